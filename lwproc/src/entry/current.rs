@@ -1,0 +1,66 @@
+//! The current LWP.
+#![allow(unsafe_code)]
+
+use crate::host::{Host, LwpToken, ThreadHost};
+use crate::id::{Lid, Pid};
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::reclaim::Managed;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The LWP that the thread runs as (`curlwp`). It stays current as long as
+/// this borrow of [`Entered`](crate::Entered) lasts.
+pub struct CurLwp<'e, H: Host = ThreadHost>(LwpPtr<H>, PhantomData<&'e ()>);
+
+impl<H: Host> Clone for CurLwp<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<H: Host> Copy for CurLwp<'_, H> {}
+
+impl<'e, H: Host> CurLwp<'e, H> {
+    /// # Safety
+    /// The LWP stays bound to this thread for `'e`.
+    pub(super) unsafe fn new(lwp: LwpPtr<H>) -> Self {
+        Self(lwp, PhantomData)
+    }
+
+    fn node(&self) -> &'e LwpNode<H> {
+        // SAFETY: bound to this thread, so owned and alive.
+        unsafe { Managed::deref_counted(self.0) }
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        // SAFETY: bound to this thread, so owned and alive.
+        unsafe { self.node().proc_owned() }.pid()
+    }
+
+    /// The LWP's number.
+    pub fn lid(&self) -> Lid {
+        self.node().lid
+    }
+
+    /// Its references: the base one and its holds.
+    pub fn refcnt(&self) -> u32 {
+        self.node().word.load().refcnt()
+    }
+
+    /// What the host knows it by.
+    pub fn token(&self) -> LwpToken {
+        LwpNode::token(self.0)
+    }
+}
+
+impl<H: Host> fmt::Debug for CurLwp<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "CurLwp({}:{} {:?})",
+            self.pid(),
+            self.lid(),
+            self.node().word
+        )
+    }
+}

@@ -1,0 +1,393 @@
+//! The entered thread: running as an LWP, switching, forking, leaving.
+#![allow(unsafe_code)]
+
+mod current;
+mod wait;
+
+pub use current::CurLwp;
+pub use wait::{Reaped, WaitTarget, Zombie};
+
+use crate::error::{
+    EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, SwitchError,
+    UnbindError,
+};
+use crate::handles::owned::Lwp;
+use crate::host::{Host, ThreadHost};
+use crate::id::{Lid, Pid};
+use crate::kernel;
+use crate::lwp::word::{RefRefused, Released};
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::proc::comm::Comm;
+use crate::proc::status::ExitStatus;
+use crate::proc::word::Gate;
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::Managed;
+use crate::sync::Relaxed;
+use crate::world::lifecycle;
+use crate::world::seat::Seat;
+use std::fmt;
+
+/// What a new process does with its parent's descriptors.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rfork {
+    /// Shares them.
+    Share,
+    /// Copies them (`RUMP_RFFDG`).
+    Copy,
+    /// Starts with none (`RUMP_RFCFDG`).
+    Fresh,
+}
+
+impl Rfork {
+    /// From the C flags: 0, `RUMP_RFFDG` = 1, `RUMP_RFCFDG` = 2.
+    ///
+    /// # Errors
+    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits (S449-S451).
+    pub fn from_flags(flags: i32) -> Result<Self, ForkError> {
+        match flags {
+            0 => Ok(Self::Share),
+            1 => Ok(Self::Copy),
+            2 => Ok(Self::Fresh),
+            _ => Err(ForkError::BadFlags { flags }),
+        }
+    }
+}
+
+/// A thread in the kernel. `!Send`; one at a time for a thread and a kernel.
+///
+/// It runs as an LWP, or in an *implicit context*: as init, with no LWP, so
+/// [`Entered::curlwp`] is `None`. Dropping it leaves: an exiting LWP is freed,
+/// any other stays bound to the thread and is there at its next entry.
+///
+/// It cannot be sent to another thread:
+///
+/// ```compile_fail,E0277
+/// let kernel = lwproc::Kernel::new();
+/// let entered = kernel.enter().unwrap();
+/// std::thread::scope(|s| {
+///     s.spawn(move || drop(entered));
+/// });
+/// ```
+///
+/// An [`Lwp`] can:
+///
+/// ```
+/// let kernel = lwproc::Kernel::new();
+/// let lwp = kernel.alloclwp(None).unwrap();
+/// std::thread::scope(|s| {
+///     s.spawn(move || drop(lwp));
+/// });
+/// ```
+#[must_use = "dropping it leaves the kernel"]
+pub struct Entered<'k, H: Host = ThreadHost> {
+    seat: Seat<'k, H>,
+}
+
+impl<'k, H: Host> Entered<'k, H> {
+    #[inline]
+    pub(crate) fn new(seat: Seat<'k, H>) -> Result<Self, EnterError> {
+        if seat.me().entered.replace(true) {
+            return Err(EnterError::AlreadyEntered);
+        }
+        Ok(Self { seat })
+    }
+
+    /// The bound LWP; null in the implicit context.
+    fn bound(&self) -> LwpPtr<H> {
+        self.seat.me().bound()
+    }
+
+    fn node(&self) -> Option<&LwpNode<H>> {
+        let bound = self.bound();
+        // SAFETY: bound to this thread, so owned by it.
+        (!bound.is_null()).then(|| unsafe { Managed::deref_counted(bound) })
+    }
+
+    /// `curproc`: the current LWP's process; init in the implicit context.
+    fn proc_ptr(&self) -> ProcPtr<H> {
+        self.node().map_or(self.seat.world().init, |node| node.proc)
+    }
+
+    fn proc(&self) -> &ProcNode<H> {
+        // SAFETY: the current LWP keeps it; init never dies.
+        unsafe { Managed::deref_counted(self.proc_ptr()) }
+    }
+
+    /// Takes the current LWP off the thread.
+    fn detach_current(&mut self) -> Option<Lwp<H>> {
+        let bound = self.bound();
+        if bound.is_null() {
+            return None;
+        }
+        self.seat.me().bind(std::ptr::null_mut());
+        // SAFETY: bound to this thread, so owned by it.
+        let lwp = unsafe { Lwp::from_raw(bound) };
+        self.seat.world().host.clear(lwp.token());
+        Some(lwp)
+    }
+
+    /// Makes `lwp` current on the thread, which has none.
+    fn attach_current(&mut self, lwp: Lwp<H>) {
+        self.seat.world().host.set(lwp.token());
+        self.seat.me().bind(lwp.into_raw());
+    }
+
+    /// Takes the current LWP off; if it is exiting, frees it.
+    fn put_away(old: Option<Lwp<H>>) -> Option<Lwp<H>> {
+        // Dropping an owned LWP frees it.
+        old.filter(|lwp| !lwp.node().word.load().is_exiting())
+    }
+
+    /// The current process; 1 in the implicit context. Wait-free.
+    pub fn pid(&self) -> Pid {
+        self.proc().pid()
+    }
+
+    /// The current process's parent: 1 for an orphan, 0 for proc0 and its
+    /// children. Wait-free.
+    pub fn ppid(&self) -> Pid {
+        let pin = self.seat.pin();
+        family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
+    }
+
+    /// The bound LWP's number, exiting or not; `None` in the implicit context.
+    pub fn lid(&self) -> Option<Lid> {
+        self.node().map(|node| node.lid)
+    }
+
+    /// The current LWP; `None` in the implicit context and when it is exiting.
+    /// Wait-free; one load of the thread's own memory.
+    ///
+    /// Seed: `rump_lwproc_curlwp` S567-S575.
+    #[inline]
+    pub fn curlwp(&self) -> Option<CurLwp<'_, H>> {
+        let node = self.node()?;
+        // SAFETY: only `&mut self` changes what is bound.
+        (!node.word.load().is_exiting()).then(|| unsafe { CurLwp::new(self.bound()) })
+    }
+
+    /// A new LWP in the process with that pid, and a switch to it. What was
+    /// current before comes back, unless it was exiting, and then it is freed.
+    ///
+    /// Lock-free but for the allocator and the host.
+    ///
+    /// # Errors
+    /// [`NewLwpError::NoSuchProcess`] (ESRCH): no process has that pid; nor
+    /// does one when it is only the lid of a further LWP.
+    /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`]
+    /// (EAGAIN). On an error nothing has changed.
+    ///
+    /// Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15).
+    pub fn newlwp(&mut self, pid: Pid) -> Result<Option<Lwp<H>>, NewLwpError> {
+        let world = self.seat.world();
+        let new = kernel::makelwp_by_pid(world, world.seat(), pid)?;
+        Ok(self.replace(new))
+    }
+
+    /// A new child of the current process with its first LWP, and a switch to
+    /// it. What was current before comes back, unless it was exiting.
+    ///
+    /// Lock-free but for the allocator and the host.
+    ///
+    /// # Errors
+    /// [`ForkError::IdsExhausted`] (EAGAIN). On an error nothing has changed.
+    ///
+    /// Seed: `rump_lwproc_rfork` S459-S464.
+    pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
+        self.fork(files, None)
+    }
+
+    /// As [`Entered::rfork`], with an address space that the new process owns
+    /// and drops when it ends.
+    ///
+    /// # Errors
+    /// As [`Entered::rfork`]; the address space is dropped then.
+    ///
+    /// Seed: `rump_lwproc_rfork_vmspace` S444-S457.
+    pub fn rfork_vmspace(
+        &mut self,
+        vmspace: H::VmSpace,
+        files: Rfork,
+    ) -> Result<Option<Lwp<H>>, ForkError> {
+        self.fork(files, Some(vmspace))
+    }
+
+    fn fork(
+        &mut self,
+        _files: Rfork,
+        vmspace: Option<H::VmSpace>,
+    ) -> Result<Option<Lwp<H>>, ForkError> {
+        let new = lifecycle::newproc(&self.seat, self.proc_ptr(), vmspace)
+            .map_err(|_| ForkError::IdsExhausted)?;
+        Ok(self.replace(new))
+    }
+
+    /// Switches to `new`. What was current before comes back, still owned,
+    /// unless it was exiting, and then it is freed; or the context was implicit.
+    ///
+    /// Wait-free but for the host; no read-modify-write between two LWPs that
+    /// live on. To let others run the old one, [`unclaim`](Lwp::unclaim) it.
+    ///
+    /// # Errors
+    /// [`SwitchError::WrongKernel`] (EXDEV) gives `new` back. That it is
+    /// already running cannot happen: holding it is the right to run it.
+    ///
+    /// Seed: `rump_lwproc_switch` S471-S523 (R6, R7).
+    pub fn switch(&mut self, new: Lwp<H>) -> Result<Option<Lwp<H>>, SwitchError<H>> {
+        if !std::ptr::eq(new.world(), self.seat.world()) {
+            return Err(SwitchError::WrongKernel(new));
+        }
+        Ok(self.replace(new))
+    }
+
+    fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
+        let old = self.detach_current();
+        self.attach_current(new);
+        Self::put_away(old)
+    }
+
+    /// Takes the current LWP off the thread: the context is implicit from now
+    /// on, and the LWP is the caller's. `None` when it was implicit already.
+    ///
+    /// # Errors
+    /// [`UnbindError::Exiting`] (EINVAL).
+    ///
+    /// Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
+    /// leaves.
+    pub fn unbind(&mut self) -> Result<Option<Lwp<H>>, UnbindError> {
+        if self
+            .node()
+            .is_some_and(|node| node.word.load().is_exiting())
+        {
+            return Err(UnbindError::Exiting);
+        }
+        Ok(self.detach_current())
+    }
+
+    /// Marks the current LWP exiting: it is freed at the next switch, or when
+    /// this is dropped. Until then the context still runs as its process.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotPertinent`] (EINVAL): implicit, or exiting already.
+    /// [`ReleaseError::Held`] (EBUSY): holds are left.
+    ///
+    /// Seed: `rump_lwproc_releaselwp` S529-S539.
+    pub fn releaselwp(&mut self) -> Result<(), ReleaseError> {
+        let node = self.node().ok_or(ReleaseError::NotPertinent)?;
+        let word = node.word.load();
+        if word.is_exiting() {
+            return Err(ReleaseError::NotPertinent);
+        }
+        if word.refcnt() > 1 {
+            return Err(ReleaseError::Held {
+                holds: word.refcnt() - 1,
+            });
+        }
+        match node.word.rele() {
+            Ok(Released::Exiting) => Ok(()),
+            // The owner's own count was one: nobody else changes it.
+            Ok(Released::Held) | Err(_) => unreachable!("refcnt is the owner's"),
+        }
+    }
+
+    /// Records how the process ends, then [releases](Entered::releaselwp) the
+    /// current LWP. When several LWPs say so, the last one counts.
+    ///
+    /// # Errors
+    /// As [`Entered::releaselwp`]; the status is not recorded then.
+    pub fn exit(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
+        self.releaselwp()?;
+        // Relaxed: published by the LWP's detach [P5].
+        self.proc().status.store(status.bits(), Relaxed);
+        Ok(())
+    }
+
+    /// Adds a hold to the current LWP; one that was exiting lives on. In the
+    /// implicit context makes an LWP of init for this thread, which from then
+    /// on is current.
+    ///
+    /// # Errors
+    /// [`HoldError::IdsExhausted`] (EAGAIN): the implicit context needs an id.
+    /// [`HoldError::Overflow`] (EOVERFLOW).
+    ///
+    /// Seed: `rump__lwproc_lwphold` S548-S555.
+    pub fn lwphold(&mut self) -> Result<(), HoldError> {
+        if let Some(node) = self.node() {
+            return node
+                .word
+                .hold()
+                .map_err(|_: RefRefused| HoldError::Overflow);
+        }
+        let world = self.seat.world();
+        let lwp = kernel::makelwp_by_pid(world, world.seat(), Pid::INIT)
+            .map_err(|_| HoldError::IdsExhausted)?;
+        self.attach_current(lwp);
+        Ok(())
+    }
+
+    /// Drops a hold; with the last, the current LWP is exiting.
+    ///
+    /// # Errors
+    /// [`ReleError::NotHeld`] (EINVAL).
+    ///
+    /// Seed: `rump__lwproc_lwprele` S557-S565.
+    pub fn lwprele(&mut self) -> Result<(), ReleError> {
+        let node = self.node().ok_or(ReleError::NotHeld)?;
+        node.word.rele().map(drop).map_err(|_| ReleError::NotHeld)
+    }
+
+    /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): `newlwp` is
+    /// refused with EBUSY until [`Entered::reopen`]. Wait-free.
+    ///
+    /// Seed: the gate of `lwpexit`, S428-S433 (R9).
+    pub fn drain(&mut self) {
+        self.proc().word.set_gate(Gate::Closed);
+    }
+
+    /// Opens the current process again, as `execnotify` does. Wait-free.
+    pub fn reopen(&mut self) {
+        self.proc().word.set_gate(Gate::Open);
+    }
+
+    /// The command name of the current process. Wait-free.
+    pub fn comm(&self) -> Comm {
+        self.proc().resources.comm(&self.seat.pin())
+    }
+
+    /// Renames the current process, cut to 16 bytes. Wait-free but for the
+    /// allocator.
+    pub fn set_comm(&mut self, name: &str) {
+        self.proc()
+            .resources
+            .set_comm(Comm::new(name), &self.seat.pin());
+    }
+
+    /// The address space the current process was forked with, if it has one.
+    pub fn vmspace(&self) -> Option<&H::VmSpace> {
+        // SAFETY: this context runs as an LWP of the process, or as init,
+        // which has none and never ends.
+        unsafe { self.proc().resources.vmspace() }
+    }
+}
+
+impl<H: Host> Drop for Entered<'_, H> {
+    fn drop(&mut self) {
+        // First: the thread has left, whatever the host does below.
+        self.seat.me().entered.set(false);
+        if self
+            .node()
+            .is_some_and(|node| node.word.load().is_exiting())
+        {
+            drop(self.detach_current());
+        }
+    }
+}
+
+impl<H: Host> fmt::Debug for Entered<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node() {
+            Some(node) => write!(f, "Entered({}:{} {:?})", self.pid(), node.lid, node.word),
+            None => f.write_str("Entered(implicit)"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Waiting for children.
+#![allow(unsafe_code)]
+
+use super::Entered;
+use crate::error::WaitError;
+use crate::host::{Host, ThreadHost};
+use crate::id::Pid;
+use crate::proc::ProcPtr;
+use crate::proc::family;
+use crate::proc::status::ExitStatus;
+use crate::reclaim::Managed;
+use crate::sync::Relaxed;
+use crate::world::lifecycle;
+use std::fmt;
+
+/// Which children are waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum WaitTarget {
+    /// Any child.
+    Any,
+    /// The child with that pid.
+    Pid(Pid),
+}
+
+impl WaitTarget {
+    fn matches(self, pid: Pid) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Pid(wanted) => wanted == pid,
+        }
+    }
+}
+
+/// A child that has been waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Reaped {
+    /// Its pid, which may be reissued from now on.
+    pub pid: Pid,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+/// The right to reap one zombie. Dropping it gives the right back: the child
+/// is a zombie again.
+#[must_use = "dropping it leaves the zombie as it was"]
+pub struct Zombie<'e, H: Host = ThreadHost> {
+    entered: &'e Entered<'e, H>,
+    child: ProcPtr<H>,
+}
+
+impl<H: Host> Zombie<'_, H> {
+    fn node(&self) -> &crate::proc::ProcNode<H> {
+        // SAFETY: in the table until the holder of the claim reaps it.
+        unsafe { Managed::deref_counted(self.child) }
+    }
+
+    /// The child's pid.
+    pub fn pid(&self) -> Pid {
+        self.node().pid()
+    }
+
+    /// How it ended.
+    pub fn status(&self) -> ExitStatus {
+        // Relaxed: read through the claim's Acquire [P13].
+        ExitStatus::from_bits(self.node().status.load(Relaxed))
+    }
+
+    /// Reaps it. Lock-free.
+    pub fn reap(self) -> Reaped {
+        let this = std::mem::ManuallyDrop::new(self);
+        let reaped = Reaped {
+            pid: this.pid(),
+            status: this.status(),
+        };
+        let seat = &this.entered.seat;
+        // SAFETY: this value is the right to.
+        unsafe { lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin()) };
+        reaped
+    }
+}
+
+impl<H: Host> Drop for Zombie<'_, H> {
+    fn drop(&mut self) {
+        family::unclaim(self.node());
+        self.entered.proc().waiters.wake_all();
+    }
+}
+
+impl<H: Host> fmt::Debug for Zombie<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Zombie({} {})", self.pid(), self.status())
+    }
+}
+
+impl<H: Host> Entered<'_, H> {
+    /// Takes the right to reap a child of the current process that has ended;
+    /// `None` when none has yet. Exactly one caller gets each zombie.
+    /// Lock-free; O(children).
+    ///
+    /// # Errors
+    /// [`WaitError::NoChild`] (ECHILD).
+    pub fn claim_zombie(&self, target: WaitTarget) -> Result<Option<Zombie<'_, H>>, WaitError> {
+        let pin = self.seat.pin();
+        let children = family::children(&self.seat.world().ids, self.proc(), &pin);
+        let mut any = false;
+        for child in children.filter(|child| target.matches(child.node.pid())) {
+            any = true;
+            if child.is_zombie() && child.claim().is_some() {
+                return Ok(Some(Zombie {
+                    entered: self,
+                    child: child.ptr,
+                }));
+            }
+        }
+        if any {
+            Ok(None)
+        } else {
+            Err(WaitError::NoChild)
+        }
+    }
+
+    /// Reaps a child of the current process that has ended; `None` when none
+    /// has yet (`WNOHANG`). Lock-free; O(children).
+    ///
+    /// # Errors
+    /// [`WaitError::NoChild`] (ECHILD). With
+    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap) no child is ever
+    /// reaped: it is `None` while there are children, and then this.
+    pub fn try_wait(&self, target: WaitTarget) -> Result<Option<Reaped>, WaitError> {
+        Ok(self.claim_zombie(target)?.map(Zombie::reap))
+    }
+
+    /// Waits until a child of the current process ends, and reaps it.
+    /// **Blocks** the thread.
+    ///
+    /// # Errors
+    /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
+    pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
+        self.proc()
+            .waiters
+            .wait_until(|| self.try_wait(target).transpose())
+    }
+}

@@ -1,0 +1,182 @@
+//! One small error type per operation. Each has an [`Errno`].
+
+use crate::errno::Errno;
+use crate::handles::owned::Lwp;
+use crate::host::{Host, ThreadHost};
+use crate::id::{Lid, Pid};
+use std::fmt;
+
+macro_rules! errors {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident {
+            $( $(#[$vdoc:meta])* $variant:ident $({ $($field:ident : $ty:ty),+ })? => $errno:ident, $text:literal; )+
+        }
+    )+) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $( $(#[$vdoc])* $variant $({ $(#[allow(missing_docs)] $field: $ty),+ })? , )+
+        }
+
+        impl $name {
+            /// The error number a C caller would have got.
+            pub fn errno(&self) -> Errno {
+                match self {
+                    $( Self::$variant $({ $($field: _),+ })? => Errno::$errno, )+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $( Self::$variant $({ $($field),+ })? => write!(f, $text $( $(, $field = $field)+ )?), )+
+                }
+            }
+        }
+
+        impl std::error::Error for $name {}
+    )+ };
+}
+
+errors! {
+    /// Why a kernel could not be built.
+    BuildError {
+        /// The id capacity is 0 or above 2^30 - 1.
+        IdCapacity { capacity: usize } => EINVAL, "id capacity {capacity} is not in 1..=1073741823";
+    }
+
+    /// Why a thread could not enter.
+    EnterError {
+        /// The thread has entered this kernel already, and not left.
+        AlreadyEntered => EDEADLK, "this thread has already entered this kernel";
+    }
+
+    /// Why no LWP was made.
+    NewLwpError {
+        /// No process has that number, or it has ended.
+        NoSuchProcess => ESRCH, "no such process";
+        /// The process takes no more LWPs (`PS_RUMP_LWPEXIT`).
+        Draining => EBUSY, "the process is draining";
+        /// Every id is in use.
+        IdsExhausted => EAGAIN, "every id is in use";
+        /// The handle is of another kernel.
+        WrongKernel => EXDEV, "the process is of another kernel";
+    }
+
+    /// Why no process was made.
+    ForkError {
+        /// Every id is in use.
+        IdsExhausted => EAGAIN, "every id is in use";
+        /// The flags are not one of `RUMP_RFFDG`, `RUMP_RFCFDG`, or none.
+        BadFlags { flags: i32 } => EINVAL, "bad rfork flags {flags:#x}";
+    }
+
+    /// Why the right to run an LWP was not given.
+    ClaimError {
+        /// Somebody has it.
+        AlreadyRunning { pid: Pid, lid: Lid } => EBUSY, "lwp {pid}:{lid} is already running";
+        /// The LWP is gone.
+        Exiting => ESRCH, "the lwp is gone";
+    }
+
+    /// Why the current LWP could not be unbound.
+    UnbindError {
+        /// It is exiting: only a switch or leaving can follow.
+        Exiting => EINVAL, "the current lwp is exiting";
+    }
+
+    /// Why the current LWP was not released.
+    ReleaseError {
+        /// The context is implicit, or the LWP is exiting already
+        /// ("releasing non-pertinent lwp").
+        NotPertinent => EINVAL, "releasing non-pertinent lwp";
+        /// It has holds beside its base reference.
+        Held { holds: u32 } => EBUSY, "the lwp is held {holds} times";
+    }
+
+    /// Why a hold was not added.
+    HoldError {
+        /// The implicit context needed an LWP, and every id is in use.
+        IdsExhausted => EAGAIN, "every id is in use";
+        /// 2^24 - 1 holds exist.
+        Overflow => EOVERFLOW, "too many holds";
+    }
+
+    /// Why a hold was not dropped.
+    ReleError {
+        /// There is none: the context is implicit, or the count is zero.
+        NotHeld => EINVAL, "the lwp is not held";
+    }
+
+    /// Why there is nothing to wait for.
+    WaitError {
+        /// No child matches.
+        NoChild => ECHILD, "no child to wait for";
+    }
+}
+
+/// Why a switch was refused. The LWP comes back in it: nothing is lost.
+#[non_exhaustive]
+pub enum SwitchError<H: Host = ThreadHost> {
+    /// The LWP is of another kernel.
+    WrongKernel(Lwp<H>),
+}
+
+impl<H: Host> SwitchError<H> {
+    /// The error number a C caller would have got.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::WrongKernel(_) => Errno::EXDEV,
+        }
+    }
+
+    /// The LWP that was to be switched to.
+    pub fn into_lwp(self) -> Lwp<H> {
+        match self {
+            Self::WrongKernel(lwp) => lwp,
+        }
+    }
+}
+
+impl<H: Host> fmt::Debug for SwitchError<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongKernel(lwp) => f.debug_tuple("WrongKernel").field(lwp).finish(),
+        }
+    }
+}
+
+impl<H: Host> fmt::Display for SwitchError<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongKernel(lwp) => {
+                write!(f, "lwp {}:{} is of another kernel", lwp.pid(), lwp.lid())
+            }
+        }
+    }
+}
+
+impl<H: Host> std::error::Error for SwitchError<H> {}
+
+#[cfg(all(test, not(lwproc_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_their_errno() {
+        let e = ClaimError::AlreadyRunning {
+            pid: Pid(3),
+            lid: Lid(5),
+        };
+        assert_eq!(e.to_string(), "lwp 3:5 is already running");
+        assert_eq!(e.errno().to_string(), "EBUSY");
+        assert_eq!(NewLwpError::NoSuchProcess.errno(), Errno::ESRCH);
+        assert_eq!(
+            ForkError::BadFlags { flags: 3 }.to_string(),
+            "bad rfork flags 0x3"
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! Looking at an LWP without the right to run it.
+#![allow(unsafe_code)]
+
+use super::guard::Guard;
+use super::owned::Lwp;
+use crate::error::ClaimError;
+use crate::host::{Host, ThreadHost};
+use crate::id::{Lid, Pid};
+use crate::lwp::word::ClaimRefused;
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::reclaim::Managed;
+use crate::reclaim::refcount::Dropped;
+use crate::world::Anchor;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where an LWP is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum LwpState {
+    /// Parked: alive, and nobody owns the right to run it (`LSRUN`).
+    Run,
+    /// Owned, or bound to a thread (`LSONPROC`).
+    OnProc,
+    /// Gone (`LSIDL` at the end of its life).
+    Idle,
+}
+
+fn state_of<H: Host>(node: &LwpNode<H>) -> LwpState {
+    let word = node.word.load();
+    if word.has_exited() {
+        LwpState::Idle
+    } else if word.is_running() {
+        LwpState::OnProc
+    } else {
+        LwpState::Run
+    }
+}
+
+fn claim_error<H: Host>(node: &LwpNode<H>, pid: Pid, why: ClaimRefused) -> ClaimError {
+    match why {
+        ClaimRefused::AlreadyRunning => ClaimError::AlreadyRunning { pid, lid: node.lid },
+        ClaimRefused::Exiting => ClaimError::Exiting,
+    }
+}
+
+/// An LWP seen under a guard. Cannot run it. `Copy`.
+///
+/// The guard delays the reclamation of everything retired meanwhile in this
+/// kernel, and nothing in other kernels.
+pub struct LwpRef<'g, H: Host = ThreadHost> {
+    ptr: LwpPtr<H>,
+    guard: &'g Guard<'g, H>,
+}
+
+impl<H: Host> Clone for LwpRef<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<H: Host> Copy for LwpRef<'_, H> {}
+
+impl<'g, H: Host> LwpRef<'g, H> {
+    /// # Safety
+    /// `ptr` was found published under `guard`, or is owned by the caller.
+    pub(crate) unsafe fn new(ptr: LwpPtr<H>, guard: &'g Guard<'g, H>) -> Self {
+        Self { ptr, guard }
+    }
+
+    fn node(&self) -> &'g LwpNode<H> {
+        // SAFETY: found published under the guard, by `new`'s contract.
+        unsafe { crate::reclaim::Tagged::new(self.ptr).as_ref(self.guard.pin()) }
+            .expect("never null")
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        self.node().proc_pinned(self.guard.pin()).pid()
+    }
+
+    /// The LWP's number.
+    pub fn lid(&self) -> Lid {
+        self.node().lid
+    }
+
+    /// Where it is in its life; may be past already.
+    pub fn state(&self) -> LwpState {
+        state_of(self.node())
+    }
+
+    /// Takes the right to run the LWP. Wait-free.
+    ///
+    /// # Errors
+    /// [`ClaimError::AlreadyRunning`] (EBUSY): somebody has it.
+    /// [`ClaimError::Exiting`] (ESRCH): the LWP is gone.
+    ///
+    /// Seed: the LP_RUNNING test of S478, made one step with its setting (R6).
+    pub fn claim(&self) -> Result<Lwp<H>, ClaimError> {
+        let node = self.node();
+        node.word
+            .claim()
+            .map_err(|why| claim_error(node, self.pid(), why))?;
+        // SAFETY: the claim has just been won.
+        Ok(unsafe { Lwp::from_raw(self.ptr) })
+    }
+
+    /// A counted handle; `None` when the LWP's memory is already on its way
+    /// out. Lock-free.
+    pub fn handle(&self) -> Option<LwpHandle<H>> {
+        let pid = self.pid();
+        self.node().refs.try_inc().then(|| LwpHandle {
+            ptr: self.ptr,
+            pid,
+            anchor: self.guard.anchor(),
+        })
+    }
+}
+
+impl<H: Host> fmt::Debug for LwpRef<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "LwpRef({}:{} {:?})",
+            self.pid(),
+            self.lid(),
+            self.node().word
+        )
+    }
+}
+
+/// A counted handle of an LWP: keeps its memory, not its life. `Send`,
+/// `Clone`; never comes to mean another LWP.
+pub struct LwpHandle<H: Host = ThreadHost> {
+    ptr: LwpPtr<H>,
+    pid: Pid,
+    anchor: Arc<Anchor<H>>,
+}
+
+// SAFETY: counted, and all that it reaches is `Sync`.
+unsafe impl<H: Host> Send for LwpHandle<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for LwpHandle<H> {}
+
+impl<H: Host> LwpHandle<H> {
+    pub(crate) fn of_owned(lwp: &Lwp<H>) -> Self {
+        let node = lwp.node();
+        node.refs.inc();
+        // SAFETY: owned by `lwp`.
+        let anchor = unsafe { node.anchor() }.expect("a user's LWP has an anchor");
+        Self {
+            ptr: lwp.as_ptr(),
+            pid: lwp.pid(),
+            anchor,
+        }
+    }
+
+    pub(crate) fn node(&self) -> &LwpNode<H> {
+        // SAFETY: counted by this handle.
+        unsafe { Managed::deref_counted(self.ptr) }
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The LWP's number.
+    pub fn lid(&self) -> Lid {
+        self.node().lid
+    }
+
+    /// Where it is in its life; may be past already.
+    pub fn state(&self) -> LwpState {
+        state_of(self.node())
+    }
+
+    /// As [`LwpRef::claim`].
+    ///
+    /// # Errors
+    /// As [`LwpRef::claim`].
+    pub fn claim(&self) -> Result<Lwp<H>, ClaimError> {
+        let node = self.node();
+        node.word
+            .claim()
+            .map_err(|why| claim_error(node, self.pid, why))?;
+        // SAFETY: the claim has just been won.
+        Ok(unsafe { Lwp::from_raw(self.ptr) })
+    }
+}
+
+impl<H: Host> Clone for LwpHandle<H> {
+    fn clone(&self) -> Self {
+        self.node().refs.inc();
+        Self {
+            ptr: self.ptr,
+            pid: self.pid,
+            anchor: self.anchor.clone(),
+        }
+    }
+}
+
+impl<H: Host> Drop for LwpHandle<H> {
+    fn drop(&mut self) {
+        if self.node().refs.dec() == Dropped::Last {
+            let seat = self.anchor.world().seat();
+            // SAFETY: the list's claim is gone too, so it is out of slot and list.
+            unsafe { seat.pin().retire(self.ptr) };
+        }
+    }
+}
+
+impl<H: Host> PartialEq for LwpHandle<H> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.ptr, other.ptr)
+    }
+}
+impl<H: Host> Eq for LwpHandle<H> {}
+
+impl<H: Host> fmt::Debug for LwpHandle<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "LwpHandle({}:{} {:?})",
+            self.pid,
+            self.lid(),
+            self.node().word
+        )
+    }
+}

@@ -1,0 +1,132 @@
+//! The right to run an LWP.
+#![allow(unsafe_code)]
+
+use super::lwp::LwpHandle;
+use crate::host::{Host, LwpToken, ThreadHost};
+use crate::id::{Lid, Pid};
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::reclaim::Managed;
+use crate::world::{World, lifecycle};
+use std::fmt;
+use std::mem::ManuallyDrop;
+
+/// The right to run one LWP. Owned: there is at most one `Lwp` value for an
+/// LWP, and none while the LWP is bound to a thread; so no LWP can run twice
+/// (R6). `Send`, not `Clone`.
+///
+/// Dropping it releases the LWP, and with the last LWP its process. That runs
+/// host calls and the drop of a remote address space, and may block on them.
+/// To keep the LWP without the right to run it, see [`Lwp::unclaim`].
+///
+/// An `Lwp` may outlive its [`Kernel`](crate::Kernel): the kernel's memory goes
+/// with the last of them.
+///
+/// Seed: LP_RUNNING, S478-S515.
+///
+/// It cannot be used twice:
+///
+/// ```compile_fail,E0382
+/// let kernel = lwproc::Kernel::new();
+/// let mut k = kernel.enter().unwrap();
+/// let lwp = kernel.alloclwp(None).unwrap();
+/// k.switch(lwp).unwrap();
+/// k.switch(lwp).unwrap(); // moved already
+/// ```
+///
+/// The same with two LWPs:
+///
+/// ```
+/// let kernel = lwproc::Kernel::new();
+/// let mut k = kernel.enter().unwrap();
+/// let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+/// k.switch(a).unwrap();
+/// k.switch(b).unwrap();
+/// ```
+#[must_use = "dropping an Lwp releases the LWP"]
+pub struct Lwp<H: Host = ThreadHost>(LwpPtr<H>);
+
+// SAFETY: an owned LWP is used by one thread at a time, and all that it
+// reaches is `Sync`.
+unsafe impl<H: Host> Send for Lwp<H> {}
+// SAFETY: `&Lwp` gives only reads of immutable fields and atomics.
+unsafe impl<H: Host> Sync for Lwp<H> {}
+
+impl<H: Host> Lwp<H> {
+    /// # Safety
+    /// The caller has the right to run the LWP and gives it to this value.
+    pub(crate) unsafe fn from_raw(ptr: LwpPtr<H>) -> Self {
+        Self(ptr)
+    }
+
+    pub(crate) fn into_raw(self) -> LwpPtr<H> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(crate) fn as_ptr(&self) -> LwpPtr<H> {
+        self.0
+    }
+
+    pub(crate) fn node(&self) -> &LwpNode<H> {
+        // SAFETY: an owned LWP lives.
+        unsafe { Managed::deref_counted(self.0) }
+    }
+
+    pub(crate) fn world(&self) -> *const World<H> {
+        // SAFETY: an owned LWP's process lives.
+        unsafe { self.node().proc_owned() }.world
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        // SAFETY: an owned LWP's process lives.
+        unsafe { self.node().proc_owned() }.pid()
+    }
+
+    /// The LWP's number.
+    pub fn lid(&self) -> Lid {
+        self.node().lid
+    }
+
+    /// What the host knows this LWP by.
+    pub fn token(&self) -> LwpToken {
+        LwpNode::token(self.0)
+    }
+
+    /// Parks the LWP: gives the right to run it back, so that anybody can
+    /// [claim](crate::LwpRef::claim) it. Lock-free.
+    ///
+    /// Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
+    /// thread has left it (R7).
+    pub fn unclaim(self) -> LwpHandle<H> {
+        let handle = LwpHandle::of_owned(&self);
+        let _ = self.into_raw();
+        handle.node().word.unclaim();
+        handle
+    }
+}
+
+impl<H: Host> Drop for Lwp<H> {
+    fn drop(&mut self) {
+        // SAFETY: owned by this value, which is never used again.
+        unsafe { lifecycle::release(self.0) };
+    }
+}
+
+impl<H: Host> fmt::Debug for Lwp<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Lwp({}:{} {:?})",
+            self.pid(),
+            self.lid(),
+            self.node().word
+        )
+    }
+}
+
+impl<H: Host> PartialEq for Lwp<H> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+impl<H: Host> Eq for Lwp<H> {}

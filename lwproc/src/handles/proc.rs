@@ -1,0 +1,223 @@
+//! Looking at a process.
+#![allow(unsafe_code)]
+
+use super::guard::Guard;
+use super::lwp::LwpRef;
+use crate::host::{Host, ThreadHost};
+use crate::id::{Identity, Pid};
+use crate::proc::comm::Comm;
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Managed, Tagged};
+use crate::world::Anchor;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a process is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ProcState {
+    /// It has LWPs (`SACTIVE`).
+    Active,
+    /// It has LWPs and takes no more (`PS_RUMP_LWPEXIT`).
+    Draining,
+    /// Its last LWP is gone, and it is being taken apart (`SDEAD`).
+    Dying,
+    /// It waits to be reaped (`SZOMB`).
+    Zombie,
+    /// It is out of the table.
+    Gone,
+}
+
+/// A process seen under a guard. `Copy`.
+///
+/// The guard delays the reclamation of everything retired meanwhile in this
+/// kernel, and nothing in other kernels.
+pub struct ProcRef<'g, H: Host = ThreadHost> {
+    ptr: ProcPtr<H>,
+    guard: &'g Guard<'g, H>,
+}
+
+impl<H: Host> Clone for ProcRef<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<H: Host> Copy for ProcRef<'_, H> {}
+
+impl<'g, H: Host> ProcRef<'g, H> {
+    /// # Safety
+    /// `ptr` was found published under `guard`, or is kept alive otherwise.
+    pub(crate) unsafe fn new(ptr: ProcPtr<H>, guard: &'g Guard<'g, H>) -> Self {
+        Self { ptr, guard }
+    }
+
+    fn node(&self) -> &'g ProcNode<H> {
+        // SAFETY: found published under the guard, by `new`'s contract.
+        unsafe { Tagged::new(self.ptr).as_ref(self.guard.pin()) }.expect("never null")
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        self.node().pid()
+    }
+
+    /// The number that is never issued again.
+    pub fn identity(&self) -> Identity {
+        self.node().id
+    }
+
+    /// The parent's number: 1 for an orphan, 0 for proc0 itself and for a
+    /// process that has been reaped. Wait-free.
+    pub fn ppid(&self) -> Pid {
+        family::edge_of(self.node(), self.guard.pin()).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
+    }
+
+    /// How many LWPs live in it.
+    pub fn nlwps(&self) -> u32 {
+        self.node().word.load().nlwps()
+    }
+
+    /// Where it is in its life; may be past already. Wait-free.
+    pub fn state(&self) -> ProcState {
+        let word = self.node().word.load();
+        if !word.is_dead() {
+            return if word.is_draining() {
+                ProcState::Draining
+            } else {
+                ProcState::Active
+            };
+        }
+        match family::edge_of(self.node(), self.guard.pin()) {
+            None => ProcState::Gone,
+            Some((_, 0)) => ProcState::Dying,
+            Some(_) => ProcState::Zombie,
+        }
+    }
+
+    /// The command name. Wait-free.
+    pub fn comm(&self) -> Comm {
+        self.node().resources.comm(self.guard.pin())
+    }
+
+    /// Its LWPs, newest first. Weakly consistent: an LWP present throughout
+    /// is seen exactly once, none twice.
+    pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> {
+        let guard = self.guard;
+        // SAFETY: found linked under the guard.
+        self.node()
+            .lwps
+            .iter(guard.pin())
+            .map(move |(_, ptr)| unsafe { LwpRef::new(ptr, guard) })
+    }
+
+    /// Its children, zombies included, newest first. Weakly consistent, as
+    /// [`ProcRef::lwps`].
+    pub fn children(&self) -> impl Iterator<Item = ProcRef<'g, H>> {
+        let guard = self.guard;
+        family::children(&guard.world().ids, self.node(), guard.pin())
+            // SAFETY: resolved through the table under the guard.
+            .map(move |child| unsafe { ProcRef::new(child.ptr, guard) })
+    }
+
+    /// A counted handle; `None` when the process has been reaped. Lock-free.
+    pub fn handle(&self) -> Option<ProcHandle<H>> {
+        self.node().refs.try_inc().then(|| ProcHandle {
+            ptr: self.ptr,
+            anchor: self.guard.anchor(),
+        })
+    }
+}
+
+impl<H: Host> fmt::Debug for ProcRef<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        write!(
+            f,
+            "ProcRef({} {} {state:?} {:?})",
+            self.pid(),
+            self.comm(),
+            self.node().word
+        )
+    }
+}
+
+/// A counted handle of a process: keeps its memory, not its life. `Send`,
+/// `Clone`; never comes to mean another process that gets the same pid.
+pub struct ProcHandle<H: Host = ThreadHost> {
+    ptr: ProcPtr<H>,
+    anchor: Arc<Anchor<H>>,
+}
+
+// SAFETY: counted, and all that it reaches is `Sync`.
+unsafe impl<H: Host> Send for ProcHandle<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for ProcHandle<H> {}
+
+impl<H: Host> ProcHandle<H> {
+    pub(crate) fn node(&self) -> &ProcNode<H> {
+        // SAFETY: counted by this handle.
+        unsafe { Managed::deref_counted(self.ptr) }
+    }
+
+    pub(crate) fn ptr(&self) -> ProcPtr<H> {
+        self.ptr
+    }
+
+    pub(crate) fn anchor(&self) -> &Arc<Anchor<H>> {
+        &self.anchor
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        self.node().pid()
+    }
+
+    /// The number that is never issued again.
+    pub fn identity(&self) -> Identity {
+        self.node().id
+    }
+
+    /// How many LWPs live in it; 0 once it has ended.
+    pub fn nlwps(&self) -> u32 {
+        self.node().word.load().nlwps()
+    }
+
+    /// Whether it has LWPs. May be past already.
+    pub fn is_alive(&self) -> bool {
+        !self.node().word.load().is_dead()
+    }
+}
+
+impl<H: Host> Clone for ProcHandle<H> {
+    fn clone(&self) -> Self {
+        self.node().refs.inc();
+        Self {
+            ptr: self.ptr,
+            anchor: self.anchor.clone(),
+        }
+    }
+}
+
+impl<H: Host> Drop for ProcHandle<H> {
+    fn drop(&mut self) {
+        if self.node().refs.dec() == Dropped::Last {
+            let seat = self.anchor.world().seat();
+            // SAFETY: the table's claim is gone too, so it is unpublished.
+            unsafe { seat.pin().retire(self.ptr) };
+        }
+    }
+}
+
+impl<H: Host> PartialEq for ProcHandle<H> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.ptr, other.ptr)
+    }
+}
+impl<H: Host> Eq for ProcHandle<H> {}
+
+impl<H: Host> fmt::Debug for ProcHandle<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProcHandle({} {:?})", self.pid(), self.node().word)
+    }
+}

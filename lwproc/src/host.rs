@@ -1,0 +1,99 @@
+//! The hypercall boundary: what the kernel asks of the one that hosts it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use crate::kernel::Teardown;
+
+/// Names one LWP towards the host: unique among the live LWPs of all kernels
+/// in this host process, opaque, and never looked through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LwpToken(NonZeroUsize);
+
+impl LwpToken {
+    pub(crate) fn of<T>(object: *mut T) -> Self {
+        // An allocation is never at address zero.
+        Self(NonZeroUsize::new(object.addr()).expect("an LWP has an address"))
+    }
+}
+
+impl fmt::Debug for LwpToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LwpToken({:#x})", self.0)
+    }
+}
+
+/// What an embedder supplies. All methods but [`Host::current`] have default
+/// bodies that do nothing.
+///
+/// # Order of calls
+/// For each LWP: `create`; then any number of `set` ... `clear`, each pair on
+/// one thread, `set` only when `current()` there is `None`, `clear` only when
+/// it is this LWP; then `destroy`, exactly once, last. A `create` that panics
+/// is followed by `destroy`. Entering and leaving with a bound LWP calls
+/// nothing, and neither does an implicit context, which has no LWP.
+///
+/// # Blocking
+/// The kernel holds no lock while it calls the host; an operation that calls
+/// it is as blocking as the host is.
+///
+/// Seed: the `RUMPUSER_LWP_*` hypercalls, S120-S148; an implicit context made
+/// them at every entry there.
+pub trait Host: Send + Sync + Sized + 'static {
+    /// What a process made by [`rfork_vmspace`](crate::Entered::rfork_vmspace)
+    /// owns, and drops when it ends.
+    type VmSpace: Send + Sync + 'static;
+
+    /// An LWP comes to be (`RUMPUSER_LWP_CREATE`).
+    fn create(&self, lwp: LwpToken) {
+        let _ = lwp;
+    }
+
+    /// An LWP is gone (`RUMPUSER_LWP_DESTROY`).
+    fn destroy(&self, lwp: LwpToken) {
+        let _ = lwp;
+    }
+
+    /// The calling thread now runs as this LWP (`RUMPUSER_LWP_SET`).
+    fn set(&self, lwp: LwpToken);
+
+    /// The calling thread no longer does (`RUMPUSER_LWP_CLEAR`).
+    fn clear(&self, lwp: LwpToken);
+
+    /// What `set` left on the calling thread (`rumpuser_curlwp`).
+    fn current(&self) -> Option<LwpToken>;
+
+    /// The kernel is torn down; `report` says who survived.
+    fn teardown(&self, report: &Teardown) {
+        let _ = report;
+    }
+}
+
+std::thread_local! {
+    static CURLWP: Cell<Option<LwpToken>> = const { Cell::new(None) };
+}
+
+/// The default host: curlwp in thread-local storage, one per thread for all
+/// the kernels that use this host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadHost;
+
+impl Host for ThreadHost {
+    type VmSpace = ();
+
+    #[inline]
+    fn set(&self, lwp: LwpToken) {
+        CURLWP.set(Some(lwp));
+    }
+
+    #[inline]
+    fn clear(&self, _lwp: LwpToken) {
+        CURLWP.set(None);
+    }
+
+    #[inline]
+    fn current(&self) -> Option<LwpToken> {
+        CURLWP.get()
+    }
+}

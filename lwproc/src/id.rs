@@ -1,0 +1,69 @@
+//! Process and LWP numbers.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(pub i32);
+
+        impl From<i32> for $name {
+            fn from(number: i32) -> Self {
+                Self(number)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// A process number: 0 for proc0, 1 for init, positive otherwise.
+    ///
+    /// Shares one space with [`Lid`]. Any `i32` may be *asked* for; one that
+    /// no process bears is answered with `ESRCH`.
+    Pid
+}
+
+number! {
+    /// An LWP number, from the same space as [`Pid`]. The first LWP of a
+    /// process has the process's number.
+    Lid
+}
+
+impl Pid {
+    /// proc0, the kernel itself.
+    pub const KERNEL: Pid = Pid(0);
+    /// init, the foster parent of orphans and the home of implicit contexts.
+    pub const INIT: Pid = Pid(1);
+}
+
+/// A number that was issued once and never again: the slot's full generation
+/// and its index. The low 31 bits are the [`Pid`] or [`Lid`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Identity(pub(crate) u64);
+
+impl Identity {
+    /// The 64 bits.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn number(self) -> i32 {
+        // The mask makes the cast lossless.
+        (self.0 & 0x7fff_ffff) as i32
+    }
+
+    pub(crate) fn pid(self) -> Pid {
+        Pid(self.number())
+    }
+
+    pub(crate) fn lid(self) -> Lid {
+        Lid(self.number())
+    }
+}

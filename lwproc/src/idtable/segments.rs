@@ -1,0 +1,182 @@
+//! Slots in segments that double in size and never move.
+#![allow(unsafe_code)]
+
+use crate::reclaim::{Link, Tagged};
+use crate::sync::{Acquire, AtomicPtr, AtomicU64, Relaxed, Release};
+
+/// Slots of segment 0, as a power of two; segment `k` has `FIRST << k`.
+#[cfg(not(lwproc_loom))]
+const FIRST_BITS: u32 = 6;
+#[cfg(lwproc_loom)]
+const FIRST_BITS: u32 = 2;
+const FIRST: u32 = 1 << FIRST_BITS;
+/// Enough for 2^30 indices.
+#[cfg(not(lwproc_loom))]
+const SEGMENTS: usize = (31 - FIRST_BITS) as usize;
+#[cfg(lwproc_loom)]
+const SEGMENTS: usize = 4;
+
+/// One id: who bears it, and its place in a free list.
+#[derive(Debug)]
+pub(crate) struct Slot<P, L> {
+    /// The process whose pid this is.
+    pub(crate) proc: Link<P>,
+    /// The LWP whose lid this is.
+    pub(crate) lwp: Link<L>,
+    /// How often the id has been released. Owned by whoever holds the id.
+    pub(super) generation: AtomicU64,
+    /// In a free list: the next index, and how deep the list is here.
+    pub(super) link: AtomicU64,
+}
+
+#[cfg(any(test, lwproc_loom))]
+impl<P, L> Slot<P, L> {
+    fn new() -> Self {
+        Self {
+            proc: Link::new(Tagged::NULL),
+            lwp: Link::new(Tagged::NULL),
+            generation: AtomicU64::new(0),
+            link: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The growing array of slots.
+#[derive(Debug)]
+pub(crate) struct Segments<P, L>([AtomicPtr<Slot<P, L>>; SEGMENTS]);
+
+// SAFETY: slots hold atomics only; the pointers in them are managed by the
+// kernel, whose own bounds say whether they may cross threads.
+unsafe impl<P: Send + Sync, L: Send + Sync> Send for Segments<P, L> {}
+// SAFETY: as above.
+unsafe impl<P: Send + Sync, L: Send + Sync> Sync for Segments<P, L> {}
+
+/// Segment and offset of an index: biased by the first segment's size, the
+/// number of leading zeros names the segment.
+#[inline]
+fn locate(index: u32) -> (usize, usize) {
+    let biased = index + FIRST;
+    let top = 31 - biased.leading_zeros();
+    ((top - FIRST_BITS) as usize, (biased - (1 << top)) as usize)
+}
+
+fn segment_len(segment: usize) -> usize {
+    (FIRST as usize) << segment
+}
+
+impl<P, L> Segments<P, L> {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(
+            |_| AtomicPtr::new(std::ptr::null_mut()),
+        ))
+    }
+
+    /// The slot, if its segment exists. Wait-free.
+    #[inline]
+    pub(super) fn get(&self, index: u32) -> Option<&Slot<P, L>> {
+        if index >= 1 << 30 {
+            return None;
+        }
+        let (segment, offset) = locate(index);
+        // Acquire [P1]: the slots are initialised; pairs with Release in `ensure`.
+        let base = self.0.get(segment)?.load(Acquire);
+        if base.is_null() {
+            return None;
+        }
+        // SAFETY: `offset` is below the segment's length by `locate`.
+        let slot = unsafe { base.add(offset) };
+        // SAFETY: segments live as long as the table.
+        Some(unsafe { &*slot })
+    }
+
+    /// The slot, with its segment made if need be. Lock-free but for the
+    /// allocator; when two threads make a segment one of the two is dropped.
+    pub(super) fn ensure(&self, index: u32) -> &Slot<P, L> {
+        if let Some(slot) = self.get(index) {
+            return slot;
+        }
+        let (segment, _) = locate(index);
+        let new = Self::allocate(segment_len(segment));
+        let cell = &self.0[segment];
+        // Release [P1]: publishes the slots; pairs with Acquire in `get`.
+        // Relaxed on failure: `get` below loads again.
+        if cell
+            .compare_exchange(std::ptr::null_mut(), new, Release, Relaxed)
+            .is_err()
+        {
+            // SAFETY: `new` was made above and published nowhere.
+            unsafe { Self::free(new, segment_len(segment)) };
+        }
+        self.get(index).expect("the segment was just installed")
+    }
+
+    #[cfg(not(lwproc_loom))]
+    fn allocate(len: usize) -> *mut Slot<P, L> {
+        // Zeroed pages come from the system untouched: a large segment costs
+        // nothing until its slots are used.
+        let slots = Box::<[Slot<P, L>]>::new_zeroed_slice(len);
+        // SAFETY: all-zero is `Slot::new()`: null links and zero counters.
+        let slots = unsafe { slots.assume_init() };
+        Box::into_raw(slots).cast()
+    }
+
+    #[cfg(lwproc_loom)]
+    fn allocate(len: usize) -> *mut Slot<P, L> {
+        let slots: Box<[Slot<P, L>]> = (0..len).map(|_| Slot::new()).collect();
+        Box::into_raw(slots).cast()
+    }
+
+    /// # Safety
+    /// `base` came from [`Self::allocate`] with this length, and nobody else
+    /// has it.
+    unsafe fn free(base: *mut Slot<P, L>, len: usize) {
+        let slots = std::ptr::slice_from_raw_parts_mut(base, len);
+        // SAFETY: sole owner by this function's contract.
+        drop(unsafe { Box::from_raw(slots) });
+    }
+}
+
+impl<P, L> Drop for Segments<P, L> {
+    fn drop(&mut self) {
+        for (segment, cell) in self.0.iter().enumerate() {
+            // Relaxed: `&mut self`, nobody else is left.
+            let base = cell.load(Relaxed);
+            if !base.is_null() {
+                // SAFETY: installed by `ensure` with this length.
+                unsafe { Self::free(base, segment_len(segment)) };
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(lwproc_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_tile_the_segments() {
+        let mut expected = (0, 0);
+        for index in 0..100_000 {
+            assert_eq!(locate(index), expected, "index {index}");
+            expected.1 += 1;
+            if expected.1 == segment_len(expected.0) {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+        assert_eq!(locate((1 << 30) - 1).0, SEGMENTS - 1);
+    }
+
+    #[test]
+    fn zeroed_is_new() {
+        let segments = Segments::<(), ()>::new();
+        let slot = segments.ensure(5);
+        let fresh = Slot::<(), ()>::new();
+        assert!(slot.proc.load(Relaxed) == fresh.proc.load(Relaxed));
+        assert!(slot.lwp.load(Relaxed) == fresh.lwp.load(Relaxed));
+        assert_eq!(
+            slot.generation.load(Relaxed),
+            fresh.generation.load(Relaxed)
+        );
+        assert_eq!(slot.link.load(Relaxed), fresh.link.load(Relaxed));
+    }
+}

@@ -1,0 +1,161 @@
+//! The free ids of one thread.
+//!
+//! Two stacks through the slots' `link` words. `ready` is popped one id at a
+//! time, by the owner and, when ids run out, by anybody; a tag in its head
+//! makes the pop safe against reuse. `freed` is only pushed to and taken
+//! whole, so it needs no tag. When `ready` is empty and enough ids lie in
+//! `freed`, the owner moves the whole of `freed` over: that is the quarantine
+//! of a released number.
+
+use super::segments::Segments;
+use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
+use crossbeam_utils::CachePadded;
+
+/// An index (0: none) in the low half, a tag or a depth in the high half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
+
+impl Word {
+    const EMPTY: Word = Word(0);
+
+    fn new(index: u32, high: u32) -> Self {
+        Word(u64::from(high) << 32 | u64::from(index))
+    }
+    fn index(self) -> u32 {
+        self.0 as u32
+    }
+    fn high(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shard(CachePadded<Heads>);
+
+#[derive(Debug)]
+struct Heads {
+    /// Top index, and a tag that grows with every change. (32 bits: a stalled
+    /// pop would have to sleep through exactly 2^32 changes to be fooled.)
+    ready: AtomicU64,
+    /// Top index, and the stack's depth.
+    freed: AtomicU64,
+}
+
+impl Shard {
+    pub(crate) fn new() -> Self {
+        Self(CachePadded::new(Heads {
+            ready: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
+        }))
+    }
+
+    /// Takes an id from `ready`. Lock-free.
+    pub(super) fn pop<P, L>(&self, segments: &Segments<P, L>) -> Option<u32> {
+        // Acquire [P2]: the link and generation of the top slot; pairs with
+        // Release in `install`.
+        let mut head = Word(self.0.ready.load(Acquire));
+        while head != Word::EMPTY && head.index() != 0 {
+            // Relaxed: read through the Acquire of the head. It may be stale
+            // when another thread pops first: then the tag has moved on.
+            let below = Word(segments.ensure(head.index()).link.load(Relaxed)).index();
+            let next = Word::new(below, head.high().wrapping_add(1));
+            // Acquire [P2], both ways: as for the load above.
+            match self
+                .0
+                .ready
+                .compare_exchange(head.0, next.0, Acquire, Acquire)
+            {
+                Ok(_) => return Some(head.index()),
+                Err(seen) => head = Word(seen),
+            }
+        }
+        None
+    }
+
+    /// Puts an id aside for later. Lock-free.
+    pub(super) fn push_freed<P, L>(&self, index: u32, segments: &Segments<P, L>) {
+        let link = &segments.ensure(index).link;
+        // Relaxed: the CAS publishes.
+        let mut head = Word(self.0.freed.load(Relaxed));
+        loop {
+            // Relaxed: published by the CAS.
+            link.store(head.0, Relaxed);
+            let new = Word::new(index, head.high() + 1);
+            // Release [P2]: the slot's link, generation and cleared pointers;
+            // pairs with Acquire in `take_freed`.
+            match self
+                .0
+                .freed
+                .compare_exchange(head.0, new.0, Release, Relaxed)
+            {
+                Ok(_) => return,
+                Err(seen) => head = Word(seen),
+            }
+        }
+    }
+
+    /// If more than `at_least` ids have been freed here, makes them ready and
+    /// takes one. Owner only.
+    pub(super) fn recycle<P, L>(&self, segments: &Segments<P, L>, at_least: u32) -> Option<u32> {
+        // Relaxed: a hint; the swap decides.
+        if Word(self.0.freed.load(Relaxed)).high() <= at_least {
+            return None;
+        }
+        self.steal(self, segments)
+    }
+
+    /// Takes all that `victim` has freed: one to return, the rest made ready
+    /// here. Owner only.
+    pub(super) fn steal<P, L>(&self, victim: &Shard, segments: &Segments<P, L>) -> Option<u32> {
+        let chain = victim.take_freed();
+        let first = chain.index();
+        if first == 0 {
+            return None;
+        }
+        // Relaxed: the chain is this thread's alone.
+        let rest = Word(segments.ensure(first).link.load(Relaxed)).index();
+        if rest != 0 {
+            self.install(rest);
+        }
+        Some(first)
+    }
+
+    /// Makes fresh ids ready, the last of the iterator on top. Owner only.
+    pub(super) fn install_fresh<P, L>(
+        &self,
+        indices: impl Iterator<Item = u32>,
+        segments: &Segments<P, L>,
+    ) {
+        let mut top = 0;
+        for index in indices {
+            // Relaxed: published by `install`.
+            segments
+                .ensure(index)
+                .link
+                .store(Word::new(top, 0).0, Relaxed);
+            top = index;
+        }
+        if top != 0 {
+            self.install(top);
+        }
+    }
+
+    fn take_freed(&self) -> Word {
+        // Acquire [P2]: for every pushed slot (each push continues the
+        // release sequence of those below it).
+        Word(self.0.freed.swap(0, Acquire))
+    }
+
+    /// Makes a chain the content of `ready`, which is empty: only the owner
+    /// fills it, and it fills it only after finding it empty.
+    fn install(&self, top: u32) {
+        // Relaxed: only the tag is wanted.
+        let head = Word(self.0.ready.load(Relaxed));
+        debug_assert_eq!(head.index(), 0, "only an empty list is refilled");
+        let new = Word::new(top, head.high().wrapping_add(1));
+        // Release [P2]: the chain's links and generations; pairs with
+        // Acquire in `pop`.
+        self.0.ready.store(new.0, Release);
+    }
+}

@@ -1,0 +1,91 @@
+//! How a kernel is configured.
+
+use super::Kernel;
+use crate::error::BuildError;
+use crate::host::{Host, ThreadHost};
+use crate::idtable::IdTable;
+use crate::world::World;
+
+/// What happens to a process whose last LWP has gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum WaitPolicy {
+    /// It is gone at once; its exit status is forgotten, and waiting for it
+    /// ends in `ECHILD`. What the seed does.
+    #[default]
+    AutoReap,
+    /// It stays as a zombie until its parent waits for it. init and proc0 reap
+    /// theirs by themselves.
+    Wait,
+}
+
+/// Configures a [`Kernel`].
+#[must_use = "a builder does nothing until `build`"]
+#[derive(Clone, Debug)]
+pub struct Builder<H: Host = ThreadHost> {
+    host: H,
+    policy: WaitPolicy,
+    id_capacity: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            host: ThreadHost,
+            policy: WaitPolicy::default(),
+            id_capacity: (1 << 21) - 1,
+        }
+    }
+}
+
+impl<H: Host> Builder<H> {
+    /// The hypercalls and the embedder's types. Default: [`ThreadHost`].
+    pub fn host<G: Host>(self, host: G) -> Builder<G> {
+        let Self {
+            policy,
+            id_capacity,
+            ..
+        } = self;
+        Builder {
+            host,
+            policy,
+            id_capacity,
+        }
+    }
+
+    /// Default: [`WaitPolicy::AutoReap`].
+    pub fn wait_policy(self, policy: WaitPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The most ids in use at once, pids and lids together, init's included:
+    /// 1 to 2^30 - 1. Memory is taken as ids are used. Default: 2^21 - 1.
+    pub fn id_capacity(self, id_capacity: usize) -> Self {
+        Self {
+            id_capacity,
+            ..self
+        }
+    }
+
+    /// Makes the kernel, with proc0 and init.
+    ///
+    /// # Errors
+    /// [`BuildError::IdCapacity`] (EINVAL).
+    ///
+    /// Seed: `rump_lwproc_init` S120-S125.
+    pub fn build(self) -> Result<Kernel<H>, BuildError> {
+        let Self {
+            host,
+            policy,
+            id_capacity,
+        } = self;
+        if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&id_capacity) {
+            return Err(BuildError::IdCapacity {
+                capacity: id_capacity,
+            });
+        }
+        Ok(Kernel {
+            world: World::new(host, policy, id_capacity),
+            torn_down: false,
+        })
+    }
+}

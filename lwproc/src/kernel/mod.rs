@@ -1,0 +1,232 @@
+//! A kernel: one instance of the process world, as a value.
+#![allow(unsafe_code)]
+
+mod builder;
+mod display;
+mod report;
+mod teardown;
+
+pub use builder::{Builder, WaitPolicy};
+pub use report::{Counts, ReclaimStats};
+pub use teardown::Teardown;
+
+use crate::entry::Entered;
+use crate::error::{EnterError, NewLwpError};
+use crate::handles::guard::Guard;
+use crate::handles::lwp::LwpRef;
+use crate::handles::owned::Lwp;
+use crate::handles::proc::{ProcHandle, ProcRef};
+use crate::host::{Host, ThreadHost};
+use crate::id::{Lid, Pid};
+use crate::lwp::LwpPtr;
+use crate::proc::ProcPtr;
+use crate::sync::Acquire;
+use crate::world::seat::Seat;
+use crate::world::{World, lifecycle};
+use std::sync::Arc;
+
+/// One instance of the process world: proc0, init, the id table, and all that
+/// is made in it. Any number can live in one host process; nothing is shared
+/// between them.
+///
+/// Dropping it tears it down: every LWP that nobody owns is released, zombies
+/// are reaped, and [`Host::teardown`] is told who survives. An [`Lwp`] that
+/// somebody still owns stays usable as a value, and its process ends when it is
+/// dropped; the memory goes with the last of them.
+///
+/// # Progress
+/// Operations are lock-free unless they say otherwise; the ones that allocate
+/// are as blocking as the allocator, and those that call the [`Host`] as
+/// blocking as the host.
+pub struct Kernel<H: Host = ThreadHost> {
+    world: Arc<World<H>>,
+    /// The teardown is done.
+    torn_down: bool,
+}
+
+impl Kernel {
+    /// A kernel with the defaults: [`ThreadHost`], 2^21 - 1 ids,
+    /// [`WaitPolicy::AutoReap`].
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults are valid")
+    }
+
+    /// Starts a configuration.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<H: Host> Kernel<H> {
+    pub(crate) fn seat(&self) -> Seat<'_, H> {
+        self.world.seat()
+    }
+
+    /// Enters the kernel: as the LWP bound to this thread, or, with none, in an
+    /// implicit context that runs as init and reads as no curlwp.
+    ///
+    /// Writes nothing that another thread reads. The first entry of a thread
+    /// allocates.
+    ///
+    /// # Errors
+    /// [`EnterError::AlreadyEntered`] (EDEADLK): this thread is in this kernel.
+    ///
+    /// Seed: `rump_schedule`; the implicit context without its global lwp0.
+    #[inline]
+    pub fn enter(&self) -> Result<Entered<'_, H>, EnterError> {
+        Entered::new(self.seat())
+    }
+
+    /// Takes a guard to look around under.
+    #[inline]
+    pub fn pin(&self) -> Guard<'_, H> {
+        Guard::new(self.seat())
+    }
+
+    /// The process with that pid, zombies included. Wait-free; writes nothing.
+    #[inline]
+    pub fn find<'g>(&self, pid: Pid, guard: &'g Guard<'_, H>) -> Option<ProcRef<'g, H>> {
+        if !self.owns(guard) {
+            return None;
+        }
+        let ptr = find_proc(&self.world, pid, guard)?;
+        // SAFETY: found published under the guard.
+        Some(unsafe { ProcRef::new(ptr, guard) })
+    }
+
+    /// The LWP with that lid. Wait-free; writes nothing.
+    ///
+    /// Seed: `lwp_find` S79-S99, without the list walk and for any process;
+    /// compare [`LwpRef::pid`] to find the LWP of one.
+    pub fn find_lwp<'g>(&self, lid: Lid, guard: &'g Guard<'_, H>) -> Option<LwpRef<'g, H>> {
+        if !self.owns(guard) {
+            return None;
+        }
+        // Acquire [P4]: the LWP's fields; pairs with Release where it is published.
+        let found = self.world.ids.slot(lid.0)?.lwp.load(Acquire);
+        // SAFETY: loaded with Acquire under the guard.
+        let node = unsafe { found.as_ref(guard.pin()) }?;
+        // SAFETY: found published under the guard.
+        (node.lid == lid && !node.word.load().has_exited())
+            .then(|| unsafe { LwpRef::new(found.ptr(), guard) })
+    }
+
+    /// Every process, in slot order, zombies included. Weakly consistent: a
+    /// process present throughout is seen exactly once, no identity twice.
+    pub fn procs<'g>(&'g self, guard: &'g Guard<'_, H>) -> impl Iterator<Item = ProcRef<'g, H>> {
+        let slots = self
+            .owns(guard)
+            .then(|| self.world.ids.slots())
+            .into_iter()
+            .flatten();
+        slots.filter_map(move |slot| {
+            // Acquire [P3]: as in `find`.
+            let found = slot.proc.load(Acquire);
+            // SAFETY: found published under the guard.
+            (!found.is_null()).then(|| unsafe { ProcRef::new(found.ptr(), guard) })
+        })
+    }
+
+    /// Every LWP, in slot order. Weakly consistent, as [`Kernel::procs`].
+    pub fn lwps<'g>(&'g self, guard: &'g Guard<'_, H>) -> impl Iterator<Item = LwpRef<'g, H>> {
+        let slots = self
+            .owns(guard)
+            .then(|| self.world.ids.slots())
+            .into_iter()
+            .flatten();
+        slots.filter_map(move |slot| {
+            // Acquire [P4]: as in `find_lwp`.
+            let found: LwpPtr<H> = slot.lwp.load(Acquire).ptr();
+            // SAFETY: found published under the guard.
+            (!found.is_null()).then(|| unsafe { LwpRef::new(found, guard) })
+        })
+    }
+
+    /// A new LWP in the process with that pid, or in a new process (a child of
+    /// proc0) when there is none given. It is owned, and bound to no thread.
+    ///
+    /// Lock-free but for the allocator and [`Host::create`].
+    ///
+    /// # Errors
+    /// [`NewLwpError::NoSuchProcess`] (ESRCH), [`NewLwpError::Draining`]
+    /// (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
+    ///
+    /// Seed: `rump__lwproc_alloclwp` S400-S411.
+    pub fn alloclwp(&self, pid: Option<Pid>) -> Result<Lwp<H>, NewLwpError> {
+        let seat = self.seat();
+        match pid {
+            Some(pid) => makelwp_by_pid(&self.world, seat, pid),
+            None => lifecycle::newproc(&seat, self.world.proc0, None)
+                .map_err(|_| NewLwpError::IdsExhausted),
+        }
+    }
+
+    /// As [`Kernel::alloclwp`], for a process known by its handle: never one
+    /// that got the same pid later.
+    ///
+    /// # Errors
+    /// As [`Kernel::alloclwp`]; [`NewLwpError::WrongKernel`] (EXDEV).
+    pub fn alloclwp_in(&self, proc: &ProcHandle<H>) -> Result<Lwp<H>, NewLwpError> {
+        if !std::ptr::eq(proc.anchor().world(), &*self.world) {
+            return Err(NewLwpError::WrongKernel);
+        }
+        let seat = self.seat();
+        let pin = seat.pin();
+        lifecycle::makelwp(&seat, proc.ptr(), proc.node(), &pin)
+    }
+
+    /// What the host has as the calling thread's current LWP.
+    ///
+    /// Seed: `rump_lwproc_curlwp_hypercall` S127-S132.
+    #[inline]
+    pub fn curlwp_hypercall(&self) -> Option<crate::host::LwpToken> {
+        self.world.host.current()
+    }
+
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.world.host
+    }
+
+    /// The most ids that can be in use at once, not counting 0.
+    pub fn id_capacity(&self) -> usize {
+        self.world.ids.capacity()
+    }
+
+    fn owns(&self, guard: &Guard<'_, H>) -> bool {
+        std::ptr::eq(guard.world(), &*self.world)
+    }
+}
+
+/// The published process with that pid.
+pub(crate) fn find_proc<H: Host>(
+    world: &World<H>,
+    pid: Pid,
+    guard: &Guard<'_, H>,
+) -> Option<ProcPtr<H>> {
+    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
+    let found = world.ids.slot(pid.0)?.proc.load(Acquire);
+    // SAFETY: loaded with Acquire under the guard.
+    let node = unsafe { found.as_ref(guard.pin()) }?;
+    (node.pid() == pid).then_some(found.ptr())
+}
+
+/// A new LWP in the process with that pid.
+pub(crate) fn makelwp_by_pid<'k, H: Host>(
+    world: &World<H>,
+    seat: Seat<'k, H>,
+    pid: Pid,
+) -> Result<Lwp<H>, NewLwpError> {
+    let guard = Guard::new(seat);
+    let proc = find_proc(world, pid, &guard).ok_or(NewLwpError::NoSuchProcess)?;
+    // SAFETY: found published under the guard.
+    let node =
+        unsafe { crate::reclaim::Tagged::new(proc).as_ref(guard.pin()) }.expect("found above");
+    lifecycle::makelwp(guard.seat(), proc, node, guard.pin())
+}

@@ -1,0 +1,139 @@
+//! The end of a kernel.
+#![allow(unsafe_code)]
+
+use super::Kernel;
+use crate::handles::owned::Lwp;
+use crate::host::Host;
+use crate::id::{Lid, Pid};
+use crate::proc::family;
+use crate::sync::Acquire;
+use crate::world::lifecycle;
+use std::fmt;
+
+/// Who was there when a kernel was torn down.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Teardown {
+    /// LWPs that nobody owned, or that were bound to a thread: released.
+    pub released: Vec<(Pid, Lid)>,
+    /// Zombies that nobody had waited for: reaped.
+    pub reaped: Vec<Pid>,
+    /// LWPs that somebody still owns: they and their processes survive until
+    /// dropped.
+    pub survivors: Vec<(Pid, Lid)>,
+}
+
+impl Teardown {
+    /// Whether nothing was left over.
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Teardown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_clean() {
+            return f.write_str("nothing was left over");
+        }
+        let Self {
+            released,
+            reaped,
+            survivors,
+        } = self;
+        write!(
+            f,
+            "{} LWPs released, {} zombies reaped, {} owned LWPs survive",
+            released.len(),
+            reaped.len(),
+            survivors.len()
+        )?;
+        survivors
+            .iter()
+            .try_for_each(|(pid, lid)| write!(f, " {pid}:{lid}"))
+    }
+}
+
+impl<H: Host> Kernel<H> {
+    /// Tears the kernel down and says who was there. Dropping the kernel does
+    /// the same, and only the host learns of it.
+    ///
+    /// Blocks on what it releases: host calls and drops of address spaces.
+    pub fn shutdown(mut self) -> Teardown {
+        let report = self.tear_down();
+        self.torn_down = true;
+        report
+    }
+
+    fn tear_down(&mut self) -> Teardown {
+        let mut report = Teardown::default();
+        // Bound LWPs: their threads are outside, or ending.
+        for p in self.world.participants.iter() {
+            let bound = p.take_bound();
+            if !bound.is_null() {
+                // SAFETY: the thread owned it, and it was taken from there.
+                let lwp = unsafe { Lwp::from_raw(bound) };
+                if std::ptr::eq(p, self.seat().me()) {
+                    self.world.host.clear(lwp.token());
+                }
+                report.release(lwp);
+            }
+        }
+        // Parked LWPs. Under a guard, so collected first: what they were is
+        // freed as they go.
+        for parked in self.claim_parked() {
+            report.release(parked);
+        }
+        self.reap_all(&mut report);
+        let guard = self.pin();
+        let owned = self.lwps(&guard).map(|lwp| (lwp.pid(), lwp.lid()));
+        // lwp0 and init's own LWP are part of the kernel.
+        report.survivors = owned
+            .filter(|(pid, lid)| *pid > Pid::INIT || pid.0 != lid.0)
+            .collect();
+        drop(guard);
+        self.flush();
+        self.world.take_anchors();
+        self.world.host.teardown(&report);
+        report
+    }
+
+    fn claim_parked(&self) -> Vec<Lwp<H>> {
+        let guard = self.pin();
+        self.lwps(&guard)
+            .filter_map(|lwp| lwp.claim().ok())
+            .collect()
+    }
+
+    fn reap_all(&self, report: &mut Teardown) {
+        let seat = self.seat();
+        let pin = seat.pin();
+        for slot in self.world.ids.slots() {
+            // Acquire [P3]: as in `find`.
+            let found = slot.proc.load(Acquire);
+            // SAFETY: loaded with Acquire under the pin.
+            let Some(node) = (unsafe { found.as_ref(&pin) }) else {
+                continue;
+            };
+            if family::claim_own(node).is_some() {
+                report.reaped.push(node.pid());
+                // SAFETY: the right to reap was won.
+                unsafe { lifecycle::reap_zombie(&self.world, seat.me(), found.ptr(), &pin) };
+            }
+        }
+    }
+}
+
+impl Teardown {
+    fn release<H: Host>(&mut self, lwp: Lwp<H>) {
+        self.released.push((lwp.pid(), lwp.lid()));
+        drop(lwp);
+    }
+}
+
+impl<H: Host> Drop for Kernel<H> {
+    fn drop(&mut self) {
+        if !self.torn_down {
+            let _ = self.tear_down();
+        }
+    }
+}

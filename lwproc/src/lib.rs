@@ -1,0 +1,58 @@
+//! Processes and LWPs (lightweight processes) for library OSes, hypervisors,
+//! emulators and language runtimes: create, attach, switch, hold, release,
+//! free, wait; lock-free.
+//!
+//! ```
+//! use lwproc::{ExitStatus, Kernel, Rfork, WaitPolicy, WaitTarget};
+//!
+//! let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build()?;
+//! let mut k = kernel.enter()?; // implicit: runs as init
+//! assert!(k.curlwp().is_none());
+//!
+//! k.rfork(Rfork::Fresh)?; // a process, and a switch to its first LWP
+//! let parent = k.rfork(Rfork::Copy)?.expect("the LWP that forked");
+//! let child = k.pid();
+//! assert_eq!(k.ppid(), parent.pid());
+//!
+//! k.exit(ExitStatus::exited(3))?; // goes at the next switch
+//! k.switch(parent)?;
+//! let reaped = k.try_wait(WaitTarget::Any)?.expect("a zombie");
+//! assert_eq!((reaped.pid, reaped.status.exit_code()), (child, Some(3)));
+//!
+//! k.releaselwp()?;
+//! drop(k); // leaves; with its last LWP the process ends
+//! assert_eq!(kernel.counts().procs, 2); // proc0 and init
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod entry;
+mod errno;
+mod error;
+mod handles;
+mod host;
+mod id;
+mod idtable;
+mod kernel;
+mod list;
+mod lwp;
+mod proc;
+mod reclaim;
+mod sync;
+mod waitq;
+mod world;
+
+pub use entry::{CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
+pub use errno::Errno;
+pub use error::{
+    BuildError, ClaimError, EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError,
+    SwitchError, UnbindError, WaitError,
+};
+pub use handles::guard::Guard;
+pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
+pub use handles::owned::Lwp;
+pub use handles::proc::{ProcHandle, ProcRef, ProcState};
+pub use host::{Host, LwpToken, ThreadHost};
+pub use id::{Identity, Lid, Pid};
+pub use kernel::{Builder, Counts, Kernel, ReclaimStats, Teardown, WaitPolicy};
+pub use proc::comm::Comm;
+pub use proc::status::{CoreDump, ExitStatus};

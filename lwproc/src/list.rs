@@ -1,0 +1,215 @@
+//! Intrusive lock-free list: insert at the head, remove anywhere, iterate
+//! without writing (Harris's marking, Michael's reclamation).
+//!
+//! A node is removed by *marking* its own `next` link; from then on it is not
+//! an item. The marked node is unlinked at once when it is at the head.
+//! Otherwise it is only counted, and when the dead outnumber the living one
+//! sweep unlinks them all: removal costs O(1) amortised in any order, and the
+//! garbage still linked is at most `max(SWEEP_MIN, living) + SWEEP_STEP`.
+//!
+//! Iteration is weakly consistent: an item present throughout is seen exactly
+//! once, none is seen twice. (Insertion is at the head only, so an iterator
+//! moves strictly away from new nodes; a marked node's link is frozen, and
+//! leads forward to nodes that were behind it when it was marked.)
+#![allow(unsafe_code)]
+
+use crate::reclaim::{Link, Managed, Pin, Tagged};
+use crate::sync::{AcqRel, Acquire, AtomicIsize, Relaxed, Release};
+
+const MARKED: usize = 1;
+/// A sweep is due when this many are dead, however few live.
+#[cfg(not(lwproc_loom))]
+const SWEEP_MIN: isize = 32;
+#[cfg(lwproc_loom)]
+const SWEEP_MIN: isize = 1;
+/// While one thread sweeps, others join in only every so many removals.
+#[cfg(not(lwproc_loom))]
+const SWEEP_STEP: isize = 32;
+#[cfg(lwproc_loom)]
+const SWEEP_STEP: isize = 1;
+
+/// An object that can be in one list.
+pub(crate) trait Node: Sized + 'static {
+    /// The link to the next node of the list.
+    fn next(&self) -> &Link<Self>;
+
+    /// The node has just been unlinked, by the caller: drop the list's claim.
+    ///
+    /// # Safety
+    /// Called once, by whoever unlinked `this`.
+    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>);
+
+    /// The list itself goes, and `this` was still linked: drop the list's
+    /// claim; nobody can reach it through the list any more.
+    ///
+    /// # Safety
+    /// Called once, after the grace period of the list's owner.
+    unsafe fn abandoned(this: *mut Managed<Self>);
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct List<T: Node> {
+    head: Link<T>,
+    /// Marked but not unlinked. May dip below zero for a moment.
+    dead: AtomicIsize,
+}
+
+impl<T: Node> List<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            head: Link::new(Tagged::NULL),
+            dead: AtomicIsize::new(0),
+        }
+    }
+
+    /// Inserts at the head. Lock-free.
+    ///
+    /// # Safety
+    /// `node` is alive, in no list, and the list receives a claim on it that
+    /// [`Node::unlinked`] gives back.
+    pub(crate) unsafe fn push(&self, node: *mut Managed<T>) {
+        // SAFETY: alive by contract.
+        let next = unsafe { Managed::deref_counted(node) }.next();
+        // Relaxed: the node below is not looked at here, and its publication
+        // is carried on by the CAS (release sequence of `head`).
+        let mut head = self.head.load(Relaxed);
+        loop {
+            // Relaxed: published by the CAS.
+            next.store(head, Relaxed);
+            // Release [P7]: publishes the node; pairs with the Acquire loads
+            // of `iter` and `sweep`.
+            match self
+                .head
+                .compare_exchange(head, Tagged::new(node), Release, Relaxed)
+            {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// Removes a node: on return no iteration that starts sees it. Lock-free;
+    /// O(1) amortised. `living` is about how many unmarked nodes are left.
+    ///
+    /// # Safety
+    /// `node` is in this list, `pin` was taken while it was, and it is
+    /// removed once.
+    pub(crate) unsafe fn remove(&self, node: *mut Managed<T>, living: usize, pin: &Pin<'_>) {
+        // SAFETY: the list's claim and the pin keep it.
+        let link = unsafe { Managed::deref_counted(node) }.next();
+        // AcqRel [P8]: Release: the removal comes after all the caller did to
+        // the node; Acquire: `next` is passed on by the unlinking below.
+        let next = link.fetch_or_tag(MARKED, AcqRel);
+        debug_assert_ne!(next.tag(), MARKED, "removed twice");
+
+        // Release [P8]: passes on the publication of `next`. Relaxed on
+        // failure: nothing was learnt but that it is not at the head.
+        if self
+            .head
+            .compare_exchange(Tagged::new(node), next, Release, Relaxed)
+            .is_ok()
+        {
+            // SAFETY: this thread unlinked it.
+            unsafe { T::unlinked(node, pin) };
+            return;
+        }
+        // Relaxed: a tally; the marks are what counts.
+        let dead = self.dead.fetch_add(1, Relaxed) + 1;
+        let limit = SWEEP_MIN.max(isize::try_from(living).unwrap_or(isize::MAX));
+        if dead >= limit && dead % SWEEP_STEP == 0 {
+            self.sweep(pin);
+        }
+    }
+
+    /// Unlinks the marked nodes. Lock-free; O(length).
+    fn sweep(&self, pin: &Pin<'_>) {
+        let mut swept = 0;
+        let mut prev = &self.head;
+        // Acquire [P7]: pairs with Release in `push`.
+        let mut cur = prev.load(Acquire);
+        // SAFETY: loaded with Acquire under the pin.
+        while let Some(node) = unsafe { cur.as_ref(pin) } {
+            // Acquire [P7], [P8]: the next node, or this one's mark.
+            let next = node.next().load(Acquire);
+            if next.tag() != MARKED {
+                prev = node.next();
+                cur = next;
+                continue;
+            }
+            let next = next.with_tag(0);
+            // Release [P8]: passes on the publication of `next`; pairs with
+            // the Acquire loads of `iter` and `sweep`. Acquire on failure:
+            // the node seen instead is walked next.
+            match prev.compare_exchange(cur, next, Release, Acquire) {
+                Ok(_) => {
+                    // SAFETY: this thread unlinked it.
+                    unsafe { T::unlinked(cur.ptr(), pin) };
+                    swept += 1;
+                    cur = next;
+                }
+                // `prev` itself was marked: its own unlinking starts over.
+                Err(seen) if seen.tag() == MARKED => {
+                    prev = &self.head;
+                    // Acquire [P7]: as at the start.
+                    cur = prev.load(Acquire);
+                }
+                // A push at the head, or another sweep was here first.
+                Err(seen) => cur = seen,
+            }
+        }
+        // Relaxed: a tally.
+        self.dead.fetch_sub(swept, Relaxed);
+    }
+
+    /// The items, newest first. Wait-free per step; see the module for what
+    /// is seen.
+    pub(crate) fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T> {
+        // Acquire [P7]: pairs with Release in `push`.
+        Iter {
+            at: self.head.load(Acquire),
+            pin,
+        }
+    }
+}
+
+impl<T: Node> Drop for List<T> {
+    fn drop(&mut self) {
+        // Relaxed: nobody else is left.
+        let mut at = self.head.load(Relaxed).ptr();
+        while !at.is_null() {
+            // SAFETY: linked, so the list's claim still holds it.
+            let next = unsafe { Managed::deref_counted(at) }
+                .next()
+                .load(Relaxed)
+                .ptr();
+            // SAFETY: once for each linked node; the owner's grace period is over.
+            unsafe { T::abandoned(at) };
+            at = next;
+        }
+    }
+}
+
+/// See [`List::iter`].
+pub(crate) struct Iter<'g, T: Node> {
+    at: Tagged<T>,
+    pin: &'g Pin<'g>,
+}
+
+impl<'g, T: Node> Iterator for Iter<'g, T> {
+    type Item = (&'g T, *mut Managed<T>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let this = self.at.ptr();
+            // SAFETY: loaded with Acquire under the pin.
+            let node = unsafe { self.at.as_ref(self.pin) }?;
+            // Acquire [P7], [P8]: the next node, or this one's mark.
+            let next = node.next().load(Acquire);
+            self.at = next.with_tag(0);
+            if next.tag() != MARKED {
+                return Some((node, this));
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! LWPs.
+//!
+//! An LWP is *owned* (RUNNING: some [`Lwp`] value exists, or it is bound to a
+//! thread) or *parked* (nobody has the right to run it). The owner alone may
+//! switch to it, park it, or end it.
+//!
+//! ```text
+//!  makelwp          unclaim
+//!  ───────▶ OWNED ───────────▶ PARKED
+//!             │   ◀───────────
+//!             │ drop   claim
+//!             ▼
+//!            gone
+//! ```
+#![allow(unsafe_code)]
+
+pub(crate) mod word;
+
+use crate::host::{Host, LwpToken};
+use crate::id::{Lid, Pid};
+use crate::idtable::Reserved;
+use crate::list::Node;
+use crate::proc::{ProcNode, ProcPtr};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::world::Anchor;
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use word::AtomicLwpWord;
+
+/// An LWP object of a kernel.
+pub(crate) type LwpPtr<H> = *mut Managed<LwpNode<H>>;
+
+/// One LWP (`struct lwp`).
+pub(crate) struct LwpNode<H: Host> {
+    pub(crate) word: AtomicLwpWord,
+    pub(crate) lid: Lid,
+    /// Keeps the memory: one for being in `p_lwps`, one for each handle.
+    pub(crate) refs: RefCount,
+    /// Its process; alive while the LWP is.
+    pub(crate) proc: ProcPtr<H>,
+    /// The id to give back; `None` when the lid is the process's own pid.
+    pub(crate) reserved: Option<Reserved>,
+    /// Keeps the kernel's memory; taken by the owner at the end. The two
+    /// LWPs that are part of the kernel have none.
+    anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
+    /// Place in the process's `lwps`.
+    next: Link<LwpNode<H>>,
+}
+
+// SAFETY: all fields are atomics or immutable, but for `anchor`, which is the
+// owner's; `proc` is looked through only while the LWP lives or under a pin
+// that saw it alive.
+unsafe impl<H: Host> Send for LwpNode<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for LwpNode<H> {}
+
+impl<H: Host> LwpNode<H> {
+    /// An LWP of `proc` under the process's own number or under `reserved`.
+    pub(crate) fn new(
+        proc: ProcPtr<H>,
+        pid: Pid,
+        reserved: Option<Reserved>,
+        anchor: Option<Arc<Anchor<H>>>,
+    ) -> LwpPtr<H> {
+        Managed::new(Self {
+            word: AtomicLwpWord::new(),
+            lid: reserved.map_or(Lid(pid.0), |id| id.0.lid()),
+            refs: RefCount::new(),
+            proc,
+            reserved,
+            anchor: UnsafeCell::new(anchor),
+            next: Link::new(Tagged::NULL),
+        })
+    }
+
+    /// The process.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, which therefore lives, for `'a`.
+    pub(crate) unsafe fn proc_owned<'a>(&self) -> &'a ProcNode<H> {
+        // SAFETY: a live LWP's process has not ended.
+        unsafe { Managed::deref_counted(self.proc) }
+    }
+
+    /// The process, for a reader that found this LWP published under `pin`.
+    pub(crate) fn proc_pinned<'g>(&self, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
+        // SAFETY: the process is retired after its last LWP was unpublished,
+        // which this pin did not see.
+        unsafe { Tagged::new(self.proc).as_ref(pin) }.expect("an LWP has a process")
+    }
+
+    /// A share of what keeps the kernel's memory.
+    ///
+    /// # Safety
+    /// The caller owns the LWP.
+    pub(crate) unsafe fn anchor(&self) -> Option<Arc<Anchor<H>>> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.anchor.get() }.clone()
+    }
+
+    /// Takes the LWP's share of what keeps the kernel's memory.
+    ///
+    /// # Safety
+    /// The caller owns the LWP and ends it.
+    pub(crate) unsafe fn take_anchor(&self) -> Option<Arc<Anchor<H>>> {
+        // SAFETY: the owner's field.
+        unsafe { &mut *self.anchor.get() }.take()
+    }
+
+    pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {
+        LwpToken::of(this)
+    }
+}
+
+impl<H: Host> Node for LwpNode<H> {
+    fn next(&self) -> &Link<Self> {
+        &self.next
+    }
+
+    unsafe fn unlinked(this: LwpPtr<H>, pin: &Pin<'_>) {
+        // SAFETY: the list's claim still holds it.
+        if unsafe { Managed::deref_counted(this) }.refs.dec() == Dropped::Last {
+            // SAFETY: out of the slot and the list, and no handle is left.
+            unsafe { pin.retire(this) };
+        }
+    }
+
+    unsafe fn abandoned(this: LwpPtr<H>) {
+        // SAFETY: the list's claim still holds it.
+        if unsafe { Managed::deref_counted(this) }.refs.dec() == Dropped::Last {
+            // SAFETY: its process is past its grace period, and with it
+            // everybody that could have found this LWP.
+            unsafe { Managed::free(this) };
+        }
+    }
+}

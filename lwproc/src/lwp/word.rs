@@ -1,0 +1,236 @@
+//! The LWP word: who may run it, and what it is about to do.
+//!
+//! | bit | meaning | set by | cleared by |
+//! |---|---|---|---|
+//! | 0 RUNNING | somebody owns the right to run it (`LP_RUNNING`) | birth, `claim` | `unclaim`; never after EXITED |
+//! | 1 EXITED | it is gone (`LSIDL` at the end of life) | `exit` | never |
+//! | 2 WEXIT | it goes at the next leave or switch (`LW_WEXIT`) | `rele` to zero | `hold` |
+//! | 3..8 | kept for the marks that other threads set (signals, credentials, drain) | | |
+//! | 8..32 | `refcnt` (`l_refcnt`) | `hold` | `rele` |
+//!
+//! RUNNING and EXITED are absolute state; WEXIT is a statement of intent.
+//! `refcnt` and WEXIT belong to the owner of RUNNING; every change is a
+//! read-modify-write, so a bit set by another thread is never lost (R8).
+//!
+//! | RUNNING | EXITED | state | `claim` |
+//! |---|---|---|---|
+//! | 0 | 0 | runnable (`LSRUN`) | taken |
+//! | 1 | 0 | owned (`LSONPROC`) | `AlreadyRunning` |
+//! | 1 | 1 | gone (`LSIDL`) | `Exiting` |
+//! | 0 | 1 | impossible | |
+
+use crate::sync::{Acquire, AtomicU32, Relaxed, Release};
+use std::fmt;
+
+const RUNNING: u32 = 1 << 0;
+const EXITED: u32 = 1 << 1;
+const WEXIT: u32 = 1 << 2;
+const REF_ONE: u32 = 1 << 8;
+const REF_MAX: u32 = u32::MAX / REF_ONE;
+
+/// A decoded LWP word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LwpWord(u32);
+
+/// Why the right to run an LWP was not given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ClaimRefused {
+    /// Somebody else has it.
+    AlreadyRunning,
+    /// The LWP is gone.
+    Exiting,
+}
+
+/// Why a hold was not added or dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RefRefused {
+    /// The count is full.
+    Overflow,
+    /// There is no hold to drop.
+    Underflow,
+}
+
+/// What dropping a hold did.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Released {
+    /// Holds remain: the LWP lives on.
+    Held,
+    /// That was the last: the LWP goes at the next leave or switch.
+    Exiting,
+}
+
+impl LwpWord {
+    pub(crate) fn is_running(self) -> bool {
+        self.0 & RUNNING != 0
+    }
+    pub(crate) fn has_exited(self) -> bool {
+        self.0 & EXITED != 0
+    }
+    pub(crate) fn is_exiting(self) -> bool {
+        self.0 & WEXIT != 0
+    }
+    pub(crate) fn refcnt(self) -> u32 {
+        self.0 / REF_ONE
+    }
+
+    fn held(self) -> Result<LwpWord, RefRefused> {
+        if self.refcnt() == REF_MAX {
+            return Err(RefRefused::Overflow);
+        }
+        Ok(LwpWord((self.0 & !WEXIT) + REF_ONE))
+    }
+
+    fn released(self) -> Result<LwpWord, RefRefused> {
+        match self.refcnt() {
+            0 => Err(RefRefused::Underflow),
+            1 => Ok(LwpWord((self.0 - REF_ONE) | WEXIT)),
+            _ => Ok(LwpWord(self.0 - REF_ONE)),
+        }
+    }
+}
+
+impl fmt::Debug for LwpWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refcnt={}", self.refcnt())?;
+        let names = [(RUNNING, "RUNNING"), (EXITED, "EXITED"), (WEXIT, "WEXIT")];
+        for (bit, name) in names {
+            if self.0 & bit != 0 {
+                write!(f, "|{name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The atomic word of one LWP.
+pub(crate) struct AtomicLwpWord(AtomicU32);
+
+impl AtomicLwpWord {
+    /// A new LWP: owned by its maker, with its base reference.
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(RUNNING | REF_ONE))
+    }
+
+    /// A snapshot. Exact for the owner.
+    #[inline]
+    pub(crate) fn load(&self) -> LwpWord {
+        // Relaxed: the owner's own writes; for others a hint.
+        LwpWord(self.0.load(Relaxed))
+    }
+
+    /// Takes the right to run the LWP. Wait-free.
+    pub(crate) fn claim(&self) -> Result<(), ClaimRefused> {
+        // Acquire [P6]: what the last owner did; pairs with Release in `unclaim`.
+        let before = LwpWord(self.0.fetch_or(RUNNING, Acquire));
+        if before.has_exited() {
+            Err(ClaimRefused::Exiting)
+        } else if before.is_running() {
+            Err(ClaimRefused::AlreadyRunning)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Gives the right to run back. Owner only; the last thing it does.
+    /// Wait-free.
+    pub(crate) fn unclaim(&self) {
+        // Release [P6]: what this owner did; pairs with Acquire in `claim`.
+        let before = LwpWord(self.0.fetch_and(!RUNNING, Release));
+        debug_assert!(before.is_running() && !before.has_exited());
+    }
+
+    /// Marks the LWP gone; it keeps RUNNING for good, so nobody can claim a
+    /// corpse (R7). Owner only. Wait-free.
+    pub(crate) fn exit(&self) {
+        // Relaxed: the corpse is unpublished by its slot and list; a claimer
+        // that sees this reads nothing of the LWP.
+        let before = LwpWord(self.0.fetch_or(EXITED | WEXIT, Relaxed));
+        debug_assert!(before.is_running() && !before.has_exited());
+    }
+
+    /// `lwphold`: one more reference, and no longer exiting. Owner only.
+    pub(crate) fn hold(&self) -> Result<(), RefRefused> {
+        self.update(LwpWord::held).map(drop)
+    }
+
+    /// `lwprele`: one reference fewer; at zero, exiting. Owner only.
+    pub(crate) fn rele(&self) -> Result<Released, RefRefused> {
+        let after = self.update(LwpWord::released)?;
+        Ok(if after.is_exiting() {
+            Released::Exiting
+        } else {
+            Released::Held
+        })
+    }
+
+    fn update(
+        &self,
+        change: impl Fn(LwpWord) -> Result<LwpWord, RefRefused>,
+    ) -> Result<LwpWord, RefRefused> {
+        let mut seen = self.load();
+        loop {
+            let new = change(seen)?;
+            // Relaxed: refcnt and WEXIT are the owner's; the CAS only keeps
+            // bits that others set meanwhile.
+            match self.0.compare_exchange(seen.0, new.0, Relaxed, Relaxed) {
+                Ok(_) => return Ok(new),
+                Err(now) => seen = LwpWord(now),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for AtomicLwpWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load().fmt(f)
+    }
+}
+
+#[cfg(all(test, not(lwproc_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claim_follows_the_truth_table() {
+        let table = [
+            (0, Ok(())),
+            (WEXIT, Ok(())),
+            (RUNNING, Err(ClaimRefused::AlreadyRunning)),
+            (RUNNING | WEXIT, Err(ClaimRefused::AlreadyRunning)),
+            (RUNNING | WEXIT | EXITED, Err(ClaimRefused::Exiting)),
+        ];
+        for (bits, expected) in table {
+            let word = AtomicLwpWord(AtomicU32::new(bits | REF_ONE));
+            assert_eq!(word.claim(), expected, "{:?}", LwpWord(bits));
+            assert!(word.load().is_running(), "a claim leaves RUNNING set");
+        }
+    }
+
+    #[test]
+    fn hold_revives_and_rele_dooms() {
+        let word = AtomicLwpWord::new();
+        assert_eq!(word.rele(), Ok(Released::Exiting));
+        assert!(word.load().is_exiting());
+        assert_eq!(word.rele(), Err(RefRefused::Underflow));
+        assert_eq!(word.hold(), Ok(()));
+        assert!(!word.load().is_exiting());
+        assert_eq!(word.hold(), Ok(()));
+        assert_eq!(word.rele(), Ok(Released::Held));
+        assert_eq!(word.rele(), Ok(Released::Exiting));
+    }
+
+    #[test]
+    fn holds_are_bounded() {
+        let full = LwpWord(RUNNING | REF_MAX * REF_ONE);
+        assert_eq!(full.held(), Err(RefRefused::Overflow));
+    }
+
+    #[test]
+    fn unclaim_drops_only_running() {
+        let word = AtomicLwpWord(AtomicU32::new(RUNNING | 2 * REF_ONE));
+        word.unclaim();
+        assert_eq!(word.load(), LwpWord(2 * REF_ONE));
+        assert_eq!(format!("{:?}", word), "refcnt=2");
+    }
+}

@@ -1,0 +1,294 @@
+//! Parents and children.
+//!
+//! A process's own `edge` is the one authority on who its parent is; a
+//! parent's `children` list holds edges as hints. An edge in the list counts
+//! only while the child's `edge` is that very edge.
+//!
+//! * **birth**: the child's `edge` is set before the child is published, then
+//!   the edge is pushed on the parent's list.
+//! * **the parent ends**: for each child a new edge is pushed on init's list,
+//!   then one CAS turns the child's `edge` from the old to the new. At every
+//!   moment the child is seen under exactly one parent. If the child left
+//!   first, the new edge is dropped.
+//! * **the child leaves**: it swaps its `edge` for null, and removes the edge
+//!   it got from the list that it is in.
+//!
+//! The tag of `edge` is the stage of the child's end, so parent and stage
+//! change together and an orphaned zombie is never missed:
+//!
+//! | tag | stage | from, by |
+//! |---|---|---|
+//! | 0 | alive | |
+//! | 1 | zombie | 0, the last LWP; or 3 given back |
+//! | 3 | being reaped | 1, whoever won the CAS |
+//!
+//! An edge names its child by identity, resolved through the id table: the
+//! list may hold an edge of a child that was adopted, reaped and freed, while
+//! the table only ever yields what is published. It names its parent by
+//! pointer: a child leaves a dying parent before the parent is retired, so
+//! whoever loads the edge under a pin can still look at that parent.
+#![allow(unsafe_code)]
+
+use super::{ProcNode, ProcPtr};
+use crate::host::Host;
+use crate::id::{Identity, Pid};
+use crate::idtable::IdTable;
+use crate::list::Node;
+use crate::lwp::LwpNode;
+use crate::reclaim::{Link, Managed, Pin, Tagged};
+use crate::sync::{AcqRel, Acquire, Relaxed, Release};
+
+/// Tag of a zombie's edge.
+pub(crate) const ZOMBIE: usize = 1;
+/// Tag while somebody reaps it.
+pub(crate) const REAPING: usize = 3;
+
+/// One "is a child of".
+pub(crate) struct Edge<H: Host> {
+    next: Link<Edge<H>>,
+    parent: ProcPtr<H>,
+    ppid: Pid,
+    child: Identity,
+}
+
+impl<H: Host> Edge<H> {
+    fn new(parent: ProcPtr<H>, child: Identity) -> *mut Managed<Self> {
+        // SAFETY: the maker runs as an LWP of the parent, or the parent is
+        // proc0 or init: it is alive.
+        let ppid = unsafe { Managed::deref_counted(parent) }.pid();
+        Managed::new(Self {
+            next: Link::new(Tagged::NULL),
+            parent,
+            ppid,
+            child,
+        })
+    }
+
+    pub(crate) fn ppid(&self) -> Pid {
+        self.ppid
+    }
+
+    /// The parent, for a reader that loaded this edge from the child under `pin`.
+    pub(crate) fn parent<'g>(&self, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
+        // SAFETY: see the module: the parent is retired only after the child's
+        // edge has been swung away from it.
+        unsafe { Tagged::new(self.parent).as_ref(pin) }.expect("an edge has a parent")
+    }
+}
+
+impl<H: Host> Node for Edge<H> {
+    fn next(&self) -> &Link<Self> {
+        &self.next
+    }
+
+    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
+        // SAFETY: not the child's edge any more, and unlinked by this thread.
+        unsafe { pin.retire(this) };
+    }
+
+    unsafe fn abandoned(this: *mut Managed<Self>) {
+        // SAFETY: the list's owner is past its grace period; so is whoever
+        // could have found the edge in a child.
+        unsafe { Managed::free(this) };
+    }
+}
+
+type Table<H> = IdTable<ProcNode<H>, LwpNode<H>>;
+
+/// The process of that identity, if it is published. Wait-free.
+#[inline]
+pub(crate) fn resolve<'g, H: Host>(
+    ids: &Table<H>,
+    id: Identity,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
+    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
+    let found = ids.slot(id.number())?.proc.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+    let node = unsafe { found.as_ref(pin) }?;
+    (node.id == id).then_some((node, found.ptr()))
+}
+
+/// Makes `child`, which nobody can see yet, a child of `parent`. The edge
+/// must be given to [`announce`] once the child is published.
+pub(crate) fn beget<H: Host>(parent: ProcPtr<H>, child: &ProcNode<H>) -> *mut Managed<Edge<H>> {
+    let edge = Edge::new(parent, child.id);
+    // Relaxed: published with the child [P3].
+    child.edge.store(Tagged::new(edge), Relaxed);
+    edge
+}
+
+/// Puts the edge of a newly published child on its parent's list. Lock-free.
+///
+/// # Safety
+/// `edge` came from [`beget`], once; the parent lives.
+pub(crate) unsafe fn announce<H: Host>(parent: &ProcNode<H>, edge: *mut Managed<Edge<H>>) {
+    // Relaxed: a hint.
+    parent.nchildren.fetch_add(1, Relaxed);
+    // SAFETY: a live edge in no list; the list gets the only claim on it.
+    unsafe { parent.children.push(edge) };
+}
+
+/// A child found under its parent.
+pub(crate) struct Child<'g, H: Host> {
+    pub(crate) node: &'g ProcNode<H>,
+    pub(crate) ptr: ProcPtr<H>,
+    /// The child's edge as it was seen.
+    pub(crate) edge: Tagged<Edge<H>>,
+}
+
+impl<H: Host> Child<'_, H> {
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.edge.tag() == ZOMBIE
+    }
+
+    /// Takes the right to reap a zombie. Lock-free.
+    pub(crate) fn claim(&self) -> Option<()> {
+        // Acquire [P13]: the exit status; pairs with Release in `die`.
+        self.node
+            .edge
+            .compare_exchange(self.edge, self.edge.with_tag(REAPING), Acquire, Relaxed)
+            .ok()
+            .map(drop)
+    }
+}
+
+/// Takes the right to reap a zombie whose parent reaps by itself. Lock-free.
+pub(crate) fn claim_own<H: Host>(node: &ProcNode<H>) -> Option<()> {
+    // Relaxed: this thread wrote the stage, and has seen the edge.
+    let edge = node.edge.load(Relaxed);
+    // Acquire [P13]: as in `claim`.
+    let reaping = edge.with_tag(REAPING);
+    node.edge
+        .compare_exchange(edge.with_tag(ZOMBIE), reaping, Acquire, Relaxed)
+        .ok()
+        .map(drop)
+}
+
+/// The children of `parent`, zombies included, newest first. Weakly consistent.
+pub(crate) fn children<'g, H: Host>(
+    ids: &'g Table<H>,
+    parent: &'g ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = Child<'g, H>> {
+    parent
+        .children
+        .iter(pin)
+        .filter_map(move |(hint, hint_ptr)| {
+            let (node, ptr) = resolve(ids, hint.child, pin)?;
+            // Acquire [P9], [P13]: the edge that counts, and its stage.
+            let edge = node.edge.load(Acquire);
+            (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
+        })
+}
+
+/// The edge to the parent; `None` for proc0 and for a process that has been
+/// reaped.
+pub(crate) fn edge_of<'g, H: Host>(
+    node: &ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g Edge<H>, usize)> {
+    // Acquire [P9]: the edge's fields; pairs with Release in `adopt`.
+    let edge = node.edge.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin; swung away before retired.
+    Some((unsafe { edge.as_ref(pin) }?, edge.tag()))
+}
+
+/// Turns a process without LWPs into a zombie; its parent at that moment.
+/// Wait-free.
+pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
+    // AcqRel: Release [P13]: the status comes before the stage; Acquire [P9]:
+    // the edge's fields.
+    let edge = node.edge.fetch_or_tag(ZOMBIE, AcqRel);
+    debug_assert_eq!(edge.tag(), 0, "a process dies once");
+    // SAFETY: loaded with Acquire under the pin.
+    unsafe { edge.as_ref(pin) }
+        .expect("a dying process has a parent")
+        .parent(pin)
+}
+
+/// Gives the right to reap back: a zombie again. Wait-free.
+pub(crate) fn unclaim<H: Host>(child: &ProcNode<H>) {
+    // Relaxed: the holder of the claim is the only one that changes the edge
+    // (its parent is alive: it is waiting).
+    let edge = child.edge.load(Relaxed);
+    debug_assert_eq!(edge.tag(), REAPING);
+    // Release [P13]: as in `die`.
+    child.edge.store(edge.with_tag(ZOMBIE), Release);
+}
+
+/// Takes a process out of its family; the parent it had. Lock-free.
+pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
+    // AcqRel [P9]: Acquire: the edge's fields; Release: a parent that sees the
+    // edge gone also sees this thread's pin (it may use the parent's list).
+    let edge = node.edge.swap(Tagged::NULL, AcqRel);
+    // SAFETY: loaded with Acquire under the pin.
+    let parent = unsafe { edge.as_ref(pin) }
+        .expect("a process leaves once")
+        .parent(pin);
+    // Relaxed: a hint.
+    let living = parent.nchildren.fetch_sub(1, Relaxed) - 1;
+    // SAFETY: the edge is in that list, and its holder removes it once.
+    unsafe {
+        parent
+            .children
+            .remove(edge.ptr(), living.try_into().unwrap_or(0), pin)
+    };
+    parent
+}
+
+/// Hands every child of an ended process to init. `reap` is called for each
+/// that turns out to be a zombie, with the right to reap it. Lock-free; O(own
+/// children).
+pub(crate) fn orphan_children<'g, H: Host>(
+    ids: &'g Table<H>,
+    ended: &'g ProcNode<H>,
+    init: ProcPtr<H>,
+    pin: &'g Pin<'_>,
+    mut reap: impl FnMut(ProcPtr<H>),
+) {
+    // SAFETY: init outlives all processes but proc0.
+    let foster = unsafe { Managed::deref_counted(init) };
+    for child in children(ids, ended, pin) {
+        let new = Edge::new(init, child.node.id);
+        // SAFETY: a new edge; init lives.
+        unsafe { announce(foster, new) };
+        let mut old = child.edge;
+        loop {
+            let adopted = Tagged::new(new).with_tag(old.tag());
+            // AcqRel [P9]: Release: publishes the new edge; pairs with Acquire
+            // in `edge_of`, `leave`, `die`. Acquire on both: the stage seen is
+            // acted on, or (child gone) its pin precedes our retirement.
+            match child
+                .node
+                .edge
+                .compare_exchange(old, adopted, AcqRel, Acquire)
+            {
+                Ok(_) => {
+                    let seen = Child {
+                        edge: adopted,
+                        ..child
+                    };
+                    if seen.is_zombie() && seen.claim().is_some() {
+                        reap(seen.ptr);
+                    }
+                    break;
+                }
+                // It died meanwhile: same edge, another stage.
+                Err(now) if now.ptr() == old.ptr() => old = now,
+                // It left: the new edge is not needed.
+                Err(_) => {
+                    // Relaxed: a hint.
+                    let living = foster.nchildren.fetch_sub(1, Relaxed) - 1;
+                    // SAFETY: pushed above, and never the child's edge.
+                    unsafe {
+                        foster
+                            .children
+                            .remove(new, living.try_into().unwrap_or(0), pin)
+                    };
+                    break;
+                }
+            }
+        }
+    }
+}

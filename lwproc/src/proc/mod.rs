@@ -1,0 +1,95 @@
+//! Processes.
+//!
+//! ```text
+//!   newproc        last LWP goes            parent waits
+//!  ─────────▶ ACTIVE ─────────▶ (dying) ─┬─▶ ZOMBIE ─▶ REAPING ─▶ gone
+//!                                        └─▶ gone          (WaitPolicy::AutoReap, or init's child)
+//! ```
+//!
+//! Who may touch which field:
+//! * `word`: anybody, by its transitions. Zero LWPs is death, once.
+//! * `lwps`, `children`: anybody, by the list's rules; nodes are pushed only
+//!   by threads that run an LWP of this process (children) or have attached
+//!   one (lwps).
+//! * `edge`: the family rules in [`family`].
+//! * `status`: LWPs of the process; readers after claiming the zombie.
+//! * `resources.vmspace`: LWPs of the process; then the thread that ended it.
+#![allow(unsafe_code)]
+
+pub(crate) mod comm;
+pub(crate) mod family;
+pub(crate) mod resources;
+pub(crate) mod status;
+pub(crate) mod word;
+
+use crate::host::Host;
+use crate::id::{Identity, Pid};
+use crate::list::List;
+use crate::lwp::LwpNode;
+use crate::reclaim::{Link, Managed, RefCount, Tagged};
+use crate::sync::{AtomicIsize, AtomicU32};
+use crate::waitq::WaitQueue;
+use crate::world::World;
+use family::Edge;
+use resources::Resources;
+use word::AtomicProcWord;
+
+/// A process object of a kernel.
+pub(crate) type ProcPtr<H> = *mut Managed<ProcNode<H>>;
+
+/// One process (`struct proc`).
+pub(crate) struct ProcNode<H: Host> {
+    pub(crate) word: AtomicProcWord,
+    /// Keeps the memory: one for being in the table, one for each handle.
+    pub(crate) refs: RefCount,
+    pub(crate) id: Identity,
+    /// The exit status so far, [`status::ExitStatus`] bits.
+    pub(crate) status: AtomicU32,
+    pub(crate) lwps: List<LwpNode<H>>,
+    /// Hints: a child is this process's child if its own `edge` says so.
+    pub(crate) children: List<Edge<H>>,
+    /// How many edges point here; a hint for the list's sweeps.
+    pub(crate) nchildren: AtomicIsize,
+    /// The parent, and in the tag the stage of this process's end.
+    pub(crate) edge: Link<Edge<H>>,
+    /// LWPs of this process that wait for a child.
+    pub(crate) waiters: WaitQueue,
+    pub(crate) resources: Resources<H>,
+    /// The kernel it is of. Kept by each LWP's anchor, not by the process.
+    pub(crate) world: *const World<H>,
+}
+
+// SAFETY: all fields are atomics or immutable, except `resources.vmspace`,
+// which only the thread that ended the process touches mutably, after every
+// other LWP's detach happened before (P5).
+unsafe impl<H: Host> Send for ProcNode<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for ProcNode<H> {}
+
+impl<H: Host> ProcNode<H> {
+    /// A process with one LWP still to be linked, and no parent.
+    pub(crate) fn new(world: *const World<H>, id: Identity, resources: Resources<H>) -> Self {
+        Self {
+            word: AtomicProcWord::new(),
+            refs: RefCount::new(),
+            id,
+            status: AtomicU32::new(0),
+            lwps: List::new(),
+            children: List::new(),
+            nchildren: AtomicIsize::new(0),
+            edge: Link::new(Tagged::NULL),
+            waiters: WaitQueue::new(),
+            resources,
+            world,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.id.pid()
+    }
+
+    /// proc0 and init reap their children by themselves.
+    pub(crate) fn reaps_by_itself(&self) -> bool {
+        self.pid() <= Pid::INIT
+    }
+}

@@ -1,0 +1,133 @@
+//! Atomic pointers to managed objects, with two tag bits.
+#![allow(unsafe_code)]
+
+use super::{Managed, Pin};
+use crate::sync::{AtomicPtr, Ordering, fetch_or_addr};
+use std::fmt;
+
+const TAG_MASK: usize = 0b11;
+
+/// A pointer to a managed object (or null) and a tag of two bits. A plain
+/// value: nothing is protected by holding one.
+pub(crate) struct Tagged<T>(*mut Managed<T>);
+
+impl<T> Clone for Tagged<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Tagged<T> {}
+impl<T> PartialEq for Tagged<T> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+impl<T> Eq for Tagged<T> {}
+
+impl<T> Tagged<T> {
+    pub(crate) const NULL: Self = Self(std::ptr::null_mut());
+
+    #[inline]
+    pub(crate) fn new(object: *mut Managed<T>) -> Self {
+        Self(object)
+    }
+
+    #[inline]
+    pub(crate) fn with_tag(self, tag: usize) -> Self {
+        Self(self.0.map_addr(|a| (a & !TAG_MASK) | (tag & TAG_MASK)))
+    }
+
+    #[inline]
+    pub(crate) fn tag(self) -> usize {
+        self.0.addr() & TAG_MASK
+    }
+
+    #[inline]
+    pub(crate) fn ptr(self) -> *mut Managed<T> {
+        self.0.map_addr(|a| a & !TAG_MASK)
+    }
+
+    #[inline]
+    pub(crate) fn is_null(self) -> bool {
+        self.ptr().is_null()
+    }
+
+    /// The object, or `None` for null.
+    ///
+    /// # Safety
+    /// The pointer was loaded while `pin` was held, with Acquire or stronger,
+    /// from a link whose objects are retired by the rules of this module.
+    #[inline]
+    pub(crate) unsafe fn as_ref<'g>(self, pin: &'g Pin<'_>) -> Option<&'g T> {
+        if self.is_null() {
+            return None;
+        }
+        pin.check(self.ptr());
+        // SAFETY: the pin keeps it from being freed for `'g`.
+        Some(unsafe { value_of(self.ptr()) })
+    }
+}
+
+/// The value of a managed object that a pin or a count protects.
+///
+/// # Safety
+/// `object` is not freed for `'a`.
+#[inline]
+unsafe fn value_of<'a, T>(object: *mut Managed<T>) -> &'a T {
+    #[cfg(not(lwproc_loom))]
+    // SAFETY: by contract.
+    return unsafe { Managed::deref_counted(object) };
+    #[cfg(lwproc_loom)]
+    // SAFETY: by contract (the model keeps memory for the iteration).
+    return unsafe { &*Managed::value_ptr(object) };
+}
+
+/// An atomic [`Tagged`].
+pub(crate) struct Link<T>(AtomicPtr<Managed<T>>);
+
+impl<T> Link<T> {
+    pub(crate) fn new(value: Tagged<T>) -> Self {
+        Self(AtomicPtr::new(value.0))
+    }
+
+    #[inline]
+    pub(crate) fn load(&self, order: Ordering) -> Tagged<T> {
+        Tagged(self.0.load(order))
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, value: Tagged<T>, order: Ordering) {
+        self.0.store(value.0, order);
+    }
+
+    #[inline]
+    pub(crate) fn swap(&self, value: Tagged<T>, order: Ordering) -> Tagged<T> {
+        Tagged(self.0.swap(value.0, order))
+    }
+
+    /// Sets bits of the tag; the value before.
+    #[inline]
+    pub(crate) fn fetch_or_tag(&self, tag: usize, order: Ordering) -> Tagged<T> {
+        Tagged(fetch_or_addr(&self.0, tag & TAG_MASK, order))
+    }
+
+    #[inline]
+    pub(crate) fn compare_exchange(
+        &self,
+        current: Tagged<T>,
+        new: Tagged<T>,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<Tagged<T>, Tagged<T>> {
+        self.0
+            .compare_exchange(current.0, new.0, success, failure)
+            .map(Tagged)
+            .map_err(Tagged)
+    }
+}
+
+impl<T> fmt::Debug for Link<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link")
+    }
+}

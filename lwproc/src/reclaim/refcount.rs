@@ -1,0 +1,59 @@
+//! The count that keeps an object's memory for its handles.
+
+use crate::sync::{AtomicU64, Relaxed, Release, fence};
+use std::sync::atomic::Ordering::Acquire;
+
+/// A reference count that never rises from zero. 64 bits: it cannot overflow.
+#[derive(Debug)]
+pub(crate) struct RefCount(AtomicU64);
+
+/// What the thread that dropped a reference owes.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dropped {
+    /// Others hold references: nothing to do.
+    Shared,
+    /// It was the last: retire the object.
+    Last,
+}
+
+impl RefCount {
+    /// One reference, owned by the maker.
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(1))
+    }
+
+    /// Adds a reference unless the object is already on its way out. For
+    /// readers that hold a pin. Lock-free.
+    pub(crate) fn try_inc(&self) -> bool {
+        // Relaxed: the caller already sees the object (its pin); the count
+        // itself publishes nothing.
+        let mut seen = self.0.load(Relaxed);
+        while seen != 0 {
+            match self.0.compare_exchange(seen, seen + 1, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// Adds a reference for a holder of one. Wait-free.
+    pub(crate) fn inc(&self) {
+        // Relaxed: the holder's own reference keeps the object.
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Drops a reference. Wait-free.
+    pub(crate) fn dec(&self) -> Dropped {
+        // Release [P10]: uses through this reference come before the
+        // retirement by whoever sees the count reach zero.
+        if self.0.fetch_sub(1, Release) == 1 {
+            // Acquire [P10]: pairs with the Release of every earlier `dec`.
+            fence(Acquire);
+            Dropped::Last
+        } else {
+            Dropped::Shared
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Making and freeing: `newproc`, `makelwp`, `freelwp`, `proc_free`.
+//!
+//! Making: reserve the id, build, publish (R3). Freeing: unpublish, end,
+//! release the id last (R18).
+#![allow(unsafe_code)]
+
+use super::participant::{Participant, Tally};
+use super::seat::Seat;
+use super::{Anchor, World};
+use crate::error::NewLwpError;
+use crate::handles::owned::Lwp;
+use crate::host::Host;
+use crate::idtable::{Exhausted, Reserved};
+use crate::kernel::WaitPolicy;
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::proc::resources::Resources;
+use crate::proc::word::{AttachRefused, Detached};
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Managed, Pin, Tagged};
+use crate::sync::{Relaxed, Release};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
+    let id = world
+        .ids
+        .reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
+    me.tally.add(Tally {
+        ids: 1,
+        ..Tally::default()
+    });
+    Ok(id)
+}
+
+/// A new process of `parent` with its first LWP, published. Lock-free but for
+/// the allocator and the host.
+///
+/// `parent` lives: the caller runs as one of its LWPs, or it never dies.
+///
+/// Seed: `lwproc_newproc` S219-S300 and `makelwp(procmake)`, in one step: no
+/// process is ever seen without an LWP.
+pub(crate) fn newproc<H: Host>(
+    seat: &Seat<'_, H>,
+    parent: ProcPtr<H>,
+    vmspace: Option<H::VmSpace>,
+) -> Result<Lwp<H>, Exhausted> {
+    let (world, me) = (seat.world(), seat.me());
+    let id = reserve(world, me)?;
+    let pin = me.pin();
+    // SAFETY: the parent lives.
+    let parent_node = unsafe { Managed::deref_counted(parent) };
+    let resources = Resources::fork(&parent_node.resources, vmspace, &pin);
+    let proc = Managed::new(ProcNode::new(world, id.0, resources));
+    // SAFETY: made above; the LWP below keeps it alive.
+    let node = unsafe { Managed::deref_counted(proc) };
+    let lwp = LwpNode::new(proc, id.0.pid(), None, Some(seat.anchor()));
+    // SAFETY: in no list; its count of one is the list's.
+    unsafe { node.lwps.push(lwp) };
+    let edge = family::beget(parent, node);
+
+    let slot = world
+        .ids
+        .slot(id.0.number())
+        .expect("a reserved id has a slot");
+    super::publish(slot, proc, lwp);
+    // SAFETY: from `beget`, once; the parent lives.
+    unsafe { family::announce(parent_node, edge) };
+    me.tally.add(Tally {
+        procs: 1,
+        lwps: 1,
+        ..Tally::default()
+    });
+
+    // SAFETY: made above, with the right to run it.
+    let lwp = unsafe { Lwp::from_raw(lwp) };
+    world.host.create(lwp.token());
+    Ok(lwp)
+}
+
+/// A new LWP of a published process. Lock-free but for the allocator and the
+/// host.
+///
+/// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
+/// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
+pub(crate) fn makelwp<H: Host>(
+    seat: &Seat<'_, H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+) -> Result<Lwp<H>, NewLwpError> {
+    node.word.attach().map_err(|why| match why {
+        AttachRefused::Dead => NewLwpError::NoSuchProcess,
+        AttachRefused::Draining => NewLwpError::Draining,
+    })?;
+    let (world, me) = (seat.world(), seat.me());
+    let lwp = match publish_lwp(seat, proc, node) {
+        Ok(lwp) => lwp,
+        Err(Exhausted) => {
+            detach(world, me, proc, node, pin, Aftermath::none()).settle();
+            return Err(NewLwpError::IdsExhausted);
+        }
+    };
+    // SAFETY: in no list; its count of one is the list's.
+    unsafe { node.lwps.push(lwp) };
+    me.tally.add(Tally {
+        lwps: 1,
+        ..Tally::default()
+    });
+
+    // SAFETY: made above, with the right to run it.
+    let lwp = unsafe { Lwp::from_raw(lwp) };
+    world.host.create(lwp.token());
+    Ok(lwp)
+}
+
+/// Makes an LWP of an attached process under the pid when that is free (the
+/// first-LWP rule), else under an id of its own.
+fn publish_lwp<H: Host>(
+    seat: &Seat<'_, H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+) -> Result<LwpPtr<H>, Exhausted> {
+    let (world, me) = (seat.world(), seat.me());
+    let pid = node.pid();
+    let slot = world.ids.slot(pid.0).expect("a process has a slot");
+    // Relaxed: a hint; the CAS decides.
+    if slot.lwp.load(Relaxed).is_null() {
+        let lwp = LwpNode::new(proc, pid, None, Some(seat.anchor()));
+        // Release [P4]: the LWP's fields; pairs with Acquire in `find_lwp`.
+        // Relaxed on failure: another took the pid over; nothing is read.
+        if slot
+            .lwp
+            .compare_exchange(Tagged::NULL, Tagged::new(lwp), Release, Relaxed)
+            .is_ok()
+        {
+            return Ok(lwp);
+        }
+        // SAFETY: published nowhere.
+        unsafe { Managed::free(lwp) };
+    }
+    let id = reserve(world, me)?;
+    let lwp = LwpNode::new(proc, pid, Some(id), Some(seat.anchor()));
+    let slot = world
+        .ids
+        .slot(id.0.number())
+        .expect("a reserved id has a slot");
+    // Release [P4]: as above.
+    slot.lwp.store(Tagged::new(lwp), Release);
+    Ok(lwp)
+}
+
+/// What is left to do once no part of the world is in use any more: user code
+/// that may panic, and the LWP's share in the world, which may be the last.
+#[must_use = "settle it when the seat has been given back"]
+pub(crate) struct Aftermath<H: Host> {
+    panic: Option<Box<dyn Any + Send>>,
+    vmspace: Option<H::VmSpace>,
+    /// Last: the others are dropped while the world stands.
+    anchor: Option<Arc<Anchor<H>>>,
+}
+
+impl<H: Host> Aftermath<H> {
+    pub(crate) fn none() -> Self {
+        Self {
+            panic: None,
+            vmspace: None,
+            anchor: None,
+        }
+    }
+
+    /// Runs it. The caller uses nothing of the world any more, unless it holds
+    /// the world alive by other means.
+    pub(crate) fn settle(self) {
+        let Self {
+            panic,
+            vmspace,
+            anchor,
+        } = self;
+        // Declared before what may panic: dropped after it on unwinding too.
+        let _anchor = anchor;
+        drop(vmspace);
+        if let Some(panic) = panic
+            && !std::thread::panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Releases an owned LWP.
+///
+/// # Safety
+/// The caller owns the LWP and never uses it again.
+pub(crate) unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
+    // SAFETY: an owned LWP lives, and so does its process.
+    let world = unsafe { Managed::deref_counted(lwp).proc_owned() }.world;
+    // SAFETY: the LWP's anchor keeps the world until `settle`.
+    let seat = unsafe { &*world }.seat();
+    // SAFETY: owned by the caller.
+    let aftermath = unsafe { freelwp(seat.world(), seat.me(), lwp) };
+    drop(seat);
+    aftermath.settle();
+}
+
+/// Frees an owned LWP. Lock-free but for the allocator and the host; with the
+/// process's last LWP, O(its children).
+///
+/// Seed: `lwproc_freelwp` S302-S342.
+///
+/// # Safety
+/// The caller owns the LWP and never uses it again.
+pub(crate) unsafe fn freelwp<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    lwp: LwpPtr<H>,
+) -> Aftermath<H> {
+    let pin = me.pin();
+    // SAFETY: owned.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    let (token, lid, reserved, proc) = (LwpNode::token(lwp), node.lid, node.reserved, node.proc);
+    // SAFETY: owned.
+    let proc_node = unsafe { node.proc_owned() };
+    let mut aftermath = Aftermath::none();
+    // SAFETY: owned, and ended here.
+    aftermath.anchor = unsafe { node.take_anchor() };
+
+    node.word.exit();
+    let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
+    // Relaxed: a reader that still finds it is covered by its pin.
+    slot.lwp.store(Tagged::NULL, Relaxed);
+    let living = proc_node.word.load().nlwps() as usize;
+    // SAFETY: linked since it was made, removed once, here. From now on `node`
+    // may be retired.
+    unsafe { proc_node.lwps.remove(lwp, living, &pin) };
+
+    aftermath.panic = catch_unwind(AssertUnwindSafe(|| world.host.destroy(token))).err();
+    let ids = match reserved {
+        Some(id) => {
+            world.ids.release(&me.shard, id);
+            -1
+        }
+        None => 0,
+    };
+    me.tally.add(Tally {
+        lwps: -1,
+        ids,
+        ..Tally::default()
+    });
+    detach(world, me, proc, proc_node, &pin, aftermath)
+}
+
+/// Takes an LWP off its process, and ends the process with the last.
+fn detach<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+    mut aftermath: Aftermath<H>,
+) -> Aftermath<H> {
+    match node.word.detach() {
+        Detached::Remains => {}
+        // SAFETY: no LWP is left.
+        Detached::Last => aftermath.vmspace = unsafe { proc_free(world, me, proc, node, pin) },
+    }
+    aftermath
+}
+
+/// Ends a process whose last LWP has gone. Lock-free; O(own children). The
+/// address space is the caller's to drop.
+///
+/// Seed: `lwproc_proc_free` S150-S210.
+///
+/// # Safety
+/// The caller took the last LWP off.
+unsafe fn proc_free<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+) -> Option<H::VmSpace> {
+    // The services' end goes here, in the order of `Resources`; the pid, the
+    // family and the name still stand (R18).
+    // SAFETY: the last LWP is gone.
+    let vmspace = unsafe { node.resources.take_vmspace() };
+    // SAFETY: the right to reap each was won.
+    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin) };
+    family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
+
+    match world.policy {
+        // SAFETY: with this policy nobody else reaps.
+        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin) },
+        WaitPolicy::Wait => {
+            me.tally.add(Tally {
+                procs: -1,
+                zombies: 1,
+                ..Tally::default()
+            });
+            let parent = family::die(node, pin);
+            if !parent.reaps_by_itself() {
+                parent.waiters.wake_all();
+            } else if family::claim_own(node).is_some() {
+                // SAFETY: the right to reap was won.
+                unsafe { reap_zombie(world, me, proc, pin) };
+            }
+        }
+    }
+    vmspace
+}
+
+/// Reaps a claimed zombie.
+///
+/// # Safety
+/// The caller won the right to reap it.
+pub(crate) unsafe fn reap_zombie<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    pin: &Pin<'_>,
+) {
+    me.tally.add(Tally {
+        procs: 1,
+        zombies: -1,
+        ..Tally::default()
+    });
+    // SAFETY: by contract.
+    unsafe { reap(world, me, proc, pin) };
+}
+
+/// Takes an ended process out of family and table, and its id back.
+///
+/// # Safety
+/// The caller alone has the right to.
+unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>, pin: &Pin<'_>) {
+    // SAFETY: the table's claim still holds it.
+    let node = unsafe { Managed::deref_counted(proc) };
+    let id = node.id;
+    let parent = family::leave(node, pin);
+    let slot = world.ids.slot(id.number()).expect("a process has a slot");
+    // Relaxed: a reader that still finds it is covered by its pin.
+    slot.proc.store(Tagged::NULL, Relaxed);
+    if node.refs.dec() == Dropped::Last {
+        // SAFETY: unpublished above, and no handle is left.
+        unsafe { pin.retire(proc) };
+    }
+    world.ids.release(&me.shard, Reserved(id));
+    me.tally.add(Tally {
+        procs: -1,
+        ids: -1,
+        ..Tally::default()
+    });
+    // A thread may wait for the last of its children to be gone.
+    parent.waiters.wake_all();
+}

@@ -1,0 +1,199 @@
+//! The state of one kernel, below everything a user holds.
+//!
+//! A [`World`] lives as long as somebody may still touch it: the
+//! [`Kernel`](crate::Kernel) value, every LWP, and every counted handle keep it.
+//! They do so through [`Anchor`]s, of which each participant has one: making
+//! an LWP counts up a line of the thread's own instead of one that all
+//! threads share.
+#![allow(unsafe_code)]
+
+pub(crate) mod lifecycle;
+pub(crate) mod participant;
+pub(crate) mod seat;
+
+use crate::host::{Host, LwpToken};
+use crate::id::{Identity, Pid};
+use crate::idtable::{IdTable, Slot};
+use crate::kernel::WaitPolicy;
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::proc::comm::Comm;
+use crate::proc::resources::Resources;
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::{Collector, Managed, Tagged};
+use crate::sync::{Relaxed, Release};
+use participant::{Participant, Registry, Tally};
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Weak};
+
+/// One participant's share in keeping a world.
+pub(crate) struct Anchor<H: Host>(Arc<World<H>>);
+
+impl<H: Host> Anchor<H> {
+    pub(crate) fn world(&self) -> &World<H> {
+        &self.0
+    }
+}
+
+/// See the module.
+pub(crate) struct World<H: Host> {
+    /// Names this world among all that ever were in this host process.
+    pub(crate) serial: u64,
+    pub(crate) host: H,
+    pub(crate) policy: WaitPolicy,
+    pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
+    /// Dropped before the participants, whose counters its garbage names.
+    collector: ManuallyDrop<Collector>,
+    pub(crate) participants: Registry<H>,
+    pub(crate) proc0: ProcPtr<H>,
+    pub(crate) init: ProcPtr<H>,
+    /// init's own LWP and lwp0, which nobody owns.
+    tokens: [LwpToken; 2],
+    this: Weak<World<H>>,
+}
+
+// SAFETY: the raw pointers are to proc0 and init, which are `Sync` and live as
+// long as the world.
+unsafe impl<H: Host> Send for World<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for World<H> {}
+
+impl<H: Host> World<H> {
+    /// proc0 with lwp0, and init with an LWP of its own; both never die.
+    pub(crate) fn new(host: H, policy: WaitPolicy, capacity: usize) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let collector = Collector::new();
+            let participants = Registry::new();
+            let ids = IdTable::new(capacity);
+            let first = participants.register(&collector);
+
+            let zero = Identity(0);
+            let (proc0, lwp0) = permanent(this, zero, Comm::new("system"), &host);
+            publish(ids.slot_zero(), proc0, lwp0);
+
+            let one = ids
+                .reserve(&first.shard, std::iter::empty())
+                .expect("capacity is at least 1");
+            debug_assert_eq!(one.0.pid(), Pid::INIT);
+            let (init, init_lwp) = permanent(this, one.0, Comm::new("init"), &host);
+            // SAFETY: made above, not yet shared.
+            let init_node = unsafe { Managed::deref_counted(init) };
+            let edge = family::beget(proc0, init_node);
+            publish(ids.slot(one.0.number()).expect("reserved"), init, init_lwp);
+            // SAFETY: made above, not yet shared.
+            let proc0_node = unsafe { Managed::deref_counted(proc0) };
+            // SAFETY: from `beget`, once.
+            unsafe { family::announce(proc0_node, edge) };
+
+            first.tally.add(Tally {
+                procs: 2,
+                lwps: 2,
+                zombies: 0,
+                ids: 2,
+            });
+            first.vacate();
+            Self {
+                serial: next_serial(),
+                host,
+                policy,
+                ids,
+                collector: ManuallyDrop::new(collector),
+                participants,
+                proc0,
+                init,
+                tokens: [LwpNode::token(init_lwp), LwpNode::token(lwp0)],
+                this: this.clone(),
+            }
+        })
+    }
+
+    pub(crate) fn register(&self) -> &Participant<H> {
+        self.participants.register(&self.collector)
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Self> {
+        self.this.clone()
+    }
+
+    /// Takes every participant's anchor away, so that the world goes with its
+    /// last LWP and handle. For the teardown, which has the kernel to itself.
+    pub(crate) fn take_anchors(&self) {
+        for p in self.participants.iter() {
+            // SAFETY: used by threads in the kernel only; there are none.
+            drop(unsafe { &mut *p.anchor.get() }.take());
+        }
+    }
+
+    /// A new anchor. The caller holds the world alive.
+    pub(crate) fn new_anchor(&self) -> Arc<Anchor<H>> {
+        Arc::new(Anchor(
+            self.this
+                .upgrade()
+                .expect("the caller holds the world alive"),
+        ))
+    }
+}
+
+fn next_serial() -> u64 {
+    use std::sync::atomic::AtomicU64;
+    // The one global: it names worlds, and no world waits for another on it.
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only uniqueness is wanted.
+    NEXT.fetch_add(1, Relaxed)
+}
+
+/// A process that never dies, with an LWP that nobody owns.
+fn permanent<H: Host>(
+    world: &Weak<World<H>>,
+    id: Identity,
+    comm: Comm,
+    host: &H,
+) -> (ProcPtr<H>, LwpPtr<H>) {
+    let proc = Managed::new(ProcNode::new(
+        world.as_ptr(),
+        id,
+        Resources::new(comm, None),
+    ));
+    let lwp = LwpNode::new(proc, id.pid(), None, None);
+    // SAFETY: made above.
+    let node = unsafe { Managed::deref_counted(proc) };
+    // SAFETY: in no list; its count of one is the list's.
+    unsafe { node.lwps.push(lwp) };
+    host.create(LwpNode::token(lwp));
+    (proc, lwp)
+}
+
+/// Stores a process and its first LWP in the slot of their id.
+pub(crate) fn publish<H: Host>(
+    slot: &Slot<ProcNode<H>, LwpNode<H>>,
+    proc: ProcPtr<H>,
+    lwp: LwpPtr<H>,
+) {
+    // Release [P4]: the LWP's fields; pairs with Acquire in `find_lwp`.
+    slot.lwp.store(Tagged::new(lwp), Release);
+    // Release [P3]: the process's fields; pairs with Acquire in `resolve`.
+    slot.proc.store(Tagged::new(proc), Release);
+}
+
+impl<H: Host> Drop for World<H> {
+    fn drop(&mut self) {
+        self.tokens
+            .into_iter()
+            .for_each(|lwp| self.host.destroy(lwp));
+        self.participants.unregister_all();
+        for slot in self.ids.slots().skip(2) {
+            // Relaxed: nobody else is left.
+            let leaked = slot.proc.load(Relaxed).ptr();
+            if !leaked.is_null() {
+                // SAFETY: a zombie whose `Zombie` claim was leaked: nobody is
+                // left to reap it, and it has no LWPs.
+                unsafe { Managed::free(leaked) };
+            }
+        }
+        // SAFETY: no process is left that could have init as its parent.
+        unsafe { Managed::free(self.init) };
+        // SAFETY: the same for proc0.
+        unsafe { Managed::free(self.proc0) };
+        // SAFETY: dropped once, here; frees all garbage.
+        unsafe { ManuallyDrop::drop(&mut self.collector) };
+    }
+}

@@ -1,0 +1,231 @@
+//! What each thread has in a world, and the registry of all of them.
+//!
+//! A participant is used by one thread at a time. It stays when the thread
+//! goes, and the next thread takes it over: there are never more than the
+//! most threads at once, and there is no limit.
+#![allow(unsafe_code)]
+
+use super::Anchor;
+use crate::host::Host;
+use crate::idtable::Shard;
+use crate::lwp::LwpNode;
+use crate::lwp::LwpPtr;
+use crate::reclaim::{Collector, Local, Managed, Pin};
+use crate::sync::{AcqRel, Acquire, AtomicBool, AtomicI64, AtomicPtr, Relaxed, Release};
+use std::cell::{Cell, UnsafeCell};
+use std::sync::Arc;
+
+/// See the module. Fields without a note are the owning thread's.
+pub(crate) struct Participant<H: Host> {
+    /// No thread owns it.
+    vacant: AtomicBool,
+    /// Next in the registry; set before it is published.
+    next: *mut Participant<H>,
+    local: UnsafeCell<Local>,
+    /// Guards, entries and operations that use it now.
+    pub(super) in_use: Cell<u32>,
+    /// The thread is in the kernel.
+    pub(crate) entered: Cell<bool>,
+    /// The LWP bound to the thread. Taken by the teardown as well.
+    bound: AtomicPtr<Managed<LwpNode<H>>>,
+    /// Free ids. Others steal from it when ids run out.
+    pub(crate) shard: Shard,
+    /// Read by everybody.
+    pub(crate) tally: AtomicTally,
+    /// Made at first use, taken by the teardown.
+    pub(super) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
+}
+
+impl<H: Host> Participant<H> {
+    pub(crate) fn pin(&self) -> Pin<'_> {
+        // SAFETY: changed only by `unregister_all`, when nobody is left.
+        unsafe { &*self.local.get() }.pin()
+    }
+
+    /// The LWP bound to the thread.
+    #[inline]
+    pub(crate) fn bound(&self) -> LwpPtr<H> {
+        // Relaxed: written by this thread.
+        self.bound.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn bind(&self, lwp: LwpPtr<H>) {
+        // Relaxed: read by this thread, or after the teardown's synchronisation.
+        self.bound.store(lwp, Relaxed);
+    }
+
+    /// Takes the bound LWP out: the thread's end and the teardown may both try.
+    pub(crate) fn take_bound(&self) -> LwpPtr<H> {
+        // AcqRel: one of the two gets it, and sees what the thread did with it.
+        self.bound.swap(std::ptr::null_mut(), AcqRel)
+    }
+
+    fn take_over(&self) -> bool {
+        // Acquire [P11]: what the last owner left; pairs with Release in `vacate`.
+        // Relaxed on failure: another one is tried.
+        self.vacant.load(Relaxed)
+            && self
+                .vacant
+                .compare_exchange(true, false, Acquire, Relaxed)
+                .is_ok()
+    }
+
+    /// Leaves it to the next thread.
+    pub(crate) fn vacate(&self) {
+        // Release [P11]: pairs with Acquire in `take_over`.
+        self.vacant.store(true, Release);
+    }
+
+    pub(crate) fn retired_freed(&self) -> (u64, u64) {
+        // SAFETY: as in `pin`; the counters may be read by anybody.
+        unsafe { &*self.local.get() }.retired_freed()
+    }
+
+    pub(crate) fn is_vacant(&self) -> bool {
+        // Relaxed: statistics.
+        self.vacant.load(Relaxed)
+    }
+}
+
+/// All participants of a world: an append-only stack.
+pub(crate) struct Registry<H: Host>(AtomicPtr<Participant<H>>);
+
+impl<H: Host> Registry<H> {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// Takes a vacant participant over, or adds one. Lock-free but for the
+    /// allocator.
+    pub(crate) fn register(&self, collector: &Collector) -> &Participant<H> {
+        if let Some(vacant) = self.iter().find(|p| p.take_over()) {
+            return vacant;
+        }
+        self.add(collector)
+    }
+
+    /// Adds a participant, owned by the calling thread.
+    pub(crate) fn add(&self, collector: &Collector) -> &Participant<H> {
+        let new = Box::into_raw(Box::new(Participant {
+            vacant: AtomicBool::new(false),
+            next: std::ptr::null_mut(),
+            local: UnsafeCell::new(collector.register()),
+            in_use: Cell::new(0),
+            entered: Cell::new(false),
+            bound: AtomicPtr::new(std::ptr::null_mut()),
+            shard: Shard::new(),
+            tally: AtomicTally::default(),
+            anchor: UnsafeCell::new(None),
+        }));
+        // Relaxed: nothing is read through it here; the CAS carries on the
+        // publication of the others.
+        let mut head = self.0.load(Relaxed);
+        loop {
+            // SAFETY: not yet shared.
+            unsafe { (*new).next = head };
+            // Release [P11]: publishes it; pairs with Acquire in `iter`.
+            match self.0.compare_exchange(head, new, Release, Relaxed) {
+                // SAFETY: freed with the registry only.
+                Ok(_) => return unsafe { &*new },
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Participant<H>> {
+        // Acquire [P11]: pairs with Release in `add`.
+        let mut at: *const Participant<H> = self.0.load(Acquire);
+        std::iter::from_fn(move || {
+            // SAFETY: freed with the registry only.
+            let p = unsafe { at.as_ref() }?;
+            at = p.next;
+            Some(p)
+        })
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.iter()
+            .fold(Tally::default(), |sum, p| sum + p.tally.load())
+    }
+
+    /// Every participant leaves its collector. Nobody uses them any more.
+    pub(super) fn unregister_all(&mut self) {
+        for p in self.iter() {
+            // SAFETY: `&mut self`: no thread uses the world any more.
+            let local = unsafe { &mut *p.local.get() };
+            // SAFETY: once, at the end; pins borrow the world.
+            unsafe { local.unregister() };
+        }
+    }
+}
+
+impl<H: Host> Drop for Registry<H> {
+    fn drop(&mut self) {
+        // Relaxed: nobody else is left.
+        let mut at = self.0.load(Relaxed);
+        while !at.is_null() {
+            // SAFETY: from `add`, freed once, here.
+            let p = unsafe { Box::from_raw(at) };
+            at = p.next;
+        }
+    }
+}
+
+/// Counts of live things, as the sum over all participants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) procs: i64,
+    pub(crate) lwps: i64,
+    pub(crate) zombies: i64,
+    pub(crate) ids: i64,
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        Self {
+            procs: self.procs + o.procs,
+            lwps: self.lwps + o.lwps,
+            zombies: self.zombies + o.zombies,
+            ids: self.ids + o.ids,
+        }
+    }
+}
+
+/// One participant's part of the [`Tally`]: what this thread made less what it
+/// ended. Written by the owner only, so without read-modify-writes.
+#[derive(Default)]
+pub(crate) struct AtomicTally {
+    procs: AtomicI64,
+    lwps: AtomicI64,
+    zombies: AtomicI64,
+    ids: AtomicI64,
+}
+
+impl AtomicTally {
+    pub(crate) fn add(&self, change: Tally) {
+        let cells = [
+            (&self.procs, change.procs),
+            (&self.lwps, change.lwps),
+            (&self.zombies, change.zombies),
+            (&self.ids, change.ids),
+        ];
+        for (cell, by) in cells {
+            if by != 0 {
+                // Relaxed: counts, exact when their threads are at rest.
+                cell.store(cell.load(Relaxed) + by, Relaxed);
+            }
+        }
+    }
+
+    fn load(&self) -> Tally {
+        // Relaxed: as above.
+        Tally {
+            procs: self.procs.load(Relaxed),
+            lwps: self.lwps.load(Relaxed),
+            zombies: self.zombies.load(Relaxed),
+            ids: self.ids.load(Relaxed),
+        }
+    }
+}
