@@ -99,8 +99,10 @@ errors! {
 
     /// Why a hold was not added.
     HoldError {
-        /// The implicit context needed an LWP, and every id is in use.
+        /// The implicit context needs an LWP of init, and every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
+        /// The implicit context needs an LWP of init, and init is draining.
+        Draining => EBUSY, "init is draining";
         /// 2^24 - 1 holds exist.
         Overflow => EOVERFLOW, "too many holds";
     }

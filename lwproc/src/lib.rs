@@ -25,6 +25,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// The models see layers that are not part of the documented interface.
+#![cfg_attr(lwproc_loom, allow(missing_docs, missing_debug_implementations))]
+
+#[cfg(lwproc_loom)]
+#[doc(hidden)]
+pub mod layers {
+    //! The layers below the kernel, for the models that check each apart.
+    pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard};
+    pub use crate::list::{List, Node};
+    pub use crate::lwp::word as lwp_word;
+    pub use crate::proc::word as proc_word;
+    pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::waitq::WaitQueue;
+}
+
 mod entry;
 mod errno;
 mod error;

@@ -29,7 +29,7 @@ const SWEEP_STEP: isize = 32;
 const SWEEP_STEP: isize = 1;
 
 /// An object that can be in one list.
-pub(crate) trait Node: Sized + 'static {
+pub trait Node: Sized + 'static {
     /// The link to the next node of the list.
     fn next(&self) -> &Link<Self>;
 
@@ -49,14 +49,14 @@ pub(crate) trait Node: Sized + 'static {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct List<T: Node> {
+pub struct List<T: Node> {
     head: Link<T>,
     /// Marked but not unlinked. May dip below zero for a moment.
     dead: AtomicIsize,
 }
 
 impl<T: Node> List<T> {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             head: Link::new(Tagged::NULL),
             dead: AtomicIsize::new(0),
@@ -68,7 +68,7 @@ impl<T: Node> List<T> {
     /// # Safety
     /// `node` is alive, in no list, and the list receives a claim on it that
     /// [`Node::unlinked`] gives back.
-    pub(crate) unsafe fn push(&self, node: *mut Managed<T>) {
+    pub unsafe fn push(&self, node: *mut Managed<T>) {
         // SAFETY: alive by contract.
         let next = unsafe { Managed::deref_counted(node) }.next();
         // Relaxed: the node below is not looked at here, and its publication
@@ -95,7 +95,7 @@ impl<T: Node> List<T> {
     /// # Safety
     /// `node` is in this list, `pin` was taken while it was, and it is
     /// removed once.
-    pub(crate) unsafe fn remove(&self, node: *mut Managed<T>, living: usize, pin: &Pin<'_>) {
+    pub unsafe fn remove(&self, node: *mut Managed<T>, living: usize, pin: &Pin<'_>) {
         // SAFETY: the list's claim and the pin keep it.
         let link = unsafe { Managed::deref_counted(node) }.next();
         // AcqRel [P8]: Release: the removal comes after all the caller did to
@@ -164,7 +164,7 @@ impl<T: Node> List<T> {
 
     /// The items, newest first. Wait-free per step; see the module for what
     /// is seen.
-    pub(crate) fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T> {
+    pub fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T> {
         // Acquire [P7]: pairs with Release in `push`.
         Iter {
             at: self.head.load(Acquire),
@@ -191,7 +191,7 @@ impl<T: Node> Drop for List<T> {
 }
 
 /// See [`List::iter`].
-pub(crate) struct Iter<'g, T: Node> {
+pub struct Iter<'g, T: Node> {
     at: Tagged<T>,
     pin: &'g Pin<'g>,
 }

@@ -13,28 +13,23 @@ use std::sync::atomic::Ordering::SeqCst;
 struct Sleeper {
     thread: Thread,
     woken: AtomicBool,
-    next: *mut Sleeper,
+    /// The sleeper below; read by whoever took the stack.
+    next: AtomicPtr<Sleeper>,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct WaitQueue(AtomicPtr<Sleeper>);
-
-// SAFETY: sleepers are shared through `Arc`; `next` is written before the
-// sleeper is published and read only by whoever took the stack.
-unsafe impl Send for WaitQueue {}
-// SAFETY: as above.
-unsafe impl Sync for WaitQueue {}
+pub struct WaitQueue(AtomicPtr<Sleeper>);
 
 impl WaitQueue {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 
     /// Sleeps until `done` yields a value. Blocks. `done` is called again
     /// after every wake-up, and must see what the waker did before
     /// [`WaitQueue::wake_all`].
-    pub(crate) fn wait_until<R>(&self, mut done: impl FnMut() -> Option<R>) -> R {
+    pub fn wait_until<R>(&self, mut done: impl FnMut() -> Option<R>) -> R {
         if let Some(r) = done() {
             return r;
         }
@@ -59,31 +54,30 @@ impl WaitQueue {
     fn register(&self) -> Arc<Sleeper> {
         // Relaxed: nothing is read through it here.
         let mut head = self.0.load(Relaxed);
-        let mut sleeper = Arc::new(Sleeper {
+        let sleeper = Arc::new(Sleeper {
             thread: current_thread(),
             woken: AtomicBool::new(false),
-            next: head,
+            next: AtomicPtr::new(head),
         });
+        // The queue's claim, given back by whoever takes the stack.
+        let raw = Arc::into_raw(sleeper.clone()).cast_mut();
         loop {
-            Arc::get_mut(&mut sleeper).expect("not shared yet").next = head;
-            let raw = Arc::as_ptr(&sleeper).cast_mut();
-            let shared = sleeper.clone();
             // Release [P12]: publishes the sleeper; pairs with the swap in
             // `wake_all`.
             match self.0.compare_exchange(head, raw, Release, Relaxed) {
-                Ok(_) => {
-                    // The queue's claim, given back by whoever takes the stack.
-                    let _ = Arc::into_raw(shared);
-                    return sleeper;
+                Ok(_) => return sleeper,
+                Err(seen) => {
+                    head = seen;
+                    // Relaxed: published by the CAS.
+                    sleeper.next.store(head, Relaxed);
                 }
-                Err(seen) => head = seen,
             }
         }
     }
 
     /// Wakes every sleeper. Lock-free (a sleeper's thread is unparked, which
     /// the standard library does with one atomic and a system call).
-    pub(crate) fn wake_all(&self) {
+    pub fn wake_all(&self) {
         // SeqCst fence [P12]: see `wait_until`.
         fence(SeqCst);
         // Relaxed: the swap decides; a quick way out when nobody sleeps.
@@ -95,7 +89,8 @@ impl WaitQueue {
         while !at.is_null() {
             // SAFETY: the queue's claim on it, taken over with the stack.
             let sleeper = unsafe { Arc::from_raw(at.cast_const()) };
-            at = sleeper.next;
+            // Relaxed: read through the Acquire of the stack.
+            at = sleeper.next.load(Relaxed);
             // Release [P12]: what the waker did; pairs with Acquire in `wait_until`.
             sleeper.woken.store(true, Release);
             sleeper.thread.unpark();
@@ -110,7 +105,8 @@ impl Drop for WaitQueue {
         while !at.is_null() {
             // SAFETY: the queue's claim on it.
             let sleeper = unsafe { Arc::from_raw(at.cast_const()) };
-            at = sleeper.next;
+            // Relaxed: read through the Acquire of the stack.
+            at = sleeper.next.load(Relaxed);
         }
     }
 }

@@ -308,6 +308,7 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// # Errors
     /// [`HoldError::IdsExhausted`] (EAGAIN): the implicit context needs an id.
+    /// [`HoldError::Draining`] (EBUSY): it needs an LWP, and init takes none.
     /// [`HoldError::Overflow`] (EOVERFLOW).
     ///
     /// Seed: `rump__lwproc_lwphold` S548-S555.
@@ -319,8 +320,11 @@ impl<'k, H: Host> Entered<'k, H> {
                 .map_err(|_: RefRefused| HoldError::Overflow);
         }
         let world = self.seat.world();
-        let lwp = kernel::makelwp_by_pid(world, world.seat(), Pid::INIT)
-            .map_err(|_| HoldError::IdsExhausted)?;
+        let lwp =
+            kernel::makelwp_by_pid(world, world.seat(), Pid::INIT).map_err(|why| match why {
+                NewLwpError::Draining => HoldError::Draining,
+                _ => HoldError::IdsExhausted,
+            })?;
         self.attach_current(lwp);
         Ok(())
     }

@@ -2,10 +2,10 @@
 
 use crate::host::{Host, ThreadHost};
 use crate::reclaim::Pin;
+use crate::sync::Arc;
 use crate::world::seat::Seat;
 use crate::world::{Anchor, World};
 use std::fmt;
-use std::sync::Arc;
 
 /// A read-side section: what is found under it stays readable. `!Send`.
 ///

@@ -10,9 +10,9 @@ use crate::lwp::word::ClaimRefused;
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
+use crate::sync::Arc;
 use crate::world::Anchor;
 use std::fmt;
-use std::sync::Arc;
 
 /// Where an LWP is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

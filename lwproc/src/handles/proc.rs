@@ -9,9 +9,9 @@ use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
+use crate::sync::Arc;
 use crate::world::Anchor;
 use std::fmt;
-use std::sync::Arc;
 
 /// Where a process is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

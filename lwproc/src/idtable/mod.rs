@@ -15,8 +15,8 @@
 mod segments;
 mod shard;
 
-pub(crate) use segments::Slot;
-pub(crate) use shard::Shard;
+pub use segments::Slot;
+pub use shard::Shard;
 
 use crate::id::Identity;
 use crate::sync::{AtomicU32, Relaxed};
@@ -39,15 +39,15 @@ const QUARANTINE: u32 = 1;
 /// A reserved id: its holder alone may publish under it or give it back.
 #[must_use = "a reserved id must be published or released"]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Reserved(pub(crate) Identity);
+pub struct Reserved(pub Identity);
 
 /// Every id of the table is in use (EAGAIN).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Exhausted;
+pub struct Exhausted;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct IdTable<P, L> {
+pub struct IdTable<P, L> {
     segments: Segments<P, L>,
     /// Ids are `1..=last` (0 is proc0's).
     last: u32,
@@ -60,11 +60,11 @@ pub(crate) struct IdTable<P, L> {
 impl<P, L> IdTable<P, L> {
     /// The largest capacity: half of the 31-bit numbers, so that every slot
     /// has at least two generations.
-    pub(crate) const MAX_CAPACITY: usize = (1 << 30) - 1;
+    pub const MAX_CAPACITY: usize = (1 << 30) - 1;
 
     /// A table of `capacity` ids beside 0; `capacity` is at least 1 and at
     /// most [`Self::MAX_CAPACITY`].
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         let last = capacity.clamp(1, Self::MAX_CAPACITY) as u32;
         Self {
             segments: Segments::new(),
@@ -74,18 +74,18 @@ impl<P, L> IdTable<P, L> {
         }
     }
 
-    pub(crate) fn capacity(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.last as usize
     }
 
     /// The slot of index 0, for proc0.
-    pub(crate) fn slot_zero(&self) -> &Slot<P, L> {
+    pub fn slot_zero(&self) -> &Slot<P, L> {
         self.segments.ensure(0)
     }
 
     /// The slot that a number names, if it exists. Wait-free.
     #[inline]
-    pub(crate) fn slot(&self, number: i32) -> Option<&Slot<P, L>> {
+    pub fn slot(&self, number: i32) -> Option<&Slot<P, L>> {
         let number = u32::try_from(number).ok()?;
         let index = number & ((1 << self.index_bits) - 1);
         self.segments.get(index)
@@ -93,7 +93,7 @@ impl<P, L> IdTable<P, L> {
 
     /// Slots in index order: `(index, slot)`. Sees every slot that was in use
     /// when the iteration started.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot<P, L>> {
+    pub fn slots(&self) -> impl Iterator<Item = &Slot<P, L>> {
         // Relaxed: a slot's occupants are published by the slot itself.
         let high = self.fresh.load(Relaxed).min(self.last);
         (0..=high).filter_map(|index| self.segments.get(index))
@@ -105,7 +105,7 @@ impl<P, L> IdTable<P, L> {
     /// `own` is the calling thread's shard, `all` every shard of the table:
     /// the last free ids are taken from other threads' shards. (An id that
     /// another thread is moving between its lists at that moment is missed.)
-    pub(crate) fn reserve<'a>(
+    pub fn reserve<'a>(
         &'a self,
         own: &Shard,
         all: impl Iterator<Item = &'a Shard>,
@@ -133,7 +133,7 @@ impl<P, L> IdTable<P, L> {
 
     /// Gives an id back. Nothing may be published under it any more.
     /// Lock-free.
-    pub(crate) fn release(&self, own: &Shard, id: Reserved) {
+    pub fn release(&self, own: &Shard, id: Reserved) {
         let index = (id.0.0 & ((1 << self.index_bits) - 1)) as u32;
         let slot = self.segments.ensure(index);
         // Relaxed: this thread owns the slot; the free list publishes it.

@@ -1,7 +1,9 @@
 //! Slots in segments that double in size and never move.
 #![allow(unsafe_code)]
 
-use crate::reclaim::{Link, Tagged};
+use crate::reclaim::Link;
+#[cfg(any(test, lwproc_loom))]
+use crate::reclaim::Tagged;
 use crate::sync::{Acquire, AtomicPtr, AtomicU64, Relaxed, Release};
 
 /// Slots of segment 0, as a power of two; segment `k` has `FIRST << k`.
@@ -18,15 +20,15 @@ const SEGMENTS: usize = 4;
 
 /// One id: who bears it, and its place in a free list.
 #[derive(Debug)]
-pub(crate) struct Slot<P, L> {
+pub struct Slot<P, L> {
     /// The process whose pid this is.
-    pub(crate) proc: Link<P>,
+    pub proc: Link<P>,
     /// The LWP whose lid this is.
-    pub(crate) lwp: Link<L>,
+    pub lwp: Link<L>,
     /// How often the id has been released. Owned by whoever holds the id.
-    pub(super) generation: AtomicU64,
+    pub generation: AtomicU64,
     /// In a free list: the next index, and how deep the list is here.
-    pub(super) link: AtomicU64,
+    pub link: AtomicU64,
 }
 
 #[cfg(any(test, lwproc_loom))]
@@ -43,7 +45,7 @@ impl<P, L> Slot<P, L> {
 
 /// The growing array of slots.
 #[derive(Debug)]
-pub(crate) struct Segments<P, L>([AtomicPtr<Slot<P, L>>; SEGMENTS]);
+pub struct Segments<P, L>([AtomicPtr<Slot<P, L>>; SEGMENTS]);
 
 // SAFETY: slots hold atomics only; the pointers in them are managed by the
 // kernel, whose own bounds say whether they may cross threads.
@@ -65,7 +67,7 @@ fn segment_len(segment: usize) -> usize {
 }
 
 impl<P, L> Segments<P, L> {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self(std::array::from_fn(
             |_| AtomicPtr::new(std::ptr::null_mut()),
         ))
@@ -73,7 +75,7 @@ impl<P, L> Segments<P, L> {
 
     /// The slot, if its segment exists. Wait-free.
     #[inline]
-    pub(super) fn get(&self, index: u32) -> Option<&Slot<P, L>> {
+    pub fn get(&self, index: u32) -> Option<&Slot<P, L>> {
         if index >= 1 << 30 {
             return None;
         }
@@ -91,7 +93,7 @@ impl<P, L> Segments<P, L> {
 
     /// The slot, with its segment made if need be. Lock-free but for the
     /// allocator; when two threads make a segment one of the two is dropped.
-    pub(super) fn ensure(&self, index: u32) -> &Slot<P, L> {
+    pub fn ensure(&self, index: u32) -> &Slot<P, L> {
         if let Some(slot) = self.get(index) {
             return slot;
         }

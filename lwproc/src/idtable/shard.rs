@@ -31,7 +31,7 @@ impl Word {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Shard(CachePadded<Heads>);
+pub struct Shard(CachePadded<Heads>);
 
 #[derive(Debug)]
 struct Heads {
@@ -43,7 +43,7 @@ struct Heads {
 }
 
 impl Shard {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(CachePadded::new(Heads {
             ready: AtomicU64::new(0),
             freed: AtomicU64::new(0),
@@ -51,7 +51,7 @@ impl Shard {
     }
 
     /// Takes an id from `ready`. Lock-free.
-    pub(super) fn pop<P, L>(&self, segments: &Segments<P, L>) -> Option<u32> {
+    pub fn pop<P, L>(&self, segments: &Segments<P, L>) -> Option<u32> {
         // Acquire [P2]: the link and generation of the top slot; pairs with
         // Release in `install`.
         let mut head = Word(self.0.ready.load(Acquire));
@@ -74,7 +74,7 @@ impl Shard {
     }
 
     /// Puts an id aside for later. Lock-free.
-    pub(super) fn push_freed<P, L>(&self, index: u32, segments: &Segments<P, L>) {
+    pub fn push_freed<P, L>(&self, index: u32, segments: &Segments<P, L>) {
         let link = &segments.ensure(index).link;
         // Relaxed: the CAS publishes.
         let mut head = Word(self.0.freed.load(Relaxed));
@@ -97,7 +97,7 @@ impl Shard {
 
     /// If more than `at_least` ids have been freed here, makes them ready and
     /// takes one. Owner only.
-    pub(super) fn recycle<P, L>(&self, segments: &Segments<P, L>, at_least: u32) -> Option<u32> {
+    pub fn recycle<P, L>(&self, segments: &Segments<P, L>, at_least: u32) -> Option<u32> {
         // Relaxed: a hint; the swap decides.
         if Word(self.0.freed.load(Relaxed)).high() <= at_least {
             return None;
@@ -107,7 +107,7 @@ impl Shard {
 
     /// Takes all that `victim` has freed: one to return, the rest made ready
     /// here. Owner only.
-    pub(super) fn steal<P, L>(&self, victim: &Shard, segments: &Segments<P, L>) -> Option<u32> {
+    pub fn steal<P, L>(&self, victim: &Shard, segments: &Segments<P, L>) -> Option<u32> {
         let chain = victim.take_freed();
         let first = chain.index();
         if first == 0 {
@@ -122,7 +122,7 @@ impl Shard {
     }
 
     /// Makes fresh ids ready, the last of the iterator on top. Owner only.
-    pub(super) fn install_fresh<P, L>(
+    pub fn install_fresh<P, L>(
         &self,
         indices: impl Iterator<Item = u32>,
         segments: &Segments<P, L>,

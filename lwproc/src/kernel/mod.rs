@@ -21,9 +21,9 @@ use crate::id::{Lid, Pid};
 use crate::lwp::LwpPtr;
 use crate::proc::ProcPtr;
 use crate::sync::Acquire;
+use crate::sync::Arc;
 use crate::world::seat::Seat;
 use crate::world::{World, lifecycle};
-use std::sync::Arc;
 
 /// One instance of the process world: proc0, init, the id table, and all that
 /// is made in it. Any number can live in one host process; nothing is shared
@@ -197,6 +197,12 @@ impl<H: Host> Kernel<H> {
     /// The most ids that can be in use at once, not counting 0.
     pub fn id_capacity(&self) -> usize {
         self.world.ids.capacity()
+    }
+
+    /// For the models.
+    #[cfg(lwproc_loom)]
+    pub fn reserve_seat(&self) -> crate::world::seat::ReservedSeat {
+        self.world.reserve_seat()
     }
 
     fn owns(&self, guard: &Guard<'_, H>) -> bool {

@@ -14,7 +14,7 @@
 //! ```
 #![allow(unsafe_code)]
 
-pub(crate) mod word;
+pub mod word;
 
 use crate::host::{Host, LwpToken};
 use crate::id::{Lid, Pid};
@@ -23,9 +23,9 @@ use crate::list::Node;
 use crate::proc::{ProcNode, ProcPtr};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::sync::Arc;
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
-use std::sync::Arc;
 use word::AtomicLwpWord;
 
 /// An LWP object of a kernel.

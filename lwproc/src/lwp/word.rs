@@ -30,11 +30,11 @@ const REF_MAX: u32 = u32::MAX / REF_ONE;
 
 /// A decoded LWP word.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LwpWord(u32);
+pub struct LwpWord(u32);
 
 /// Why the right to run an LWP was not given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ClaimRefused {
+pub enum ClaimRefused {
     /// Somebody else has it.
     AlreadyRunning,
     /// The LWP is gone.
@@ -43,7 +43,7 @@ pub(crate) enum ClaimRefused {
 
 /// Why a hold was not added or dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum RefRefused {
+pub enum RefRefused {
     /// The count is full.
     Overflow,
     /// There is no hold to drop.
@@ -53,7 +53,7 @@ pub(crate) enum RefRefused {
 /// What dropping a hold did.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Released {
+pub enum Released {
     /// Holds remain: the LWP lives on.
     Held,
     /// That was the last: the LWP goes at the next leave or switch.
@@ -61,16 +61,16 @@ pub(crate) enum Released {
 }
 
 impl LwpWord {
-    pub(crate) fn is_running(self) -> bool {
+    pub fn is_running(self) -> bool {
         self.0 & RUNNING != 0
     }
-    pub(crate) fn has_exited(self) -> bool {
+    pub fn has_exited(self) -> bool {
         self.0 & EXITED != 0
     }
-    pub(crate) fn is_exiting(self) -> bool {
+    pub fn is_exiting(self) -> bool {
         self.0 & WEXIT != 0
     }
-    pub(crate) fn refcnt(self) -> u32 {
+    pub fn refcnt(self) -> u32 {
         self.0 / REF_ONE
     }
 
@@ -104,23 +104,23 @@ impl fmt::Debug for LwpWord {
 }
 
 /// The atomic word of one LWP.
-pub(crate) struct AtomicLwpWord(AtomicU32);
+pub struct AtomicLwpWord(AtomicU32);
 
 impl AtomicLwpWord {
     /// A new LWP: owned by its maker, with its base reference.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(AtomicU32::new(RUNNING | REF_ONE))
     }
 
     /// A snapshot. Exact for the owner.
     #[inline]
-    pub(crate) fn load(&self) -> LwpWord {
+    pub fn load(&self) -> LwpWord {
         // Relaxed: the owner's own writes; for others a hint.
         LwpWord(self.0.load(Relaxed))
     }
 
     /// Takes the right to run the LWP. Wait-free.
-    pub(crate) fn claim(&self) -> Result<(), ClaimRefused> {
+    pub fn claim(&self) -> Result<(), ClaimRefused> {
         // Acquire [P6]: what the last owner did; pairs with Release in `unclaim`.
         let before = LwpWord(self.0.fetch_or(RUNNING, Acquire));
         if before.has_exited() {
@@ -134,7 +134,7 @@ impl AtomicLwpWord {
 
     /// Gives the right to run back. Owner only; the last thing it does.
     /// Wait-free.
-    pub(crate) fn unclaim(&self) {
+    pub fn unclaim(&self) {
         // Release [P6]: what this owner did; pairs with Acquire in `claim`.
         let before = LwpWord(self.0.fetch_and(!RUNNING, Release));
         debug_assert!(before.is_running() && !before.has_exited());
@@ -142,7 +142,7 @@ impl AtomicLwpWord {
 
     /// Marks the LWP gone; it keeps RUNNING for good, so nobody can claim a
     /// corpse (R7). Owner only. Wait-free.
-    pub(crate) fn exit(&self) {
+    pub fn exit(&self) {
         // Relaxed: the corpse is unpublished by its slot and list; a claimer
         // that sees this reads nothing of the LWP.
         let before = LwpWord(self.0.fetch_or(EXITED | WEXIT, Relaxed));
@@ -150,12 +150,12 @@ impl AtomicLwpWord {
     }
 
     /// `lwphold`: one more reference, and no longer exiting. Owner only.
-    pub(crate) fn hold(&self) -> Result<(), RefRefused> {
+    pub fn hold(&self) -> Result<(), RefRefused> {
         self.update(LwpWord::held).map(drop)
     }
 
     /// `lwprele`: one reference fewer; at zero, exiting. Owner only.
-    pub(crate) fn rele(&self) -> Result<Released, RefRefused> {
+    pub fn rele(&self) -> Result<Released, RefRefused> {
         let after = self.update(LwpWord::released)?;
         Ok(if after.is_exiting() {
             Released::Exiting
@@ -222,13 +222,13 @@ mod tests {
 
     #[test]
     fn holds_are_bounded() {
-        let full = LwpWord(RUNNING | REF_MAX * REF_ONE);
+        let full = LwpWord(RUNNING | (REF_MAX * REF_ONE));
         assert_eq!(full.held(), Err(RefRefused::Overflow));
     }
 
     #[test]
     fn unclaim_drops_only_running() {
-        let word = AtomicLwpWord(AtomicU32::new(RUNNING | 2 * REF_ONE));
+        let word = AtomicLwpWord(AtomicU32::new(RUNNING | (2 * REF_ONE)));
         word.unclaim();
         assert_eq!(word.load(), LwpWord(2 * REF_ONE));
         assert_eq!(format!("{:?}", word), "refcnt=2");

@@ -20,7 +20,7 @@ pub(crate) mod comm;
 pub(crate) mod family;
 pub(crate) mod resources;
 pub(crate) mod status;
-pub(crate) mod word;
+pub mod word;
 
 use crate::host::Host;
 use crate::id::{Identity, Pid};

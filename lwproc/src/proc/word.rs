@@ -18,11 +18,11 @@ const DRAINING: u64 = 1 << 32;
 
 /// A decoded process word.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProcWord(u64);
+pub struct ProcWord(u64);
 
 /// Why an LWP cannot join a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum AttachRefused {
+pub enum AttachRefused {
     /// No LWP lives: the process is dead (ESRCH).
     Dead,
     /// The process is draining (EBUSY).
@@ -31,7 +31,7 @@ pub(crate) enum AttachRefused {
 
 /// Whether new LWPs may join.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Gate {
+pub enum Gate {
     /// They may.
     Open,
     /// `newlwp` is refused (EBUSY).
@@ -41,7 +41,7 @@ pub(crate) enum Gate {
 /// What the thread that took an LWP off a process owes.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Detached {
+pub enum Detached {
     /// Other LWPs live.
     Remains,
     /// It was the last: this thread, and no other, ends the process.
@@ -49,13 +49,13 @@ pub(crate) enum Detached {
 }
 
 impl ProcWord {
-    pub(crate) fn nlwps(self) -> u32 {
+    pub fn nlwps(self) -> u32 {
         (self.0 & NLWPS_MASK) as u32
     }
-    pub(crate) fn is_dead(self) -> bool {
+    pub fn is_dead(self) -> bool {
         self.nlwps() == 0
     }
-    pub(crate) fn is_draining(self) -> bool {
+    pub fn is_draining(self) -> bool {
         self.0 & DRAINING != 0
     }
 
@@ -81,23 +81,23 @@ impl fmt::Debug for ProcWord {
 }
 
 /// The atomic word of one process.
-pub(crate) struct AtomicProcWord(AtomicU64);
+pub struct AtomicProcWord(AtomicU64);
 
 impl AtomicProcWord {
     /// A process with its first LWP.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(AtomicU64::new(ONE))
     }
 
     /// A snapshot. What it says may be past already.
-    pub(crate) fn load(&self) -> ProcWord {
+    pub fn load(&self) -> ProcWord {
         // Acquire [P5]: whoever sees a process dead sees what its last LWP did.
         ProcWord(self.0.load(Acquire))
     }
 
     /// Adds an LWP; from then on the process lives until that LWP is
     /// detached. Lock-free.
-    pub(crate) fn attach(&self) -> Result<(), AttachRefused> {
+    pub fn attach(&self) -> Result<(), AttachRefused> {
         // Relaxed: the CAS below decides.
         let mut seen = ProcWord(self.0.load(Relaxed));
         loop {
@@ -113,7 +113,7 @@ impl AtomicProcWord {
     }
 
     /// Closes or opens the gate for new LWPs. Wait-free.
-    pub(crate) fn set_gate(&self, gate: Gate) {
+    pub fn set_gate(&self, gate: Gate) {
         // AcqRel: an LWP that came before the gate closed is seen by whoever
         // closed it; one that comes after it opened sees what was done behind it.
         match gate {
@@ -123,7 +123,7 @@ impl AtomicProcWord {
     }
 
     /// Takes an LWP off. Wait-free.
-    pub(crate) fn detach(&self) -> Detached {
+    pub fn detach(&self) -> Detached {
         // AcqRel [P5]: Release: all that this LWP did to the process comes
         // before its end; Acquire: the last one sees all that the others did.
         let before = ProcWord(self.0.fetch_sub(ONE, AcqRel));

@@ -9,7 +9,7 @@ const TAG_MASK: usize = 0b11;
 
 /// A pointer to a managed object (or null) and a tag of two bits. A plain
 /// value: nothing is protected by holding one.
-pub(crate) struct Tagged<T>(*mut Managed<T>);
+pub struct Tagged<T>(*mut Managed<T>);
 
 impl<T> Clone for Tagged<T> {
     fn clone(&self) -> Self {
@@ -25,30 +25,30 @@ impl<T> PartialEq for Tagged<T> {
 impl<T> Eq for Tagged<T> {}
 
 impl<T> Tagged<T> {
-    pub(crate) const NULL: Self = Self(std::ptr::null_mut());
+    pub const NULL: Self = Self(std::ptr::null_mut());
 
     #[inline]
-    pub(crate) fn new(object: *mut Managed<T>) -> Self {
+    pub fn new(object: *mut Managed<T>) -> Self {
         Self(object)
     }
 
     #[inline]
-    pub(crate) fn with_tag(self, tag: usize) -> Self {
+    pub fn with_tag(self, tag: usize) -> Self {
         Self(self.0.map_addr(|a| (a & !TAG_MASK) | (tag & TAG_MASK)))
     }
 
     #[inline]
-    pub(crate) fn tag(self) -> usize {
+    pub fn tag(self) -> usize {
         self.0.addr() & TAG_MASK
     }
 
     #[inline]
-    pub(crate) fn ptr(self) -> *mut Managed<T> {
+    pub fn ptr(self) -> *mut Managed<T> {
         self.0.map_addr(|a| a & !TAG_MASK)
     }
 
     #[inline]
-    pub(crate) fn is_null(self) -> bool {
+    pub fn is_null(self) -> bool {
         self.ptr().is_null()
     }
 
@@ -58,7 +58,7 @@ impl<T> Tagged<T> {
     /// The pointer was loaded while `pin` was held, with Acquire or stronger,
     /// from a link whose objects are retired by the rules of this module.
     #[inline]
-    pub(crate) unsafe fn as_ref<'g>(self, pin: &'g Pin<'_>) -> Option<&'g T> {
+    pub unsafe fn as_ref<'g>(self, pin: &'g Pin<'_>) -> Option<&'g T> {
         if self.is_null() {
             return None;
         }
@@ -83,36 +83,36 @@ unsafe fn value_of<'a, T>(object: *mut Managed<T>) -> &'a T {
 }
 
 /// An atomic [`Tagged`].
-pub(crate) struct Link<T>(AtomicPtr<Managed<T>>);
+pub struct Link<T>(AtomicPtr<Managed<T>>);
 
 impl<T> Link<T> {
-    pub(crate) fn new(value: Tagged<T>) -> Self {
+    pub fn new(value: Tagged<T>) -> Self {
         Self(AtomicPtr::new(value.0))
     }
 
     #[inline]
-    pub(crate) fn load(&self, order: Ordering) -> Tagged<T> {
+    pub fn load(&self, order: Ordering) -> Tagged<T> {
         Tagged(self.0.load(order))
     }
 
     #[inline]
-    pub(crate) fn store(&self, value: Tagged<T>, order: Ordering) {
+    pub fn store(&self, value: Tagged<T>, order: Ordering) {
         self.0.store(value.0, order);
     }
 
     #[inline]
-    pub(crate) fn swap(&self, value: Tagged<T>, order: Ordering) -> Tagged<T> {
+    pub fn swap(&self, value: Tagged<T>, order: Ordering) -> Tagged<T> {
         Tagged(self.0.swap(value.0, order))
     }
 
     /// Sets bits of the tag; the value before.
     #[inline]
-    pub(crate) fn fetch_or_tag(&self, tag: usize, order: Ordering) -> Tagged<T> {
+    pub fn fetch_or_tag(&self, tag: usize, order: Ordering) -> Tagged<T> {
         Tagged(fetch_or_addr(&self.0, tag & TAG_MASK, order))
     }
 
     #[inline]
-    pub(crate) fn compare_exchange(
+    pub fn compare_exchange(
         &self,
         current: Tagged<T>,
         new: Tagged<T>,

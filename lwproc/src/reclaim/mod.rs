@@ -16,7 +16,7 @@
 //! (`docs/DESIGN.md`, "The model epoch").
 
 mod link;
-pub(crate) mod refcount;
+pub mod refcount;
 
 #[cfg(not(lwproc_loom))]
 #[path = "real.rs"]
@@ -25,6 +25,6 @@ mod imp;
 #[path = "model.rs"]
 mod imp;
 
-pub(crate) use imp::{Collector, Local, Managed, Pin};
-pub(crate) use link::{Link, Tagged};
-pub(crate) use refcount::RefCount;
+pub use imp::{Collector, Local, Managed, Pin};
+pub use link::{Link, Tagged};
+pub use refcount::RefCount;

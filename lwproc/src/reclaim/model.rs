@@ -22,13 +22,13 @@ std::thread_local! {
 }
 
 /// A heap object with the stamp of its retirement (0: not retired).
-pub(crate) struct Managed<T> {
+pub struct Managed<T> {
     retired_at: StdU64,
     value: T,
 }
 
 impl<T> Managed<T> {
-    pub(crate) fn new(value: T) -> *mut Managed<T> {
+    pub fn new(value: T) -> *mut Managed<T> {
         LIVE.set(LIVE.get() + 1);
         Box::into_raw(Box::new(Managed {
             retired_at: StdU64::new(0),
@@ -40,7 +40,7 @@ impl<T> Managed<T> {
     ///
     /// # Safety
     /// As there.
-    pub(crate) unsafe fn deref_counted<'a>(this: *mut Managed<T>) -> &'a T {
+    pub unsafe fn deref_counted<'a>(this: *mut Managed<T>) -> &'a T {
         // SAFETY: memory is kept until the end of the iteration.
         let object = unsafe { &*this };
         assert!(
@@ -51,7 +51,7 @@ impl<T> Managed<T> {
     }
 
     /// Where the value is, for a pin that has been checked.
-    pub(crate) fn value_ptr(this: *mut Managed<T>) -> *const T {
+    pub fn value_ptr(this: *mut Managed<T>) -> *const T {
         // SAFETY: a place computation inside a live allocation.
         unsafe { &raw const (*this).value }
     }
@@ -60,7 +60,7 @@ impl<T> Managed<T> {
     ///
     /// # Safety
     /// As there.
-    pub(crate) unsafe fn free(this: *mut Managed<T>) {
+    pub unsafe fn free(this: *mut Managed<T>) {
         LIVE.set(LIVE.get() - 1);
         // SAFETY: sole owner by this function's contract.
         drop(unsafe { Box::from_raw(this) });
@@ -75,10 +75,10 @@ struct State {
 }
 
 /// The set of garbage of one kernel.
-pub(crate) struct Collector(std::sync::Arc<State>);
+pub struct Collector(std::sync::Arc<State>);
 
 impl Collector {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let state = State {
             clock: AtomicU64::new(1),
             garbage: Mutex::new(Vec::new()),
@@ -86,7 +86,7 @@ impl Collector {
         Self(std::sync::Arc::new(state))
     }
 
-    pub(crate) fn register(&self) -> Local {
+    pub fn register(&self) -> Local {
         Local {
             state: self.0.clone(),
             depth: Cell::new(0),
@@ -123,7 +123,7 @@ impl fmt::Debug for Collector {
 }
 
 /// One participant.
-pub(crate) struct Local {
+pub struct Local {
     state: std::sync::Arc<State>,
     depth: Cell<usize>,
     stamp: Cell<u64>,
@@ -131,7 +131,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn pin(&self) -> Pin<'_> {
+    pub fn pin(&self) -> Pin<'_> {
         if self.depth.get() == 0 {
             // Acquire [P0]: pairs with the clock's AcqRel in `retire`.
             self.stamp.set(self.state.clock.load(Acquire));
@@ -143,7 +143,7 @@ impl Local {
         }
     }
 
-    pub(crate) fn retired_freed(&self) -> (u64, u64) {
+    pub fn retired_freed(&self) -> (u64, u64) {
         (self.retired.get(), 0)
     }
 
@@ -151,13 +151,13 @@ impl Local {
     ///
     /// # Safety
     /// As there.
-    pub(crate) unsafe fn unregister(&mut self) {
+    pub unsafe fn unregister(&mut self) {
         assert!(self.depth.get() == 0, "participant leaves while pinned");
     }
 }
 
 /// A read-side section with the stamp of its start.
-pub(crate) struct Pin<'l> {
+pub struct Pin<'l> {
     local: &'l Local,
     stamp: u64,
 }
@@ -173,7 +173,7 @@ impl Pin<'_> {
     ///
     /// # Safety
     /// As there.
-    pub(crate) unsafe fn retire<T>(&self, object: *mut Managed<T>) {
+    pub unsafe fn retire<T>(&self, object: *mut Managed<T>) {
         self.local.retired.set(self.local.retired.get() + 1);
         // AcqRel [P0]: the object is unreachable before a pin that reads this.
         let at = self.local.state.clock.fetch_add(1, AcqRel) + 1;
@@ -190,10 +190,10 @@ impl Pin<'_> {
         self.local.state.garbage.lock().unwrap().push(free);
     }
 
-    pub(crate) fn flush(&self) {}
+    pub fn flush(&self) {}
 
     /// Panics when a thread with this pin may be looking at freed memory.
-    pub(crate) fn check<T>(&self, object: *mut Managed<T>) {
+    pub fn check<T>(&self, object: *mut Managed<T>) {
         // SAFETY: memory is kept until the end of the iteration.
         let at = unsafe { &(*object).retired_at }.load(SeqCst);
         assert!(

@@ -7,13 +7,13 @@ use std::mem::ManuallyDrop;
 
 /// A heap object that may only be freed after a grace period.
 #[repr(transparent)]
-pub(crate) struct Managed<T> {
+pub struct Managed<T> {
     value: T,
 }
 
 impl<T> Managed<T> {
     /// Allocates; the caller owns the object until it is published.
-    pub(crate) fn new(value: T) -> *mut Managed<T> {
+    pub fn new(value: T) -> *mut Managed<T> {
         Box::into_raw(Box::new(Managed { value }))
     }
 
@@ -24,7 +24,7 @@ impl<T> Managed<T> {
     /// count, ownership, the process's live LWPs) keeps it from being freed
     /// for `'a`.
     #[inline]
-    pub(crate) unsafe fn deref_counted<'a>(this: *mut Managed<T>) -> &'a T {
+    pub unsafe fn deref_counted<'a>(this: *mut Managed<T>) -> &'a T {
         // SAFETY: valid for `'a` by this function's contract.
         unsafe { &(*this).value }
     }
@@ -34,21 +34,21 @@ impl<T> Managed<T> {
     /// # Safety
     /// `this` came from [`Managed::new`], was never retired, and no thread
     /// can reach it any more.
-    pub(crate) unsafe fn free(this: *mut Managed<T>) {
+    pub unsafe fn free(this: *mut Managed<T>) {
         // SAFETY: sole owner by this function's contract.
         drop(unsafe { Box::from_raw(this) });
     }
 }
 
 /// The set of participants and garbage of one kernel.
-pub(crate) struct Collector(crossbeam_epoch::Collector);
+pub struct Collector(crossbeam_epoch::Collector);
 
 impl Collector {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(crossbeam_epoch::Collector::new())
     }
 
-    pub(crate) fn register(&self) -> Local {
+    pub fn register(&self) -> Local {
         Local {
             handle: ManuallyDrop::new(self.0.register()),
             retired: AtomicU64::new(0),
@@ -65,7 +65,7 @@ impl fmt::Debug for Collector {
 
 /// One participant of a collector. Used by one thread at a time; only the
 /// statistics are read by others.
-pub(crate) struct Local {
+pub struct Local {
     handle: ManuallyDrop<crossbeam_epoch::LocalHandle>,
     retired: AtomicU64,
     freed: AtomicU64,
@@ -75,7 +75,7 @@ impl Local {
     /// Enters a read-side section. Wait-free, except that one pin in 128
     /// frees garbage that has become safe.
     #[inline]
-    pub(crate) fn pin(&self) -> Pin<'_> {
+    pub fn pin(&self) -> Pin<'_> {
         Pin {
             guard: self.handle.pin(),
             local: self,
@@ -83,7 +83,7 @@ impl Local {
     }
 
     /// Objects retired here, and those of them freed so far.
-    pub(crate) fn retired_freed(&self) -> (u64, u64) {
+    pub fn retired_freed(&self) -> (u64, u64) {
         // Relaxed: statistics; `freed` first, so that it never exceeds `retired`.
         let freed = self.freed.load(Relaxed);
         (self.retired.load(Relaxed), freed)
@@ -94,14 +94,14 @@ impl Local {
     /// # Safety
     /// Once, with no pin held, and no use of this participant afterwards but
     /// for its statistics.
-    pub(crate) unsafe fn unregister(&mut self) {
+    pub unsafe fn unregister(&mut self) {
         // SAFETY: dropped once by this function's contract.
         unsafe { ManuallyDrop::drop(&mut self.handle) };
     }
 }
 
 /// A read-side section: what it can reach is not freed until it ends.
-pub(crate) struct Pin<'l> {
+pub struct Pin<'l> {
     guard: crossbeam_epoch::Guard,
     local: &'l Local,
 }
@@ -118,7 +118,7 @@ impl Pin<'_> {
     /// # Safety
     /// `object` came from [`Managed::new`], can no longer be reached by a
     /// thread that pins from now on, and is retired once.
-    pub(crate) unsafe fn retire<T>(&self, object: *mut Managed<T>) {
+    pub unsafe fn retire<T>(&self, object: *mut Managed<T>) {
         // Relaxed: statistics, written by the owning thread only.
         self.local
             .retired
@@ -139,11 +139,11 @@ impl Pin<'_> {
     }
 
     /// Passes this participant's garbage on and frees what can be freed.
-    pub(crate) fn flush(&self) {
+    pub fn flush(&self) {
         self.guard.flush();
     }
 
     /// Whether `other` is a pin of the same participant (for debug checks).
     #[inline]
-    pub(crate) fn check<T>(&self, _object: *mut Managed<T>) {}
+    pub fn check<T>(&self, _object: *mut Managed<T>) {}
 }

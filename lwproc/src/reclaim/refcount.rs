@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering::Acquire;
 
 /// A reference count that never rises from zero. 64 bits: it cannot overflow.
 #[derive(Debug)]
-pub(crate) struct RefCount(AtomicU64);
+pub struct RefCount(AtomicU64);
 
 /// What the thread that dropped a reference owes.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Dropped {
+pub enum Dropped {
     /// Others hold references: nothing to do.
     Shared,
     /// It was the last: retire the object.
@@ -19,13 +19,13 @@ pub(crate) enum Dropped {
 
 impl RefCount {
     /// One reference, owned by the maker.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(AtomicU64::new(1))
     }
 
     /// Adds a reference unless the object is already on its way out. For
     /// readers that hold a pin. Lock-free.
-    pub(crate) fn try_inc(&self) -> bool {
+    pub fn try_inc(&self) -> bool {
         // Relaxed: the caller already sees the object (its pin); the count
         // itself publishes nothing.
         let mut seen = self.0.load(Relaxed);
@@ -39,13 +39,13 @@ impl RefCount {
     }
 
     /// Adds a reference for a holder of one. Wait-free.
-    pub(crate) fn inc(&self) {
+    pub fn inc(&self) {
         // Relaxed: the holder's own reference keeps the object.
         self.0.fetch_add(1, Relaxed);
     }
 
     /// Drops a reference. Wait-free.
-    pub(crate) fn dec(&self) -> Dropped {
+    pub fn dec(&self) -> Dropped {
         // Release [P10]: uses through this reference come before the
         // retirement by whoever sees the count reach zero.
         if self.0.fetch_sub(1, Release) == 1 {

@@ -18,10 +18,10 @@ use crate::proc::word::{AttachRefused, Detached};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
+use crate::sync::Arc;
 use crate::sync::{Relaxed, Release};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 
 fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
     let id = world
@@ -194,8 +194,10 @@ impl<H: Host> Aftermath<H> {
 /// # Safety
 /// The caller owns the LWP and never uses it again.
 pub(crate) unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
-    // SAFETY: an owned LWP lives, and so does its process.
-    let world = unsafe { Managed::deref_counted(lwp).proc_owned() }.world;
+    // SAFETY: an owned LWP lives.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: owned by the caller.
+    let world = unsafe { node.proc_owned() }.world;
     // SAFETY: the LWP's anchor keeps the world until `settle`.
     let seat = unsafe { &*world }.seat();
     // SAFETY: owned by the caller.
@@ -340,8 +342,10 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     let id = node.id;
     let parent = family::leave(node, pin);
     let slot = world.ids.slot(id.number()).expect("a process has a slot");
-    // Relaxed: a reader that still finds it is covered by its pin.
-    slot.proc.store(Tagged::NULL, Relaxed);
+    // Release [P15]: whoever no longer finds the process finds its children
+    // with init; pairs with Acquire in `find`. (A reader that still finds it
+    // is covered by its pin.)
+    slot.proc.store(Tagged::NULL, Release);
     if node.refs.dec() == Dropped::Last {
         // SAFETY: unpublished above, and no handle is left.
         unsafe { pin.retire(proc) };

@@ -9,7 +9,7 @@
 
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
-pub(crate) mod seat;
+pub mod seat;
 
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
@@ -20,10 +20,10 @@ use crate::proc::comm::Comm;
 use crate::proc::resources::Resources;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
+use crate::sync::{Arc, Weak};
 use crate::sync::{Relaxed, Release};
 use participant::{Participant, Registry, Tally};
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Weak};
 
 /// One participant's share in keeping a world.
 pub(crate) struct Anchor<H: Host>(Arc<World<H>>);

@@ -11,9 +11,9 @@ use crate::idtable::Shard;
 use crate::lwp::LwpNode;
 use crate::lwp::LwpPtr;
 use crate::reclaim::{Collector, Local, Managed, Pin};
+use crate::sync::Arc;
 use crate::sync::{AcqRel, Acquire, AtomicBool, AtomicI64, AtomicPtr, Relaxed, Release};
 use std::cell::{Cell, UnsafeCell};
-use std::sync::Arc;
 
 /// See the module. Fields without a note are the owning thread's.
 pub(crate) struct Participant<H: Host> {

@@ -8,8 +8,8 @@ use super::{Anchor, World};
 use crate::host::Host;
 use crate::reclaim::Pin;
 use crate::sync::thread_local;
+use crate::sync::{Arc, Weak};
 use std::cell::{Cell, RefCell};
-use std::sync::{Arc, Weak};
 
 #[cfg(not(lwproc_loom))]
 thread_local! {
@@ -28,6 +28,10 @@ struct Memberships(RefCell<Vec<Box<dyn Membership>>>);
 
 impl Drop for Memberships {
     fn drop(&mut self) {
+        // A model that failed is over: its thread has nothing to leave.
+        if cfg!(lwproc_loom) && std::thread::panicking() {
+            return self.0.take().into_iter().for_each(std::mem::forget);
+        }
         // From here on the thread is a stranger to every world.
         forget_last();
         for membership in self.0.take() {
@@ -156,6 +160,28 @@ impl<H: Host> World<H> {
             }
             Err(_) => Seat::new(self, self.register(), true),
         }
+    }
+}
+
+/// For the models: a participant made by one thread for another, so that the
+/// registration of threads is modelled once, and not again in every model.
+#[cfg(lwproc_loom)]
+#[derive(Clone, Copy)]
+pub struct ReservedSeat(u64, usize);
+
+#[cfg(lwproc_loom)]
+impl<H: Host> World<H> {
+    pub(crate) fn reserve_seat(&self) -> ReservedSeat {
+        let participant: *const Participant<H> = self.participants.add(&self.collector);
+        ReservedSeat(self.serial, participant.expose_provenance())
+    }
+}
+
+#[cfg(lwproc_loom)]
+impl ReservedSeat {
+    /// The calling thread sits down.
+    pub fn take(self) {
+        LAST.with(|last| last.set((self.0, std::ptr::with_exposed_provenance(self.1))));
     }
 }
 

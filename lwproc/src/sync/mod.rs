@@ -5,11 +5,15 @@
 //! two sides have the same names; where loom lacks an operation
 //! ([`fetch_or_addr`]) the model side builds it from one that loom has.
 
+#[cfg(lwproc_loom)]
+mod model_arc;
+
 #[cfg(not(lwproc_loom))]
 mod imp {
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, fence,
     };
+    pub(crate) use std::sync::{Arc, Weak};
     pub(crate) use std::thread::{Thread, current as current_thread, park};
 
     /// Sets address bits of a pointer; wait-free.
@@ -27,6 +31,7 @@ mod imp {
 
 #[cfg(lwproc_loom)]
 mod imp {
+    pub(crate) use super::model_arc::{Arc, Weak};
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, fence,
     };

@@ -1,0 +1,103 @@
+//! The id table: free lists, growth, publication.
+
+use crate::runner::{Model, pair};
+use lwproc::layers::{Exhausted, IdTable, Reserved, Shard};
+use std::sync::Arc;
+
+pub fn models() -> Vec<Model> {
+    vec![
+        pair("ids_reserve_against_reserve", reserve_against_reserve),
+        pair("ids_reserve_against_reserve_of_the_last", reserve_the_last),
+        pair("ids_release_against_reserve", release_against_reserve),
+        pair("ids_steal_against_reserve_and_release", steal_against_owner),
+        pair("ids_growth_against_growth", growth_against_growth),
+    ]
+}
+
+struct Ids {
+    table: IdTable<u32, u32>,
+    shards: [Shard; 2],
+}
+
+impl Ids {
+    fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { table: IdTable::new(capacity), shards: [Shard::new(), Shard::new()] })
+    }
+    fn reserve(&self, me: usize) -> Result<Reserved, Exhausted> {
+        self.table.reserve(&self.shards[me], self.shards.iter())
+    }
+    fn release(&self, me: usize, id: Reserved) {
+        self.table.release(&self.shards[me], id);
+    }
+}
+
+fn reserve_against_reserve() {
+    let ids = Ids::new(2);
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || other.reserve(1));
+    let here = ids.reserve(0);
+    assert_ne!(here.unwrap(), t.join().unwrap().unwrap());
+}
+
+/// One id for two: exactly one gets it.
+fn reserve_the_last() {
+    let ids = Ids::new(1);
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || other.reserve(1));
+    let (here, there) = (ids.reserve(0), t.join().unwrap());
+    assert!(here.is_ok() ^ there.is_ok());
+}
+
+/// An id released by one thread comes to the other as a new number, and the
+/// generation with it.
+fn release_against_reserve() {
+    let ids = Ids::new(1);
+    let first = ids.reserve(0).unwrap();
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || other.reserve(1));
+    ids.release(0, first);
+    match t.join().unwrap() {
+        Ok(id) => assert_eq!(id.0.get(), first.0.get() + 2, "the next generation"),
+        Err(Exhausted) => assert_ne!(ids.reserve(0).unwrap(), first),
+    }
+}
+
+/// A thief empties the owner's lists while the owner takes and gives back: no
+/// id is given twice, none is lost.
+fn steal_against_owner() {
+    let ids = Ids::new(3);
+    let held: Vec<_> = (0..3).map(|_| ids.reserve(0).unwrap()).collect();
+    held.into_iter().for_each(|id| ids.release(0, id));
+    // The first refills the owner's ready list with the other two.
+    let mine = ids.reserve(0).unwrap();
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || other.reserve(1));
+    let second = ids.reserve(0);
+    ids.release(0, mine);
+    let stolen = t.join().unwrap();
+    let taken: Vec<_> = [second, stolen].into_iter().flatten().collect();
+    if let [a, b] = taken[..] {
+        assert_ne!(a, b);
+    }
+    let mut left = 0;
+    while ids.reserve(0).is_ok() {
+        left += 1;
+    }
+    assert_eq!(left + taken.len(), 3, "none lost");
+}
+
+/// Both make the segment of index 4; one copy is dropped, no slot with it.
+fn growth_against_growth() {
+    let ids = Ids::new(16);
+    for _ in 0..3 {
+        let _ = ids.reserve(0).unwrap();
+    }
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || other.reserve(1).unwrap());
+    let here = ids.reserve(0).unwrap();
+    let there = t.join().unwrap();
+    assert_ne!(here, there);
+    for id in [here, there] {
+        assert!(ids.table.slot(id.0.get() as i32).is_some());
+    }
+}

@@ -1,0 +1,109 @@
+//! The process word and the LWP word.
+
+use crate::runner::{Model, pair};
+use loom::cell::UnsafeCell;
+use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused};
+use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached, Gate};
+use std::sync::Arc;
+
+pub fn models() -> Vec<Model> {
+    vec![
+        pair("word_attach_against_last_detach", attach_against_last_detach),
+        pair("word_detach_against_detach", detach_against_detach),
+        pair("word_attach_against_gate", attach_against_gate),
+        pair("word_claim_against_claim", claim_against_claim),
+        pair("word_claim_against_unclaim", claim_against_unclaim),
+        pair("word_claim_against_exit", claim_against_exit),
+    ]
+}
+
+/// R1, R2: an attach gets in before the end or is refused; one of the two
+/// ends the process, never both and never neither.
+fn attach_against_last_detach() {
+    let word = Arc::new(AtomicProcWord::new());
+    let other = word.clone();
+    let t = loom::thread::spawn(move || match other.attach() {
+        Ok(()) => other.detach() == Detached::Last,
+        Err(why) => {
+            assert_eq!(why, AttachRefused::Dead);
+            false
+        }
+    });
+    let here = word.detach() == Detached::Last;
+    let there = t.join().unwrap();
+    assert!(here ^ there, "ended by exactly one");
+    assert_eq!(word.attach(), Err(AttachRefused::Dead));
+}
+
+/// R4: of two LWPs that go at once one ends the process, and it sees what the
+/// other did to it.
+fn detach_against_detach() {
+    struct Proc(AtomicProcWord, [UnsafeCell<u32>; 2]);
+    fn leave(proc: &Proc, me: usize) -> bool {
+        proc.1[me].with_mut(|p| unsafe { *p = 1 });
+        let last = proc.0.detach() == Detached::Last;
+        if last {
+            proc.1[1 - me].with(|p| assert_eq!(unsafe { *p }, 1));
+        }
+        last
+    }
+    let proc = Arc::new(Proc(AtomicProcWord::new(), [UnsafeCell::new(0), UnsafeCell::new(0)]));
+    proc.0.attach().unwrap();
+    let other = proc.clone();
+    let t = loom::thread::spawn(move || leave(&other, 1));
+    let here = leave(&proc, 0);
+    assert!(here ^ t.join().unwrap());
+}
+
+/// R9: an attach that comes after the gate is refused; one that came before is
+/// counted.
+fn attach_against_gate() {
+    let word = Arc::new(AtomicProcWord::new());
+    let other = word.clone();
+    let t = loom::thread::spawn(move || other.attach());
+    word.set_gate(Gate::Closed);
+    let counted = word.load().nlwps();
+    match t.join().unwrap() {
+        Ok(()) => assert_eq!(word.load().nlwps(), 2),
+        Err(why) => assert_eq!((why, counted), (AttachRefused::Draining, 1)),
+    }
+    word.set_gate(Gate::Open);
+    assert_eq!(word.attach(), Ok(()));
+}
+
+/// R6: two threads take one parked LWP: one gets it.
+fn claim_against_claim() {
+    let word = Arc::new(AtomicLwpWord::new());
+    word.unclaim();
+    let other = word.clone();
+    let t = loom::thread::spawn(move || other.claim());
+    let here = word.claim();
+    let there = t.join().unwrap();
+    assert_eq!(here.is_ok() as u32 + there.is_ok() as u32, 1);
+    assert_eq!(here.and(there), Err(ClaimRefused::AlreadyRunning));
+}
+
+/// R7: the next owner sees all that the last one did.
+fn claim_against_unclaim() {
+    struct Lwp(AtomicLwpWord, UnsafeCell<u32>);
+    let lwp = Arc::new(Lwp(AtomicLwpWord::new(), UnsafeCell::new(0)));
+    let other = lwp.clone();
+    let t = loom::thread::spawn(move || {
+        if other.0.claim().is_ok() {
+            other.1.with(|p| assert_eq!(unsafe { *p }, 7));
+        }
+    });
+    lwp.1.with_mut(|p| unsafe { *p = 7 });
+    lwp.0.unclaim();
+    t.join().unwrap();
+}
+
+/// An exiting LWP is never claimed.
+fn claim_against_exit() {
+    let word = Arc::new(AtomicLwpWord::new());
+    let other = word.clone();
+    let t = loom::thread::spawn(move || other.claim());
+    word.exit();
+    assert!(t.join().unwrap().is_err());
+    assert_eq!(word.claim(), Err(ClaimRefused::Exiting));
+}

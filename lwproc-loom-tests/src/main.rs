@@ -1,0 +1,29 @@
+//! The model suite: runs lwproc's own code under loom, in every interleaving
+//! and with every reordering that the memory model allows.
+//!
+//! `loom-models [--list] [FILTER]` runs the models whose name contains FILTER;
+//! one line for each, and a count at the end. Built without
+//! `--cfg lwproc_loom` it has no models and says so.
+
+#[cfg(lwproc_loom)]
+#[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
+mod full;
+#[cfg(lwproc_loom)]
+#[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
+mod layers;
+#[cfg(lwproc_loom)]
+mod runner;
+
+use std::process::ExitCode;
+
+#[cfg(lwproc_loom)]
+fn main() -> ExitCode {
+    let models: Vec<runner::Model> = [layers::models(), full::models()].concat();
+    runner::run(&models)
+}
+
+#[cfg(not(lwproc_loom))]
+fn main() -> ExitCode {
+    eprintln!("built without --cfg lwproc_loom: there are no models; use ci/loom.sh");
+    ExitCode::from(2)
+}

@@ -1,0 +1,135 @@
+//! Every error leaves things as they were.
+#![cfg(not(lwproc_loom))]
+#![allow(missing_docs)]
+
+use lwproc::*;
+
+#[test]
+fn build_refuses_capacities_out_of_range() {
+    for capacity in [0, 1 << 30, usize::MAX] {
+        let error = Kernel::builder().id_capacity(capacity).build().unwrap_err();
+        assert_eq!(
+            (error, error.errno()),
+            (BuildError::IdCapacity { capacity }, Errno::EINVAL)
+        );
+    }
+    assert_eq!(
+        Kernel::builder()
+            .id_capacity((1 << 30) - 1)
+            .build()
+            .unwrap()
+            .id_capacity(),
+        (1 << 30) - 1
+    );
+    assert!(Kernel::new().id_capacity() >= 1 << 20);
+}
+
+#[test]
+fn exhausted_ids_lose_nothing() {
+    let kernel = Kernel::builder().id_capacity(64).build().unwrap();
+    for round in 0..5 {
+        let mut lwps = Vec::new();
+        let mut k = kernel.enter().unwrap();
+        loop {
+            match k.rfork(Rfork::Share) {
+                Ok(old) => lwps.extend(old),
+                Err(error) => {
+                    assert_eq!(error, ForkError::IdsExhausted);
+                    break;
+                }
+            }
+        }
+        let full = kernel.counts();
+        assert_eq!(
+            (full.ids, full.procs, full.lwps),
+            (65, 65, 65),
+            "round {round}"
+        );
+        let here = (k.pid(), k.lid());
+        for _ in 0..100 {
+            assert_eq!(k.newlwp(k.pid()).unwrap_err(), NewLwpError::IdsExhausted);
+            assert_eq!(k.rfork(Rfork::Copy).unwrap_err(), ForkError::IdsExhausted);
+            assert_eq!(
+                kernel.alloclwp(None).unwrap_err(),
+                NewLwpError::IdsExhausted
+            );
+            assert_eq!(k.newlwp(Pid(-5)).unwrap_err(), NewLwpError::NoSuchProcess);
+        }
+        assert_eq!((k.pid(), k.lid()), here, "the context is unchanged");
+        assert_eq!(kernel.counts(), full);
+        let guard = kernel.pin();
+        assert!(kernel.procs(&guard).all(|p| p.nlwps() == 1));
+        drop(guard);
+        let last = k.unbind().unwrap();
+        assert_eq!(k.lwphold(), Err(HoldError::IdsExhausted));
+        assert!(k.curlwp().is_none());
+        drop((last, lwps));
+        drop(k);
+        let counts = kernel.counts();
+        assert_eq!((counts.procs, counts.lwps, counts.ids), (2, 2, 2));
+    }
+}
+
+/// The last LWP goes while a newlwp that will find no id has attached: then
+/// the failed newlwp ends the process.
+#[test]
+fn a_failed_newlwp_can_be_the_end_of_the_process() {
+    let kernel = Kernel::builder().id_capacity(3).build().unwrap();
+    for _ in 0..2000 {
+        let lwp = kernel.alloclwp(None).unwrap();
+        let (pid, more) = (lwp.pid(), kernel.alloclwp(Some(lwp.pid())).unwrap());
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                for _ in 0..3 {
+                    match kernel.alloclwp(Some(pid)) {
+                        Ok(lwp) => drop(lwp),
+                        Err(NewLwpError::IdsExhausted | NewLwpError::NoSuchProcess) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            });
+            drop(lwp);
+            drop(more);
+        });
+        let counts = kernel.counts();
+        assert_eq!((counts.procs, counts.lwps, counts.ids), (2, 2, 2));
+    }
+}
+
+#[test]
+fn everything_retired_is_freed() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    for _ in 0..1000 {
+        k.rfork(Rfork::Share).map(drop).unwrap();
+        k.set_comm("x");
+        k.set_comm("y");
+    }
+    k.releaselwp().unwrap();
+    drop(k);
+    kernel.flush();
+    let stats = kernel.reclaim_stats();
+    // A process, its LWP or its edge, and a name, each round.
+    assert!(stats.retired >= 3000, "{stats:?}");
+    assert_eq!(stats.retired, stats.freed, "{stats:?}");
+}
+
+#[test]
+fn a_guard_holds_back_its_own_kernel_only() {
+    let (a, b) = (Kernel::new(), Kernel::new());
+    let churn = |kernel: &Kernel| {
+        for _ in 0..1000 {
+            drop(kernel.alloclwp(None).unwrap());
+        }
+        kernel.flush();
+    };
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let _guard = a.pin();
+            s.spawn(|| (churn(&a), churn(&b))).join().unwrap();
+        });
+    });
+    let (held, free) = (a.reclaim_stats(), b.reclaim_stats());
+    assert_eq!(free.retired, free.freed, "{free:?}");
+    assert!(held.freed < held.retired, "{held:?}");
+}

@@ -1,0 +1,214 @@
+//! The order of host calls, and hosts that panic.
+#![cfg(not(lwproc_loom))]
+#![allow(missing_docs)]
+
+use lwproc::*;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Call {
+    Create,
+    Set,
+    Clear,
+    Destroy,
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<LwpToken>> = const { Cell::new(None) };
+}
+
+/// Checks every call against the rules, and remembers them.
+#[derive(Clone, Default)]
+struct Recorder {
+    calls: Arc<Mutex<Vec<(Call, LwpToken)>>>,
+    living: Arc<Mutex<HashMap<LwpToken, usize>>>,
+    panic_at: Arc<Mutex<Option<Call>>>,
+    report: Arc<Mutex<Option<Teardown>>>,
+    spaces: Arc<AtomicUsize>,
+}
+
+/// An address space that counts itself.
+struct Space(Arc<AtomicUsize>);
+
+impl Space {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Recorder {
+    fn call(&self, call: Call, lwp: LwpToken) {
+        self.calls.lock().unwrap().push((call, lwp));
+        let planned = self.panic_at.lock().unwrap().take_if(|at| *at == call);
+        assert!(planned.is_none(), "planned panic in {call:?}");
+    }
+
+    fn take(&self) -> Vec<(Call, LwpToken)> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+}
+
+impl Host for Recorder {
+    type VmSpace = Space;
+
+    fn create(&self, lwp: LwpToken) {
+        assert!(
+            self.living.lock().unwrap().insert(lwp, 0).is_none(),
+            "created twice"
+        );
+        self.call(Call::Create, lwp);
+    }
+    fn destroy(&self, lwp: LwpToken) {
+        assert_eq!(
+            self.living.lock().unwrap().remove(&lwp),
+            Some(0),
+            "destroyed while set, or twice"
+        );
+        self.call(Call::Destroy, lwp);
+    }
+    fn set(&self, lwp: LwpToken) {
+        assert_eq!(CURRENT.get(), None, "set over a current LWP");
+        self.call(Call::Set, lwp);
+        *self.living.lock().unwrap().get_mut(&lwp).expect("created") += 1;
+        CURRENT.set(Some(lwp));
+    }
+    fn clear(&self, lwp: LwpToken) {
+        assert_eq!(CURRENT.take(), Some(lwp), "cleared what is not set");
+        *self.living.lock().unwrap().get_mut(&lwp).expect("created") -= 1;
+        self.call(Call::Clear, lwp);
+    }
+    fn current(&self) -> Option<LwpToken> {
+        CURRENT.get()
+    }
+    fn teardown(&self, report: &Teardown) {
+        *self.report.lock().unwrap() = Some(report.clone());
+    }
+}
+
+fn kernel() -> (Recorder, Kernel<Recorder>) {
+    let host = Recorder::default();
+    let kernel = Kernel::builder().host(host.clone()).build().unwrap();
+    assert_eq!(
+        host.take().iter().map(|c| c.0).collect::<Vec<_>>(),
+        [Call::Create; 2]
+    );
+    (host, kernel)
+}
+
+#[test]
+fn calls_come_in_the_seeds_order() {
+    use Call::*;
+    let (host, kernel) = kernel();
+    let mut k = kernel.enter().unwrap();
+    assert_eq!(host.take(), [], "an implicit context has no LWP");
+    k.rfork(Rfork::Share).unwrap();
+    let a = k.curlwp().unwrap().token();
+    assert_eq!(kernel.curlwp_hypercall(), Some(a));
+    assert_eq!(host.take(), [(Create, a), (Set, a)]);
+    let old = k.rfork(Rfork::Share).unwrap().unwrap();
+    let b = k.curlwp().unwrap().token();
+    assert_eq!(host.take(), [(Create, b), (Clear, a), (Set, b)]);
+    drop(k);
+    k = kernel.enter().unwrap();
+    assert_eq!(
+        host.take(),
+        [],
+        "entering and leaving when bound calls nothing"
+    );
+    k.releaselwp().unwrap();
+    k.switch(old).unwrap();
+    assert_eq!(host.take(), [(Clear, b), (Set, a), (Destroy, b)]);
+    let unbound = k.unbind().unwrap();
+    assert_eq!(host.take(), [(Clear, a)]);
+    drop(unbound);
+    assert_eq!(host.take(), [(Destroy, a)]);
+    drop(k);
+    drop(kernel);
+    assert_eq!(
+        host.take().iter().map(|c| c.0).collect::<Vec<_>>(),
+        [Destroy; 2]
+    );
+    assert!(host.living.lock().unwrap().is_empty());
+    assert!(host.report.lock().unwrap().take().unwrap().is_clean());
+}
+
+#[test]
+fn a_panicking_host_loses_nothing() {
+    for at in [Call::Create, Call::Set, Call::Clear, Call::Destroy] {
+        let (host, kernel) = kernel();
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Share).unwrap();
+        *host.panic_at.lock().unwrap() = Some(at);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let old = k.rfork(Rfork::Share).unwrap();
+            drop(old);
+        }));
+        assert!(panicked.is_err(), "{at:?}");
+        drop(k);
+        let mut k = kernel.enter().unwrap();
+        while let Some(lwp) = k.unbind().unwrap() {
+            drop(lwp);
+        }
+        drop(k);
+        let counts = kernel.counts();
+        assert_eq!((counts.procs, counts.lwps, counts.ids), (2, 2, 2), "{at:?}");
+        drop(kernel);
+        assert!(
+            host.living.lock().unwrap().is_empty(),
+            "{at:?}: each was destroyed once"
+        );
+    }
+}
+
+#[test]
+fn an_address_space_goes_with_its_process() {
+    let (host, kernel) = kernel();
+    let mut k = kernel.enter().unwrap();
+    assert!(k.vmspace().is_none());
+    k.rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh)
+        .unwrap();
+    assert!(k.vmspace().is_some());
+    let pid = k.pid();
+    let second = kernel.alloclwp(Some(pid)).unwrap();
+    let first = k.rfork(Rfork::Share).unwrap();
+    assert!(k.vmspace().is_none(), "not inherited");
+    drop(first);
+    assert_eq!(host.spaces.load(SeqCst), 1);
+    drop(second);
+    assert_eq!(
+        host.spaces.load(SeqCst),
+        0,
+        "at once, not after a grace period"
+    );
+    drop(k);
+}
+
+#[test]
+fn an_address_space_is_dropped_when_the_fork_fails() {
+    let host = Recorder::default();
+    let kernel = Kernel::builder()
+        .host(host.clone())
+        .id_capacity(1)
+        .build()
+        .unwrap();
+    let mut k = kernel.enter().unwrap();
+    let error = k
+        .rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh)
+        .unwrap_err();
+    assert_eq!(
+        (error, error.errno()),
+        (ForkError::IdsExhausted, Errno::EAGAIN)
+    );
+    assert_eq!(host.spaces.load(SeqCst), 0);
+}

@@ -1,0 +1,56 @@
+//! Random sequences of operations against a plain model (`model/mod.rs`).
+#![cfg(not(lwproc_loom))]
+#![allow(missing_docs)]
+
+mod model;
+
+use lwproc::WaitPolicy;
+use model::{Op, run};
+use proptest::prelude::*;
+
+fn op() -> impl Strategy<Value = Op> {
+    let i = any::<u8>;
+    prop_oneof![
+        6 => Just(Op::Rfork),
+        4 => i().prop_map(Op::Newlwp),
+        1 => prop_oneof![Just(-1), Just(i32::MAX), Just(37), any::<i32>().prop_filter("a live number", |n| !(0..100).contains(n))]
+            .prop_map(Op::NewlwpNumber),
+        2 => Just(Op::Alloclwp),
+        2 => i().prop_map(Op::AlloclwpIn),
+        5 => i().prop_map(Op::Switch),
+        2 => Just(Op::Unbind),
+        3 => Just(Op::Release),
+        3 => i().prop_map(Op::Exit),
+        1 => Just(Op::Hold),
+        1 => Just(Op::Rele),
+        4 => i().prop_map(Op::DropOwned),
+        2 => i().prop_map(Op::Unclaim),
+        2 => i().prop_map(Op::Claim),
+        3 => Just(Op::Wait),
+        1 => i().prop_map(Op::WaitFor),
+        1 => Just(Op::GiveBack),
+        1 => Just(Op::Drain),
+        1 => Just(Op::Reopen),
+        1 => i().prop_map(Op::Rename),
+        2 => Just(Op::LeaveAndEnter),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn autoreap_matches_the_model(ops in prop::collection::vec(op(), 0..120)) {
+        run(WaitPolicy::AutoReap, 1000, &ops);
+    }
+
+    #[test]
+    fn wait_matches_the_model(ops in prop::collection::vec(op(), 0..120)) {
+        run(WaitPolicy::Wait, 1000, &ops);
+    }
+
+    #[test]
+    fn few_ids_match_the_model(ops in prop::collection::vec(op(), 0..200), capacity in 1usize..12) {
+        run(WaitPolicy::Wait, capacity, &ops);
+    }
+}

@@ -1,0 +1,190 @@
+//! Exit statuses, zombies, and who reaps them.
+#![cfg(not(lwproc_loom))]
+#![allow(missing_docs)]
+
+use lwproc::*;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+fn kernel() -> Kernel {
+    Kernel::builder()
+        .wait_policy(WaitPolicy::Wait)
+        .build()
+        .unwrap()
+}
+
+/// Forks, lets the child end with `status`, and is the parent again.
+fn fork_and_exit(k: &mut Entered<'_>, status: ExitStatus) -> Pid {
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let child = k.pid();
+    k.exit(status).unwrap();
+    assert!(k.switch(parent).unwrap().is_none());
+    child
+}
+
+#[test]
+fn a_zombie_is_reaped_once_with_its_status() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    assert_eq!(k.try_wait(WaitTarget::Any), Err(WaitError::NoChild));
+    assert_eq!(WaitError::NoChild.errno(), Errno::ECHILD);
+    let status = ExitStatus::signaled(9, CoreDump::None);
+    let child = fork_and_exit(&mut k, status);
+    let guard = kernel.pin();
+    let zombie = kernel.find(child, &guard).unwrap();
+    assert_eq!(
+        (zombie.state(), zombie.ppid(), zombie.nlwps()),
+        (ProcState::Zombie, k.pid(), 0)
+    );
+    assert_eq!(
+        kernel.alloclwp(Some(child)).unwrap_err(),
+        NewLwpError::NoSuchProcess
+    );
+    assert_eq!(
+        k.try_wait(WaitTarget::Pid(k.pid())),
+        Err(WaitError::NoChild)
+    );
+    assert_eq!(
+        k.try_wait(WaitTarget::Any),
+        Ok(Some(Reaped { pid: child, status }))
+    );
+    assert_eq!(zombie.state(), ProcState::Gone);
+    assert_eq!(k.try_wait(WaitTarget::Any), Err(WaitError::NoChild));
+    assert_eq!(kernel.counts().zombies, 0);
+}
+
+#[test]
+fn a_living_child_is_not_reaped() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let child = k.pid();
+    let living = k.switch(parent).unwrap();
+    assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
+    assert_eq!(k.try_wait(WaitTarget::Pid(child)), Ok(None));
+    drop(living);
+    assert_eq!(
+        k.try_wait(WaitTarget::Any).unwrap().unwrap().status,
+        ExitStatus::default()
+    );
+}
+
+#[test]
+fn a_claim_that_is_dropped_leaves_the_zombie() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let child = fork_and_exit(&mut k, ExitStatus::exited(3));
+    let claim = k.claim_zombie(WaitTarget::Any).unwrap().unwrap();
+    assert_eq!(
+        (claim.pid(), claim.status()),
+        (child, ExitStatus::exited(3))
+    );
+    assert!(
+        k.claim_zombie(WaitTarget::Any).unwrap().is_none(),
+        "claimed by another"
+    );
+    drop(claim);
+    assert_eq!(
+        k.claim_zombie(WaitTarget::Any).unwrap().unwrap().reap().pid,
+        child
+    );
+}
+
+#[test]
+fn init_reaps_orphaned_zombies_and_its_own_children() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    for code in 0..10 {
+        fork_and_exit(&mut k, ExitStatus::exited(code));
+    }
+    assert_eq!(kernel.counts().zombies, 10);
+    k.releaselwp().unwrap();
+    drop(k);
+    let counts = kernel.counts();
+    assert_eq!((counts.procs, counts.zombies, counts.ids), (2, 0, 2));
+    drop(kernel.alloclwp(None).unwrap());
+    assert_eq!(kernel.counts().zombies, 0, "proc0 reaps by itself too");
+}
+
+#[test]
+fn with_autoreap_waiting_ends_in_echild() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let child = k.switch(parent).unwrap().unwrap();
+    assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
+    std::thread::scope(|s| {
+        s.spawn(|| drop(child));
+        assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::NoChild));
+    });
+}
+
+#[test]
+fn wait_blocks_until_a_child_ends() {
+    let kernel = kernel();
+    for _ in 0..200 {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Share).unwrap();
+        let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+        let child = k.switch(parent).unwrap().unwrap();
+        let pid = child.pid();
+        std::thread::scope(|s| {
+            let kernel = &kernel;
+            s.spawn(move || {
+                let mut k = kernel.enter().unwrap();
+                k.switch(child).unwrap();
+                k.exit(ExitStatus::exited(7)).unwrap();
+            });
+            let reaped = k.wait(WaitTarget::Pid(pid)).unwrap();
+            assert_eq!((reaped.pid, reaped.status.exit_code()), (pid, Some(7)));
+        });
+        k.releaselwp().unwrap();
+    }
+    assert_eq!(kernel.counts().procs, 2);
+}
+
+/// Two LWPs of one process wait for the same children: each child is reaped
+/// exactly once, and both learn of the end.
+#[test]
+fn exactly_one_waiter_reaps() {
+    let kernel = kernel();
+    for _ in 0..100 {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Share).unwrap();
+        let pid = k.pid();
+        let children: Vec<Lwp> = (0..8)
+            .map(|_| {
+                let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+                k.switch(parent).unwrap().unwrap()
+            })
+            .collect();
+        let sibling = kernel.alloclwp(Some(pid)).unwrap();
+        let first = k.unbind().unwrap().unwrap();
+        drop(k);
+        let (reaped, start) = (AtomicUsize::new(0), Barrier::new(3));
+        std::thread::scope(|s| {
+            for lwp in [first, sibling] {
+                let (kernel, reaped, start) = (&kernel, &reaped, &start);
+                s.spawn(move || {
+                    let mut k = kernel.enter().unwrap();
+                    k.switch(lwp).unwrap();
+                    start.wait();
+                    while k.wait(WaitTarget::Any).is_ok() {
+                        reaped.fetch_add(1, SeqCst);
+                    }
+                    k.releaselwp().unwrap();
+                });
+            }
+            start.wait();
+            drop(children);
+        });
+        assert_eq!(reaped.load(SeqCst), 8);
+        assert_eq!(kernel.counts().procs, 2);
+        assert_eq!(kernel.counts().zombies, 0);
+    }
+}
