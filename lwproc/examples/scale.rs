@@ -106,9 +106,11 @@ fn main() {
         });
         (create / large.max(n) as f64, release)
     };
-    for (name, order) in
-        [("newest first", Order::Newest), ("oldest first", Order::Oldest), ("random", Order::Random)]
-    {
+    for (name, order) in [
+        ("newest first", Order::Newest),
+        ("oldest first", Order::Oldest),
+        ("random", Order::Random),
+    ] {
         let (s, l) = (time(small, order, fork_many), time(large, order, fork_many));
         row(&format!("rfork children of one process ({name})"), s.0, l.0);
         row(&format!("  release them, {name}"), s.1, l.1);

@@ -169,16 +169,10 @@ mod tests {
 
     #[test]
     fn errors_name_their_errno() {
-        let e = ClaimError::AlreadyRunning {
-            pid: Pid(3),
-            lid: Lid(5),
-        };
+        let e = ClaimError::AlreadyRunning { pid: Pid(3), lid: Lid(5) };
         assert_eq!(e.to_string(), "lwp 3:5 is already running");
         assert_eq!(e.errno().to_string(), "EBUSY");
         assert_eq!(NewLwpError::NoSuchProcess.errno(), Errno::ESRCH);
-        assert_eq!(
-            ForkError::BadFlags { flags: 3 }.to_string(),
-            "bad rfork flags 0x3"
-        );
+        assert_eq!(ForkError::BadFlags { flags: 3 }.to_string(), "bad rfork flags 0x3");
     }
 }

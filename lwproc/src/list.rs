@@ -57,10 +57,7 @@ pub struct List<T: Node> {
 
 impl<T: Node> List<T> {
     pub fn new() -> Self {
-        Self {
-            head: Link::new(Tagged::NULL),
-            dead: AtomicIsize::new(0),
-        }
+        Self { head: Link::new(Tagged::NULL), dead: AtomicIsize::new(0) }
     }
 
     /// Inserts at the head. Lock-free.
@@ -79,10 +76,7 @@ impl<T: Node> List<T> {
             next.store(head, Relaxed);
             // Release [P7]: publishes the node; pairs with the Acquire loads
             // of `iter` and `sweep`.
-            match self
-                .head
-                .compare_exchange(head, Tagged::new(node), Release, Relaxed)
-            {
+            match self.head.compare_exchange(head, Tagged::new(node), Release, Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
             }
@@ -105,11 +99,7 @@ impl<T: Node> List<T> {
 
         // Release [P8]: passes on the publication of `next`. Relaxed on
         // failure: nothing was learnt but that it is not at the head.
-        if self
-            .head
-            .compare_exchange(Tagged::new(node), next, Release, Relaxed)
-            .is_ok()
-        {
+        if self.head.compare_exchange(Tagged::new(node), next, Release, Relaxed).is_ok() {
             // SAFETY: this thread unlinked it.
             unsafe { T::unlinked(node, pin) };
             return;
@@ -166,10 +156,7 @@ impl<T: Node> List<T> {
     /// is seen.
     pub fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T> {
         // Acquire [P7]: pairs with Release in `push`.
-        Iter {
-            at: self.head.load(Acquire),
-            pin,
-        }
+        Iter { at: self.head.load(Acquire), pin }
     }
 }
 
@@ -179,10 +166,7 @@ impl<T: Node> Drop for List<T> {
         let mut at = self.head.load(Relaxed).ptr();
         while !at.is_null() {
             // SAFETY: linked, so the list's claim still holds it.
-            let next = unsafe { Managed::deref_counted(at) }
-                .next()
-                .load(Relaxed)
-                .ptr();
+            let next = unsafe { Managed::deref_counted(at) }.next().load(Relaxed).ptr();
             // SAFETY: once for each linked node; the owner's grace period is over.
             unsafe { T::abandoned(at) };
             at = next;

@@ -12,11 +12,7 @@ fn kernel() -> Kernel {
 #[track_caller]
 fn assert_empty(kernel: &Kernel) {
     let counts = kernel.counts();
-    assert_eq!(
-        (counts.procs, counts.lwps, counts.zombies, counts.ids),
-        (2, 2, 0, 2),
-        "{kernel}"
-    );
+    assert_eq!((counts.procs, counts.lwps, counts.zombies, counts.ids), (2, 2, 0, 2), "{kernel}");
 }
 
 #[test]
@@ -62,10 +58,7 @@ fn a_further_lwp_is_not_found_as_a_process() {
     let first = k.newlwp(pid).unwrap().unwrap();
     let second = k.lid().unwrap();
     assert_ne!(second.0, pid.0);
-    assert_eq!(
-        k.newlwp(Pid(second.0)).unwrap_err(),
-        NewLwpError::NoSuchProcess
-    );
+    assert_eq!(k.newlwp(Pid(second.0)).unwrap_err(), NewLwpError::NoSuchProcess);
     drop(first);
 }
 
@@ -227,14 +220,8 @@ fn lwps_of_another_kernel_are_refused_and_given_back() {
     let proc = a.alloclwp(None).unwrap();
     let guard = a.pin();
     let handle = a.find(proc.pid(), &guard).unwrap().handle().unwrap();
-    assert_eq!(
-        b.alloclwp_in(&handle).unwrap_err(),
-        NewLwpError::WrongKernel
-    );
-    assert!(
-        b.find(proc.pid(), &guard).is_none(),
-        "a guard of another kernel finds nothing"
-    );
+    assert_eq!(b.alloclwp_in(&handle).unwrap_err(), NewLwpError::WrongKernel);
+    assert!(b.find(proc.pid(), &guard).is_none(), "a guard of another kernel finds nothing");
     assert_eq!(b.procs(&guard).count(), 0);
 }
 
@@ -270,15 +257,9 @@ fn a_draining_process_takes_no_lwps() {
     let pid = k.pid();
     k.drain();
     let guard = kernel.pin();
-    assert_eq!(
-        kernel.find(pid, &guard).unwrap().state(),
-        ProcState::Draining
-    );
+    assert_eq!(kernel.find(pid, &guard).unwrap().state(), ProcState::Draining);
     let error = kernel.alloclwp(Some(pid)).unwrap_err();
-    assert_eq!(
-        (error, error.errno()),
-        (NewLwpError::Draining, Errno::EBUSY)
-    );
+    assert_eq!((error, error.errno()), (NewLwpError::Draining, Errno::EBUSY));
     k.reopen();
     drop(kernel.alloclwp(Some(pid)).unwrap());
 }
@@ -290,10 +271,7 @@ fn rfork_flags() {
     assert_eq!(Rfork::from_flags(2), Ok(Rfork::Fresh));
     for flags in [3, 4, -1, i32::MIN] {
         let error = Rfork::from_flags(flags).unwrap_err();
-        assert_eq!(
-            (error, error.errno()),
-            (ForkError::BadFlags { flags }, Errno::EINVAL)
-        );
+        assert_eq!((error, error.errno()), (ForkError::BadFlags { flags }, Errno::EINVAL));
     }
 }
 
@@ -310,10 +288,7 @@ fn orphans_go_to_init() {
     assert_eq!(k.ppid(), Pid::INIT);
     let guard = kernel.pin();
     let init = kernel.find(Pid::INIT, &guard).unwrap();
-    assert_eq!(
-        init.children().map(|c| c.pid()).collect::<Vec<_>>(),
-        [child]
-    );
+    assert_eq!(init.children().map(|c| c.pid()).collect::<Vec<_>>(), [child]);
     assert!(kernel.find(parent_pid, &guard).is_none());
 }
 
@@ -328,10 +303,7 @@ fn alloclwp_makes_children_of_proc0_or_lwps() {
     assert_eq!(proc.nlwps(), 2);
     let lids: Vec<_> = proc.lwps().map(|l| l.lid()).collect();
     assert_eq!(lids, [more.lid(), lwp.lid()], "newest first");
-    assert_eq!(
-        kernel.alloclwp(Some(Pid(99))).unwrap_err(),
-        NewLwpError::NoSuchProcess
-    );
+    assert_eq!(kernel.alloclwp(Some(Pid(99))).unwrap_err(), NewLwpError::NoSuchProcess);
 }
 
 #[test]
@@ -347,15 +319,9 @@ fn handles_keep_identity_when_the_pid_is_reused() {
     assert!(!handle.is_alive());
     let again = kernel.alloclwp(None).unwrap();
     assert_ne!(again.pid(), pid, "a reused slot yields a new number");
-    assert_eq!(
-        kernel.alloclwp_in(&handle).unwrap_err(),
-        NewLwpError::NoSuchProcess
-    );
+    assert_eq!(kernel.alloclwp_in(&handle).unwrap_err(), NewLwpError::NoSuchProcess);
     let guard = kernel.pin();
-    assert_ne!(
-        kernel.find(again.pid(), &guard).unwrap().identity(),
-        identity
-    );
+    assert_ne!(kernel.find(again.pid(), &guard).unwrap().identity(), identity);
     assert!(kernel.find(pid, &guard).is_none());
     assert_eq!(handle.clone(), handle);
 }
@@ -373,14 +339,7 @@ fn comm_is_inherited_and_replaced() {
     k.set_comm("cat");
     assert_eq!(k.comm().as_str(), "cat");
     let guard = kernel.pin();
-    assert_eq!(
-        kernel
-            .find(parent.unwrap().pid(), &guard)
-            .unwrap()
-            .comm()
-            .as_str(),
-        "sh"
-    );
+    assert_eq!(kernel.find(parent.unwrap().pid(), &guard).unwrap().comm().as_str(), "sh");
     k.set_comm("");
     k.rfork(Rfork::Share).unwrap();
     assert_eq!(k.comm().as_str(), "rumproc");
@@ -388,10 +347,7 @@ fn comm_is_inherited_and_replaced() {
 
 #[test]
 fn shutdown_reports_who_was_there() {
-    let kernel = Kernel::builder()
-        .wait_policy(WaitPolicy::Wait)
-        .build()
-        .unwrap();
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
     let owned = kernel.alloclwp(None).unwrap();
     let parked = kernel.alloclwp(None).unwrap().unclaim();
     let mut k = kernel.enter().unwrap();
@@ -409,11 +365,7 @@ fn shutdown_reports_who_was_there() {
     assert!(report.released.contains(&(parked.pid(), parked.lid())));
     assert!(report.released.contains(&bound));
     assert_eq!(report.released.len(), 3);
-    assert_eq!(
-        report.reaped,
-        [] as [Pid; 0],
-        "{zombie}'s parent ended first, so init reaped it"
-    );
+    assert_eq!(report.reaped, [] as [Pid; 0], "{zombie}'s parent ended first, so init reaped it");
     assert_eq!(report.survivors, [(survivor.pid(), survivor.lid())]);
     assert!(!report.is_clean());
     assert!(report.to_string().contains("3 LWPs released"));
@@ -429,10 +381,7 @@ fn display_reads_like_ps() {
     k.set_comm("sh");
     let parked = kernel.alloclwp(Some(k.pid())).unwrap().unclaim();
     let shown = kernel.to_string();
-    let rows: Vec<Vec<&str>> = shown
-        .lines()
-        .map(|l| l.split_whitespace().collect())
-        .collect();
+    let rows: Vec<Vec<&str>> = shown.lines().map(|l| l.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["PID", "PPID", "STAT", "NLWP", "COMM", "LWPS"]);
     assert_eq!(rows[1], ["0", "0", "A", "1", "system", "0*"]);
     assert_eq!(rows[2], ["1", "0", "A", "1", "init", "1*"]);
@@ -445,12 +394,7 @@ fn display_reads_like_ps() {
 fn a_thread_that_ends_releases_what_was_bound_to_it() {
     let kernel = kernel();
     let fork_and_end = || {
-        kernel
-            .enter()
-            .unwrap()
-            .rfork(Rfork::Share)
-            .map(drop)
-            .unwrap();
+        kernel.enter().unwrap().rfork(Rfork::Share).map(drop).unwrap();
         assert_eq!(kernel.counts().procs, 3);
     };
     // Joined one by one: a scope alone does not wait for a thread's storage.
@@ -458,11 +402,7 @@ fn a_thread_that_ends_releases_what_was_bound_to_it() {
     assert_empty(&kernel);
     assert_eq!(kernel.reclaim_stats().participants, 1);
     std::thread::scope(|s| s.spawn(fork_and_end).join().unwrap());
-    assert_eq!(
-        kernel.reclaim_stats().participants,
-        1,
-        "the vacant one was taken over"
-    );
+    assert_eq!(kernel.reclaim_stats().participants, 1, "the vacant one was taken over");
 }
 
 #[test]
@@ -477,4 +417,46 @@ fn many_kernels_are_strangers() {
     for (i, k) in entered.iter().enumerate() {
         assert_eq!(k.pid(), Pid(1 + i as i32));
     }
+}
+
+#[test]
+fn virtual_cpus_bound_the_threads_in_the_kernel() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    let kernel = Kernel::builder().virtual_cpus(two).build().unwrap();
+    let inside = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    std::thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                for _ in 0..2000 {
+                    let k = kernel.enter().unwrap();
+                    let mine = &inside[k.cpu().unwrap()];
+                    assert_eq!(mine.fetch_add(1, SeqCst), 0, "a CPU is one thread's");
+                    mine.fetch_sub(1, SeqCst);
+                    drop(k);
+                }
+            });
+        }
+    });
+    assert_eq!(Kernel::new().enter().unwrap().cpu(), None);
+}
+
+/// The waiting parent gives its CPU to the child it waits for.
+#[test]
+fn a_sleeping_thread_gives_its_cpu_away() {
+    let one = std::num::NonZeroUsize::MIN;
+    let kernel = Kernel::builder().virtual_cpus(one).wait_policy(WaitPolicy::Wait).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let child = k.switch(parent).unwrap().unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(child).unwrap();
+            k.exit(ExitStatus::exited(9)).unwrap();
+        });
+        assert_eq!(k.wait(WaitTarget::Any).unwrap().status.exit_code(), Some(9));
+        assert_eq!(k.cpu(), Some(0));
+    });
 }

@@ -8,17 +8,10 @@ use lwproc::*;
 fn build_refuses_capacities_out_of_range() {
     for capacity in [0, 1 << 30, usize::MAX] {
         let error = Kernel::builder().id_capacity(capacity).build().unwrap_err();
-        assert_eq!(
-            (error, error.errno()),
-            (BuildError::IdCapacity { capacity }, Errno::EINVAL)
-        );
+        assert_eq!((error, error.errno()), (BuildError::IdCapacity { capacity }, Errno::EINVAL));
     }
     assert_eq!(
-        Kernel::builder()
-            .id_capacity((1 << 30) - 1)
-            .build()
-            .unwrap()
-            .id_capacity(),
+        Kernel::builder().id_capacity((1 << 30) - 1).build().unwrap().id_capacity(),
         (1 << 30) - 1
     );
     assert!(Kernel::new().id_capacity() >= 1 << 20);
@@ -40,19 +33,12 @@ fn exhausted_ids_lose_nothing() {
             }
         }
         let full = kernel.counts();
-        assert_eq!(
-            (full.ids, full.procs, full.lwps),
-            (65, 65, 65),
-            "round {round}"
-        );
+        assert_eq!((full.ids, full.procs, full.lwps), (65, 65, 65), "round {round}");
         let here = (k.pid(), k.lid());
         for _ in 0..100 {
             assert_eq!(k.newlwp(k.pid()).unwrap_err(), NewLwpError::IdsExhausted);
             assert_eq!(k.rfork(Rfork::Copy).unwrap_err(), ForkError::IdsExhausted);
-            assert_eq!(
-                kernel.alloclwp(None).unwrap_err(),
-                NewLwpError::IdsExhausted
-            );
+            assert_eq!(kernel.alloclwp(None).unwrap_err(), NewLwpError::IdsExhausted);
             assert_eq!(k.newlwp(Pid(-5)).unwrap_err(), NewLwpError::NoSuchProcess);
         }
         assert_eq!((k.pid(), k.lid()), here, "the context is unchanged");

@@ -63,10 +63,7 @@ impl Host for Recorder {
     type VmSpace = Space;
 
     fn create(&self, lwp: LwpToken) {
-        assert!(
-            self.living.lock().unwrap().insert(lwp, 0).is_none(),
-            "created twice"
-        );
+        assert!(self.living.lock().unwrap().insert(lwp, 0).is_none(), "created twice");
         self.call(Call::Create, lwp);
     }
     fn destroy(&self, lwp: LwpToken) {
@@ -99,10 +96,7 @@ impl Host for Recorder {
 fn kernel() -> (Recorder, Kernel<Recorder>) {
     let host = Recorder::default();
     let kernel = Kernel::builder().host(host.clone()).build().unwrap();
-    assert_eq!(
-        host.take().iter().map(|c| c.0).collect::<Vec<_>>(),
-        [Call::Create; 2]
-    );
+    assert_eq!(host.take().iter().map(|c| c.0).collect::<Vec<_>>(), [Call::Create; 2]);
     (host, kernel)
 }
 
@@ -121,11 +115,7 @@ fn calls_come_in_the_seeds_order() {
     assert_eq!(host.take(), [(Create, b), (Clear, a), (Set, b)]);
     drop(k);
     k = kernel.enter().unwrap();
-    assert_eq!(
-        host.take(),
-        [],
-        "entering and leaving when bound calls nothing"
-    );
+    assert_eq!(host.take(), [], "entering and leaving when bound calls nothing");
     k.releaselwp().unwrap();
     k.switch(old).unwrap();
     assert_eq!(host.take(), [(Clear, b), (Set, a), (Destroy, b)]);
@@ -135,10 +125,7 @@ fn calls_come_in_the_seeds_order() {
     assert_eq!(host.take(), [(Destroy, a)]);
     drop(k);
     drop(kernel);
-    assert_eq!(
-        host.take().iter().map(|c| c.0).collect::<Vec<_>>(),
-        [Destroy; 2]
-    );
+    assert_eq!(host.take().iter().map(|c| c.0).collect::<Vec<_>>(), [Destroy; 2]);
     assert!(host.living.lock().unwrap().is_empty());
     assert!(host.report.lock().unwrap().take().unwrap().is_clean());
 }
@@ -164,10 +151,7 @@ fn a_panicking_host_loses_nothing() {
         let counts = kernel.counts();
         assert_eq!((counts.procs, counts.lwps, counts.ids), (2, 2, 2), "{at:?}");
         drop(kernel);
-        assert!(
-            host.living.lock().unwrap().is_empty(),
-            "{at:?}: each was destroyed once"
-        );
+        assert!(host.living.lock().unwrap().is_empty(), "{at:?}: each was destroyed once");
     }
 }
 
@@ -176,8 +160,7 @@ fn an_address_space_goes_with_its_process() {
     let (host, kernel) = kernel();
     let mut k = kernel.enter().unwrap();
     assert!(k.vmspace().is_none());
-    k.rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh)
-        .unwrap();
+    k.rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh).unwrap();
     assert!(k.vmspace().is_some());
     let pid = k.pid();
     let second = kernel.alloclwp(Some(pid)).unwrap();
@@ -186,29 +169,16 @@ fn an_address_space_goes_with_its_process() {
     drop(first);
     assert_eq!(host.spaces.load(SeqCst), 1);
     drop(second);
-    assert_eq!(
-        host.spaces.load(SeqCst),
-        0,
-        "at once, not after a grace period"
-    );
+    assert_eq!(host.spaces.load(SeqCst), 0, "at once, not after a grace period");
     drop(k);
 }
 
 #[test]
 fn an_address_space_is_dropped_when_the_fork_fails() {
     let host = Recorder::default();
-    let kernel = Kernel::builder()
-        .host(host.clone())
-        .id_capacity(1)
-        .build()
-        .unwrap();
+    let kernel = Kernel::builder().host(host.clone()).id_capacity(1).build().unwrap();
     let mut k = kernel.enter().unwrap();
-    let error = k
-        .rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh)
-        .unwrap_err();
-    assert_eq!(
-        (error, error.errno()),
-        (ForkError::IdsExhausted, Errno::EAGAIN)
-    );
+    let error = k.rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh).unwrap_err();
+    assert_eq!((error, error.errno()), (ForkError::IdsExhausted, Errno::EAGAIN));
     assert_eq!(host.spaces.load(SeqCst), 0);
 }

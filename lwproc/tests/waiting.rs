@@ -7,10 +7,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 fn kernel() -> Kernel {
-    Kernel::builder()
-        .wait_policy(WaitPolicy::Wait)
-        .build()
-        .unwrap()
+    Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap()
 }
 
 /// Forks, lets the child end with `status`, and is the parent again.
@@ -33,22 +30,10 @@ fn a_zombie_is_reaped_once_with_its_status() {
     let child = fork_and_exit(&mut k, status);
     let guard = kernel.pin();
     let zombie = kernel.find(child, &guard).unwrap();
-    assert_eq!(
-        (zombie.state(), zombie.ppid(), zombie.nlwps()),
-        (ProcState::Zombie, k.pid(), 0)
-    );
-    assert_eq!(
-        kernel.alloclwp(Some(child)).unwrap_err(),
-        NewLwpError::NoSuchProcess
-    );
-    assert_eq!(
-        k.try_wait(WaitTarget::Pid(k.pid())),
-        Err(WaitError::NoChild)
-    );
-    assert_eq!(
-        k.try_wait(WaitTarget::Any),
-        Ok(Some(Reaped { pid: child, status }))
-    );
+    assert_eq!((zombie.state(), zombie.ppid(), zombie.nlwps()), (ProcState::Zombie, k.pid(), 0));
+    assert_eq!(kernel.alloclwp(Some(child)).unwrap_err(), NewLwpError::NoSuchProcess);
+    assert_eq!(k.try_wait(WaitTarget::Pid(k.pid())), Err(WaitError::NoChild));
+    assert_eq!(k.try_wait(WaitTarget::Any), Ok(Some(Reaped { pid: child, status })));
     assert_eq!(zombie.state(), ProcState::Gone);
     assert_eq!(k.try_wait(WaitTarget::Any), Err(WaitError::NoChild));
     assert_eq!(kernel.counts().zombies, 0);
@@ -65,10 +50,7 @@ fn a_living_child_is_not_reaped() {
     assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
     assert_eq!(k.try_wait(WaitTarget::Pid(child)), Ok(None));
     drop(living);
-    assert_eq!(
-        k.try_wait(WaitTarget::Any).unwrap().unwrap().status,
-        ExitStatus::default()
-    );
+    assert_eq!(k.try_wait(WaitTarget::Any).unwrap().unwrap().status, ExitStatus::default());
 }
 
 #[test]
@@ -78,19 +60,10 @@ fn a_claim_that_is_dropped_leaves_the_zombie() {
     k.rfork(Rfork::Share).unwrap();
     let child = fork_and_exit(&mut k, ExitStatus::exited(3));
     let claim = k.claim_zombie(WaitTarget::Any).unwrap().unwrap();
-    assert_eq!(
-        (claim.pid(), claim.status()),
-        (child, ExitStatus::exited(3))
-    );
-    assert!(
-        k.claim_zombie(WaitTarget::Any).unwrap().is_none(),
-        "claimed by another"
-    );
+    assert_eq!((claim.pid(), claim.status()), (child, ExitStatus::exited(3)));
+    assert!(k.claim_zombie(WaitTarget::Any).unwrap().is_none(), "claimed by another");
     drop(claim);
-    assert_eq!(
-        k.claim_zombie(WaitTarget::Any).unwrap().unwrap().reap().pid,
-        child
-    );
+    assert_eq!(k.claim_zombie(WaitTarget::Any).unwrap().unwrap().reap().pid, child);
 }
 
 #[test]

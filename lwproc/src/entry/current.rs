@@ -55,12 +55,6 @@ impl<'e, H: Host> CurLwp<'e, H> {
 
 impl<H: Host> fmt::Debug for CurLwp<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "CurLwp({}:{} {:?})",
-            self.pid(),
-            self.lid(),
-            self.node().word
-        )
+        write!(f, "CurLwp({}:{} {:?})", self.pid(), self.lid(), self.node().word)
     }
 }

@@ -25,6 +25,7 @@ use crate::reclaim::Managed;
 use crate::sync::Relaxed;
 use crate::world::lifecycle;
 use crate::world::seat::Seat;
+use std::cell::Cell;
 use std::fmt;
 
 /// What a new process does with its parent's descriptors.
@@ -81,6 +82,8 @@ impl Rfork {
 #[must_use = "dropping it leaves the kernel"]
 pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
+    /// The virtual CPU it has; `None` in a kernel without, and while it sleeps.
+    cpu: Cell<Option<usize>>,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -89,7 +92,33 @@ impl<'k, H: Host> Entered<'k, H> {
         if seat.me().entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        Ok(Self { seat })
+        let entered = Self { seat, cpu: Cell::new(None) };
+        entered.schedule();
+        Ok(entered)
+    }
+
+    /// Takes a virtual CPU, in a kernel that has some. Blocks while all are
+    /// taken.
+    #[inline]
+    fn schedule(&self) {
+        if let Some(cpus) = &self.seat.world().cpus {
+            let cpu = cpus.acquire(self.seat.me().last_cpu.get());
+            self.seat.me().last_cpu.set(cpu);
+            self.cpu.set(Some(cpu));
+        }
+    }
+
+    /// Gives the virtual CPU back.
+    #[inline]
+    fn unschedule(&self) {
+        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.take()) {
+            cpus.release(cpu);
+        }
+    }
+
+    /// The virtual CPU that this thread has; `None` in a kernel without.
+    pub fn cpu(&self) -> Option<usize> {
+        self.cpu.get()
     }
 
     /// The bound LWP; null in the implicit context.
@@ -255,10 +284,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
     /// leaves.
     pub fn unbind(&mut self) -> Result<Option<Lwp<H>>, UnbindError> {
-        if self
-            .node()
-            .is_some_and(|node| node.word.load().is_exiting())
-        {
+        if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             return Err(UnbindError::Exiting);
         }
         Ok(self.detach_current())
@@ -279,9 +305,7 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(ReleaseError::NotPertinent);
         }
         if word.refcnt() > 1 {
-            return Err(ReleaseError::Held {
-                holds: word.refcnt() - 1,
-            });
+            return Err(ReleaseError::Held { holds: word.refcnt() - 1 });
         }
         match node.word.rele() {
             Ok(Released::Exiting) => Ok(()),
@@ -314,10 +338,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Seed: `rump__lwproc_lwphold` S548-S555.
     pub fn lwphold(&mut self) -> Result<(), HoldError> {
         if let Some(node) = self.node() {
-            return node
-                .word
-                .hold()
-                .map_err(|_: RefRefused| HoldError::Overflow);
+            return node.word.hold().map_err(|_: RefRefused| HoldError::Overflow);
         }
         let world = self.seat.world();
         let lwp =
@@ -361,9 +382,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Renames the current process, cut to 16 bytes. Wait-free but for the
     /// allocator.
     pub fn set_comm(&mut self, name: &str) {
-        self.proc()
-            .resources
-            .set_comm(Comm::new(name), &self.seat.pin());
+        self.proc().resources.set_comm(Comm::new(name), &self.seat.pin());
     }
 
     /// The address space the current process was forked with, if it has one.
@@ -378,10 +397,8 @@ impl<H: Host> Drop for Entered<'_, H> {
     fn drop(&mut self) {
         // First: the thread has left, whatever the host does below.
         self.seat.me().entered.set(false);
-        if self
-            .node()
-            .is_some_and(|node| node.word.load().is_exiting())
-        {
+        self.unschedule();
+        if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             drop(self.detach_current());
         }
     }

@@ -69,10 +69,7 @@ impl<H: Host> Zombie<'_, H> {
     /// Reaps it. Lock-free.
     pub fn reap(self) -> Reaped {
         let this = std::mem::ManuallyDrop::new(self);
-        let reaped = Reaped {
-            pid: this.pid(),
-            status: this.status(),
-        };
+        let reaped = Reaped { pid: this.pid(), status: this.status() };
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
         unsafe { lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin()) };
@@ -107,17 +104,10 @@ impl<H: Host> Entered<'_, H> {
         for child in children.filter(|child| target.matches(child.node.pid())) {
             any = true;
             if child.is_zombie() && child.claim().is_some() {
-                return Ok(Some(Zombie {
-                    entered: self,
-                    child: child.ptr,
-                }));
+                return Ok(Some(Zombie { entered: self, child: child.ptr }));
             }
         }
-        if any {
-            Ok(None)
-        } else {
-            Err(WaitError::NoChild)
-        }
+        if any { Ok(None) } else { Err(WaitError::NoChild) }
     }
 
     /// Reaps a child of the current process that has ended; `None` when none
@@ -132,13 +122,27 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Waits until a child of the current process ends, and reaps it.
-    /// **Blocks** the thread.
+    /// **Blocks** the thread; gives its virtual CPU to others meanwhile.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
     pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
-        self.proc()
-            .waiters
-            .wait_until(|| self.try_wait(target).transpose())
+        loop {
+            if let Some(outcome) = self.try_wait(target).transpose() {
+                return outcome;
+            }
+            self.unschedule();
+            self.proc().waiters.wait_until(|| self.may_wait_end(target).then_some(()));
+            self.schedule();
+        }
+    }
+
+    /// Whether [`Entered::try_wait`] would be worth a try.
+    fn may_wait_end(&self, target: WaitTarget) -> bool {
+        let pin = self.seat.pin();
+        let mut children = family::children(&self.seat.world().ids, self.proc(), &pin)
+            .filter(|child| target.matches(child.node.pid()))
+            .peekable();
+        children.peek().is_none() || children.any(|child| child.is_zombie())
     }
 }

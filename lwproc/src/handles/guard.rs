@@ -21,10 +21,7 @@ pub struct Guard<'k, H: Host = ThreadHost> {
 
 impl<'k, H: Host> Guard<'k, H> {
     pub(crate) fn new(seat: Seat<'k, H>) -> Self {
-        Self {
-            pin: seat.pin(),
-            seat,
-        }
+        Self { pin: seat.pin(), seat }
     }
 
     pub(crate) fn seat(&self) -> &Seat<'k, H> {

@@ -97,9 +97,7 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// Seed: the LP_RUNNING test of S478, made one step with its setting (R6).
     pub fn claim(&self) -> Result<Lwp<H>, ClaimError> {
         let node = self.node();
-        node.word
-            .claim()
-            .map_err(|why| claim_error(node, self.pid(), why))?;
+        node.word.claim().map_err(|why| claim_error(node, self.pid(), why))?;
         // SAFETY: the claim has just been won.
         Ok(unsafe { Lwp::from_raw(self.ptr) })
     }
@@ -118,13 +116,7 @@ impl<'g, H: Host> LwpRef<'g, H> {
 
 impl<H: Host> fmt::Debug for LwpRef<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "LwpRef({}:{} {:?})",
-            self.pid(),
-            self.lid(),
-            self.node().word
-        )
+        write!(f, "LwpRef({}:{} {:?})", self.pid(), self.lid(), self.node().word)
     }
 }
 
@@ -147,11 +139,7 @@ impl<H: Host> LwpHandle<H> {
         node.refs.inc();
         // SAFETY: owned by `lwp`.
         let anchor = unsafe { node.anchor() }.expect("a user's LWP has an anchor");
-        Self {
-            ptr: lwp.as_ptr(),
-            pid: lwp.pid(),
-            anchor,
-        }
+        Self { ptr: lwp.as_ptr(), pid: lwp.pid(), anchor }
     }
 
     pub(crate) fn node(&self) -> &LwpNode<H> {
@@ -180,9 +168,7 @@ impl<H: Host> LwpHandle<H> {
     /// As [`LwpRef::claim`].
     pub fn claim(&self) -> Result<Lwp<H>, ClaimError> {
         let node = self.node();
-        node.word
-            .claim()
-            .map_err(|why| claim_error(node, self.pid, why))?;
+        node.word.claim().map_err(|why| claim_error(node, self.pid, why))?;
         // SAFETY: the claim has just been won.
         Ok(unsafe { Lwp::from_raw(self.ptr) })
     }
@@ -191,11 +177,7 @@ impl<H: Host> LwpHandle<H> {
 impl<H: Host> Clone for LwpHandle<H> {
     fn clone(&self) -> Self {
         self.node().refs.inc();
-        Self {
-            ptr: self.ptr,
-            pid: self.pid,
-            anchor: self.anchor.clone(),
-        }
+        Self { ptr: self.ptr, pid: self.pid, anchor: self.anchor.clone() }
     }
 }
 
@@ -218,12 +200,6 @@ impl<H: Host> Eq for LwpHandle<H> {}
 
 impl<H: Host> fmt::Debug for LwpHandle<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "LwpHandle({}:{} {:?})",
-            self.pid,
-            self.lid(),
-            self.node().word
-        )
+        write!(f, "LwpHandle({}:{} {:?})", self.pid, self.lid(), self.node().word)
     }
 }

@@ -114,13 +114,7 @@ impl<H: Host> Drop for Lwp<H> {
 
 impl<H: Host> fmt::Debug for Lwp<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Lwp({}:{} {:?})",
-            self.pid(),
-            self.lid(),
-            self.node().word
-        )
+        write!(f, "Lwp({}:{} {:?})", self.pid(), self.lid(), self.node().word)
     }
 }
 

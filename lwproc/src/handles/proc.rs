@@ -82,11 +82,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
     pub fn state(&self) -> ProcState {
         let word = self.node().word.load();
         if !word.is_dead() {
-            return if word.is_draining() {
-                ProcState::Draining
-            } else {
-                ProcState::Active
-            };
+            return if word.is_draining() { ProcState::Draining } else { ProcState::Active };
         }
         match family::edge_of(self.node(), self.guard.pin()) {
             None => ProcState::Gone,
@@ -105,10 +101,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
     pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> {
         let guard = self.guard;
         // SAFETY: found linked under the guard.
-        self.node()
-            .lwps
-            .iter(guard.pin())
-            .map(move |(_, ptr)| unsafe { LwpRef::new(ptr, guard) })
+        self.node().lwps.iter(guard.pin()).map(move |(_, ptr)| unsafe { LwpRef::new(ptr, guard) })
     }
 
     /// Its children, zombies included, newest first. Weakly consistent, as
@@ -122,23 +115,17 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// A counted handle; `None` when the process has been reaped. Lock-free.
     pub fn handle(&self) -> Option<ProcHandle<H>> {
-        self.node().refs.try_inc().then(|| ProcHandle {
-            ptr: self.ptr,
-            anchor: self.guard.anchor(),
-        })
+        self.node()
+            .refs
+            .try_inc()
+            .then(|| ProcHandle { ptr: self.ptr, anchor: self.guard.anchor() })
     }
 }
 
 impl<H: Host> fmt::Debug for ProcRef<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        write!(
-            f,
-            "ProcRef({} {} {state:?} {:?})",
-            self.pid(),
-            self.comm(),
-            self.node().word
-        )
+        write!(f, "ProcRef({} {} {state:?} {:?})", self.pid(), self.comm(), self.node().word)
     }
 }
 
@@ -192,10 +179,7 @@ impl<H: Host> ProcHandle<H> {
 impl<H: Host> Clone for ProcHandle<H> {
     fn clone(&self) -> Self {
         self.node().refs.inc();
-        Self {
-            ptr: self.ptr,
-            anchor: self.anchor.clone(),
-        }
+        Self { ptr: self.ptr, anchor: self.anchor.clone() }
     }
 }
 

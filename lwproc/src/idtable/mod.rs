@@ -118,17 +118,13 @@ impl<P, L> IdTable<P, L> {
             .or_else(|| {
                 let mut all = all;
                 all.find_map(|other| {
-                    other
-                        .pop(&self.segments)
-                        .or_else(|| own.steal(other, &self.segments))
+                    other.pop(&self.segments).or_else(|| own.steal(other, &self.segments))
                 })
             })
             .ok_or(Exhausted)?;
         // Relaxed: the free list handed the slot over, generation included.
         let generation = self.segments.ensure(index).generation.load(Relaxed);
-        Ok(Reserved(Identity(
-            generation << self.index_bits | u64::from(index),
-        )))
+        Ok(Reserved(Identity(generation << self.index_bits | u64::from(index))))
     }
 
     /// Gives an id back. Nothing may be published under it any more.
@@ -137,8 +133,7 @@ impl<P, L> IdTable<P, L> {
         let index = (id.0.0 & ((1 << self.index_bits) - 1)) as u32;
         let slot = self.segments.ensure(index);
         // Relaxed: this thread owns the slot; the free list publishes it.
-        slot.generation
-            .store(slot.generation.load(Relaxed) + 1, Relaxed);
+        slot.generation.store(slot.generation.load(Relaxed) + 1, Relaxed);
         own.push_freed(index, &self.segments);
     }
 
@@ -150,10 +145,7 @@ impl<P, L> IdTable<P, L> {
             if count == 0 {
                 return None;
             }
-            match self
-                .fresh
-                .compare_exchange(seen, seen + count, Relaxed, Relaxed)
-            {
+            match self.fresh.compare_exchange(seen, seen + count, Relaxed, Relaxed) {
                 Ok(_) => break count,
                 Err(now) => seen = now,
             }
@@ -196,11 +188,7 @@ mod tests {
             table.release(&shard, id);
         }
         let numbers: HashSet<_> = seen.iter().map(|id| id.number()).collect();
-        assert_eq!(
-            numbers.len(),
-            1000,
-            "31 bits hold a thousand reuses of four slots"
-        );
+        assert_eq!(numbers.len(), 1000, "31 bits hold a thousand reuses of four slots");
     }
 
     #[test]
@@ -208,9 +196,8 @@ mod tests {
         let shards = [Shard::new(), Shard::new(), Shard::new()];
         let table = Table::new(100);
         for _ in 0..3 {
-            let held: Vec<_> = (0..100)
-                .map(|i| table.reserve(&shards[i % 3], shards.iter()).unwrap())
-                .collect();
+            let held: Vec<_> =
+                (0..100).map(|i| table.reserve(&shards[i % 3], shards.iter()).unwrap()).collect();
             assert_eq!(table.reserve(&shards[0], shards.iter()), Err(Exhausted));
             let distinct: HashSet<_> = held.iter().map(|r| r.0).collect();
             assert_eq!(distinct.len(), 100);

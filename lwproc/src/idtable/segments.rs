@@ -68,9 +68,7 @@ fn segment_len(segment: usize) -> usize {
 
 impl<P, L> Segments<P, L> {
     pub fn new() -> Self {
-        Self(std::array::from_fn(
-            |_| AtomicPtr::new(std::ptr::null_mut()),
-        ))
+        Self(std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())))
     }
 
     /// The slot, if its segment exists. Wait-free.
@@ -102,10 +100,7 @@ impl<P, L> Segments<P, L> {
         let cell = &self.0[segment];
         // Release [P1]: publishes the slots; pairs with Acquire in `get`.
         // Relaxed on failure: `get` below loads again.
-        if cell
-            .compare_exchange(std::ptr::null_mut(), new, Release, Relaxed)
-            .is_err()
-        {
+        if cell.compare_exchange(std::ptr::null_mut(), new, Release, Relaxed).is_err() {
             // SAFETY: `new` was made above and published nowhere.
             unsafe { Self::free(new, segment_len(segment)) };
         }
@@ -175,10 +170,7 @@ mod tests {
         let fresh = Slot::<(), ()>::new();
         assert!(slot.proc.load(Relaxed) == fresh.proc.load(Relaxed));
         assert!(slot.lwp.load(Relaxed) == fresh.lwp.load(Relaxed));
-        assert_eq!(
-            slot.generation.load(Relaxed),
-            fresh.generation.load(Relaxed)
-        );
+        assert_eq!(slot.generation.load(Relaxed), fresh.generation.load(Relaxed));
         assert_eq!(slot.link.load(Relaxed), fresh.link.load(Relaxed));
     }
 }

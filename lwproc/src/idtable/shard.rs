@@ -44,10 +44,7 @@ struct Heads {
 
 impl Shard {
     pub fn new() -> Self {
-        Self(CachePadded::new(Heads {
-            ready: AtomicU64::new(0),
-            freed: AtomicU64::new(0),
-        }))
+        Self(CachePadded::new(Heads { ready: AtomicU64::new(0), freed: AtomicU64::new(0) }))
     }
 
     /// Takes an id from `ready`. Lock-free.
@@ -61,11 +58,7 @@ impl Shard {
             let below = Word(segments.ensure(head.index()).link.load(Relaxed)).index();
             let next = Word::new(below, head.high().wrapping_add(1));
             // Acquire [P2], both ways: as for the load above.
-            match self
-                .0
-                .ready
-                .compare_exchange(head.0, next.0, Acquire, Acquire)
-            {
+            match self.0.ready.compare_exchange(head.0, next.0, Acquire, Acquire) {
                 Ok(_) => return Some(head.index()),
                 Err(seen) => head = Word(seen),
             }
@@ -84,11 +77,7 @@ impl Shard {
             let new = Word::new(index, head.high() + 1);
             // Release [P2]: the slot's link, generation and cleared pointers;
             // pairs with Acquire in `take_freed`.
-            match self
-                .0
-                .freed
-                .compare_exchange(head.0, new.0, Release, Relaxed)
-            {
+            match self.0.freed.compare_exchange(head.0, new.0, Release, Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = Word(seen),
             }
@@ -130,10 +119,7 @@ impl Shard {
         let mut top = 0;
         for index in indices {
             // Relaxed: published by `install`.
-            segments
-                .ensure(index)
-                .link
-                .store(Word::new(top, 0).0, Relaxed);
+            segments.ensure(index).link.store(Word::new(top, 0).0, Relaxed);
             top = index;
         }
         if top != 0 {

@@ -24,20 +24,11 @@ fn stat(proc: &ProcRef<'_, impl Host>) -> &'static str {
 impl<H: Host> fmt::Display for Kernel<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let guard = self.pin();
-        writeln!(
-            f,
-            "{:>10} {:>10} STAT NLWP {:<16} LWPS",
-            "PID", "PPID", "COMM"
-        )?;
+        writeln!(f, "{:>10} {:>10} STAT NLWP {:<16} LWPS", "PID", "PPID", "COMM")?;
         let mut procs = self.procs(&guard);
         for proc in procs.by_ref().take(SHOWN) {
             let (pid, ppid, stat) = (proc.pid(), proc.ppid(), stat(&proc));
-            write!(
-                f,
-                "{pid:>10} {ppid:>10} {stat:<4} {:>4} {:<16}",
-                proc.nlwps(),
-                proc.comm()
-            )?;
+            write!(f, "{pid:>10} {ppid:>10} {stat:<4} {:>4} {:<16}", proc.nlwps(), proc.comm())?;
             for lwp in proc.lwps().take(8) {
                 let mark = match lwp.state() {
                     LwpState::OnProc => '*',

@@ -71,8 +71,9 @@ impl<H: Host> Kernel<H> {
     /// Enters the kernel: as the LWP bound to this thread, or, with none, in an
     /// implicit context that runs as init and reads as no curlwp.
     ///
-    /// Writes nothing that another thread reads. The first entry of a thread
-    /// allocates.
+    /// Wait-free, and writes nothing that another thread reads; but the first
+    /// entry of a thread allocates, and in a kernel with
+    /// [virtual CPUs](Builder::virtual_cpus) it **blocks** while all are taken.
     ///
     /// # Errors
     /// [`EnterError::AlreadyEntered`] (EDEADLK): this thread is in this kernel.
@@ -120,11 +121,7 @@ impl<H: Host> Kernel<H> {
     /// Every process, in slot order, zombies included. Weakly consistent: a
     /// process present throughout is seen exactly once, no identity twice.
     pub fn procs<'g>(&'g self, guard: &'g Guard<'_, H>) -> impl Iterator<Item = ProcRef<'g, H>> {
-        let slots = self
-            .owns(guard)
-            .then(|| self.world.ids.slots())
-            .into_iter()
-            .flatten();
+        let slots = self.owns(guard).then(|| self.world.ids.slots()).into_iter().flatten();
         slots.filter_map(move |slot| {
             // Acquire [P3]: as in `find`.
             let found = slot.proc.load(Acquire);
@@ -135,11 +132,7 @@ impl<H: Host> Kernel<H> {
 
     /// Every LWP, in slot order. Weakly consistent, as [`Kernel::procs`].
     pub fn lwps<'g>(&'g self, guard: &'g Guard<'_, H>) -> impl Iterator<Item = LwpRef<'g, H>> {
-        let slots = self
-            .owns(guard)
-            .then(|| self.world.ids.slots())
-            .into_iter()
-            .flatten();
+        let slots = self.owns(guard).then(|| self.world.ids.slots()).into_iter().flatten();
         slots.filter_map(move |slot| {
             // Acquire [P4]: as in `find_lwp`.
             let found: LwpPtr<H> = slot.lwp.load(Acquire).ptr();

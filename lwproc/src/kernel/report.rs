@@ -50,18 +50,15 @@ impl<H: Host> Kernel<H> {
 
     /// How reclamation stands. Wait-free; O(threads).
     pub fn reclaim_stats(&self) -> ReclaimStats {
-        self.world
-            .participants
-            .iter()
-            .fold(ReclaimStats::default(), |sum, p| {
-                let (retired, freed) = p.retired_freed();
-                ReclaimStats {
-                    retired: sum.retired + retired,
-                    freed: sum.freed + freed,
-                    participants: sum.participants + 1,
-                    vacant: sum.vacant + usize::from(p.is_vacant()),
-                }
-            })
+        self.world.participants.iter().fold(ReclaimStats::default(), |sum, p| {
+            let (retired, freed) = p.retired_freed();
+            ReclaimStats {
+                retired: sum.retired + retired,
+                freed: sum.freed + freed,
+                participants: sum.participants + 1,
+                vacant: sum.vacant + usize::from(p.is_vacant()),
+            }
+        })
     }
 
     /// Frees what can be freed of this thread's garbage and of garbage that

@@ -35,11 +35,7 @@ impl fmt::Display for Teardown {
         if self.is_clean() {
             return f.write_str("nothing was left over");
         }
-        let Self {
-            released,
-            reaped,
-            survivors,
-        } = self;
+        let Self { released, reaped, survivors } = self;
         write!(
             f,
             "{} LWPs released, {} zombies reaped, {} owned LWPs survive",
@@ -47,9 +43,7 @@ impl fmt::Display for Teardown {
             reaped.len(),
             survivors.len()
         )?;
-        survivors
-            .iter()
-            .try_for_each(|(pid, lid)| write!(f, " {pid}:{lid}"))
+        survivors.iter().try_for_each(|(pid, lid)| write!(f, " {pid}:{lid}"))
     }
 }
 
@@ -87,9 +81,7 @@ impl<H: Host> Kernel<H> {
         let guard = self.pin();
         let owned = self.lwps(&guard).map(|lwp| (lwp.pid(), lwp.lid()));
         // lwp0 and init's own LWP are part of the kernel.
-        report.survivors = owned
-            .filter(|(pid, lid)| *pid > Pid::INIT || pid.0 != lid.0)
-            .collect();
+        report.survivors = owned.filter(|(pid, lid)| *pid > Pid::INIT || pid.0 != lid.0).collect();
         drop(guard);
         self.flush();
         self.world.take_anchors();
@@ -99,9 +91,7 @@ impl<H: Host> Kernel<H> {
 
     fn claim_parked(&self) -> Vec<Lwp<H>> {
         let guard = self.pin();
-        self.lwps(&guard)
-            .filter_map(|lwp| lwp.claim().ok())
-            .collect()
+        self.lwps(&guard).filter_map(|lwp| lwp.claim().ok()).collect()
     }
 
     fn reap_all(&self, report: &mut Teardown) {

@@ -157,11 +157,7 @@ impl AtomicLwpWord {
     /// `lwprele`: one reference fewer; at zero, exiting. Owner only.
     pub fn rele(&self) -> Result<Released, RefRefused> {
         let after = self.update(LwpWord::released)?;
-        Ok(if after.is_exiting() {
-            Released::Exiting
-        } else {
-            Released::Held
-        })
+        Ok(if after.is_exiting() { Released::Exiting } else { Released::Held })
     }
 
     fn update(

@@ -21,10 +21,7 @@ impl Comm {
         }
         let mut bytes = [0; Self::MAX_LEN];
         bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
-        Self {
-            len: len as u8,
-            bytes,
-        }
+        Self { len: len as u8, bytes }
     }
 
     /// The name.

@@ -56,12 +56,7 @@ impl<H: Host> Edge<H> {
         // SAFETY: the maker runs as an LWP of the parent, or the parent is
         // proc0 or init: it is alive.
         let ppid = unsafe { Managed::deref_counted(parent) }.pid();
-        Managed::new(Self {
-            next: Link::new(Tagged::NULL),
-            parent,
-            ppid,
-            child,
-        })
+        Managed::new(Self { next: Link::new(Tagged::NULL), parent, ppid, child })
     }
 
     pub(crate) fn ppid(&self) -> Pid {
@@ -159,10 +154,7 @@ pub(crate) fn claim_own<H: Host>(node: &ProcNode<H>) -> Option<()> {
     let edge = node.edge.load(Relaxed);
     // Acquire [P13]: as in `claim`.
     let reaping = edge.with_tag(REAPING);
-    node.edge
-        .compare_exchange(edge.with_tag(ZOMBIE), reaping, Acquire, Relaxed)
-        .ok()
-        .map(drop)
+    node.edge.compare_exchange(edge.with_tag(ZOMBIE), reaping, Acquire, Relaxed).ok().map(drop)
 }
 
 /// The children of `parent`, zombies included, newest first. Weakly consistent.
@@ -171,15 +163,12 @@ pub(crate) fn children<'g, H: Host>(
     parent: &'g ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = Child<'g, H>> {
-    parent
-        .children
-        .iter(pin)
-        .filter_map(move |(hint, hint_ptr)| {
-            let (node, ptr) = resolve(ids, hint.child, pin)?;
-            // Acquire [P9], [P13]: the edge that counts, and its stage.
-            let edge = node.edge.load(Acquire);
-            (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
-        })
+    parent.children.iter(pin).filter_map(move |(hint, hint_ptr)| {
+        let (node, ptr) = resolve(ids, hint.child, pin)?;
+        // Acquire [P9], [P13]: the edge that counts, and its stage.
+        let edge = node.edge.load(Acquire);
+        (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
+    })
 }
 
 /// The edge to the parent; `None` for proc0 and for a process that has been
@@ -202,9 +191,7 @@ pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Proc
     let edge = node.edge.fetch_or_tag(ZOMBIE, AcqRel);
     debug_assert_eq!(edge.tag(), 0, "a process dies once");
     // SAFETY: loaded with Acquire under the pin.
-    unsafe { edge.as_ref(pin) }
-        .expect("a dying process has a parent")
-        .parent(pin)
+    unsafe { edge.as_ref(pin) }.expect("a dying process has a parent").parent(pin)
 }
 
 /// Gives the right to reap back: a zombie again. Wait-free.
@@ -223,17 +210,11 @@ pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Pr
     // edge gone also sees this thread's pin (it may use the parent's list).
     let edge = node.edge.swap(Tagged::NULL, AcqRel);
     // SAFETY: loaded with Acquire under the pin.
-    let parent = unsafe { edge.as_ref(pin) }
-        .expect("a process leaves once")
-        .parent(pin);
+    let parent = unsafe { edge.as_ref(pin) }.expect("a process leaves once").parent(pin);
     // Relaxed: a hint.
     let living = parent.nchildren.fetch_sub(1, Relaxed) - 1;
     // SAFETY: the edge is in that list, and its holder removes it once.
-    unsafe {
-        parent
-            .children
-            .remove(edge.ptr(), living.try_into().unwrap_or(0), pin)
-    };
+    unsafe { parent.children.remove(edge.ptr(), living.try_into().unwrap_or(0), pin) };
     parent
 }
 
@@ -259,16 +240,9 @@ pub(crate) fn orphan_children<'g, H: Host>(
             // AcqRel [P9]: Release: publishes the new edge; pairs with Acquire
             // in `edge_of`, `leave`, `die`. Acquire on both: the stage seen is
             // acted on, or (child gone) its pin precedes our retirement.
-            match child
-                .node
-                .edge
-                .compare_exchange(old, adopted, AcqRel, Acquire)
-            {
+            match child.node.edge.compare_exchange(old, adopted, AcqRel, Acquire) {
                 Ok(_) => {
-                    let seen = Child {
-                        edge: adopted,
-                        ..child
-                    };
+                    let seen = Child { edge: adopted, ..child };
                     if seen.is_zombie() && seen.claim().is_some() {
                         reap(seen.ptr);
                     }
@@ -281,11 +255,7 @@ pub(crate) fn orphan_children<'g, H: Host>(
                     // Relaxed: a hint.
                     let living = foster.nchildren.fetch_sub(1, Relaxed) - 1;
                     // SAFETY: pushed above, and never the child's edge.
-                    unsafe {
-                        foster
-                            .children
-                            .remove(new, living.try_into().unwrap_or(0), pin)
-                    };
+                    unsafe { foster.children.remove(new, living.try_into().unwrap_or(0), pin) };
                     break;
                 }
             }

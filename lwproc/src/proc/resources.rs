@@ -24,11 +24,7 @@ pub(crate) struct Resources<H: Host> {
 
 impl<H: Host> Resources<H> {
     pub(crate) fn new(comm: Comm, vmspace: Option<H::VmSpace>) -> Self {
-        Self {
-            born_as: comm,
-            renamed: Link::new(Tagged::NULL),
-            vmspace: UnsafeCell::new(vmspace),
-        }
+        Self { born_as: comm, renamed: Link::new(Tagged::NULL), vmspace: UnsafeCell::new(vmspace) }
     }
 
     /// A child's resources.
@@ -44,9 +40,7 @@ impl<H: Host> Resources<H> {
     pub(crate) fn comm(&self, pin: &Pin<'_>) -> Comm {
         // Acquire [P14]: the name's bytes; pairs with AcqRel in `set_comm`.
         // SAFETY: loaded with Acquire under the pin.
-        unsafe { self.renamed.load(Acquire).as_ref(pin) }
-            .copied()
-            .unwrap_or(self.born_as)
+        unsafe { self.renamed.load(Acquire).as_ref(pin) }.copied().unwrap_or(self.born_as)
     }
 
     /// Replaces the name. Wait-free but for the allocator.

@@ -29,21 +29,13 @@ impl ExitStatus {
 
     /// The exit code, when it ended by `exit`.
     pub const fn exit_code(self) -> Option<u8> {
-        if self.0 & Self::SIGNAL_MASK == 0 {
-            Some((self.0 >> 8) as u8)
-        } else {
-            None
-        }
+        if self.0 & Self::SIGNAL_MASK == 0 { Some((self.0 >> 8) as u8) } else { None }
     }
 
     /// The signal, when it ended by one.
     pub const fn signal(self) -> Option<u8> {
         let signal = self.0 & Self::SIGNAL_MASK;
-        if signal == 0 {
-            None
-        } else {
-            Some(signal as u8)
-        }
+        if signal == 0 { None } else { Some(signal as u8) }
     }
 
     /// Whether a core was dumped.
@@ -106,10 +98,7 @@ mod tests {
         );
         assert_eq!(killed.as_wait_status(), 0x8b);
         assert_eq!(ExitStatus::from_bits(killed.bits()), killed);
-        assert_eq!(
-            ExitStatus::signaled(0, CoreDump::Dumped),
-            ExitStatus::exited(0)
-        );
+        assert_eq!(ExitStatus::signaled(0, CoreDump::Dumped), ExitStatus::exited(0));
         assert_eq!(killed.to_string(), "killed by 11 (core)");
     }
 }

@@ -9,7 +9,7 @@
 //! to zero is the only one that ever does (R1, R2, R4), and the drain gate is
 //! in the same word as the count it guards (R9).
 
-use crate::sync::{AcqRel, Acquire, AtomicU64, Relaxed};
+use crate::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release};
 use std::fmt;
 
 const ONE: u64 = 1;
@@ -91,7 +91,8 @@ impl AtomicProcWord {
 
     /// A snapshot. What it says may be past already.
     pub fn load(&self) -> ProcWord {
-        // Acquire [P5]: whoever sees a process dead sees what its last LWP did.
+        // Acquire [P5]: whoever sees a process dead sees what its last LWP
+        // did; pairs with Release in `detach`.
         ProcWord(self.0.load(Acquire))
     }
 
@@ -102,10 +103,11 @@ impl AtomicProcWord {
         let mut seen = ProcWord(self.0.load(Relaxed));
         loop {
             let new = seen.attached()?;
-            // Relaxed: attaching reads nothing of what earlier LWPs wrote; the
-            // process itself was published by its slot [P3], and the detach
-            // that ends it sees this add through the word's release sequence.
-            match self.0.compare_exchange(seen.0, new.0, Relaxed, Relaxed) {
+            // Acquire [P17]: what was done while the gate was closed; pairs
+            // with Release in `set_gate`. Not Release: an LWP that has just
+            // come has done nothing, and its detach is in the word's release
+            // sequence. Relaxed on failure: tried again.
+            match self.0.compare_exchange(seen.0, new.0, Acquire, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => seen = ProcWord(now),
             }
@@ -114,25 +116,24 @@ impl AtomicProcWord {
 
     /// Closes or opens the gate for new LWPs. Wait-free.
     pub fn set_gate(&self, gate: Gate) {
-        // AcqRel: an LWP that came before the gate closed is seen by whoever
-        // closed it; one that comes after it opened sees what was done behind it.
         match gate {
-            Gate::Closed => self.0.fetch_or(DRAINING, AcqRel),
-            Gate::Open => self.0.fetch_and(!DRAINING, AcqRel),
+            // Relaxed: the count it closes is in the same word; what the LWPs
+            // did that have gone since is seen by `load`.
+            Gate::Closed => self.0.fetch_or(DRAINING, Relaxed),
+            // Release [P17]: what was done while it was closed; pairs with
+            // Acquire in `attach`.
+            Gate::Open => self.0.fetch_and(!DRAINING, Release),
         };
     }
 
     /// Takes an LWP off. Wait-free.
     pub fn detach(&self) -> Detached {
         // AcqRel [P5]: Release: all that this LWP did to the process comes
-        // before its end; Acquire: the last one sees all that the others did.
+        // before its end, for `load` and for the last detach; Acquire: the
+        // last one sees all that the others did.
         let before = ProcWord(self.0.fetch_sub(ONE, AcqRel));
         debug_assert!(!before.is_dead(), "an LWP was detached twice");
-        if before.nlwps() == 1 {
-            Detached::Last
-        } else {
-            Detached::Remains
-        }
+        if before.nlwps() == 1 { Detached::Last } else { Detached::Remains }
     }
 }
 
@@ -157,12 +158,7 @@ mod tests {
             (7 | DRAINING, Err(AttachRefused::Draining)),
         ];
         for (word, expected) in table {
-            assert_eq!(
-                ProcWord(word).attached().map(|w| w.0),
-                expected,
-                "{:?}",
-                ProcWord(word)
-            );
+            assert_eq!(ProcWord(word).attached().map(|w| w.0), expected, "{:?}", ProcWord(word));
         }
     }
 

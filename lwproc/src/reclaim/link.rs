@@ -119,10 +119,7 @@ impl<T> Link<T> {
         success: Ordering,
         failure: Ordering,
     ) -> Result<Tagged<T>, Tagged<T>> {
-        self.0
-            .compare_exchange(current.0, new.0, success, failure)
-            .map(Tagged)
-            .map_err(Tagged)
+        self.0.compare_exchange(current.0, new.0, success, failure).map(Tagged).map_err(Tagged)
     }
 }
 

@@ -30,10 +30,7 @@ pub struct Managed<T> {
 impl<T> Managed<T> {
     pub fn new(value: T) -> *mut Managed<T> {
         LIVE.set(LIVE.get() + 1);
-        Box::into_raw(Box::new(Managed {
-            retired_at: StdU64::new(0),
-            value,
-        }))
+        Box::into_raw(Box::new(Managed { retired_at: StdU64::new(0), value }))
     }
 
     /// See the real twin.
@@ -43,10 +40,7 @@ impl<T> Managed<T> {
     pub unsafe fn deref_counted<'a>(this: *mut Managed<T>) -> &'a T {
         // SAFETY: memory is kept until the end of the iteration.
         let object = unsafe { &*this };
-        assert!(
-            object.retired_at.load(SeqCst) == 0,
-            "counted use of a retired object"
-        );
+        assert!(object.retired_at.load(SeqCst) == 0, "counted use of a retired object");
         &object.value
     }
 
@@ -79,10 +73,7 @@ pub struct Collector(std::sync::Arc<State>);
 
 impl Collector {
     pub fn new() -> Self {
-        let state = State {
-            clock: AtomicU64::new(1),
-            garbage: Mutex::new(Vec::new()),
-        };
+        let state = State { clock: AtomicU64::new(1), garbage: Mutex::new(Vec::new()) };
         Self(std::sync::Arc::new(state))
     }
 
@@ -107,10 +98,7 @@ impl Drop for Collector {
         }
         if !std::thread::panicking() {
             let left = LIVE.replace(0);
-            assert!(
-                left == 0,
-                "{left} objects leaked: neither retired nor freed"
-            );
+            assert!(left == 0, "{left} objects leaked: neither retired nor freed");
         }
         LIVE.set(0);
     }
@@ -137,10 +125,7 @@ impl Local {
             self.stamp.set(self.state.clock.load(Acquire));
         }
         self.depth.set(self.depth.get() + 1);
-        Pin {
-            local: self,
-            stamp: self.stamp.get(),
-        }
+        Pin { local: self, stamp: self.stamp.get() }
     }
 
     pub fn retired_freed(&self) -> (u64, u64) {

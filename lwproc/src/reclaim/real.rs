@@ -76,10 +76,7 @@ impl Local {
     /// frees garbage that has become safe.
     #[inline]
     pub fn pin(&self) -> Pin<'_> {
-        Pin {
-            guard: self.handle.pin(),
-            local: self,
-        }
+        Pin { guard: self.handle.pin(), local: self }
     }
 
     /// Objects retired here, and those of them freed so far.
@@ -120,9 +117,7 @@ impl Pin<'_> {
     /// thread that pins from now on, and is retired once.
     pub unsafe fn retire<T>(&self, object: *mut Managed<T>) {
         // Relaxed: statistics, written by the owning thread only.
-        self.local
-            .retired
-            .store(self.local.retired.load(Relaxed) + 1, Relaxed);
+        self.local.retired.store(self.local.retired.load(Relaxed) + 1, Relaxed);
         let freed = FreedCounter(&raw const self.local.freed);
         let run = move || {
             let FreedCounter(freed) = { freed };

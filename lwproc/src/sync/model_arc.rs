@@ -18,19 +18,13 @@ pub(crate) struct Weak<T>(real::Weak<Inner<T>>);
 
 impl<T> Arc<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(real::Arc::new(Inner {
-            drops: AtomicU32::new(0),
-            value,
-        }))
+        Self(real::Arc::new(Inner { drops: AtomicU32::new(0), value }))
     }
 
     pub(crate) fn new_cyclic(make: impl FnOnce(&Weak<T>) -> T) -> Self {
         Self(real::Arc::new_cyclic(|weak| {
             let value = make(&Weak(weak.clone()));
-            Inner {
-                drops: AtomicU32::new(0),
-                value,
-            }
+            Inner { drops: AtomicU32::new(0), value }
         }))
     }
 }

@@ -24,13 +24,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
-    let id = world
-        .ids
-        .reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
-    me.tally.add(Tally {
-        ids: 1,
-        ..Tally::default()
-    });
+    let id = world.ids.reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
+    me.tally.add(Tally { ids: 1, ..Tally::default() });
     Ok(id)
 }
 
@@ -60,18 +55,11 @@ pub(crate) fn newproc<H: Host>(
     unsafe { node.lwps.push(lwp) };
     let edge = family::beget(parent, node);
 
-    let slot = world
-        .ids
-        .slot(id.0.number())
-        .expect("a reserved id has a slot");
+    let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     super::publish(slot, proc, lwp);
     // SAFETY: from `beget`, once; the parent lives.
     unsafe { family::announce(parent_node, edge) };
-    me.tally.add(Tally {
-        procs: 1,
-        lwps: 1,
-        ..Tally::default()
-    });
+    me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
@@ -104,10 +92,7 @@ pub(crate) fn makelwp<H: Host>(
     };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
-    me.tally.add(Tally {
-        lwps: 1,
-        ..Tally::default()
-    });
+    me.tally.add(Tally { lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
@@ -130,11 +115,7 @@ fn publish_lwp<H: Host>(
         let lwp = LwpNode::new(proc, pid, None, Some(seat.anchor()));
         // Release [P4]: the LWP's fields; pairs with Acquire in `find_lwp`.
         // Relaxed on failure: another took the pid over; nothing is read.
-        if slot
-            .lwp
-            .compare_exchange(Tagged::NULL, Tagged::new(lwp), Release, Relaxed)
-            .is_ok()
-        {
+        if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), Release, Relaxed).is_ok() {
             return Ok(lwp);
         }
         // SAFETY: published nowhere.
@@ -142,10 +123,7 @@ fn publish_lwp<H: Host>(
     }
     let id = reserve(world, me)?;
     let lwp = LwpNode::new(proc, pid, Some(id), Some(seat.anchor()));
-    let slot = world
-        .ids
-        .slot(id.0.number())
-        .expect("a reserved id has a slot");
+    let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);
     Ok(lwp)
@@ -163,21 +141,13 @@ pub(crate) struct Aftermath<H: Host> {
 
 impl<H: Host> Aftermath<H> {
     pub(crate) fn none() -> Self {
-        Self {
-            panic: None,
-            vmspace: None,
-            anchor: None,
-        }
+        Self { panic: None, vmspace: None, anchor: None }
     }
 
     /// Runs it. The caller uses nothing of the world any more, unless it holds
     /// the world alive by other means.
     pub(crate) fn settle(self) {
-        let Self {
-            panic,
-            vmspace,
-            anchor,
-        } = self;
+        let Self { panic, vmspace, anchor } = self;
         // Declared before what may panic: dropped after it on unwinding too.
         let _anchor = anchor;
         drop(vmspace);
@@ -245,11 +215,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         }
         None => 0,
     };
-    me.tally.add(Tally {
-        lwps: -1,
-        ids,
-        ..Tally::default()
-    });
+    me.tally.add(Tally { lwps: -1, ids, ..Tally::default() });
     detach(world, me, proc, proc_node, &pin, aftermath)
 }
 
@@ -296,11 +262,7 @@ unsafe fn proc_free<H: Host>(
         // SAFETY: with this policy nobody else reaps.
         WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin) },
         WaitPolicy::Wait => {
-            me.tally.add(Tally {
-                procs: -1,
-                zombies: 1,
-                ..Tally::default()
-            });
+            me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
             let parent = family::die(node, pin);
             if !parent.reaps_by_itself() {
                 parent.waiters.wake_all();
@@ -323,11 +285,7 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
     proc: ProcPtr<H>,
     pin: &Pin<'_>,
 ) {
-    me.tally.add(Tally {
-        procs: 1,
-        zombies: -1,
-        ..Tally::default()
-    });
+    me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
     // SAFETY: by contract.
     unsafe { reap(world, me, proc, pin) };
 }
@@ -351,11 +309,7 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
         unsafe { pin.retire(proc) };
     }
     world.ids.release(&me.shard, Reserved(id));
-    me.tally.add(Tally {
-        procs: -1,
-        ids: -1,
-        ..Tally::default()
-    });
+    me.tally.add(Tally { procs: -1, ids: -1, ..Tally::default() });
     // A thread may wait for the last of its children to be gone.
     parent.waiters.wake_all();
 }

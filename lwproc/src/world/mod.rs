@@ -7,6 +7,7 @@
 //! threads share.
 #![allow(unsafe_code)]
 
+pub mod cpus;
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
@@ -22,6 +23,7 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
 use crate::sync::{Arc, Weak};
 use crate::sync::{Relaxed, Release};
+use cpus::Cpus;
 use participant::{Participant, Registry, Tally};
 use std::mem::ManuallyDrop;
 
@@ -40,6 +42,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) serial: u64,
     pub(crate) host: H,
     pub(crate) policy: WaitPolicy,
+    /// `None`: any number of threads may be in the kernel.
+    pub(crate) cpus: Option<Cpus>,
     pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
@@ -59,7 +63,12 @@ unsafe impl<H: Host> Sync for World<H> {}
 
 impl<H: Host> World<H> {
     /// proc0 with lwp0, and init with an LWP of its own; both never die.
-    pub(crate) fn new(host: H, policy: WaitPolicy, capacity: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        host: H,
+        policy: WaitPolicy,
+        cpus: Option<Cpus>,
+        capacity: usize,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
@@ -70,9 +79,8 @@ impl<H: Host> World<H> {
             let (proc0, lwp0) = permanent(this, zero, Comm::new("system"), &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
-            let one = ids
-                .reserve(&first.shard, std::iter::empty())
-                .expect("capacity is at least 1");
+            let one =
+                ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
             let (init, init_lwp) = permanent(this, one.0, Comm::new("init"), &host);
             // SAFETY: made above, not yet shared.
@@ -84,17 +92,13 @@ impl<H: Host> World<H> {
             // SAFETY: from `beget`, once.
             unsafe { family::announce(proc0_node, edge) };
 
-            first.tally.add(Tally {
-                procs: 2,
-                lwps: 2,
-                zombies: 0,
-                ids: 2,
-            });
+            first.tally.add(Tally { procs: 2, lwps: 2, zombies: 0, ids: 2 });
             first.vacate();
             Self {
                 serial: next_serial(),
                 host,
                 policy,
+                cpus,
                 ids,
                 collector: ManuallyDrop::new(collector),
                 participants,
@@ -125,11 +129,7 @@ impl<H: Host> World<H> {
 
     /// A new anchor. The caller holds the world alive.
     pub(crate) fn new_anchor(&self) -> Arc<Anchor<H>> {
-        Arc::new(Anchor(
-            self.this
-                .upgrade()
-                .expect("the caller holds the world alive"),
-        ))
+        Arc::new(Anchor(self.this.upgrade().expect("the caller holds the world alive")))
     }
 }
 
@@ -148,11 +148,7 @@ fn permanent<H: Host>(
     comm: Comm,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>) {
-    let proc = Managed::new(ProcNode::new(
-        world.as_ptr(),
-        id,
-        Resources::new(comm, None),
-    ));
+    let proc = Managed::new(ProcNode::new(world.as_ptr(), id, Resources::new(comm, None)));
     let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -176,9 +172,7 @@ pub(crate) fn publish<H: Host>(
 
 impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
-        self.tokens
-            .into_iter()
-            .for_each(|lwp| self.host.destroy(lwp));
+        self.tokens.into_iter().for_each(|lwp| self.host.destroy(lwp));
         self.participants.unregister_all();
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.

@@ -26,6 +26,8 @@ pub(crate) struct Participant<H: Host> {
     pub(super) in_use: Cell<u32>,
     /// The thread is in the kernel.
     pub(crate) entered: Cell<bool>,
+    /// The virtual CPU it was on last.
+    pub(crate) last_cpu: Cell<usize>,
     /// The LWP bound to the thread. Taken by the teardown as well.
     bound: AtomicPtr<Managed<LwpNode<H>>>,
     /// Free ids. Others steal from it when ids run out.
@@ -65,10 +67,7 @@ impl<H: Host> Participant<H> {
         // Acquire [P11]: what the last owner left; pairs with Release in `vacate`.
         // Relaxed on failure: another one is tried.
         self.vacant.load(Relaxed)
-            && self
-                .vacant
-                .compare_exchange(true, false, Acquire, Relaxed)
-                .is_ok()
+            && self.vacant.compare_exchange(true, false, Acquire, Relaxed).is_ok()
     }
 
     /// Leaves it to the next thread.
@@ -113,6 +112,7 @@ impl<H: Host> Registry<H> {
             local: UnsafeCell::new(collector.register()),
             in_use: Cell::new(0),
             entered: Cell::new(false),
+            last_cpu: Cell::new(0),
             bound: AtomicPtr::new(std::ptr::null_mut()),
             shard: Shard::new(),
             tally: AtomicTally::default(),
@@ -145,8 +145,7 @@ impl<H: Host> Registry<H> {
     }
 
     pub(crate) fn tally(&self) -> Tally {
-        self.iter()
-            .fold(Tally::default(), |sum, p| sum + p.tally.load())
+        self.iter().fold(Tally::default(), |sum, p| sum + p.tally.load())
     }
 
     /// Every participant leaves its collector. Nobody uses them any more.

@@ -141,22 +141,14 @@ impl<H: Host> World<H> {
             all.retain(|m| !m.is_stale());
             let participant: *const Participant<H> = self.register();
             let (serial, world) = (self.serial, self.downgrade());
-            all.push(Box::new(MembershipOf {
-                serial,
-                participant,
-                world,
-            }));
+            all.push(Box::new(MembershipOf { serial, participant, world }));
             participant.cast()
         });
         match known {
             Ok(participant) => {
                 LAST.with(|last| last.set((self.serial, participant)));
                 // SAFETY: a membership with this world's serial.
-                Seat::new(
-                    self,
-                    unsafe { &*participant.cast::<Participant<H>>() },
-                    false,
-                )
+                Seat::new(self, unsafe { &*participant.cast::<Participant<H>>() }, false)
             }
             Err(_) => Seat::new(self, self.register(), true),
         }
@@ -188,12 +180,7 @@ impl ReservedSeat {
 impl<'w, H: Host> Seat<'w, H> {
     fn new(world: &'w World<H>, me: &'w Participant<H>, temporary: bool) -> Self {
         me.in_use.set(me.in_use.get() + 1);
-        Self {
-            world,
-            me,
-            temporary,
-            _not_send: std::marker::PhantomData,
-        }
+        Self { world, me, temporary, _not_send: std::marker::PhantomData }
     }
 
     pub(crate) fn world(&self) -> &'w World<H> {
@@ -215,9 +202,7 @@ impl<'w, H: Host> Seat<'w, H> {
     pub(crate) fn anchor(&self) -> Arc<Anchor<H>> {
         // SAFETY: the owner's field; the teardown has the kernel to itself.
         let anchor = unsafe { &mut *self.me.anchor.get() };
-        anchor
-            .get_or_insert_with(|| self.world.new_anchor())
-            .clone()
+        anchor.get_or_insert_with(|| self.world.new_anchor()).clone()
     }
 }
 

@@ -68,17 +68,9 @@ impl Model {
             zombie: false,
             comm: comm.into(),
         };
-        let procs = BTreeMap::from([
-            (Pid(0), permanent(0, "system")),
-            (Pid(1), permanent(1, "init")),
-        ]);
-        Self {
-            policy,
-            capacity,
-            procs,
-            cur: None,
-            parked: BTreeSet::new(),
-        }
+        let procs =
+            BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
+        Self { policy, capacity, procs, cur: None, parked: BTreeSet::new() }
     }
 
     fn curproc(&self) -> Pid {
@@ -104,14 +96,7 @@ impl Model {
         let lwps = BTreeSet::from([Lid(pid.0)]);
         let comm = if comm.is_empty() { "rumproc" } else { comm }.into();
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
-        let proc = ProcModel {
-            ppid: parent,
-            lwps,
-            draining,
-            status,
-            zombie,
-            comm,
-        };
+        let proc = ProcModel { ppid: parent, lwps, draining, status, zombie, comm };
         self.procs.insert(pid, proc);
     }
 
@@ -129,11 +114,7 @@ impl Model {
 
     fn newlwp(&mut self, pid: Pid, lid: Lid) {
         let free = !self.procs[&pid].lwps.contains(&Lid(pid.0));
-        assert_eq!(
-            free,
-            lid.0 == pid.0,
-            "the pid is taken over whenever it is free"
-        );
+        assert_eq!(free, lid.0 == pid.0, "the pid is taken over whenever it is free");
         assert!(free || !self.ids().contains(&lid.0), "{lid} is in use");
         self.procs.get_mut(&pid).unwrap().lwps.insert(lid);
     }
@@ -145,12 +126,8 @@ impl Model {
             return;
         }
         let ppid = proc.ppid;
-        let orphans: Vec<Pid> = self
-            .procs
-            .iter()
-            .filter(|(_, p)| p.ppid == pid)
-            .map(|(pid, _)| *pid)
-            .collect();
+        let orphans: Vec<Pid> =
+            self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
         for orphan in orphans {
             if self.procs[&orphan].zombie {
                 self.procs.remove(&orphan);
@@ -231,12 +208,7 @@ impl Driver<'_> {
                 // The new one comes before the exiting old one goes.
                 self.model.newlwp(pid, lid);
                 self.gave_back(old);
-                self.model.cur = Some(Cur {
-                    pid,
-                    lid,
-                    refcnt: 1,
-                    exiting: false,
-                });
+                self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
             }
         }
     }
@@ -249,9 +221,7 @@ impl Driver<'_> {
         };
         let expected = match &mut self.model.cur {
             None | Some(Cur { exiting: true, .. }) => Err(ReleaseError::NotPertinent),
-            Some(cur) if cur.refcnt > 1 => Err(ReleaseError::Held {
-                holds: cur.refcnt - 1,
-            }),
+            Some(cur) if cur.refcnt > 1 => Err(ReleaseError::Held { holds: cur.refcnt - 1 }),
             Some(cur) => {
                 cur.refcnt = 0;
                 cur.exiting = true;
@@ -266,21 +236,10 @@ impl Driver<'_> {
 
     fn wait(&mut self, target: WaitTarget, give_back: bool) {
         let matches = |pid: Pid| target == WaitTarget::Any || target == WaitTarget::Pid(pid);
-        let children: Vec<_> = self
-            .model
-            .children()
-            .filter(|(pid, _)| matches(*pid))
-            .collect();
-        let zombies: BTreeMap<Pid, ExitStatus> = children
-            .iter()
-            .filter(|(_, p)| p.zombie)
-            .map(|(pid, p)| (*pid, p.status))
-            .collect();
-        let none = if children.is_empty() {
-            Err(WaitError::NoChild)
-        } else {
-            Ok(None)
-        };
+        let children: Vec<_> = self.model.children().filter(|(pid, _)| matches(*pid)).collect();
+        let zombies: BTreeMap<Pid, ExitStatus> =
+            children.iter().filter(|(_, p)| p.zombie).map(|(pid, p)| (*pid, p.status)).collect();
+        let none = if children.is_empty() { Err(WaitError::NoChild) } else { Ok(None) };
         let k = self.k.as_ref().unwrap();
         if give_back {
             if let Ok(Some(claim)) = k.claim_zombie(target) {
@@ -313,12 +272,7 @@ impl Driver<'_> {
                         let comm = self.model.procs[&parent].comm.clone();
                         self.model.fork(parent, pid, &comm);
                         self.gave_back(old);
-                        self.model.cur = Some(Cur {
-                            pid,
-                            lid,
-                            refcnt: 1,
-                            exiting: false,
-                        });
+                        self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
                     }
                 }
             }
@@ -355,12 +309,7 @@ impl Driver<'_> {
                     self.gave_back(old);
                     // Its count is what it was when it was last current.
                     let refcnt = self.k.as_ref().unwrap().curlwp().unwrap().refcnt();
-                    self.model.cur = Some(Cur {
-                        pid,
-                        lid,
-                        refcnt,
-                        exiting: false,
-                    });
+                    self.model.cur = Some(Cur { pid, lid, refcnt, exiting: false });
                 }
             }
             Op::Unbind => {
@@ -392,12 +341,7 @@ impl Driver<'_> {
                         let (pid, lid) = self.here();
                         assert_eq!(pid, Pid::INIT);
                         self.model.newlwp(pid, lid);
-                        self.model.cur = Some(Cur {
-                            pid,
-                            lid,
-                            refcnt: 1,
-                            exiting: false,
-                        });
+                        self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
                     }
                 }
             }
@@ -431,10 +375,7 @@ impl Driver<'_> {
                     let at = (handle.pid(), handle.lid());
                     let lwp = handle.claim().unwrap();
                     assert!(self.model.parked.remove(&at));
-                    assert!(matches!(
-                        handle.claim(),
-                        Err(ClaimError::AlreadyRunning { .. })
-                    ));
+                    assert!(matches!(handle.claim(), Err(ClaimError::AlreadyRunning { .. })));
                     self.owned.push(lwp);
                 }
             }
@@ -452,10 +393,8 @@ impl Driver<'_> {
                 self.model.procs.get_mut(&pid).unwrap().draining = draining;
             }
             Op::Rename(n) => {
-                let (name, pid) = (
-                    ["", "sh", "cat", "init"][usize::from(n) % 4],
-                    self.model.curproc(),
-                );
+                let (name, pid) =
+                    (["", "sh", "cat", "init"][usize::from(n) % 4], self.model.curproc());
                 self.k.as_mut().unwrap().set_comm(name);
                 self.model.procs.get_mut(&pid).unwrap().comm = name.into();
             }
@@ -481,37 +420,20 @@ impl Driver<'_> {
         let mut seen = BTreeMap::new();
         for proc in self.kernel.procs(&guard) {
             let lwps: Vec<Lid> = proc.lwps().map(|l| l.lid()).collect();
-            assert_eq!(
-                proc.nlwps() as usize,
-                lwps.len(),
-                "nlwps is the size of p_lwps"
-            );
+            assert_eq!(proc.nlwps() as usize, lwps.len(), "nlwps is the size of p_lwps");
             let (zombie, draining) = match proc.state() {
                 ProcState::Active => (false, false),
                 ProcState::Draining => (false, true),
                 ProcState::Zombie => (true, model.procs[&proc.pid()].draining),
                 other => panic!("{other:?}"),
             };
-            let status = model
-                .procs
-                .get(&proc.pid())
-                .map_or(ExitStatus::default(), |p| p.status);
+            let status = model.procs.get(&proc.pid()).map_or(ExitStatus::default(), |p| p.status);
             let (ppid, comm) = (proc.ppid(), proc.comm().to_string());
             let lwps = lwps.into_iter().collect();
-            let found = ProcModel {
-                ppid,
-                lwps,
-                draining,
-                status,
-                zombie,
-                comm,
-            };
+            let found = ProcModel { ppid, lwps, draining, status, zombie, comm };
             assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
-            let expected = model
-                .procs
-                .iter()
-                .filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
+            let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
             assert_eq!(children, expected.map(|(pid, _)| *pid).collect());
             assert!(self.kernel.find(proc.pid(), &guard).is_some());
         }
@@ -519,10 +441,7 @@ impl Driver<'_> {
         for lwp in self.kernel.lwps(&guard) {
             let parked = model.parked.contains(&(lwp.pid(), lwp.lid()));
             assert_eq!(lwp.state() == LwpState::Run, parked);
-            assert_eq!(
-                self.kernel.find_lwp(lwp.lid(), &guard).map(|l| l.pid()),
-                Some(lwp.pid())
-            );
+            assert_eq!(self.kernel.find_lwp(lwp.lid(), &guard).map(|l| l.pid()), Some(lwp.pid()));
         }
         let counts = self.kernel.counts();
         let zombies = model.procs.values().filter(|p| p.zombie).count();
@@ -535,11 +454,7 @@ impl Driver<'_> {
 
 /// Runs the operations on a new kernel and on the model.
 pub fn run(policy: WaitPolicy, capacity: usize, ops: &[Op]) {
-    let kernel = Kernel::builder()
-        .wait_policy(policy)
-        .id_capacity(capacity)
-        .build()
-        .unwrap();
+    let kernel = Kernel::builder().wait_policy(policy).id_capacity(capacity).build().unwrap();
     run_in(&kernel, Model::new(policy, capacity), ops);
     kernel.flush();
     let stats = kernel.reclaim_stats();
@@ -560,22 +475,12 @@ fn run_in(kernel: &Kernel, model: Model, ops: &[Op]) {
         driver.step(*op);
         driver.check();
     }
-    let Driver {
-        k, owned, handles, ..
-    } = driver;
+    let Driver { k, owned, handles, .. } = driver;
     drop((k, owned));
-    drop(
-        handles
-            .iter()
-            .map(|h| h.claim().unwrap())
-            .collect::<Vec<_>>(),
-    );
+    drop(handles.iter().map(|h| h.claim().unwrap()).collect::<Vec<_>>());
     let mut k = kernel.enter().unwrap();
     drop(k.unbind().unwrap());
     drop(k);
     let counts = kernel.counts();
-    assert_eq!(
-        (counts.procs, counts.lwps, counts.zombies, counts.ids),
-        (2, 2, 0, 2)
-    );
+    assert_eq!((counts.procs, counts.lwps, counts.zombies, counts.ids), (2, 2, 0, 2));
 }

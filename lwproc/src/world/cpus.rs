@@ -1,0 +1,52 @@
+//! Virtual CPUs: how many threads may be in a kernel at once.
+//!
+//! A thread in the kernel has a CPU to itself. It takes the one it had last if
+//! that is free, which touches only that CPU's own line; else any other; else
+//! it waits. A kernel built without CPUs has none of this.
+
+use crate::sync::{Acquire, AtomicBool, Relaxed, Release};
+use crate::waitq::WaitQueue;
+use crossbeam_utils::CachePadded;
+use std::num::NonZeroUsize;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Cpus {
+    taken: Box<[CachePadded<AtomicBool>]>,
+    waiters: WaitQueue,
+}
+
+impl Cpus {
+    /// `count` CPUs, numbered from 0.
+    pub fn new(count: NonZeroUsize) -> Self {
+        let taken = (0..count.get()).map(|_| CachePadded::new(AtomicBool::new(false))).collect();
+        Self { taken, waiters: WaitQueue::new() }
+    }
+
+    /// Takes a CPU, by preference the one given. **Blocks** while all are taken.
+    pub fn acquire(&self, preferred: usize) -> usize {
+        match self.try_acquire(preferred) {
+            Some(cpu) => cpu,
+            None => self.waiters.wait_until(|| self.try_acquire(preferred)),
+        }
+    }
+
+    fn try_acquire(&self, preferred: usize) -> Option<usize> {
+        let count = self.taken.len();
+        (0..count).map(|i| (preferred + i) % count).find(|cpu| {
+            let taken = &self.taken[*cpu];
+            // Relaxed: a hint that spares a busy CPU's line; the swap decides.
+            // Acquire [P16]: what the last thread on it did; pairs with
+            // Release in `release`.
+            !taken.load(Relaxed) && !taken.swap(true, Acquire)
+        })
+    }
+
+    /// Gives a CPU back. Lock-free.
+    pub fn release(&self, cpu: usize) {
+        // Release [P16]: what this thread did on it; pairs with Acquire in
+        // `try_acquire`.
+        self.taken[cpu].store(false, Release);
+        self.waiters.wake_all();
+    }
+}
