@@ -46,6 +46,8 @@ errors! {
     BuildError {
         /// The id capacity is 0 or above 2^30 - 1.
         IdCapacity { capacity: usize } => EINVAL, "id capacity {capacity} is not in 1..=1073741823";
+        /// More than 65,536 virtual CPUs.
+        VirtualCpus { count: usize } => EINVAL, "{count} virtual CPUs are more than 65536";
     }
 
     /// Why a thread could not enter.

@@ -11,10 +11,17 @@
 //! once, none is seen twice. (Insertion is at the head only, so an iterator
 //! moves strictly away from new nodes; a marked node's link is frozen, and
 //! leads forward to nodes that were behind it when it was marked.)
+//!
+//! Orderings. Every node that a walk can reach was pushed at the head before
+//! the head that the walk started from, and the head is changed by
+//! read-modify-writes only, so one Acquire load of it [P7] sees all those
+//! pushes: links further on need no Acquire to be followed, and unlinking
+//! needs no Release. A mark [P8] is released to the sweep that retires the
+//! node.
 #![allow(unsafe_code)]
 
 use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{AcqRel, Acquire, AtomicIsize, Relaxed, Release};
+use crate::sync::{Acquire, AtomicIsize, Relaxed, Release};
 
 const MARKED: usize = 1;
 /// A sweep is due when this many are dead, however few live.
@@ -92,14 +99,15 @@ impl<T: Node> List<T> {
     pub unsafe fn remove(&self, node: *mut Managed<T>, living: usize, pin: &Pin<'_>) {
         // SAFETY: the list's claim and the pin keep it.
         let link = unsafe { Managed::deref_counted(node) }.next();
-        // AcqRel [P8]: Release: the removal comes after all the caller did to
-        // the node; Acquire: `next` is passed on by the unlinking below.
-        let next = link.fetch_or_tag(MARKED, AcqRel);
+        // Release [P8]: the caller has made the node unreachable by any other
+        // way; pairs with Acquire in `sweep`. Not Acquire: `next` is passed on,
+        // not looked at.
+        let next = link.fetch_or_tag(MARKED, Release);
         debug_assert_ne!(next.tag(), MARKED, "removed twice");
 
-        // Release [P8]: passes on the publication of `next`. Relaxed on
-        // failure: nothing was learnt but that it is not at the head.
-        if self.head.compare_exchange(Tagged::new(node), next, Release, Relaxed).is_ok() {
+        // Relaxed: see the module. On failure too: nothing was learnt but that
+        // it is not at the head.
+        if self.head.compare_exchange(Tagged::new(node), next, Relaxed, Relaxed).is_ok() {
             // SAFETY: this thread unlinked it.
             unsafe { T::unlinked(node, pin) };
             return;
@@ -118,9 +126,10 @@ impl<T: Node> List<T> {
         let mut prev = &self.head;
         // Acquire [P7]: pairs with Release in `push`.
         let mut cur = prev.load(Acquire);
-        // SAFETY: loaded with Acquire under the pin.
+        // SAFETY: linked, from a head loaded with Acquire under the pin.
         while let Some(node) = unsafe { cur.as_ref(pin) } {
-            // Acquire [P7], [P8]: the next node, or this one's mark.
+            // Acquire [P8]: what came before the mark, if there is one; pairs
+            // with Release in `remove`.
             let next = node.next().load(Acquire);
             if next.tag() != MARKED {
                 prev = node.next();
@@ -128,10 +137,9 @@ impl<T: Node> List<T> {
                 continue;
             }
             let next = next.with_tag(0);
-            // Release [P8]: passes on the publication of `next`; pairs with
-            // the Acquire loads of `iter` and `sweep`. Acquire on failure:
-            // the node seen instead is walked next.
-            match prev.compare_exchange(cur, next, Release, Acquire) {
+            // Relaxed: see the module. Acquire [P7] on failure: at the head, the
+            // node seen instead may be new, and is walked next.
+            match prev.compare_exchange(cur, next, Relaxed, Acquire) {
                 Ok(_) => {
                     // SAFETY: this thread unlinked it.
                     unsafe { T::unlinked(cur.ptr(), pin) };
@@ -186,10 +194,10 @@ impl<'g, T: Node> Iterator for Iter<'g, T> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let this = self.at.ptr();
-            // SAFETY: loaded with Acquire under the pin.
+            // SAFETY: linked, from a head loaded with Acquire under the pin.
             let node = unsafe { self.at.as_ref(self.pin) }?;
-            // Acquire [P7], [P8]: the next node, or this one's mark.
-            let next = node.next().load(Acquire);
+            // Relaxed: see the module; of a marked node nothing is read.
+            let next = node.next().load(Relaxed);
             self.at = next.with_tag(0);
             if next.tag() != MARKED {
                 return Some((node, this));

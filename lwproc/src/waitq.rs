@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::sync::{
-    AcqRel, Acquire, AtomicBool, AtomicPtr, Relaxed, Release, Thread, current_thread, fence, park,
+    Acquire, AtomicBool, AtomicPtr, Relaxed, Release, Thread, current_thread, fence, park,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -84,8 +84,8 @@ impl WaitQueue {
         if self.0.load(Relaxed).is_null() {
             return;
         }
-        // AcqRel [P12]: Acquire: the sleepers' fields.
-        let mut at = self.0.swap(std::ptr::null_mut(), AcqRel);
+        // Acquire [P12]: the sleepers' fields; pairs with Release in `register`.
+        let mut at = self.0.swap(std::ptr::null_mut(), Acquire);
         while !at.is_null() {
             // SAFETY: the queue's claim on it, taken over with the stack.
             let sleeper = unsafe { Arc::from_raw(at.cast_const()) };

@@ -10,6 +10,11 @@ fn build_refuses_capacities_out_of_range() {
         let error = Kernel::builder().id_capacity(capacity).build().unwrap_err();
         assert_eq!((error, error.errno()), (BuildError::IdCapacity { capacity }, Errno::EINVAL));
     }
+    for count in [1 << 17, usize::MAX] {
+        let cpus = std::num::NonZeroUsize::new(count).unwrap();
+        let error = Kernel::builder().virtual_cpus(cpus).build().unwrap_err();
+        assert_eq!((error, error.errno()), (BuildError::VirtualCpus { count }, Errno::EINVAL));
+    }
     assert_eq!(
         Kernel::builder().id_capacity((1 << 30) - 1).build().unwrap().id_capacity(),
         (1 << 30) - 1

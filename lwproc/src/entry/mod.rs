@@ -143,7 +143,7 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// Takes the current LWP off the thread.
-    fn detach_current(&mut self) -> Option<Lwp<H>> {
+    fn detach_current(&self) -> Option<Lwp<H>> {
         let bound = self.bound();
         if bound.is_null() {
             return None;
@@ -156,7 +156,7 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// Makes `lwp` current on the thread, which has none.
-    fn attach_current(&mut self, lwp: Lwp<H>) {
+    fn attach_current(&self, lwp: Lwp<H>) {
         self.seat.world().host.set(lwp.token());
         self.seat.me().bind(lwp.into_raw());
     }
@@ -393,14 +393,23 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 }
 
+/// Leaves at the end of its scope, even when the host panics in it.
+struct Leaving<'e, 'k, H: Host>(&'e Entered<'k, H>);
+
+impl<H: Host> Drop for Leaving<'_, '_, H> {
+    fn drop(&mut self) {
+        self.0.unschedule();
+        self.0.seat.me().entered.set(false);
+    }
+}
+
 impl<H: Host> Drop for Entered<'_, H> {
     fn drop(&mut self) {
-        // First: the thread has left, whatever the host does below.
-        self.seat.me().entered.set(false);
-        self.unschedule();
+        let leaving = Leaving(self);
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             drop(self.detach_current());
         }
+        drop(leaving);
     }
 }
 

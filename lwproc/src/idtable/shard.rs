@@ -57,8 +57,9 @@ impl Shard {
             // when another thread pops first: then the tag has moved on.
             let below = Word(segments.ensure(head.index()).link.load(Relaxed)).index();
             let next = Word::new(below, head.high().wrapping_add(1));
-            // Acquire [P2], both ways: as for the load above.
-            match self.0.ready.compare_exchange(head.0, next.0, Acquire, Acquire) {
+            // Relaxed: by its tag the head is the one that was seen with Acquire.
+            // Acquire [P2] on failure: as for the load above.
+            match self.0.ready.compare_exchange(head.0, next.0, Relaxed, Acquire) {
                 Ok(_) => return Some(head.index()),
                 Err(seen) => head = Word(seen),
             }

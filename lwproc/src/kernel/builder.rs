@@ -55,8 +55,9 @@ impl<H: Host> Builder<H> {
         Self { id_capacity, ..self }
     }
 
-    /// How many threads may be in the kernel at once; a further one waits in
-    /// [`Kernel::enter`]. Default: any number, and entering never waits.
+    /// How many threads may be in the kernel at once, at most 65,536; a further
+    /// one waits in [`Kernel::enter`]. Default: any number, and entering never
+    /// waits.
     pub fn virtual_cpus(self, count: NonZeroUsize) -> Self {
         Self { virtual_cpus: Some(count), ..self }
     }
@@ -64,13 +65,18 @@ impl<H: Host> Builder<H> {
     /// Makes the kernel, with proc0 and init.
     ///
     /// # Errors
-    /// [`BuildError::IdCapacity`] (EINVAL).
+    /// [`BuildError::IdCapacity`], [`BuildError::VirtualCpus`] (EINVAL).
     ///
     /// Seed: `rump_lwproc_init` S120-S125.
     pub fn build(self) -> Result<Kernel<H>, BuildError> {
         let Self { host, policy, id_capacity, virtual_cpus } = self;
         if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&id_capacity) {
             return Err(BuildError::IdCapacity { capacity: id_capacity });
+        }
+        if let Some(count) = virtual_cpus
+            && count.get() > Cpus::MAX
+        {
+            return Err(BuildError::VirtualCpus { count: count.get() });
         }
         Ok(Kernel {
             world: World::new(host, policy, virtual_cpus.map(Cpus::new), id_capacity),

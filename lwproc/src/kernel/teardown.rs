@@ -6,7 +6,7 @@ use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::proc::family;
-use crate::sync::Acquire;
+use crate::sync::Relaxed;
 use crate::world::lifecycle;
 use std::fmt;
 
@@ -98,9 +98,10 @@ impl<H: Host> Kernel<H> {
         let seat = self.seat();
         let pin = seat.pin();
         for slot in self.world.ids.slots() {
-            // Acquire [P3]: as in `find`.
-            let found = slot.proc.load(Acquire);
-            // SAFETY: loaded with Acquire under the pin.
+            // Relaxed: nobody makes processes any more, and all that were made
+            // came before this thread had the kernel to itself.
+            let found = slot.proc.load(Relaxed);
+            // SAFETY: loaded under the pin; published as said above.
             let Some(node) = (unsafe { found.as_ref(&pin) }) else {
                 continue;
             };

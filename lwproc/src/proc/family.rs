@@ -139,10 +139,11 @@ impl<H: Host> Child<'_, H> {
 
     /// Takes the right to reap a zombie. Lock-free.
     pub(crate) fn claim(&self) -> Option<()> {
-        // Acquire [P13]: the exit status; pairs with Release in `die`.
+        // Relaxed: the zombie was seen with Acquire [P13], and nobody adds to
+        // it: a claim given back in between has changed nothing.
         self.node
             .edge
-            .compare_exchange(self.edge, self.edge.with_tag(REAPING), Acquire, Relaxed)
+            .compare_exchange(self.edge, self.edge.with_tag(REAPING), Relaxed, Relaxed)
             .ok()
             .map(drop)
     }
@@ -150,11 +151,12 @@ impl<H: Host> Child<'_, H> {
 
 /// Takes the right to reap a zombie whose parent reaps by itself. Lock-free.
 pub(crate) fn claim_own<H: Host>(node: &ProcNode<H>) -> Option<()> {
-    // Relaxed: this thread wrote the stage, and has seen the edge.
+    // Relaxed: the CAS decides.
     let edge = node.edge.load(Relaxed);
-    // Acquire [P13]: as in `claim`.
+    // Relaxed: the exit status is not asked for, and `leave` acquires the edge
+    // and the end before it [P9], [P13].
     let reaping = edge.with_tag(REAPING);
-    node.edge.compare_exchange(edge.with_tag(ZOMBIE), reaping, Acquire, Relaxed).ok().map(drop)
+    node.edge.compare_exchange(edge.with_tag(ZOMBIE), reaping, Relaxed, Relaxed).ok().map(drop)
 }
 
 /// The children of `parent`, zombies included, newest first. Weakly consistent.
@@ -165,7 +167,8 @@ pub(crate) fn children<'g, H: Host>(
 ) -> impl Iterator<Item = Child<'g, H>> {
     parent.children.iter(pin).filter_map(move |(hint, hint_ptr)| {
         let (node, ptr) = resolve(ids, hint.child, pin)?;
-        // Acquire [P9], [P13]: the edge that counts, and its stage.
+        // Acquire [P9], [P13]: the edge that counts, and what came before its
+        // stage; pairs with Release in `orphan_children`, `die`, `unclaim`.
         let edge = node.edge.load(Acquire);
         (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
     })
@@ -177,7 +180,7 @@ pub(crate) fn edge_of<'g, H: Host>(
     node: &ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> Option<(&'g Edge<H>, usize)> {
-    // Acquire [P9]: the edge's fields; pairs with Release in `adopt`.
+    // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
     let edge = node.edge.load(Acquire);
     // SAFETY: loaded with Acquire under the pin; swung away before retired.
     Some((unsafe { edge.as_ref(pin) }?, edge.tag()))
@@ -186,8 +189,9 @@ pub(crate) fn edge_of<'g, H: Host>(
 /// Turns a process without LWPs into a zombie; its parent at that moment.
 /// Wait-free.
 pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
-    // AcqRel: Release [P13]: the status comes before the stage; Acquire [P9]:
-    // the edge's fields.
+    // AcqRel: Release [P13]: the status, and all the process's end, come
+    // before the stage; pairs with Acquire in `children`, `leave`. Acquire
+    // [P9]: the edge's fields; pairs with Release in `orphan_children`.
     let edge = node.edge.fetch_or_tag(ZOMBIE, AcqRel);
     debug_assert_eq!(edge.tag(), 0, "a process dies once");
     // SAFETY: loaded with Acquire under the pin.
@@ -206,9 +210,13 @@ pub(crate) fn unclaim<H: Host>(child: &ProcNode<H>) {
 
 /// Takes a process out of its family; the parent it had. Lock-free.
 pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
-    // AcqRel [P9]: Acquire: the edge's fields; Release: a parent that sees the
-    // edge gone also sees this thread's pin (it may use the parent's list).
-    let edge = node.edge.swap(Tagged::NULL, AcqRel);
+    // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
+    // Acquire [P13]: the end of the process, before its id is given back;
+    // pairs with Release in `die`. Not Release: a parent that finds the edge
+    // gone reads nothing of this thread. (Nor can that parent be freed under
+    // the list below: it read this swap, so its retirement cannot happen before
+    // the pin that the swap comes after.)
+    let edge = node.edge.swap(Tagged::NULL, Acquire);
     // SAFETY: loaded with Acquire under the pin.
     let parent = unsafe { edge.as_ref(pin) }.expect("a process leaves once").parent(pin);
     // Relaxed: a hint.
@@ -237,10 +245,11 @@ pub(crate) fn orphan_children<'g, H: Host>(
         let mut old = child.edge;
         loop {
             let adopted = Tagged::new(new).with_tag(old.tag());
-            // AcqRel [P9]: Release: publishes the new edge; pairs with Acquire
-            // in `edge_of`, `leave`, `die`. Acquire on both: the stage seen is
-            // acted on, or (child gone) its pin precedes our retirement.
-            match child.node.edge.compare_exchange(old, adopted, AcqRel, Acquire) {
+            // Release [P9]: publishes the new edge; pairs with Acquire in
+            // `edge_of`, `leave`, `die`, `children`. Not Acquire: of the
+            // stage seen nothing is read but itself; who reaps acquires what
+            // came before it in `leave` [P13].
+            match child.node.edge.compare_exchange(old, adopted, Release, Relaxed) {
                 Ok(_) => {
                     let seen = Child { edge: adopted, ..child };
                     if seen.is_zombie() && seen.claim().is_some() {

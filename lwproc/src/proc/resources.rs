@@ -9,7 +9,7 @@
 use super::comm::Comm;
 use crate::host::Host;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{AcqRel, Acquire, Relaxed};
+use crate::sync::{Acquire, Relaxed, Release};
 use std::cell::UnsafeCell;
 
 /// See the module.
@@ -38,17 +38,18 @@ impl<H: Host> Resources<H> {
 
     /// The name. Wait-free.
     pub(crate) fn comm(&self, pin: &Pin<'_>) -> Comm {
-        // Acquire [P14]: the name's bytes; pairs with AcqRel in `set_comm`.
+        // Acquire [P14]: the name's bytes; pairs with Release in `set_comm`.
         // SAFETY: loaded with Acquire under the pin.
         unsafe { self.renamed.load(Acquire).as_ref(pin) }.copied().unwrap_or(self.born_as)
     }
 
     /// Replaces the name. Wait-free but for the allocator.
     pub(crate) fn set_comm(&self, comm: Comm, pin: &Pin<'_>) {
-        // AcqRel [P14]: Release: the new name's bytes; Acquire: the old one is
-        // retired by this thread.
+        // Release [P14]: the new name's bytes; pairs with Acquire in `comm`. Not
+        // Acquire: the old one is retired and not looked at, and who made it
+        // was pinned meanwhile.
         let new = Tagged::new(Managed::new(comm));
-        let old = self.renamed.swap(new, AcqRel);
+        let old = self.renamed.swap(new, Release);
         if !old.is_null() {
             // SAFETY: swapped out by this thread, so retired once.
             unsafe { pin.retire(old.ptr()) };

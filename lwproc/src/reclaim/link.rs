@@ -55,8 +55,10 @@ impl<T> Tagged<T> {
     /// The object, or `None` for null.
     ///
     /// # Safety
-    /// The pointer was loaded while `pin` was held, with Acquire or stronger,
-    /// from a link whose objects are retired by the rules of this module.
+    /// The pointer was loaded while `pin` was held, from a link whose objects
+    /// are retired by the rules of this module; and the object's making
+    /// happens before: by an Acquire load of this link, or of one through
+    /// which the object had been published earlier.
     #[inline]
     pub unsafe fn as_ref<'g>(self, pin: &'g Pin<'_>) -> Option<&'g T> {
         if self.is_null() {

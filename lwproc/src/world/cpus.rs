@@ -17,6 +17,9 @@ pub struct Cpus {
 }
 
 impl Cpus {
+    /// The most CPUs: each has a cache line, made at once.
+    pub const MAX: usize = 1 << 16;
+
     /// `count` CPUs, numbered from 0.
     pub fn new(count: NonZeroUsize) -> Self {
         let taken = (0..count.get()).map(|_| CachePadded::new(AtomicBool::new(false))).collect();

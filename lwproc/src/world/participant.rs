@@ -12,7 +12,7 @@ use crate::lwp::LwpNode;
 use crate::lwp::LwpPtr;
 use crate::reclaim::{Collector, Local, Managed, Pin};
 use crate::sync::Arc;
-use crate::sync::{AcqRel, Acquire, AtomicBool, AtomicI64, AtomicPtr, Relaxed, Release};
+use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, Relaxed, Release};
 use std::cell::{Cell, UnsafeCell};
 
 /// See the module. Fields without a note are the owning thread's.
@@ -22,8 +22,9 @@ pub(crate) struct Participant<H: Host> {
     /// Next in the registry; set before it is published.
     next: *mut Participant<H>,
     local: UnsafeCell<Local>,
-    /// Guards, entries and operations that use it now.
-    pub(super) in_use: Cell<u32>,
+    /// Guards, entries and operations that use it now. 64 bits: leaked guards
+    /// cannot make it wrap.
+    pub(super) in_use: Cell<u64>,
     /// The thread is in the kernel.
     pub(crate) entered: Cell<bool>,
     /// The virtual CPU it was on last.
@@ -59,8 +60,9 @@ impl<H: Host> Participant<H> {
 
     /// Takes the bound LWP out: the thread's end and the teardown may both try.
     pub(crate) fn take_bound(&self) -> LwpPtr<H> {
-        // AcqRel: one of the two gets it, and sees what the thread did with it.
-        self.bound.swap(std::ptr::null_mut(), AcqRel)
+        // Relaxed: the swap gives it to one of the two. The teardown has the
+        // kernel to itself, so all that the thread did inside came before.
+        self.bound.swap(std::ptr::null_mut(), Relaxed)
     }
 
     fn take_over(&self) -> bool {
