@@ -9,7 +9,7 @@ use lwproc::WaitPolicy;
 use model::{Op, run};
 
 fn decode(code: u8, arg: u8) -> Op {
-    match code % 21 {
+    match code % 22 {
         0 => Op::Rfork,
         1 => Op::Newlwp(arg),
         // Numbers that are never issued within the capacities below.
@@ -31,6 +31,7 @@ fn decode(code: u8, arg: u8) -> Op {
         17 => Op::Drain,
         18 => Op::Reopen,
         19 => Op::Rename(arg),
+        20 => Op::SetUid(arg),
         _ => Op::LeaveAndEnter,
     }
 }

@@ -16,15 +16,17 @@ pub fn models() -> Vec<Model> {
         pair("kernel_claim_against_claim", claim_against_claim),
         pair("kernel_exit_switch_against_claim_by_id", exit_switch_against_claim),
         pair("kernel_unclaim_against_claim_by_id", unclaim_against_claim),
-        pair("kernel_exit_of_parent_against_exit_of_child", exit_parent_against_exit_child),
-        pair("kernel_exit_of_parent_against_exit_of_child_with_zombies", zombie_parent_child),
+        pair("kernel_exit_of_parent_against_exit_of_child", exit_parent_against_exit_child).long(),
+        pair("kernel_exit_of_parent_against_exit_of_child_with_zombies", zombie_parent_child)
+            .long(),
         pair("kernel_exit_of_parent_against_children", exit_parent_against_children),
         pair("kernel_fork_against_find", fork_against_find),
         pair("kernel_fork_against_fork", fork_against_fork),
         pair("kernel_newlwp_against_newlwp_of_the_pid", newlwp_against_newlwp),
         pair("kernel_newlwp_against_iterate", newlwp_against_iterate),
         pair("kernel_wait_against_exit", wait_against_exit),
-        pair("kernel_wait_against_wait", wait_against_wait),
+        pair("kernel_wait_as_init_against_exit", wait_as_init).long(),
+        pair("kernel_wait_against_wait", wait_against_wait).long(),
         pair("kernel_rename_against_comm", rename_against_comm),
         pair("kernel_handle_against_release", handle_against_release),
         pair("kernel_enter_against_enter", enter_against_enter),
@@ -33,17 +35,17 @@ pub fn models() -> Vec<Model> {
     ]
 }
 
-fn kernel_with(policy: WaitPolicy, id_capacity: usize) -> Arc<Kernel> {
+pub(crate) fn kernel_with(policy: WaitPolicy, id_capacity: usize) -> Arc<Kernel> {
     let builder = Kernel::builder().wait_policy(policy).id_capacity(id_capacity);
     Arc::new(builder.build().unwrap())
 }
 
-fn kernel() -> Arc<Kernel> {
+pub(crate) fn kernel() -> Arc<Kernel> {
     kernel_with(WaitPolicy::AutoReap, 6)
 }
 
 /// Runs the two at once, the first on a thread of its own.
-fn at_once<A: Send + 'static, B>(
+pub(crate) fn at_once<A: Send + 'static, B>(
     kernel: &Kernel,
     there: impl FnOnce() -> A + Send + 'static,
     here: impl FnOnce() -> B,
@@ -58,7 +60,7 @@ fn at_once<A: Send + 'static, B>(
     (t.join().unwrap(), b)
 }
 
-fn assert_empty(kernel: &Kernel) {
+pub(crate) fn assert_empty(kernel: &Kernel) {
     let counts = kernel.counts();
     assert_eq!((counts.procs, counts.lwps, counts.zombies, counts.ids), (2, 2, 0, 2));
 }
@@ -79,7 +81,7 @@ fn enter_against_enter() {
 }
 
 /// A parent and its child, each with one owned LWP.
-fn family(kernel: &Kernel) -> (Lwp, Lwp) {
+pub(crate) fn family(kernel: &Kernel) -> (Lwp, Lwp) {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
@@ -193,9 +195,8 @@ fn exit_parent_against_children() {
     let (pid, child_pid, k) = (parent.pid(), child.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let is_child = |p: Pid| {
-            k.find(p, &guard).is_some_and(|p| p.children().any(|c| c.pid() == child_pid))
-        };
+        let is_child =
+            |p: Pid| k.find(p, &guard).is_some_and(|p| p.children().any(|c| c.pid() == child_pid));
         assert!(is_child(pid) || is_child(Pid::INIT), "invisible orphan");
         let ppid = k.find(child_pid, &guard).unwrap().ppid();
         assert!(ppid == pid || ppid == Pid::INIT);
@@ -229,7 +230,8 @@ fn fork_against_find() {
 fn fork_against_fork() {
     let kernel = kernel();
     let k = kernel.clone();
-    let (a, b) = at_once(&kernel, move || k.alloclwp(None).unwrap(), || kernel.alloclwp(None).unwrap());
+    let (a, b) =
+        at_once(&kernel, move || k.alloclwp(None).unwrap(), || kernel.alloclwp(None).unwrap());
     assert_ne!(a.pid(), b.pid());
     let guard = kernel.pin();
     assert_eq!(kernel.find(Pid(0), &guard).unwrap().children().count(), 3);
@@ -270,7 +272,7 @@ fn newlwp_against_iterate() {
     assert_empty(&kernel);
 }
 
-fn enter_as(kernel: &Kernel, lwp: Lwp) -> Entered<'_> {
+pub(crate) fn enter_as(kernel: &Kernel, lwp: Lwp) -> Entered<'_> {
     let mut k = kernel.enter().unwrap();
     k.switch(lwp).unwrap();
     k
@@ -310,6 +312,19 @@ fn wait_against_wait() {
     };
     let (a, b) = at_once(&kernel, move || wait(&k, sibling), || wait(&kernel, parent));
     assert!(a ^ b);
+    assert_empty(&kernel);
+}
+
+/// A claim that an LWP of init makes and gives back strands no zombie.
+fn wait_as_init() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let mut e = kernel.enter().unwrap();
+    e.rfork(Rfork::Share).unwrap();
+    let child = e.unbind().unwrap().unwrap();
+    drop(e);
+    let k = kernel.clone();
+    let there = move || drop(k.enter().unwrap().claim_zombie(WaitTarget::Any));
+    at_once(&kernel, there, move || drop(child));
     assert_empty(&kernel);
 }
 

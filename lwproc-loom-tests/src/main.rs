@@ -1,10 +1,16 @@
 //! The model suite: runs lwproc's own code under loom, in every interleaving
 //! and with every reordering that the memory model allows.
 //!
-//! `loom-models [--list] [FILTER]` runs the models whose name contains FILTER;
-//! one line for each, and a count at the end. Built without
-//! `--cfg lwproc_loom` it has no models and says so.
+//! `loom-models [--list] [--short | --long] [--exact] [FILTER...]` runs the
+//! models whose name contains every FILTER (with `--exact`: is FILTER), all of
+//! them, or only those that take seconds or do not; one line for each, and a
+//! count at the end. Built without `--cfg lwproc_loom` it has no models and says
+//! so.
 
+#[cfg(lwproc_loom)]
+mod creds;
+#[cfg(lwproc_loom)]
+mod edges;
 #[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
@@ -18,7 +24,8 @@ use std::process::ExitCode;
 
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
-    let models: Vec<runner::Model> = [layers::models(), full::models()].concat();
+    let models: Vec<runner::Model> =
+        [layers::models(), full::models(), edges::models(), creds::models()].concat();
     runner::run(&models)
 }
 

@@ -13,12 +13,20 @@ pub struct Model {
     pub threads: usize,
     /// The most preemptions in one execution; `None` is exhaustive.
     pub bound: Option<usize>,
+    /// Takes more than a few seconds.
+    pub long: bool,
     pub body: fn(),
+}
+
+impl Model {
+    pub fn long(self) -> Self {
+        Self { long: true, ..self }
+    }
 }
 
 /// An exhaustive model of two threads.
 pub fn pair(name: &'static str, body: fn()) -> Model {
-    Model { name, threads: 2, bound: None, body }
+    Model { name, threads: 2, bound: None, long: false, body }
 }
 
 /// Runs a model; how many executions loom explored.
@@ -49,7 +57,16 @@ pub fn run(models: &[Model]) -> ExitCode {
         models.iter().for_each(|m| println!("{}", m.name));
         return ExitCode::SUCCESS;
     }
-    let wanted = |m: &&Model| args.iter().all(|filter| m.name.contains(filter.as_str()));
+    let exact = args.iter().any(|a| a == "--exact");
+    let wanted = |m: &&Model| {
+        args.iter().all(|arg| match arg.as_str() {
+            "--exact" => true,
+            "--short" => !m.long,
+            "--long" => m.long,
+            name if exact => m.name == name,
+            filter => m.name.contains(filter),
+        })
+    };
     let (mut exhaustive, mut bounded, mut failed) = (0, 0, 0);
     for model in models.iter().filter(wanted) {
         let start = Instant::now();
@@ -60,7 +77,9 @@ pub fn run(models: &[Model]) -> ExitCode {
             Err(_) => ("?".into(), "FAILED"),
         };
         let (name, threads, secs) = (model.name, model.threads, start.elapsed().as_secs_f64());
-        println!("model {name} threads={threads} bound={bound} states={states} secs={secs:.1} {verdict}");
+        println!(
+            "model {name} threads={threads} bound={bound} states={states} secs={secs:.1} {verdict}"
+        );
         match (verdict, model.bound) {
             ("ok", None) => exhaustive += 1,
             ("ok", Some(_)) => bounded += 1,

@@ -15,6 +15,7 @@ pub enum Errno {
     EDEADLK,
     EINVAL,
     EOVERFLOW,
+    EPERM,
     ESRCH,
     EXDEV,
 }

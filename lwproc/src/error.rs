@@ -64,6 +64,8 @@ errors! {
         Draining => EBUSY, "the process is draining";
         /// Every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
+        /// The new process's user has as many as it may.
+        Limit => EAGAIN, "the user has as many processes as it may";
         /// The handle is of another kernel.
         WrongKernel => EXDEV, "the process is of another kernel";
     }
@@ -72,6 +74,8 @@ errors! {
     ForkError {
         /// Every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
+        /// The user has as many processes as it may.
+        Limit => EAGAIN, "the user has as many processes as it may";
         /// The flags are not one of `RUMP_RFFDG`, `RUMP_RFCFDG`, or none.
         BadFlags { flags: i32 } => EINVAL, "bad rfork flags {flags:#x}";
     }
@@ -105,7 +109,7 @@ errors! {
         IdsExhausted => EAGAIN, "every id is in use";
         /// The implicit context needs an LWP of init, and init is draining.
         Draining => EBUSY, "init is draining";
-        /// 2^24 - 1 holds exist.
+        /// The count of references, 24 bits, is full.
         Overflow => EOVERFLOW, "too many holds";
     }
 
@@ -113,6 +117,14 @@ errors! {
     ReleError {
         /// There is none: the context is implicit, or the count is zero.
         NotHeld => EINVAL, "the lwp is not held";
+    }
+
+    /// Why credentials were not changed.
+    CredError {
+        /// Neither privileged, nor to an id it has.
+        NotPermitted => EPERM, "operation not permitted";
+        /// More than 65,536 supplementary groups.
+        TooManyGroups => EINVAL, "too many groups";
     }
 
     /// Why there is nothing to wait for.

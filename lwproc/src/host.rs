@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroUsize;
 
-use crate::kernel::Teardown;
+use crate::report::Teardown;
 
 /// Names one LWP towards the host: unique among the live LWPs of all kernels
 /// in this host process, opaque, and never looked through.
@@ -24,19 +24,28 @@ impl fmt::Debug for LwpToken {
     }
 }
 
-/// What an embedder supplies. All methods but [`Host::current`] have default
-/// bodies that do nothing.
+/// What an embedder supplies. `create`, `destroy` and `teardown` do nothing by
+/// default.
 ///
 /// # Order of calls
 /// For each LWP: `create`; then any number of `set` ... `clear`, each pair on
 /// one thread, `set` only when `current()` there is `None`, `clear` only when
-/// it is this LWP; then `destroy`, exactly once, last. A `create` that panics
-/// is followed by `destroy`. Entering and leaving with a bound LWP calls
-/// nothing, and neither does an implicit context, which has no LWP.
+/// it is this LWP; then `destroy`, exactly once, last. Entering and leaving with
+/// a bound LWP calls nothing, and neither does an implicit context, which has no
+/// LWP. "Current" is for each kernel apart. One exception: an LWP that is bound
+/// to another thread when its kernel is torn down is destroyed without `clear`,
+/// which only that thread could call.
+///
+/// # Panics
+/// A panic passes through to the caller, and nothing is lost: an LWP whose
+/// `create` panics is released, with its `destroy`; when `set` or `clear` panics,
+/// the LWPs of that switch are released. A panic while the kernel itself is
+/// built or torn down leaks its memory.
 ///
 /// # Blocking
 /// The kernel holds no lock while it calls the host; an operation that calls
-/// it is as blocking as the host is.
+/// it is as blocking as the host is. `create` and `destroy` are called with a
+/// guard held: while they block, nothing retired in the kernel is freed.
 ///
 /// Seed: the `RUMPUSER_LWP_*` hypercalls, S120-S148; an implicit context made
 /// them at every entry there.
@@ -74,8 +83,9 @@ std::thread_local! {
     static CURLWP: Cell<Option<LwpToken>> = const { Cell::new(None) };
 }
 
-/// The default host: curlwp in thread-local storage, one per thread for all
-/// the kernels that use this host.
+/// The default host: curlwp in thread-local storage. There is one per thread
+/// for all the kernels that use this host: with several of them on one thread,
+/// `current` is what was set last by any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadHost;
 
@@ -88,8 +98,11 @@ impl Host for ThreadHost {
     }
 
     #[inline]
-    fn clear(&self, _lwp: LwpToken) {
-        CURLWP.set(None);
+    fn clear(&self, lwp: LwpToken) {
+        // Another kernel on this thread may have set its own since.
+        if CURLWP.get() == Some(lwp) {
+            CURLWP.set(None);
+        }
     }
 
     #[inline]

@@ -38,8 +38,10 @@ pub mod layers {
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
     pub use crate::waitq::WaitQueue;
+    pub use crate::world::cpus::Cpus;
 }
 
+mod cred;
 mod entry;
 mod errno;
 mod error;
@@ -50,17 +52,20 @@ mod idtable;
 mod kernel;
 mod list;
 mod lwp;
+mod policy;
 mod proc;
 mod reclaim;
+mod report;
 mod sync;
 mod waitq;
 mod world;
 
+pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use entry::{CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
 pub use errno::Errno;
 pub use error::{
-    BuildError, ClaimError, EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError,
-    SwitchError, UnbindError, WaitError,
+    BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
+    ReleaseError, SwitchError, UnbindError, WaitError,
 };
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
@@ -68,6 +73,8 @@ pub use handles::owned::Lwp;
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};
-pub use kernel::{Builder, Counts, Kernel, ReclaimStats, Teardown, WaitPolicy};
+pub use kernel::{Builder, Kernel};
+pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
+pub use report::{Counts, ReclaimStats, Teardown, UserCounts};

@@ -5,7 +5,8 @@
 //! an item. The marked node is unlinked at once when it is at the head.
 //! Otherwise it is only counted, and when the dead outnumber the living one
 //! sweep unlinks them all: removal costs O(1) amortised in any order, and the
-//! garbage still linked is at most `max(SWEEP_MIN, living) + SWEEP_STEP`.
+//! garbage still linked is at most `max(SWEEP_MIN, living)`, and what died while
+//! the last sweep was under way.
 //!
 //! Iteration is weakly consistent: an item present throughout is seen exactly
 //! once, none is seen twice. (Insertion is at the head only, so an iterator
@@ -21,19 +22,14 @@
 #![allow(unsafe_code)]
 
 use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{Acquire, AtomicIsize, Relaxed, Release};
+use crate::sync::{Acquire, AtomicUsize, Relaxed, Release};
 
 const MARKED: usize = 1;
 /// A sweep is due when this many are dead, however few live.
 #[cfg(not(lwproc_loom))]
-const SWEEP_MIN: isize = 32;
+const SWEEP_MIN: usize = 32;
 #[cfg(lwproc_loom)]
-const SWEEP_MIN: isize = 1;
-/// While one thread sweeps, others join in only every so many removals.
-#[cfg(not(lwproc_loom))]
-const SWEEP_STEP: isize = 32;
-#[cfg(lwproc_loom)]
-const SWEEP_STEP: isize = 1;
+const SWEEP_MIN: usize = 1;
 
 /// An object that can be in one list.
 pub trait Node: Sized + 'static {
@@ -58,13 +54,13 @@ pub trait Node: Sized + 'static {
 #[derive(Debug)]
 pub struct List<T: Node> {
     head: Link<T>,
-    /// Marked but not unlinked. May dip below zero for a moment.
-    dead: AtomicIsize,
+    /// Marked, and not at the head then; since the last sweep began.
+    dead: AtomicUsize,
 }
 
 impl<T: Node> List<T> {
     pub fn new() -> Self {
-        Self { head: Link::new(Tagged::NULL), dead: AtomicIsize::new(0) }
+        Self { head: Link::new(Tagged::NULL), dead: AtomicUsize::new(0) }
     }
 
     /// Inserts at the head. Lock-free.
@@ -110,19 +106,20 @@ impl<T: Node> List<T> {
         if self.head.compare_exchange(Tagged::new(node), next, Relaxed, Relaxed).is_ok() {
             // SAFETY: this thread unlinked it.
             unsafe { T::unlinked(node, pin) };
-            return;
+        } else {
+            // Relaxed: a tally; the marks are what counts.
+            self.dead.fetch_add(1, Relaxed);
         }
-        // Relaxed: a tally; the marks are what counts.
-        let dead = self.dead.fetch_add(1, Relaxed) + 1;
-        let limit = SWEEP_MIN.max(isize::try_from(living).unwrap_or(isize::MAX));
-        if dead >= limit && dead % SWEEP_STEP == 0 {
+        // Whoever finds too many dead takes the tally, and with it the sweep;
+        // the others go on. Relaxed: a tally.
+        let limit = SWEEP_MIN.max(living);
+        if self.dead.load(Relaxed) >= limit && self.dead.swap(0, Relaxed) >= limit {
             self.sweep(pin);
         }
     }
 
     /// Unlinks the marked nodes. Lock-free; O(length).
     fn sweep(&self, pin: &Pin<'_>) {
-        let mut swept = 0;
         let mut prev = &self.head;
         // Acquire [P7]: pairs with Release in `push`.
         let mut cur = prev.load(Acquire);
@@ -143,7 +140,6 @@ impl<T: Node> List<T> {
                 Ok(_) => {
                     // SAFETY: this thread unlinked it.
                     unsafe { T::unlinked(cur.ptr(), pin) };
-                    swept += 1;
                     cur = next;
                 }
                 // `prev` itself was marked: its own unlinking starts over.
@@ -156,8 +152,6 @@ impl<T: Node> List<T> {
                 Err(seen) => cur = seen,
             }
         }
-        // Relaxed: a tally.
-        self.dead.fetch_sub(swept, Relaxed);
     }
 
     /// The items, newest first. Wait-free per step; see the module for what

@@ -41,7 +41,7 @@ impl WaitQueue {
             if let Some(r) = done() {
                 return r;
             }
-            // Acquire [P12]: what the waker did; pairs with Release in `wake_all`.
+            // Acquire [P12]: what the waker did; pairs with the fence in `wake_all`.
             while !sleeper.woken.load(Acquire) {
                 park();
             }
@@ -91,8 +91,9 @@ impl WaitQueue {
             let sleeper = unsafe { Arc::from_raw(at.cast_const()) };
             // Relaxed: read through the Acquire of the stack.
             at = sleeper.next.load(Relaxed);
-            // Release [P12]: what the waker did; pairs with Acquire in `wait_until`.
-            sleeper.woken.store(true, Release);
+            // Relaxed: the fence above is the Release [P12] of what the waker did;
+            // pairs with Acquire in `wait_until`.
+            sleeper.woken.store(true, Relaxed);
             sleeper.thread.unpark();
         }
     }

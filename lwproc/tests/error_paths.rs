@@ -124,3 +124,21 @@ fn a_guard_holds_back_its_own_kernel_only() {
     assert_eq!(free.retired, free.freed, "{free:?}");
     assert!(held.freed < held.retired, "{held:?}");
 }
+
+/// What is dead in a list is at most as much as lives there, whatever the order
+/// of removal: here the oldest half, and then the newest.
+#[test]
+fn the_dead_in_a_list_do_not_outnumber_the_living() {
+    let kernel = Kernel::new();
+    let first = kernel.alloclwp(None).unwrap();
+    let mut lwps: Vec<Lwp> =
+        (0..1000).map(|_| kernel.alloclwp(Some(first.pid())).unwrap()).collect();
+    lwps.drain(..499).for_each(drop);
+    while let Some(newest) = lwps.pop() {
+        drop(newest);
+    }
+    kernel.flush();
+    let stats = kernel.reclaim_stats();
+    assert!(stats.retired >= 1000 - 32, "{stats:?}");
+    drop(first);
+}

@@ -32,6 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Drain),
         1 => Just(Op::Reopen),
         1 => i().prop_map(Op::Rename),
+        2 => i().prop_map(Op::SetUid),
         2 => Just(Op::LeaveAndEnter),
     ]
 }

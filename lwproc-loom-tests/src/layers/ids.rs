@@ -10,7 +10,10 @@ pub fn models() -> Vec<Model> {
         pair("ids_reserve_against_reserve_of_the_last", reserve_the_last),
         pair("ids_release_against_reserve", release_against_reserve),
         pair("ids_steal_against_reserve_and_release", steal_against_owner),
+        pair("ids_steal_of_what_is_just_made_ready", steal_of_just_ready),
+        pair("ids_steal_that_lost_to_a_refill", steal_that_lost),
         pair("ids_growth_against_growth", growth_against_growth),
+        pair("ids_growth_keeps_what_was_written", growth_keeps),
     ]
 }
 
@@ -99,5 +102,65 @@ fn growth_against_growth() {
     assert_ne!(here, there);
     for id in [here, there] {
         assert!(ids.table.slot(id.0.get() as i32).is_some());
+    }
+}
+
+/// The owner frees two ids and refills its ready list with one; a thief that
+/// finds it there has its new generation.
+fn steal_of_just_ready() {
+    let ids = Ids::new(2);
+    let held: Vec<_> = (0..2).map(|_| ids.reserve(0).unwrap()).collect();
+    let (other, old) = (ids.clone(), held.clone());
+    let t = loom::thread::spawn(move || {
+        if let Ok(stolen) = other.reserve(1) {
+            assert!(!old.contains(&stolen), "an identity was issued twice");
+        }
+    });
+    for id in &held {
+        ids.release(0, *id);
+    }
+    if let Ok(id) = ids.reserve(0) {
+        assert!(!held.contains(&id), "an identity was issued twice");
+    }
+    t.join().unwrap();
+}
+
+/// As above, for a thief that had seen what was ready before, and lost it to
+/// the owner.
+fn steal_that_lost() {
+    let ids = Ids::new(3);
+    let mut held: Vec<_> = (0..3).map(|_| ids.reserve(0).unwrap()).collect();
+    ids.release(0, held[0]);
+    ids.release(0, held[1]);
+    // The first freed is ready now, the second comes back.
+    held[1] = ids.reserve(0).unwrap();
+    let (other, old) = (ids.clone(), held.clone());
+    let t = loom::thread::spawn(move || {
+        if let Ok(stolen) = other.reserve(1) {
+            assert!(!old.contains(&stolen), "an identity was issued twice");
+        }
+    });
+    let _ = ids.reserve(0);
+    ids.release(0, held[1]);
+    ids.release(0, held[2]);
+    let _ = ids.reserve(0);
+    t.join().unwrap();
+}
+
+/// Both make the same segment and write to their slots: neither write goes
+/// with the copy that is dropped.
+fn growth_keeps() {
+    let ids = Ids::new(5);
+    let held: Vec<_> = (0..3).map(|_| ids.reserve(0).unwrap()).collect();
+    let other = ids.clone();
+    let use_one = |ids: &Ids, me| {
+        let id = ids.reserve(me).unwrap();
+        ids.release(me, id);
+        id
+    };
+    let t = loom::thread::spawn(move || use_one(&other, 1));
+    let used = [use_one(&ids, 0), t.join().unwrap()];
+    while let Ok(id) = ids.reserve(0) {
+        assert!(!used.contains(&id) && !held.contains(&id), "an identity was issued twice");
     }
 }

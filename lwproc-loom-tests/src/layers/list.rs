@@ -3,6 +3,7 @@
 use crate::runner::{Model, pair};
 use lwproc::layers::{Collector, Link, List, Local, Managed, Node, Pin, Tagged};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -13,10 +14,14 @@ pub fn models() -> Vec<Model> {
         pair("list_remove_against_remove_neighbour", remove_neighbours),
         pair("list_remove_against_remove_apart", remove_apart),
         pair("list_sweep_against_push", sweep_against_push),
+        pair("list_sweep_against_push_at_a_dead_head", sweep_dead_head),
+        pair("list_sweep_that_starts_over", sweep_starts_over),
+        pair("list_sweep_of_what_another_removed", sweep_of_anothers),
         Model {
             name: "list_push_remove_iterate",
             threads: 3,
             bound: None,
+            long: false,
             body: push_remove_iterate,
         },
     ]
@@ -47,6 +52,8 @@ impl Node for Item {
 /// thread.
 struct World {
     list: Option<List<Item>>,
+    /// Another way to item 2, as an LWP's slot is another way to the LWP.
+    slot: Link<Item>,
     items: Vec<Ptr>,
     locals: Vec<Local>,
     // Last: frees the garbage and looks for leaks.
@@ -68,8 +75,13 @@ impl World {
     fn new(n: u32) -> Arc<Self> {
         let collector = Collector::new();
         let locals = (0..3).map(|_| collector.register()).collect();
-        let mut world =
-            Self { list: Some(List::new()), items: Vec::new(), locals, _collector: collector };
+        let mut world = Self {
+            list: Some(List::new()),
+            slot: Link::new(Tagged::NULL),
+            items: Vec::new(),
+            locals,
+            _collector: collector,
+        };
         world.items = (1..=n).map(|value| world.push(value)).collect();
         Arc::new(world)
     }
@@ -89,6 +101,13 @@ impl World {
         let pin = self.locals[me].pin();
         // SAFETY: each model removes a value once. `living` 0: sweep at once.
         unsafe { self.list().remove(self.items[value as usize - 1], 0, &pin) };
+    }
+
+    /// Removes without a sweep: only the head is unlinked at once.
+    fn mark(&self, value: u32, me: usize) {
+        let pin = self.locals[me].pin();
+        // SAFETY: as in `remove`.
+        unsafe { self.list().remove(self.items[value as usize - 1], 1000, &pin) };
     }
 
     fn values(&self, me: usize) -> Vec<u32> {
@@ -163,6 +182,53 @@ fn sweep_against_push() {
     w.remove(1, 0);
     t.join().unwrap();
     assert_eq!(w.values(0), [3, 2]);
+}
+
+/// A sweep loses the head to a push, and walks on from the new node.
+fn sweep_dead_head() {
+    let w = World::new(3);
+    w.mark(2, 0);
+    w.mark(3, 0);
+    let o = w.clone();
+    let t = loom::thread::spawn(move || o.push(4));
+    w.remove(1, 0);
+    t.join().unwrap();
+    assert_eq!(w.values(0), [4]);
+}
+
+/// The node that a sweep stands on is removed: it starts over, at a head that
+/// was pushed meanwhile.
+fn sweep_starts_over() {
+    let w = World::new(3);
+    w.mark(2, 0);
+    let o = w.clone();
+    let t = loom::thread::spawn(move || {
+        o.mark(3, 1);
+        o.push(4);
+    });
+    w.remove(1, 0);
+    t.join().unwrap();
+    assert_eq!(w.values(0), [4]);
+}
+
+/// One thread takes an item out of its slot and marks it, another sweeps and
+/// retires it: after that the slot is seen empty.
+fn sweep_of_anothers() {
+    let w = World::new(3);
+    w.slot.store(Tagged::new(w.items[1]), Relaxed);
+    let o = w.clone();
+    let t = loom::thread::spawn(move || {
+        o.slot.store(Tagged::NULL, Relaxed);
+        o.mark(2, 1);
+    });
+    w.remove(1, 0);
+    let pin = w.locals[0].pin();
+    // SAFETY: under the pin; the model looks whether that is enough.
+    if let Some(item) = unsafe { w.slot.load(Acquire).as_ref(&pin) } {
+        assert_eq!(item.value, 2);
+    }
+    drop(pin);
+    t.join().unwrap();
 }
 
 fn push_remove_iterate() {

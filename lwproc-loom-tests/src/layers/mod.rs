@@ -1,11 +1,13 @@
 //! Each layer below the kernel, modelled apart.
 
+mod cpus;
 mod ids;
 mod list;
+mod waitq;
 mod words;
 
 use crate::runner::Model;
 
 pub fn models() -> Vec<Model> {
-    [words::models(), list::models(), ids::models()].concat()
+    [words::models(), cpus::models(), list::models(), ids::models(), waitq::models()].concat()
 }

@@ -1,7 +1,8 @@
-//! The process word and the LWP word.
+//! The process word, the LWP word and the count of handles.
 
 use crate::runner::{Model, pair};
 use loom::cell::UnsafeCell;
+use lwproc::layers::RefCount;
 use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused};
 use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached, Gate};
 use std::sync::Arc;
@@ -11,9 +12,12 @@ pub fn models() -> Vec<Model> {
         pair("word_attach_against_last_detach", attach_against_last_detach),
         pair("word_detach_against_detach", detach_against_detach),
         pair("word_attach_against_gate", attach_against_gate),
+        pair("word_attach_against_reopen", attach_against_reopen),
+        pair("word_dead_against_detach", dead_against_detach),
         pair("word_claim_against_claim", claim_against_claim),
         pair("word_claim_against_unclaim", claim_against_unclaim),
         pair("word_claim_against_exit", claim_against_exit),
+        pair("refcount_dec_against_dec", dec_against_dec),
     ]
 }
 
@@ -71,6 +75,38 @@ fn attach_against_gate() {
     assert_eq!(word.attach(), Ok(()));
 }
 
+/// R9: an LWP that comes after the gate was opened again sees all that was
+/// done behind it.
+fn attach_against_reopen() {
+    struct Proc(AtomicProcWord, UnsafeCell<u32>);
+    let proc = Arc::new(Proc(AtomicProcWord::new(), UnsafeCell::new(0)));
+    proc.0.set_gate(Gate::Closed);
+    let other = proc.clone();
+    let t = loom::thread::spawn(move || {
+        if other.0.attach().is_ok() {
+            other.1.with(|p| assert_eq!(unsafe { *p }, 7));
+        }
+    });
+    proc.1.with_mut(|p| unsafe { *p = 7 });
+    proc.0.set_gate(Gate::Open);
+    t.join().unwrap();
+}
+
+/// Whoever sees a process dead sees all that its last LWP did.
+fn dead_against_detach() {
+    struct Proc(AtomicProcWord, UnsafeCell<u32>);
+    let proc = Arc::new(Proc(AtomicProcWord::new(), UnsafeCell::new(0)));
+    let other = proc.clone();
+    let t = loom::thread::spawn(move || {
+        if other.0.load().is_dead() {
+            other.1.with(|p| assert_eq!(unsafe { *p }, 7));
+        }
+    });
+    proc.1.with_mut(|p| unsafe { *p = 7 });
+    assert_eq!(proc.0.detach(), Detached::Last);
+    t.join().unwrap();
+}
+
 /// R6: two threads take one parked LWP: one gets it.
 fn claim_against_claim() {
     let word = Arc::new(AtomicLwpWord::new());
@@ -106,4 +142,25 @@ fn claim_against_exit() {
     word.exit();
     assert!(t.join().unwrap().is_err());
     assert_eq!(word.claim(), Err(ClaimRefused::Exiting));
+}
+
+/// Of two handles dropped at once one is the last, and every use through the
+/// other came before.
+fn dec_against_dec() {
+    struct Object(RefCount, UnsafeCell<u32>);
+    fn drop_one(object: &Object) -> bool {
+        object.1.with(|p| assert_eq!(unsafe { *p }, 7));
+        // What a count of one answers.
+        let last = object.0.dec() == RefCount::new().dec();
+        if last {
+            object.1.with_mut(|p| unsafe { *p = 0 });
+        }
+        last
+    }
+    let object = Arc::new(Object(RefCount::new(), UnsafeCell::new(7)));
+    object.0.inc();
+    let other = object.clone();
+    let t = loom::thread::spawn(move || drop_one(&other));
+    let here = drop_one(&object);
+    assert!(here ^ t.join().unwrap());
 }

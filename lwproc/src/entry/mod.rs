@@ -7,14 +7,14 @@ mod wait;
 pub use current::CurLwp;
 pub use wait::{Reaped, WaitTarget, Zombie};
 
+use crate::cred::{Cred, CredChange};
 use crate::error::{
-    EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, SwitchError,
+    CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, SwitchError,
     UnbindError,
 };
 use crate::handles::owned::Lwp;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::kernel;
 use crate::lwp::word::{RefRefused, Released};
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::comm::Comm;
@@ -23,7 +23,7 @@ use crate::proc::word::Gate;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
 use crate::sync::Relaxed;
-use crate::world::lifecycle;
+use crate::world::lifecycle::{self, NewProcError};
 use crate::world::seat::Seat;
 use std::cell::Cell;
 use std::fmt;
@@ -94,6 +94,7 @@ impl<'k, H: Host> Entered<'k, H> {
         }
         let entered = Self { seat, cpu: Cell::new(None) };
         entered.schedule();
+        entered.update_creds();
         Ok(entered)
     }
 
@@ -159,6 +160,54 @@ impl<'k, H: Host> Entered<'k, H> {
     fn attach_current(&self, lwp: Lwp<H>) {
         self.seat.world().host.set(lwp.token());
         self.seat.me().bind(lwp.into_raw());
+        self.update_creds();
+    }
+
+    /// Refreshes the snapshot that this context runs on, if the process's
+    /// credentials have changed. Called when nothing borrows it: at entry, by
+    /// `&mut self` operations.
+    #[inline]
+    fn update_creds(&self) {
+        let (world, me) = (self.seat.world(), self.seat.me());
+        match self.node() {
+            Some(node) if !node.word.load().has_crmod() => {}
+            // SAFETY: bound to this thread; not borrowed, see above.
+            Some(_) => unsafe { lifecycle::update_creds(world, self.bound(), &me.pin()) },
+            // SAFETY: init never dies.
+            None => unsafe {
+                let cell = &Managed::deref_counted(world.init).resources.cred;
+                me.refresh_init_cred(cell);
+            },
+        }
+    }
+
+    /// The credentials that this context runs on: a snapshot, the same until
+    /// the context is left, switches, or changes them itself. Wait-free; no
+    /// lock, no shared write.
+    pub fn cred(&self) -> &Cred {
+        match self.node() {
+            // SAFETY: bound to this thread; replaced by `&mut self` only.
+            Some(node) => unsafe { node.cred() }.map(|own| &own.cred),
+            // SAFETY: this thread's; replaced at entry and by `&mut self` only.
+            None => unsafe { self.seat.me().init_cred() },
+        }
+        .expect("every context has credentials")
+        .get()
+    }
+
+    /// Changes the credentials of the current process: of init, in an implicit
+    /// context. This context runs on the new ones at once, the process's other
+    /// LWPs from their next entry on.
+    ///
+    /// Lock-free but for the allocator; O(LWPs of the process).
+    ///
+    /// # Errors
+    /// [`CredError::NotPermitted`] (EPERM), [`CredError::TooManyGroups`]
+    /// (EINVAL). Nothing has changed then.
+    pub fn set_cred(&mut self, change: &CredChange) -> Result<(), CredError> {
+        lifecycle::setcred(self.seat.world(), self.proc(), change, &self.seat.pin())?;
+        self.update_creds();
+        Ok(())
     }
 
     /// Takes the current LWP off; if it is exiting, frees it.
@@ -208,8 +257,7 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15).
     pub fn newlwp(&mut self, pid: Pid) -> Result<Option<Lwp<H>>, NewLwpError> {
-        let world = self.seat.world();
-        let new = kernel::makelwp_by_pid(world, world.seat(), pid)?;
+        let new = lifecycle::newlwp(&self.seat, pid)?;
         Ok(self.replace(new))
     }
 
@@ -246,16 +294,19 @@ impl<'k, H: Host> Entered<'k, H> {
         _files: Rfork,
         vmspace: Option<H::VmSpace>,
     ) -> Result<Option<Lwp<H>>, ForkError> {
-        let new = lifecycle::newproc(&self.seat, self.proc_ptr(), vmspace)
-            .map_err(|_| ForkError::IdsExhausted)?;
+        let new =
+            lifecycle::newproc(&self.seat, self.proc_ptr(), vmspace).map_err(|why| match why {
+                NewProcError::IdsExhausted => ForkError::IdsExhausted,
+                NewProcError::Limit => ForkError::Limit,
+            })?;
         Ok(self.replace(new))
     }
 
     /// Switches to `new`. What was current before comes back, still owned,
     /// unless it was exiting, and then it is freed; or the context was implicit.
     ///
-    /// Wait-free but for the host; no read-modify-write between two LWPs that
-    /// live on. To let others run the old one, [`unclaim`](Lwp::unclaim) it.
+    /// Wait-free but for the host, and no read-modify-write between two LWPs
+    /// that live on; freeing an exiting one is as dropping an [`Lwp`]. To let others run the old one, [`unclaim`](Lwp::unclaim) it.
     ///
     /// # Errors
     /// [`SwitchError::WrongKernel`] (EXDEV) gives `new` back. That it is
@@ -287,7 +338,9 @@ impl<'k, H: Host> Entered<'k, H> {
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             return Err(UnbindError::Exiting);
         }
-        Ok(self.detach_current())
+        let old = self.detach_current();
+        self.update_creds();
+        Ok(old)
     }
 
     /// Marks the current LWP exiting: it is freed at the next switch, or when
@@ -340,12 +393,10 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(node) = self.node() {
             return node.word.hold().map_err(|_: RefRefused| HoldError::Overflow);
         }
-        let world = self.seat.world();
-        let lwp =
-            kernel::makelwp_by_pid(world, world.seat(), Pid::INIT).map_err(|why| match why {
-                NewLwpError::Draining => HoldError::Draining,
-                _ => HoldError::IdsExhausted,
-            })?;
+        let lwp = lifecycle::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
+            NewLwpError::Draining => HoldError::Draining,
+            _ => HoldError::IdsExhausted,
+        })?;
         self.attach_current(lwp);
         Ok(())
     }
@@ -379,7 +430,7 @@ impl<'k, H: Host> Entered<'k, H> {
         self.proc().resources.comm(&self.seat.pin())
     }
 
-    /// Renames the current process, cut to 16 bytes. Wait-free but for the
+    /// Renames the current process, cut to 16 bytes. Lock-free but for the
     /// allocator.
     pub fn set_comm(&mut self, name: &str) {
         self.proc().resources.set_comm(Comm::new(name), &self.seat.pin());

@@ -62,7 +62,7 @@ impl<H: Host> Zombie<'_, H> {
 
     /// How it ended.
     pub fn status(&self) -> ExitStatus {
-        // Relaxed: read through the claim's Acquire [P13].
+        // Relaxed: read through the Acquire of the edge [P13] that was claimed.
         ExitStatus::from_bits(self.node().status.load(Relaxed))
     }
 
@@ -92,7 +92,8 @@ impl<H: Host> fmt::Debug for Zombie<'_, H> {
 
 impl<H: Host> Entered<'_, H> {
     /// Takes the right to reap a child of the current process that has ended;
-    /// `None` when none has yet. Exactly one caller gets each zombie.
+    /// `None` when none has yet. Exactly one caller gets each zombie; init and
+    /// proc0, whose children are reaped for them, never do.
     /// Lock-free; O(children).
     ///
     /// # Errors
@@ -100,10 +101,13 @@ impl<H: Host> Entered<'_, H> {
     pub fn claim_zombie(&self, target: WaitTarget) -> Result<Option<Zombie<'_, H>>, WaitError> {
         let pin = self.seat.pin();
         let children = family::children(&self.seat.world().ids, self.proc(), &pin);
+        // init's and proc0's zombies are reaped by whoever made them: a claim
+        // that comes between and is given back would leave them to nobody.
+        let takes = !self.proc().reaps_by_itself();
         let mut any = false;
         for child in children.filter(|child| target.matches(child.node.pid())) {
             any = true;
-            if child.is_zombie() && child.claim().is_some() {
+            if takes && child.is_zombie() && child.claim().is_some() {
                 return Ok(Some(Zombie { entered: self, child: child.ptr }));
             }
         }

@@ -24,10 +24,6 @@ impl<'k, H: Host> Guard<'k, H> {
         Self { pin: seat.pin(), seat }
     }
 
-    pub(crate) fn seat(&self) -> &Seat<'k, H> {
-        &self.seat
-    }
-
     pub(crate) fn pin(&self) -> &Pin<'k> {
         &self.pin
     }

@@ -14,8 +14,9 @@ use std::mem::ManuallyDrop;
 /// LWP, and none while the LWP is bound to a thread; so no LWP can run twice
 /// (R6). `Send`, not `Clone`.
 ///
-/// Dropping it releases the LWP, and with the last LWP its process. That runs
-/// host calls and the drop of a remote address space, and may block on them.
+/// Dropping it releases the LWP, held or not, and with the last LWP its process.
+/// That runs host calls and the drop of a remote address space, and may block on
+/// them; otherwise it is lock-free, and O(children) for the last LWP.
 /// To keep the LWP without the right to run it, see [`Lwp::unclaim`].
 ///
 /// An `Lwp` may outlive its [`Kernel`](crate::Kernel): the kernel's memory goes
@@ -93,7 +94,7 @@ impl<H: Host> Lwp<H> {
     }
 
     /// Parks the LWP: gives the right to run it back, so that anybody can
-    /// [claim](crate::LwpRef::claim) it. Lock-free.
+    /// [claim](crate::LwpRef::claim) it. Wait-free.
     ///
     /// Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
     /// thread has left it (R7).

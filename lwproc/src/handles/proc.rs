@@ -3,6 +3,7 @@
 
 use super::guard::Guard;
 use super::lwp::LwpRef;
+use crate::cred::Cred;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::proc::comm::Comm;
@@ -67,8 +68,8 @@ impl<'g, H: Host> ProcRef<'g, H> {
         self.node().id
     }
 
-    /// The parent's number: 1 for an orphan, 0 for proc0 itself and for a
-    /// process that has been reaped. Wait-free.
+    /// The parent's number: 1 for an orphan; 0 for children of proc0, for proc0
+    /// itself, and for a process that has been reaped. Wait-free.
     pub fn ppid(&self) -> Pid {
         family::edge_of(self.node(), self.guard.pin()).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
     }
@@ -94,6 +95,12 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// The command name. Wait-free.
     pub fn comm(&self) -> Comm {
         self.node().resources.comm(self.guard.pin())
+    }
+
+    /// Its credentials now; `None` once it has been reaped. Wait-free; writes
+    /// nothing.
+    pub fn cred(&self) -> Option<&'g Cred> {
+        self.node().resources.cred.get(self.guard.pin())
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

@@ -2,7 +2,9 @@
 //!
 //! Pids and lids share one space. An id is a *slot index* in its low bits and
 //! the slot's *generation* above, so each reuse of a slot yields a new number
-//! and a stale number misses. A slot has two pointers, the process and the LWP
+//! and a stale number misses, until the generations that fit in 31 bits have
+//! gone round (1,024 reuses of the slot with the default capacity; the 64-bit
+//! identity never does). A slot has two pointers, the process and the LWP
 //! that bear its id; that makes the first-LWP rule, the take-over of a pid by
 //! a later LWP, and "the pid stays findable" plain stores.
 //!

@@ -2,13 +2,11 @@
 #![allow(unsafe_code)]
 
 mod builder;
+mod counting;
 mod display;
-mod report;
 mod teardown;
 
-pub use builder::{Builder, WaitPolicy};
-pub use report::{Counts, ReclaimStats};
-pub use teardown::Teardown;
+pub use builder::Builder;
 
 use crate::entry::Entered;
 use crate::error::{EnterError, NewLwpError};
@@ -19,9 +17,10 @@ use crate::handles::proc::{ProcHandle, ProcRef};
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::LwpPtr;
-use crate::proc::ProcPtr;
+use crate::proc::family;
 use crate::sync::Acquire;
 use crate::sync::Arc;
+use crate::world::lifecycle::NewProcError;
 use crate::world::seat::Seat;
 use crate::world::{World, lifecycle};
 
@@ -96,7 +95,7 @@ impl<H: Host> Kernel<H> {
         if !self.owns(guard) {
             return None;
         }
-        let ptr = find_proc(&self.world, pid, guard)?;
+        let (_, ptr) = family::find(&self.world.ids, pid, guard.pin())?;
         // SAFETY: found published under the guard.
         Some(unsafe { ProcRef::new(ptr, guard) })
     }
@@ -154,9 +153,11 @@ impl<H: Host> Kernel<H> {
     pub fn alloclwp(&self, pid: Option<Pid>) -> Result<Lwp<H>, NewLwpError> {
         let seat = self.seat();
         match pid {
-            Some(pid) => makelwp_by_pid(&self.world, seat, pid),
-            None => lifecycle::newproc(&seat, self.world.proc0, None)
-                .map_err(|_| NewLwpError::IdsExhausted),
+            Some(pid) => lifecycle::newlwp(&seat, pid),
+            None => lifecycle::newproc(&seat, self.world.proc0, None).map_err(|why| match why {
+                NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
+                NewProcError::Limit => NewLwpError::Limit,
+            }),
         }
     }
 
@@ -201,31 +202,4 @@ impl<H: Host> Kernel<H> {
     fn owns(&self, guard: &Guard<'_, H>) -> bool {
         std::ptr::eq(guard.world(), &*self.world)
     }
-}
-
-/// The published process with that pid.
-pub(crate) fn find_proc<H: Host>(
-    world: &World<H>,
-    pid: Pid,
-    guard: &Guard<'_, H>,
-) -> Option<ProcPtr<H>> {
-    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
-    let found = world.ids.slot(pid.0)?.proc.load(Acquire);
-    // SAFETY: loaded with Acquire under the guard.
-    let node = unsafe { found.as_ref(guard.pin()) }?;
-    (node.pid() == pid).then_some(found.ptr())
-}
-
-/// A new LWP in the process with that pid.
-pub(crate) fn makelwp_by_pid<'k, H: Host>(
-    world: &World<H>,
-    seat: Seat<'k, H>,
-    pid: Pid,
-) -> Result<Lwp<H>, NewLwpError> {
-    let guard = Guard::new(seat);
-    let proc = find_proc(world, pid, &guard).ok_or(NewLwpError::NoSuchProcess)?;
-    // SAFETY: found published under the guard.
-    let node =
-        unsafe { crate::reclaim::Tagged::new(proc).as_ref(guard.pin()) }.expect("found above");
-    lifecycle::makelwp(guard.seat(), proc, node, guard.pin())
 }

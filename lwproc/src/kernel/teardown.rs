@@ -4,48 +4,11 @@
 use super::Kernel;
 use crate::handles::owned::Lwp;
 use crate::host::Host;
-use crate::id::{Lid, Pid};
+use crate::id::Pid;
 use crate::proc::family;
+use crate::report::Teardown;
 use crate::sync::Relaxed;
 use crate::world::lifecycle;
-use std::fmt;
-
-/// Who was there when a kernel was torn down.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Teardown {
-    /// LWPs that nobody owned, or that were bound to a thread: released.
-    pub released: Vec<(Pid, Lid)>,
-    /// Zombies that nobody had waited for: reaped.
-    pub reaped: Vec<Pid>,
-    /// LWPs that somebody still owns: they and their processes survive until
-    /// dropped.
-    pub survivors: Vec<(Pid, Lid)>,
-}
-
-impl Teardown {
-    /// Whether nothing was left over.
-    pub fn is_clean(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl fmt::Display for Teardown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_clean() {
-            return f.write_str("nothing was left over");
-        }
-        let Self { released, reaped, survivors } = self;
-        write!(
-            f,
-            "{} LWPs released, {} zombies reaped, {} owned LWPs survive",
-            released.len(),
-            reaped.len(),
-            survivors.len()
-        )?;
-        survivors.iter().try_for_each(|(pid, lid)| write!(f, " {pid}:{lid}"))
-    }
-}
 
 impl<H: Host> Kernel<H> {
     /// Tears the kernel down and says who was there. Dropping the kernel does
@@ -69,13 +32,13 @@ impl<H: Host> Kernel<H> {
                 if std::ptr::eq(p, self.seat().me()) {
                     self.world.host.clear(lwp.token());
                 }
-                report.release(lwp);
+                release(&mut report, lwp);
             }
         }
         // Parked LWPs. Under a guard, so collected first: what they were is
         // freed as they go.
         for parked in self.claim_parked() {
-            report.release(parked);
+            release(&mut report, parked);
         }
         self.reap_all(&mut report);
         let guard = self.pin();
@@ -114,11 +77,9 @@ impl<H: Host> Kernel<H> {
     }
 }
 
-impl Teardown {
-    fn release<H: Host>(&mut self, lwp: Lwp<H>) {
-        self.released.push((lwp.pid(), lwp.lid()));
-        drop(lwp);
-    }
+fn release<H: Host>(report: &mut Teardown, lwp: Lwp<H>) {
+    report.released.push((lwp.pid(), lwp.lid()));
+    drop(lwp);
 }
 
 impl<H: Host> Drop for Kernel<H> {

@@ -16,6 +16,8 @@
 
 pub mod word;
 
+use crate::cred::node::CredRef;
+use crate::cred::uids::Charge;
 use crate::host::{Host, LwpToken};
 use crate::id::{Lid, Pid};
 use crate::idtable::Reserved;
@@ -31,6 +33,13 @@ use word::AtomicLwpWord;
 /// An LWP object of a kernel.
 pub(crate) type LwpPtr<H> = *mut Managed<LwpNode<H>>;
 
+/// An LWP's snapshot of its process's credentials.
+pub(crate) struct LwpCred {
+    pub(crate) cred: CredRef,
+    /// The user that the LWP is charged to.
+    pub(crate) charge: Charge,
+}
+
 /// One LWP (`struct lwp`).
 pub(crate) struct LwpNode<H: Host> {
     pub(crate) word: AtomicLwpWord,
@@ -44,12 +53,15 @@ pub(crate) struct LwpNode<H: Host> {
     /// Keeps the kernel's memory; taken by the owner at the end. The two
     /// LWPs that are part of the kernel have none.
     anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
+    /// The owner's snapshot of the process's credentials (`l_cred`), and the
+    /// user it is charged to. The two LWPs of the kernel have none.
+    cred: UnsafeCell<Option<LwpCred>>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
 
-// SAFETY: all fields are atomics or immutable, but for `anchor`, which is the
-// owner's; `proc` is looked through only while the LWP lives or under a pin
+// SAFETY: all fields are atomics or immutable, but for `anchor` and `cred`,
+// which are the owner's; `proc` is looked through only while the LWP lives or under a pin
 // that saw it alive.
 unsafe impl<H: Host> Send for LwpNode<H> {}
 // SAFETY: as above.
@@ -70,6 +82,7 @@ impl<H: Host> LwpNode<H> {
             proc,
             reserved,
             anchor: UnsafeCell::new(anchor),
+            cred: UnsafeCell::new(None),
             next: Link::new(Tagged::NULL),
         })
     }
@@ -106,6 +119,24 @@ impl<H: Host> LwpNode<H> {
     pub(crate) unsafe fn take_anchor(&self) -> Option<Arc<Anchor<H>>> {
         // SAFETY: the owner's field.
         unsafe { &mut *self.anchor.get() }.take()
+    }
+
+    /// The snapshot of the credentials.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and does not replace the snapshot for `'a`.
+    pub(crate) unsafe fn cred<'a>(&self) -> Option<&'a LwpCred> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.cred.get() }.as_ref()
+    }
+
+    /// Replaces the snapshot; the one before.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the snapshot.
+    pub(crate) unsafe fn replace_cred(&self, new: Option<LwpCred>) -> Option<LwpCred> {
+        // SAFETY: the owner's field.
+        std::mem::replace(unsafe { &mut *self.cred.get() }, new)
     }
 
     pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {

@@ -5,7 +5,8 @@
 //! | 0 RUNNING | somebody owns the right to run it (`LP_RUNNING`) | birth, `claim` | `unclaim`; never after EXITED |
 //! | 1 EXITED | it is gone (`LSIDL` at the end of life) | `exit` | never |
 //! | 2 WEXIT | it goes at the next leave or switch (`LW_WEXIT`) | `rele` to zero | `hold` |
-//! | 3..8 | kept for the marks that other threads set (signals, credentials, drain) | | |
+//! | 3 CRMOD | the process's credentials have changed (`LPR_CRMOD`) | `mark_crmod`, anybody | `take_crmod` |
+//! | 4..8 | kept for the marks that other threads set (signals, drain) | | |
 //! | 8..32 | `refcnt` (`l_refcnt`) | `hold` | `rele` |
 //!
 //! RUNNING and EXITED are absolute state; WEXIT is a statement of intent.
@@ -25,6 +26,7 @@ use std::fmt;
 const RUNNING: u32 = 1 << 0;
 const EXITED: u32 = 1 << 1;
 const WEXIT: u32 = 1 << 2;
+const CRMOD: u32 = 1 << 3;
 const REF_ONE: u32 = 1 << 8;
 const REF_MAX: u32 = u32::MAX / REF_ONE;
 
@@ -70,6 +72,9 @@ impl LwpWord {
     pub fn is_exiting(self) -> bool {
         self.0 & WEXIT != 0
     }
+    pub fn has_crmod(self) -> bool {
+        self.0 & CRMOD != 0
+    }
     pub fn refcnt(self) -> u32 {
         self.0 / REF_ONE
     }
@@ -93,7 +98,7 @@ impl LwpWord {
 impl fmt::Debug for LwpWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refcnt={}", self.refcnt())?;
-        let names = [(RUNNING, "RUNNING"), (EXITED, "EXITED"), (WEXIT, "WEXIT")];
+        let names = [(RUNNING, "RUNNING"), (EXITED, "EXITED"), (WEXIT, "WEXIT"), (CRMOD, "CRMOD")];
         for (bit, name) in names {
             if self.0 & bit != 0 {
                 write!(f, "|{name}")?;
@@ -147,6 +152,20 @@ impl AtomicLwpWord {
         // that sees this reads nothing of the LWP.
         let before = LwpWord(self.0.fetch_or(EXITED | WEXIT, Relaxed));
         debug_assert!(before.is_running() && !before.has_exited());
+    }
+
+    /// Tells the LWP that its snapshot of the credentials is old. Wait-free.
+    pub fn mark_crmod(&self) {
+        // Release [P17]: the committed credentials come before the mark; pairs
+        // with Acquire in `take_crmod`.
+        self.0.fetch_or(CRMOD, Release);
+    }
+
+    /// Clears the mark, before the credentials are read: a mark set later
+    /// stays. Owner only. Wait-free.
+    pub fn take_crmod(&self) {
+        // Acquire [P17]: the credentials committed before the mark was set.
+        self.0.fetch_and(!CRMOD, Acquire);
     }
 
     /// `lwphold`: one more reference, and no longer exiting. Owner only.

@@ -90,18 +90,37 @@ impl<H: Host> Node for Edge<H> {
 
 type Table<H> = IdTable<ProcNode<H>, LwpNode<H>>;
 
-/// The process of that identity, if it is published. Wait-free.
+/// The process that bears the number's slot, if one is published. Wait-free.
 #[inline]
-pub(crate) fn resolve<'g, H: Host>(
+fn occupant<'g, H: Host>(
+    ids: &Table<H>,
+    number: i32,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
+    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
+    // [P15]: who is gone has left its children to init.
+    let found = ids.slot(number)?.proc.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+    Some((unsafe { found.as_ref(pin) }?, found.ptr()))
+}
+
+/// The process with that pid, zombies included. Wait-free.
+#[inline]
+pub(crate) fn find<'g, H: Host>(
+    ids: &Table<H>,
+    pid: Pid,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
+    occupant(ids, pid.0, pin).filter(|(node, _)| node.pid() == pid)
+}
+
+/// The process of that identity, if it is published. Wait-free.
+fn resolve<'g, H: Host>(
     ids: &Table<H>,
     id: Identity,
     pin: &'g Pin<'_>,
 ) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
-    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
-    let found = ids.slot(id.number())?.proc.load(Acquire);
-    // SAFETY: loaded with Acquire under the pin; unpublished before retired.
-    let node = unsafe { found.as_ref(pin) }?;
-    (node.id == id).then_some((node, found.ptr()))
+    occupant(ids, id.number(), pin).filter(|(node, _)| node.id == id)
 }
 
 /// Makes `child`, which nobody can see yet, a child of `parent`. The edge

@@ -9,8 +9,9 @@
 //! Who may touch which field:
 //! * `word`: anybody, by its transitions. Zero LWPs is death, once.
 //! * `lwps`, `children`: anybody, by the list's rules; nodes are pushed only
-//!   by threads that run an LWP of this process (children) or have attached
-//!   one (lwps).
+//!   by threads that keep the process alive: running as one of its LWPs, or
+//!   having attached one; and on the children of proc0 and init, which never
+//!   end, by anybody.
 //! * `edge`: the family rules in [`family`].
 //! * `status`: LWPs of the process; readers after claiming the zombie.
 //! * `resources.vmspace`: LWPs of the process; then the thread that ended it.

@@ -7,6 +7,8 @@
 #![allow(unsafe_code)]
 
 use super::comm::Comm;
+use crate::cred::node::{CredCell, CredRef};
+use crate::cred::uids::{Charge, UidInfo};
 use crate::host::Host;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};
@@ -18,22 +20,44 @@ pub(crate) struct Resources<H: Host> {
     born_as: Comm,
     /// The name since the last `set_comm`; null until then.
     renamed: Link<Comm>,
+    /// Who it is (`p_cred`).
+    pub(crate) cred: CredCell,
+    /// The user that the process is charged to.
+    pub(crate) charge: Charge,
     /// A remote address space: owned by the process, dropped at its end.
     vmspace: UnsafeCell<Option<H::VmSpace>>,
 }
 
 impl<H: Host> Resources<H> {
-    pub(crate) fn new(comm: Comm, vmspace: Option<H::VmSpace>) -> Self {
-        Self { born_as: comm, renamed: Link::new(Tagged::NULL), vmspace: UnsafeCell::new(vmspace) }
+    /// The process has been charged to `charge`, the user of `cred`.
+    pub(crate) fn new(
+        comm: Comm,
+        cred: CredRef,
+        charge: &UidInfo,
+        vmspace: Option<H::VmSpace>,
+    ) -> Self {
+        Self {
+            born_as: comm,
+            renamed: Link::new(Tagged::NULL),
+            cred: CredCell::new(cred),
+            charge: Charge::new(charge),
+            vmspace: UnsafeCell::new(vmspace),
+        }
     }
 
     /// A child's resources.
-    pub(crate) fn fork(parent: &Self, vmspace: Option<H::VmSpace>, pin: &Pin<'_>) -> Self {
+    pub(crate) fn fork(
+        parent: &Self,
+        cred: CredRef,
+        charge: &UidInfo,
+        vmspace: Option<H::VmSpace>,
+        pin: &Pin<'_>,
+    ) -> Self {
         let comm = match parent.comm(pin) {
             unnamed if unnamed.as_str().is_empty() => Comm::new("rumproc"),
             named => named,
         };
-        Self::new(comm, vmspace)
+        Self::new(comm, cred, charge, vmspace)
     }
 
     /// The name. Wait-free.
@@ -43,7 +67,7 @@ impl<H: Host> Resources<H> {
         unsafe { self.renamed.load(Acquire).as_ref(pin) }.copied().unwrap_or(self.born_as)
     }
 
-    /// Replaces the name. Wait-free but for the allocator.
+    /// Replaces the name. Lock-free but for the allocator.
     pub(crate) fn set_comm(&self, comm: Comm, pin: &Pin<'_>) {
         // Release [P14]: the new name's bytes; pairs with Acquire in `comm`. Not
         // Acquire: the old one is retired and not looked at, and who made it

@@ -103,7 +103,7 @@ impl AtomicProcWord {
         let mut seen = ProcWord(self.0.load(Relaxed));
         loop {
             let new = seen.attached()?;
-            // Acquire [P17]: what was done while the gate was closed; pairs
+            // Acquire [P20]: what was done while the gate was closed; pairs
             // with Release in `set_gate`. Not Release: an LWP that has just
             // come has done nothing, and its detach is in the word's release
             // sequence. Relaxed on failure: tried again.
@@ -120,7 +120,7 @@ impl AtomicProcWord {
             // Relaxed: the count it closes is in the same word; what the LWPs
             // did that have gone since is seen by `load`.
             Gate::Closed => self.0.fetch_or(DRAINING, Relaxed),
-            // Release [P17]: what was done while it was closed; pairs with
+            // Release [P20]: what was done while it was closed; pairs with
             // Acquire in `attach`.
             Gate::Open => self.0.fetch_and(!DRAINING, Release),
         };

@@ -138,7 +138,7 @@ impl Pin<'_> {
         self.guard.flush();
     }
 
-    /// Whether `other` is a pin of the same participant (for debug checks).
+    /// The model checks here that the object is not freed for this pin.
     #[inline]
     pub fn check<T>(&self, _object: *mut Managed<T>) {}
 }

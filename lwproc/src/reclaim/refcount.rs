@@ -35,6 +35,9 @@ impl RefCount {
                 Err(now) => seen = now,
             }
         }
+        // Acquire [P10]: pairs with the last `dec`: whoever finds the object on
+        // its way out finds what replaced it.
+        fence(Acquire);
         false
     }
 

@@ -11,7 +11,7 @@ mod model_arc;
 #[cfg(not(lwproc_loom))]
 mod imp {
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, fence,
+        AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
     pub(crate) use std::sync::{Arc, Weak};
     pub(crate) use std::thread::{Thread, current as current_thread, park};
@@ -33,7 +33,7 @@ mod imp {
 mod imp {
     pub(crate) use super::model_arc::{Arc, Weak};
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, fence,
+        AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
     pub(crate) use loom::thread::{Thread, current as current_thread, park};
 

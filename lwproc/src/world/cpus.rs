@@ -38,10 +38,10 @@ impl Cpus {
         let count = self.taken.len();
         (0..count).map(|i| (preferred + i) % count).find(|cpu| {
             let taken = &self.taken[*cpu];
-            // Relaxed: a hint that spares a busy CPU's line; the swap decides.
+            // Relaxed: a hint that spares a busy CPU's line; the CAS decides.
             // Acquire [P16]: what the last thread on it did; pairs with
-            // Release in `release`.
-            !taken.load(Relaxed) && !taken.swap(true, Acquire)
+            // Release in `release`. Relaxed on failure: the next one is tried.
+            !taken.load(Relaxed) && taken.compare_exchange(false, true, Acquire, Relaxed).is_ok()
         })
     }
 

@@ -7,21 +7,26 @@
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
 use super::{Anchor, World};
+use crate::cred::CredChange;
+use crate::cred::uids::Charge;
+use crate::error::CredError;
 use crate::error::NewLwpError;
 use crate::handles::owned::Lwp;
 use crate::host::Host;
+use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
-use crate::kernel::WaitPolicy;
-use crate::lwp::{LwpNode, LwpPtr};
+use crate::lwp::{LwpCred, LwpNode, LwpPtr};
+use crate::policy::WaitPolicy;
 use crate::proc::resources::Resources;
 use crate::proc::word::{AttachRefused, Detached};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::Arc;
-use crate::sync::{Relaxed, Release};
+use crate::sync::{Relaxed, Release, fence};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering::SeqCst;
 
 fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
     let id = world.ids.reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
@@ -40,17 +45,37 @@ pub(crate) fn newproc<H: Host>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
     vmspace: Option<H::VmSpace>,
-) -> Result<Lwp<H>, Exhausted> {
+) -> Result<Lwp<H>, NewProcError> {
     let (world, me) = (seat.world(), seat.me());
-    let id = reserve(world, me)?;
     let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
-    let resources = Resources::fork(&parent_node.resources, vmspace, &pin);
+    // One look at the credentials: who is charged is who the child is (R14).
+    let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
+    let user = world.uids.get(cred.get().users().real);
+    if user.charge_proc(world.proc_limit).is_err() {
+        cred.release(&pin);
+        return Err(NewProcError::Limit);
+    }
+    let id = match reserve(world, me) {
+        Ok(id) => id,
+        Err(Exhausted) => {
+            user.refund_proc();
+            cred.release(&pin);
+            return Err(NewProcError::IdsExhausted);
+        }
+    };
+    let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
+    user.add_lwps(1);
+    let resources = Resources::fork(&parent_node.resources, cred, user, vmspace, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
     let lwp = LwpNode::new(proc, id.0.pid(), None, Some(seat.anchor()));
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     let edge = family::beget(parent, node);
@@ -65,6 +90,16 @@ pub(crate) fn newproc<H: Host>(
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
     Ok(lwp)
+}
+
+/// A new LWP in the process with that pid.
+///
+/// Seed: the look-up of `newlwp` S420-S426.
+pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
+    let pin = seat.pin();
+    let found = family::find(&seat.world().ids, pid, &pin);
+    let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
+    makelwp(seat, proc, node, &pin)
 }
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
@@ -92,6 +127,11 @@ pub(crate) fn makelwp<H: Host>(
     };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
+    // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
+    // it, or the credentials read here are the new ones.
+    fence(SeqCst);
+    // SAFETY: attached and made above: owned by this thread, nothing borrowed.
+    unsafe { update_creds(world, lwp, pin) };
     me.tally.add(Tally { lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
@@ -127,6 +167,71 @@ fn publish_lwp<H: Host>(
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);
     Ok(lwp)
+}
+
+/// Why no process was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NewProcError {
+    IdsExhausted,
+    Limit,
+}
+
+/// Refreshes an LWP's snapshot of its process's credentials, and charges it to
+/// their user. Lock-free.
+///
+/// Seed: `lwp_update_creds` S101-S118.
+///
+/// # Safety
+/// The caller owns the LWP, and nothing borrows its snapshot.
+pub(crate) unsafe fn update_creds<H: Host>(world: &World<H>, lwp: LwpPtr<H>, pin: &Pin<'_>) {
+    // SAFETY: owned.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    // First: a mark that is set from now on stays for the next time.
+    node.word.take_crmod();
+    // SAFETY: owned.
+    let cell = &unsafe { node.proc_owned() }.resources.cred;
+    let cred = cell.hold(pin).expect("a process with LWPs has credentials");
+    let user = world.uids.get(cred.get().users().real);
+    user.add_lwps(1);
+    let new = LwpCred { cred, charge: Charge::new(user) };
+    // SAFETY: owned, and not borrowed.
+    give_back(unsafe { node.replace_cred(Some(new)) }, pin);
+}
+
+/// Gives an LWP's snapshot and its charge back.
+fn give_back(old: Option<LwpCred>, pin: &Pin<'_>) {
+    if let Some(LwpCred { cred, charge }) = old {
+        charge.get().add_lwps(-1);
+        cred.release(pin);
+    }
+}
+
+/// Changes the credentials of a process, and tells its LWPs. Lock-free but for
+/// the allocator; O(LWPs).
+pub(crate) fn setcred<H: Host>(
+    world: &World<H>,
+    node: &ProcNode<H>,
+    change: &CredChange,
+    pin: &Pin<'_>,
+) -> Result<(), CredError> {
+    let new = node.resources.cred.commit(pin, |old| old.changed(change))?;
+    new.release(pin);
+    // Until the charge follows the credentials: another thread's change may
+    // have come between the two, and then its charge is put right here.
+    while let Some(cred) = node.resources.cred.get(pin) {
+        let user = world.uids.get(cred.users().real);
+        if std::ptr::eq(node.resources.charge.get(), user) {
+            break;
+        }
+        user.charge_proc(None).expect("no limit");
+        node.resources.charge.swap(user).refund_proc();
+    }
+    // SeqCst fence [P17]: see `makelwp`.
+    fence(SeqCst);
+    for (lwp, _) in node.lwps.iter(pin) {
+        lwp.word.mark_crmod();
+    }
+    Ok(())
 }
 
 /// What is left to do once no part of the world is in use any more: user code
@@ -197,6 +302,8 @@ pub(crate) unsafe fn freelwp<H: Host>(
     let mut aftermath = Aftermath::none();
     // SAFETY: owned, and ended here.
     aftermath.anchor = unsafe { node.take_anchor() };
+    // SAFETY: owned, and not borrowed: nobody runs as it.
+    give_back(unsafe { node.replace_cred(None) }, &pin);
 
     node.word.exit();
     let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
@@ -263,6 +370,7 @@ unsafe fn proc_free<H: Host>(
         WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin) },
         WaitPolicy::Wait => {
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
+            node.resources.charge.get().add_zombies(1);
             let parent = family::die(node, pin);
             if !parent.reaps_by_itself() {
                 parent.waiters.wake_all();
@@ -286,6 +394,8 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
     pin: &Pin<'_>,
 ) {
     me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
+    // SAFETY: in the table until reaped below.
+    unsafe { Managed::deref_counted(proc) }.resources.charge.get().add_zombies(-1);
     // SAFETY: by contract.
     unsafe { reap(world, me, proc, pin) };
 }
@@ -298,6 +408,10 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     // SAFETY: the table's claim still holds it.
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
+    node.resources.charge.get().refund_proc();
+    if let Some(cred) = node.resources.cred.take() {
+        cred.release(pin);
+    }
     let parent = family::leave(node, pin);
     let slot = world.ids.slot(id.number()).expect("a process has a slot");
     // Release [P15]: whoever no longer finds the process finds its children

@@ -12,11 +12,14 @@ pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
 
+use crate::cred::Cred;
+use crate::cred::node::CredRef;
+use crate::cred::uids::Uids;
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
-use crate::kernel::WaitPolicy;
 use crate::lwp::{LwpNode, LwpPtr};
+use crate::policy::WaitPolicy;
 use crate::proc::comm::Comm;
 use crate::proc::resources::Resources;
 use crate::proc::{ProcNode, ProcPtr, family};
@@ -45,6 +48,10 @@ pub(crate) struct World<H: Host> {
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
+    /// What each user has.
+    pub(crate) uids: Uids,
+    /// The most processes of one user; `None`: any number.
+    pub(crate) proc_limit: Option<u64>,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
@@ -56,7 +63,9 @@ pub(crate) struct World<H: Host> {
 }
 
 // SAFETY: the raw pointers are to proc0 and init, which are `Sync` and live as
-// long as the world.
+// long as the world. Of the participants, which have cells, each is used by one
+// thread at a time: the one that took it over (P11), found through that thread's
+// own storage; what others read of it is atomic.
 unsafe impl<H: Host> Send for World<H> {}
 // SAFETY: as above.
 unsafe impl<H: Host> Sync for World<H> {}
@@ -67,22 +76,31 @@ impl<H: Host> World<H> {
         host: H,
         policy: WaitPolicy,
         cpus: Option<Cpus>,
+        proc_limit: Option<u64>,
         capacity: usize,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
             let ids = IdTable::new(capacity);
+            let uids = Uids::new();
+            let root = CredRef::new(Cred::superuser());
+            let resources = |comm, cred| {
+                let charge = uids.get(0);
+                charge.charge_proc(None).expect("no limit");
+                charge.add_lwps(1);
+                Resources::new(Comm::new(comm), cred, charge, None)
+            };
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let (proc0, lwp0) = permanent(this, zero, Comm::new("system"), &host);
+            let (proc0, lwp0) = permanent(this, zero, resources("system", root.share()), &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let (init, init_lwp) = permanent(this, one.0, Comm::new("init"), &host);
+            let (init, init_lwp) = permanent(this, one.0, resources("init", root), &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -99,7 +117,9 @@ impl<H: Host> World<H> {
                 host,
                 policy,
                 cpus,
+                proc_limit,
                 ids,
+                uids,
                 collector: ManuallyDrop::new(collector),
                 participants,
                 proc0,
@@ -145,10 +165,10 @@ fn next_serial() -> u64 {
 fn permanent<H: Host>(
     world: &Weak<World<H>>,
     id: Identity,
-    comm: Comm,
+    resources: Resources<H>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>) {
-    let proc = Managed::new(ProcNode::new(world.as_ptr(), id, Resources::new(comm, None)));
+    let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
     let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -174,10 +194,27 @@ impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
         self.tokens.into_iter().for_each(|lwp| self.host.destroy(lwp));
         self.participants.unregister_all();
+        let gone = |proc: ProcPtr<H>| {
+            // SAFETY: in the table, hence not freed.
+            let node = unsafe { Managed::deref_counted(proc) };
+            if let Some(cred) = node.resources.cred.take() {
+                // SAFETY: nobody else is left.
+                unsafe { cred.release_alone() };
+            }
+        };
+        for p in self.participants.iter() {
+            if let Some(cred) = p.take_init_cred() {
+                // SAFETY: nobody else is left.
+                unsafe { cred.release_alone() };
+            }
+        }
+        gone(self.init);
+        gone(self.proc0);
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.
             let leaked = slot.proc.load(Relaxed).ptr();
             if !leaked.is_null() {
+                gone(leaked);
                 // SAFETY: a zombie whose `Zombie` claim was leaked: nobody is
                 // left to reap it, and it has no LWPs.
                 unsafe { Managed::free(leaked) };

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::Anchor;
+use crate::cred::node::{CredCell, CredRef};
 use crate::host::Host;
 use crate::idtable::Shard;
 use crate::lwp::LwpNode;
@@ -35,6 +36,8 @@ pub(crate) struct Participant<H: Host> {
     pub(crate) shard: Shard,
     /// Read by everybody.
     pub(crate) tally: AtomicTally,
+    /// init's credentials as this thread's implicit context saw them last.
+    init_cred: UnsafeCell<Option<CredRef>>,
     /// Made at first use, taken by the teardown.
     pub(super) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
 }
@@ -63,6 +66,38 @@ impl<H: Host> Participant<H> {
         // Relaxed: the swap gives it to one of the two. The teardown has the
         // kernel to itself, so all that the thread did inside came before.
         self.bound.swap(std::ptr::null_mut(), Relaxed)
+    }
+
+    /// Refreshes the snapshot of init's credentials for an implicit context.
+    /// Writes nothing shared while they stay the same.
+    ///
+    /// # Safety
+    /// Nothing borrows the snapshot.
+    pub(crate) unsafe fn refresh_init_cred(&self, cell: &CredCell) {
+        // SAFETY: the owner's field, not borrowed.
+        let snapshot = unsafe { &mut *self.init_cred.get() };
+        if snapshot.as_ref().is_some_and(|old| cell.is(old)) {
+            return;
+        }
+        let pin = self.pin();
+        if let Some(old) = std::mem::replace(snapshot, cell.hold(&pin)) {
+            old.release(&pin);
+        }
+    }
+
+    /// The snapshot that [`Participant::refresh_init_cred`] took.
+    ///
+    /// # Safety
+    /// It is not refreshed for `'a`.
+    pub(crate) unsafe fn init_cred<'a>(&self) -> Option<&'a CredRef> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.init_cred.get() }.as_ref()
+    }
+
+    /// Takes the snapshot out, at the end of the world.
+    pub(super) fn take_init_cred(&self) -> Option<CredRef> {
+        // SAFETY: nobody else is left.
+        unsafe { &mut *self.init_cred.get() }.take()
     }
 
     fn take_over(&self) -> bool {
@@ -118,6 +153,7 @@ impl<H: Host> Registry<H> {
             bound: AtomicPtr::new(std::ptr::null_mut()),
             shard: Shard::new(),
             tally: AtomicTally::default(),
+            init_cred: UnsafeCell::new(None),
             anchor: UnsafeCell::new(None),
         }));
         // Relaxed: nothing is read through it here; the CAS carries on the

@@ -28,6 +28,7 @@ pub enum Op {
     Drain,
     Reopen,
     Rename(u8),
+    SetUid(u8),
     LeaveAndEnter,
 }
 
@@ -39,6 +40,7 @@ struct ProcModel {
     status: ExitStatus,
     zombie: bool,
     comm: String,
+    uid: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +69,7 @@ impl Model {
             status: ExitStatus::default(),
             zombie: false,
             comm: comm.into(),
+            uid: 0,
         };
         let procs =
             BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
@@ -91,12 +94,13 @@ impl Model {
         self.procs.values().map(|p| p.lwps.len()).sum()
     }
 
-    fn fork(&mut self, parent: Pid, pid: Pid, comm: &str) {
+    fn fork(&mut self, parent: Pid, pid: Pid) {
         assert!(!self.ids().contains(&pid.0), "{pid} is in use");
         let lwps = BTreeSet::from([Lid(pid.0)]);
-        let comm = if comm.is_empty() { "rumproc" } else { comm }.into();
+        let (comm, uid) = (self.procs[&parent].comm.clone(), self.procs[&parent].uid);
+        let comm = if comm.is_empty() { "rumproc".into() } else { comm };
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
-        let proc = ProcModel { ppid: parent, lwps, draining, status, zombie, comm };
+        let proc = ProcModel { ppid: parent, lwps, draining, status, zombie, comm, uid };
         self.procs.insert(pid, proc);
     }
 
@@ -269,8 +273,7 @@ impl Driver<'_> {
                         assert!(!full);
                         let (pid, lid) = self.here();
                         assert_eq!(lid.0, pid.0);
-                        let comm = self.model.procs[&parent].comm.clone();
-                        self.model.fork(parent, pid, &comm);
+                        self.model.fork(parent, pid);
                         self.gave_back(old);
                         self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
                     }
@@ -284,8 +287,7 @@ impl Driver<'_> {
                     Err(error) => assert_eq!((error, full), (NewLwpError::IdsExhausted, true)),
                     Ok(lwp) => {
                         assert!(!full);
-                        let comm = self.model.procs[&Pid(0)].comm.clone();
-                        self.model.fork(Pid(0), lwp.pid(), &comm);
+                        self.model.fork(Pid(0), lwp.pid());
                         self.owned.push(lwp);
                     }
                 }
@@ -398,6 +400,12 @@ impl Driver<'_> {
                 self.k.as_mut().unwrap().set_comm(name);
                 self.model.procs.get_mut(&pid).unwrap().comm = name.into();
             }
+            Op::SetUid(n) => {
+                let (uid, pid) = (u32::from(n % 3), self.model.curproc());
+                let change = CredChange::SetResuid(Some(uid), None, None);
+                self.k.as_mut().unwrap().set_cred(&change).unwrap();
+                self.model.procs.get_mut(&pid).unwrap().uid = uid;
+            }
             Op::LeaveAndEnter => {
                 self.k = None;
                 self.model.cur = self.model.settle();
@@ -411,6 +419,7 @@ impl Driver<'_> {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         assert_eq!(k.pid(), model.curproc());
         assert_eq!(k.lid(), model.cur.map(|cur| cur.lid));
+        assert_eq!(k.cred().users().real, model.procs[&model.curproc()].uid);
         let current = model.cur.filter(|cur| !cur.exiting);
         assert_eq!(
             k.curlwp().map(|l| (l.pid(), l.lid(), l.refcnt())),
@@ -430,7 +439,8 @@ impl Driver<'_> {
             let status = model.procs.get(&proc.pid()).map_or(ExitStatus::default(), |p| p.status);
             let (ppid, comm) = (proc.ppid(), proc.comm().to_string());
             let lwps = lwps.into_iter().collect();
-            let found = ProcModel { ppid, lwps, draining, status, zombie, comm };
+            let uid = proc.cred().unwrap().users().real;
+            let found = ProcModel { ppid, lwps, draining, status, zombie, comm, uid };
             assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
@@ -442,6 +452,11 @@ impl Driver<'_> {
             let parked = model.parked.contains(&(lwp.pid(), lwp.lid()));
             assert_eq!(lwp.state() == LwpState::Run, parked);
             assert_eq!(self.kernel.find_lwp(lwp.lid(), &guard).map(|l| l.pid()), Some(lwp.pid()));
+        }
+        for uid in 0..3 {
+            let own = model.procs.values().filter(|p| p.uid == uid).count();
+            assert_eq!(self.kernel.user_counts(uid).procs, own);
+            assert_eq!(self.kernel.user_counts_by_scan(uid).procs, own);
         }
         let counts = self.kernel.counts();
         let zombies = model.procs.values().filter(|p| p.zombie).count();

@@ -1,36 +1,9 @@
-//! Numbers about a kernel.
+//! Counting what is in a kernel.
 
 use super::Kernel;
+use crate::handles::proc::ProcRef;
 use crate::host::Host;
-
-/// What lives in a kernel. Sums over the threads' own counters: exact when no
-/// thread is making or ending anything.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Processes with LWPs; proc0 and init are two of them.
-    pub procs: usize,
-    /// LWPs; lwp0 and init's own are two of them.
-    pub lwps: usize,
-    /// Processes that wait to be reaped.
-    pub zombies: usize,
-    /// Ids in use; 0 and 1 are two of them.
-    pub ids: usize,
-}
-
-/// How reclamation stands. Approximate while threads work.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub struct ReclaimStats {
-    /// Objects retired since the kernel was made.
-    pub retired: u64,
-    /// Those of them that have been freed.
-    pub freed: u64,
-    /// Threads known to the kernel at once, at most, so far.
-    pub participants: usize,
-    /// Those of them that no thread uses now.
-    pub vacant: usize,
-}
+use crate::report::{Counts, ReclaimStats, UserCounts};
 
 impl<H: Host> Kernel<H> {
     /// Counts what lives. Wait-free; O(threads).
@@ -46,6 +19,26 @@ impl<H: Host> Kernel<H> {
             zombies: count(sum.zombies),
             ids: count(sum.ids),
         }
+    }
+
+    /// What a user has, by real uid: as charged. Exact once every LWP has
+    /// entered since its process's credentials last changed. Wait-free.
+    ///
+    /// Seed: `chgproccnt`, `chglwpcnt`.
+    pub fn user_counts(&self, uid: u32) -> UserCounts {
+        let (procs, lwps) = self.world.uids.find(uid).map_or((0, 0), |user| user.counts());
+        let count = |n: i64| usize::try_from(n).unwrap_or(0);
+        UserCounts { procs: count(procs), lwps: count(lwps) }
+    }
+
+    /// What a user has, by a look at every process. O(ids).
+    pub fn user_counts_by_scan(&self, uid: u32) -> UserCounts {
+        let guard = self.pin();
+        let own = |p: &ProcRef<'_, H>| p.cred().is_some_and(|cred| cred.users().real == uid);
+        self.procs(&guard).filter(own).fold(UserCounts::default(), |sum, proc| UserCounts {
+            procs: sum.procs + 1,
+            lwps: sum.lwps + proc.nlwps().saturating_sub(1) as usize,
+        })
     }
 
     /// How reclamation stands. Wait-free; O(threads).
@@ -66,8 +59,8 @@ impl<H: Host> Kernel<H> {
     /// they do the same or end.
     pub fn flush(&self) {
         let seat = self.seat();
-        // An epoch ends when all pins have moved past it: three rounds free
-        // what was retired before the first, when nobody else is pinned.
+        // An epoch ends when all pins have moved past it: when nobody else is
+        // pinned, four rounds are enough for what was retired before the first.
         for _ in 0..4 {
             seat.pin().flush();
         }

@@ -1,0 +1,172 @@
+//! Credentials: changes against entries, new LWPs, readers and each other.
+
+use crate::full::{assert_empty, at_once, enter_as, kernel};
+use crate::runner::{Model, pair};
+use lwproc::{CredChange, Entered, Kernel, Lwp, Pid};
+use std::sync::Arc;
+
+pub fn models() -> Vec<Model> {
+    vec![
+        pair("cred_set_against_entry", set_against_entry).long(),
+        pair("cred_set_against_newlwp", set_against_newlwp),
+        pair("cred_set_against_set", set_against_set).long(),
+        pair("cred_set_against_reader", set_against_reader),
+        pair("cred_set_in_init_against_implicit_entry", set_in_init),
+        pair("cred_exit_against_reader", exit_against_reader),
+        pair("cred_first_charge_against_first_charge", first_charge).long(),
+    ]
+}
+
+fn uid(k: &Entered<'_>) -> u32 {
+    k.cred().users().real
+}
+
+/// Real uid, privilege kept.
+fn become_user(k: &mut Entered<'_>, uid: u32) {
+    k.set_cred(&CredChange::SetResuid(Some(uid), None, None)).unwrap();
+}
+
+fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp, Pid) {
+    let a = kernel.alloclwp(None).unwrap();
+    let pid = a.pid();
+    (a, kernel.alloclwp(Some(pid)).unwrap(), pid)
+}
+
+fn release(mut k: Entered<'_>) {
+    k.releaselwp().unwrap();
+}
+
+/// An entry sees the old or the new credentials; the one after the change has
+/// returned sees the new.
+fn set_against_entry() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let k = kernel.clone();
+    let there = move || {
+        let e = enter_as(&k, a);
+        let seen = uid(&e);
+        assert!(seen == 0 || seen == 5);
+        drop(e);
+        let mut e = k.enter().unwrap();
+        assert!(uid(&e) >= seen, "never back");
+        e.unbind().unwrap().unwrap()
+    };
+    let here = || {
+        let mut e = enter_as(&kernel, b);
+        become_user(&mut e, 5);
+        assert_eq!(uid(&e), 5);
+        release(e);
+    };
+    let (a, ()) = at_once(&kernel, there, here);
+    let e = enter_as(&kernel, a);
+    assert_eq!(uid(&e), 5);
+    release(e);
+    assert_empty(&kernel);
+}
+
+/// An LWP made during a change is marked, or has the new credentials.
+fn set_against_newlwp() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || k.alloclwp(Some(pid)).unwrap();
+    let here = || {
+        let mut e = enter_as(&kernel, a);
+        become_user(&mut e, 5);
+        e.unbind().unwrap().unwrap()
+    };
+    let (b, a) = at_once(&kernel, there, here);
+    let e = enter_as(&kernel, b);
+    assert_eq!(uid(&e), 5);
+    release(e);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// Both happen, in some order, and the charge is with the last.
+fn set_against_set() {
+    let kernel = kernel();
+    let (a, b, pid) = two_lwps(&kernel);
+    let k = kernel.clone();
+    let set = |k: &Kernel, lwp, to| {
+        let mut e = enter_as(k, lwp);
+        become_user(&mut e, to);
+        e.unbind().unwrap().unwrap()
+    };
+    let (a, b) = at_once(&kernel, move || set(&k, a, 5), || set(&kernel, b, 6));
+    let guard = kernel.pin();
+    let last = kernel.find(pid, &guard).unwrap().cred().unwrap().users().real;
+    for user in [5, 6] {
+        assert_eq!(kernel.user_counts(user).procs, usize::from(user == last));
+    }
+    drop((guard, a, b));
+    assert_empty(&kernel);
+}
+
+/// A reader under a guard sees whole credentials, and not after they are freed.
+fn set_against_reader() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || {
+        let guard = k.pin();
+        let cred = k.find(pid, &guard).unwrap().cred().unwrap();
+        assert!([0, 5].contains(&cred.users().real));
+    };
+    let here = || {
+        let mut e = enter_as(&kernel, a);
+        become_user(&mut e, 5);
+        e.unbind().unwrap().unwrap()
+    };
+    let ((), a) = at_once(&kernel, there, here);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// An implicit context's snapshot of init's credentials.
+fn set_in_init() {
+    let kernel = kernel();
+    let k = kernel.clone();
+    let there = move || {
+        let seen = uid(&k.enter().unwrap());
+        assert!(seen == 0 || seen == 5);
+        assert!(uid(&k.enter().unwrap()) >= seen, "never back");
+    };
+    let here = || become_user(&mut kernel.enter().unwrap(), 5);
+    at_once(&kernel, there, here);
+    assert_eq!(uid(&kernel.enter().unwrap()), 5);
+}
+
+fn exit_against_reader() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let mut e = enter_as(&kernel, a);
+    become_user(&mut e, 5);
+    let (pid, a, k) = (e.pid(), e.unbind().unwrap().unwrap(), kernel.clone());
+    drop(e);
+    let there = move || {
+        let guard = k.pin();
+        if let Some(cred) = k.find(pid, &guard).and_then(|p| p.cred()) {
+            assert_eq!(cred.users().real, 5);
+        }
+    };
+    at_once(&kernel, there, move || drop(a));
+    assert_empty(&kernel);
+}
+
+/// Two processes become the same user, new to the kernel, at once: one entry.
+fn first_charge() {
+    let kernel = kernel();
+    let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+    let k = kernel.clone();
+    let set = |k: &Arc<Kernel>, lwp| {
+        let mut e = enter_as(k, lwp);
+        become_user(&mut e, 5);
+        e.unbind().unwrap().unwrap()
+    };
+    let (a, b) = at_once(&kernel, move || set(&k, a), || set(&kernel, b));
+    assert_eq!(kernel.user_counts(5).procs, 2);
+    drop((a, b));
+    assert_eq!(kernel.user_counts(5).procs, 0);
+    assert_empty(&kernel);
+}

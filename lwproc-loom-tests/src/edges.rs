@@ -1,0 +1,289 @@
+//! The whole kernel, one publication at a time: what one thread makes visible
+//! while the other looks, and what the other must then see.
+
+use crate::full::{assert_empty, at_once, enter_as, family, kernel, kernel_with};
+use crate::runner::{Model, pair};
+use loom::sync::atomic::AtomicBool;
+use lwproc::{Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, WaitPolicy, WaitTarget};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+pub fn models() -> Vec<Model> {
+    vec![
+        pair("kernel_fork_against_procs", fork_against_procs),
+        pair("kernel_fork_against_lwps", fork_against_lwps),
+        pair("kernel_newlwp_of_the_pid_against_find_lwp", pid_lwp_against_find),
+        pair("kernel_newlwp_against_find_lwp", newlwp_against_find),
+        pair("kernel_children_against_reuse_of_an_id", children_against_reuse),
+        Model {
+            name: "kernel_exit_of_child_against_exit_of_parent",
+            threads: 2,
+            bound: Some(2),
+            long: false,
+            body: || exit_of_child_and_parent(WaitPolicy::AutoReap),
+        },
+        Model {
+            name: "kernel_exit_of_child_against_exit_of_parent_with_zombies",
+            threads: 2,
+            bound: Some(2),
+            long: false,
+            body: || exit_of_child_and_parent(WaitPolicy::Wait),
+        },
+        pair("kernel_last_handle_against_find", last_handle_against_find),
+        pair("kernel_register_against_counts", register_against_counts),
+        pair("kernel_register_against_register", register_against_register),
+        pair("kernel_bind_against_bind", bind_against_bind),
+        pair("kernel_participant_taken_over", participant_taken_over),
+        Model {
+            name: "kernel_zombie_given_back_against_wait",
+            threads: 3,
+            bound: Some(2),
+            long: false,
+            body: given_back_against_wait,
+        },
+        Model {
+            name: "kernel_shutdown_against_survivor",
+            threads: 2,
+            bound: Some(2),
+            long: false,
+            body: shutdown_against_survivor,
+        },
+        Model {
+            name: "kernel_shutdown_against_thread_end",
+            threads: 2,
+            bound: Some(2),
+            long: false,
+            body: shutdown_against_thread_end,
+        },
+    ]
+}
+
+/// Whoever iterates finds only finished processes.
+fn fork_against_procs() {
+    let kernel = kernel();
+    let k = kernel.clone();
+    let there = move || {
+        let guard = k.pin();
+        assert!(k.procs(&guard).all(|p| p.nlwps() == 1));
+    };
+    let (_, lwp) = at_once(&kernel, there, || kernel.alloclwp(None).unwrap());
+    drop(lwp);
+    assert_empty(&kernel);
+}
+
+/// Whoever iterates finds only finished LWPs.
+fn fork_against_lwps() {
+    let kernel = kernel();
+    let k = kernel.clone();
+    let there = move || {
+        let guard = k.pin();
+        assert!(k.lwps(&guard).all(|l| l.state() == LwpState::OnProc));
+    };
+    let (_, lwp) = at_once(&kernel, there, || kernel.alloclwp(None).unwrap());
+    drop(lwp);
+    assert_empty(&kernel);
+}
+
+fn newlwp_found_by(kernel: Arc<Kernel>, pid: Pid, lid: Lid) {
+    let k = kernel.clone();
+    let there = move || {
+        let guard = k.pin();
+        if let Some(lwp) = k.find_lwp(lid, &guard) {
+            assert_eq!((lwp.state(), lwp.pid()), (LwpState::OnProc, pid));
+        }
+    };
+    let (_, lwp) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)).unwrap());
+    assert_eq!(lwp.lid(), lid);
+}
+
+/// R3: an LWP that takes the pid over is complete when it is found.
+fn pid_lwp_against_find() {
+    let kernel = kernel();
+    let first = kernel.alloclwp(None).unwrap();
+    let pid = first.pid();
+    let keep = kernel.alloclwp(Some(pid)).unwrap();
+    drop(first);
+    newlwp_found_by(kernel, pid, Lid(pid.0));
+    drop(keep);
+}
+
+/// R3: an LWP with an id of its own is complete when it is found.
+fn newlwp_against_find() {
+    let kernel = kernel();
+    let keep = kernel.alloclwp(None).unwrap();
+    newlwp_found_by(kernel, keep.pid(), Lid(3));
+    drop(keep);
+}
+
+/// The process ends on one thread, its last handle is dropped on another:
+/// after that, nobody finds it.
+fn last_handle_against_find() {
+    let kernel = kernel();
+    let lwp = kernel.alloclwp(None).unwrap();
+    let pid = lwp.pid();
+    let guard = kernel.pin();
+    let handle = kernel.find(pid, &guard).and_then(|p| p.handle()).unwrap();
+    drop(guard);
+    let here = || {
+        drop(handle);
+        let guard = kernel.pin();
+        if let Some(proc) = kernel.find(pid, &guard) {
+            assert_eq!(proc.pid(), pid);
+        }
+    };
+    at_once(&kernel, move || drop(lwp), here);
+    assert_empty(&kernel);
+}
+
+/// A participant is complete when the counts are summed up.
+fn register_against_counts() {
+    let kernel = kernel();
+    let k = kernel.clone();
+    let t = loom::thread::spawn(move || assert_empty(&k));
+    let _ = kernel.reserve_seat();
+    t.join().unwrap();
+}
+
+/// Both add a participant: both are there.
+fn register_against_register() {
+    let kernel = kernel();
+    let k = kernel.clone();
+    let t = loom::thread::spawn(move || {
+        let _ = k.reserve_seat();
+    });
+    let _ = kernel.reserve_seat();
+    t.join().unwrap();
+    assert_eq!(kernel.reclaim_stats().participants, 3);
+}
+
+/// Two threads that the kernel does not know yet: what one binds is not the
+/// other's.
+fn bind_against_bind() {
+    let kernel = kernel();
+    let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+    let bind = |k: &Kernel, lwp: Lwp| {
+        let lid = lwp.lid();
+        let mut e = k.enter().unwrap();
+        e.switch(lwp).unwrap();
+        assert_eq!(e.curlwp().unwrap().lid(), lid);
+        e.unbind().unwrap().unwrap()
+    };
+    // Made above, so that this thread's participant is taken: two others.
+    let spawn = |lwp| {
+        let k = kernel.clone();
+        loom::thread::spawn(move || bind(&k, lwp))
+    };
+    let t = spawn(a);
+    let b = bind(&kernel, b);
+    drop((b, t.join().unwrap()));
+    assert_empty(&kernel);
+}
+
+/// A thread ends, and the next one takes its participant over with what the
+/// first has left there.
+fn participant_taken_over() {
+    let kernel = kernel();
+    let handle_of_init = |k: &Kernel| {
+        let guard = k.pin();
+        k.find(Pid::INIT, &guard).unwrap().handle().unwrap()
+    };
+    let k = kernel.clone();
+    let t = loom::thread::spawn(move || handle_of_init(&k));
+    drop(handle_of_init(&kernel));
+    drop(t.join().unwrap());
+}
+
+/// One thread dies, a second takes the zombie and gives it back, a third takes
+/// it then: it sees the status all the same.
+fn given_back_against_wait() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let sibling = kernel.alloclwp(Some(parent.pid())).unwrap();
+    let pid = child.pid();
+    let spawn = |lwp: Lwp, look: fn(&Entered<'_>, Pid)| {
+        let (k, seat) = (kernel.clone(), kernel.reserve_seat());
+        loom::thread::spawn(move || {
+            seat.take();
+            let mut e = enter_as(&k, lwp);
+            look(&e, pid);
+            e.unbind().unwrap().unwrap()
+        })
+    };
+    let gives_back = spawn(sibling, |e, pid| drop(e.claim_zombie(WaitTarget::Pid(pid))));
+    let waits = spawn(parent, |e, pid| {
+        if let Ok(Some(reaped)) = e.try_wait(WaitTarget::Pid(pid)) {
+            assert_eq!((reaped.pid, reaped.status), (pid, ExitStatus::exited(5)));
+        }
+    });
+    enter_as(&kernel, child).exit(ExitStatus::exited(5)).unwrap();
+    drop((gives_back.join().unwrap(), waits.join().unwrap()));
+    assert_empty(&kernel);
+}
+
+/// The children are looked at while one goes and its id is given to another:
+/// the other is complete when it is met there.
+fn children_against_reuse() {
+    let kernel = kernel_with(WaitPolicy::AutoReap, 3);
+    let (parent, child) = family(&kernel);
+    let (pid, k) = (parent.pid(), kernel.clone());
+    let there = move || {
+        let guard = k.pin();
+        assert!(
+            k.find(pid, &guard).unwrap().children().all(|c| [pid, Pid::KERNEL].contains(&c.ppid()))
+        );
+    };
+    let here = || {
+        drop(child);
+        kernel.alloclwp(None).unwrap()
+    };
+    let (_, other) = at_once(&kernel, there, here);
+    drop((parent, other));
+    assert_empty(&kernel);
+}
+
+/// The kernel is shut down while the last LWP of a process that outlives it
+/// goes: one of the two reaps it.
+fn shutdown_against_survivor() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let lwp = kernel.alloclwp(None).unwrap();
+    let seat = kernel.reserve_seat();
+    let t = loom::thread::spawn(move || {
+        seat.take();
+        drop(lwp);
+    });
+    let report = Arc::into_inner(kernel).unwrap().shutdown();
+    assert!(report.released.is_empty() && report.reaped.len() + report.survivors.len() <= 1);
+    t.join().unwrap();
+}
+
+/// A thread ends with an LWP bound while the kernel is shut down: one of the
+/// two releases it.
+fn shutdown_against_thread_end() {
+    let kernel = kernel();
+    let lwp = kernel.alloclwp(None).unwrap();
+    let k = kernel.clone();
+    let left = Arc::new(AtomicBool::new(false));
+    let done = left.clone();
+    let t = loom::thread::spawn(move || {
+        drop(enter_as(&k, lwp));
+        drop(k);
+        // What `Arc` does when its last reference is dropped elsewhere.
+        done.store(true, Release);
+    });
+    while !left.load(Acquire) {
+        loom::thread::yield_now();
+    }
+    let report = Arc::into_inner(kernel).unwrap().shutdown();
+    assert!(report.released.len() <= 1 && report.survivors.len() <= 1);
+    t.join().unwrap();
+}
+
+/// As the two models of an exit of parent against child, with the parts
+/// changed: loom tries this thread first, and does not try all that the other
+/// could have done before (`docs/ORDERING.md`, "Blind spots").
+fn exit_of_child_and_parent(policy: WaitPolicy) {
+    let kernel = kernel_with(policy, 6);
+    let (parent, child) = family(&kernel);
+    at_once(&kernel, move || drop(child), move || drop(parent));
+    assert_empty(&kernel);
+}

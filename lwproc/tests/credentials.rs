@@ -1,0 +1,233 @@
+//! Who a process is, and what its user is charged.
+#![cfg(not(lwproc_loom))]
+#![allow(missing_docs)]
+
+use lwproc::*;
+
+fn uid(k: &Entered<'_>) -> u32 {
+    k.cred().users().real
+}
+
+fn setuid(k: &mut Entered<'_>, uid: u32) {
+    k.set_cred(&CredChange::SetUid(uid)).unwrap();
+}
+
+#[track_caller]
+fn assert_counts(kernel: &Kernel, uid: u32, procs: usize, lwps: usize) {
+    let counts = kernel.user_counts(uid);
+    assert_eq!((counts.procs, counts.lwps), (procs, lwps));
+    assert_eq!(kernel.user_counts_by_scan(uid), counts, "charged as scanned");
+}
+
+#[test]
+fn two_processes_keep_their_uids_across_switches() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    setuid(&mut k, 22);
+    let mut other = k.unbind().unwrap().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    setuid(&mut k, 11);
+    for round in 0..6 {
+        other = k.switch(other).unwrap().unwrap();
+        assert_eq!(uid(&k), if round % 2 == 0 { 22 } else { 11 });
+    }
+    let pid = k.pid();
+    k.newlwp(pid).unwrap();
+    assert_eq!(uid(&k), 11, "a new LWP sees its process's uid");
+}
+
+#[test]
+fn a_child_inherits_and_the_implicit_context_is_root_again() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    setuid(&mut k, 7);
+    k.rfork(Rfork::Share).map(drop).unwrap();
+    assert_eq!(uid(&k), 7);
+    assert!(matches!(k.set_cred(&CredChange::SetUid(0)), Err(CredError::NotPermitted)));
+    assert_eq!(CredError::NotPermitted.errno(), Errno::EPERM);
+    k.releaselwp().unwrap();
+    drop(k);
+    assert_eq!(uid(&kernel.enter().unwrap()), 0);
+}
+
+#[test]
+fn a_change_shows_in_siblings_at_their_next_entry() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    let (step, next) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(sibling).unwrap();
+            assert_eq!(uid(&k), 0);
+            step.wait();
+            next.wait();
+            assert_eq!(uid(&k), 0, "stable during one entry");
+            drop(k);
+            let k = kernel.enter().unwrap();
+            assert_eq!(uid(&k), 5);
+        });
+        step.wait();
+        setuid(&mut k, 5);
+        assert_eq!(uid(&k), 5, "the caller's own at once");
+        next.wait();
+    });
+}
+
+#[test]
+fn an_implicit_context_changes_init() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.set_cred(&CredChange::SetEuid(9)).unwrap();
+    assert_eq!(k.cred().users(), IdSet { real: 0, effective: 9, saved: 0 });
+    std::thread::scope(|s| {
+        s.spawn(|| assert_eq!(kernel.enter().unwrap().cred().users().effective, 9));
+    });
+    let guard = kernel.pin();
+    let init = kernel.find(Pid::INIT, &guard).unwrap();
+    assert_eq!(init.cred().unwrap().users().effective, 9);
+    k.rfork(Rfork::Share).unwrap();
+    assert_eq!(k.cred().users().effective, 9);
+}
+
+#[test]
+fn users_are_charged_for_processes_and_further_lwps() {
+    let kernel = Kernel::new();
+    assert_counts(&kernel, 0, 2, 0);
+    assert_counts(&kernel, 7, 0, 0);
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let pid = k.pid();
+    let more: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+    assert_counts(&kernel, 0, 3, 3);
+    setuid(&mut k, 7);
+    assert_eq!(kernel.user_counts(7).procs, 1, "the process moves at once");
+    for lwp in more {
+        let me = k.switch(lwp).unwrap().unwrap();
+        let lwp = k.switch(me).unwrap().unwrap();
+        let _ = lwp.unclaim();
+    }
+    assert_counts(&kernel, 0, 2, 0);
+    assert_counts(&kernel, 7, 1, 3);
+    let parent = k.rfork(Rfork::Share).unwrap();
+    assert_counts(&kernel, 7, 2, 3);
+    k.releaselwp().unwrap();
+    k.switch(parent.unwrap()).unwrap();
+    assert_counts(&kernel, 7, 1, 3);
+}
+
+#[test]
+fn zombies_stay_charged_until_reaped() {
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    setuid(&mut k, 3);
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    k.exit(ExitStatus::exited(0)).unwrap();
+    k.switch(parent).unwrap();
+    assert_counts(&kernel, 3, 2, 0);
+    let guard = kernel.pin();
+    let me = kernel.find(k.pid(), &guard).unwrap();
+    let zombie = me.children().next().unwrap();
+    assert_eq!(zombie.cred().unwrap().users().real, 3);
+    k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    assert!(zombie.cred().is_none());
+    assert_counts(&kernel, 3, 1, 0);
+}
+
+#[test]
+fn a_limit_is_enforced_and_refunded() {
+    let kernel = Kernel::builder().proc_limit(5).build().unwrap();
+    for _ in 0..3 {
+        let mut kept = Vec::new();
+        let mut k = kernel.enter().unwrap();
+        for _ in 0..3 {
+            kept.extend(k.rfork(Rfork::Share).unwrap());
+        }
+        let error = k.rfork(Rfork::Share).unwrap_err();
+        assert_eq!((error, error.errno()), (ForkError::Limit, Errno::EAGAIN));
+        assert_eq!(kernel.alloclwp(None).unwrap_err(), NewLwpError::Limit);
+        assert_counts(&kernel, 0, 5, 0);
+        setuid(&mut k, 1);
+        k.rfork(Rfork::Share).map(drop).unwrap();
+        assert_counts(&kernel, 0, 4, 0);
+        assert_counts(&kernel, 1, 1, 0);
+        k.releaselwp().unwrap();
+    }
+    assert_counts(&kernel, 0, 2, 0);
+    let few = Kernel::builder().id_capacity(1).build().unwrap();
+    assert_eq!(few.alloclwp(None).unwrap_err(), NewLwpError::IdsExhausted);
+    assert_counts(&few, 0, 2, 0);
+}
+
+/// Threads fork, exit and change uids at random; at rest the charges are what
+/// a scan finds, once every LWP has entered again.
+#[test]
+fn charges_add_up_after_a_storm() {
+    let kernel = Kernel::new();
+    std::thread::scope(|s| {
+        for me in 0..4u32 {
+            let kernel = &kernel;
+            s.spawn(move || {
+                let mut k = kernel.enter().unwrap();
+                k.rfork(Rfork::Share).unwrap();
+                for i in 0..2000 {
+                    let change = CredChange::SetResuid(Some((me + i) % 5), Some(0), Some(0));
+                    k.set_cred(&change).unwrap();
+                    if i % 3 == 0 {
+                        k.rfork(Rfork::Share).map(drop).unwrap();
+                    } else {
+                        drop(kernel.alloclwp(Some(k.pid())).unwrap());
+                    }
+                }
+                k.releaselwp().unwrap();
+            });
+        }
+    });
+    assert_counts(&kernel, 0, 2, 0);
+    for uid in 1..5 {
+        assert_counts(&kernel, uid, 0, 0);
+    }
+    kernel.flush();
+}
+
+/// Two LWPs of one process change its uid at once, again and again.
+#[test]
+fn racing_changes_leave_one_charge() {
+    let kernel = Kernel::new();
+    let a = kernel.alloclwp(None).unwrap();
+    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let pid = a.pid();
+    std::thread::scope(|s| {
+        for (n, lwp) in [a, b].into_iter().enumerate() {
+            let kernel = &kernel;
+            s.spawn(move || {
+                let mut k = kernel.enter().unwrap();
+                k.switch(lwp).unwrap();
+                for i in 0..3000 {
+                    let real = Some(10 + (n as u32 + i) % 3);
+                    k.set_cred(&CredChange::SetResuid(real, Some(0), Some(0))).unwrap();
+                }
+                drop(k);
+                let mut k = kernel.enter().unwrap();
+                let _ = k.unbind().unwrap().unwrap().unclaim();
+            });
+        }
+    });
+    let guard = kernel.pin();
+    let proc = kernel.find(pid, &guard).unwrap();
+    let uid = proc.cred().unwrap().users().real;
+    for lwp in proc.lwps() {
+        let mut k = kernel.enter().unwrap();
+        k.switch(lwp.claim().unwrap()).unwrap();
+        let _ = k.unbind().unwrap().unwrap().unclaim();
+    }
+    for user in 10..13 {
+        let mine = usize::from(user == uid);
+        assert_counts(&kernel, user, mine, mine);
+    }
+}
