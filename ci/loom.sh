@@ -2,8 +2,8 @@
 # Runs the models of lwproc-loom-tests.
 #
 #   ci/loom.sh            every model
-#   ci/loom.sh short      every model that takes seconds
-#   ci/loom.sh long       every other model
+#   ci/loom.sh short      every model; those that take minutes with a bound of 2
+#   ci/loom.sh long       those that take minutes (some take hours), unbounded
 #   ci/loom.sh FILTER...  the models whose name contains every FILTER
 #
 # Prints a line for each model and a count; fails when a model fails, or when

@@ -4,7 +4,9 @@
 use crate::full::{assert_empty, at_once, enter_as, family, kernel, kernel_with};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicBool;
-use lwproc::{Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, WaitPolicy, WaitTarget};
+use lwproc::{
+    CredChange, Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, WaitPolicy, WaitTarget,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -29,6 +31,8 @@ pub fn models() -> Vec<Model> {
             long: false,
             body: || exit_of_child_and_parent(WaitPolicy::Wait),
         },
+        pair("kernel_newlwp_against_set_of_credentials", newlwp_against_set),
+        pair("kernel_first_charge_against_counts", first_charge_against_counts),
         pair("kernel_last_handle_against_find", last_handle_against_find),
         pair("kernel_register_against_counts", register_against_counts),
         pair("kernel_register_against_register", register_against_register),
@@ -285,5 +289,39 @@ fn exit_of_child_and_parent(policy: WaitPolicy) {
     let kernel = kernel_with(policy, 6);
     let (parent, child) = family(&kernel);
     at_once(&kernel, move || drop(child), move || drop(parent));
+    assert_empty(&kernel);
+}
+
+/// As `cred_set_against_newlwp`, with the parts changed.
+fn newlwp_against_set() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.set_cred(&CredChange::SetResuid(Some(5), None, None)).unwrap();
+        e.unbind().unwrap().unwrap()
+    };
+    let (a, b) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)).unwrap());
+    let mut e = enter_as(&kernel, b);
+    assert_eq!(e.cred().users().real, 5);
+    e.releaselwp().unwrap();
+    drop(e);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// A user's entry is complete when it is found.
+fn first_charge_against_counts() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let k = kernel.clone();
+    let there = move || assert!(k.user_counts(5).procs <= 1);
+    let here = || {
+        let mut e = enter_as(&kernel, a);
+        e.set_cred(&CredChange::SetResuid(Some(5), None, None)).unwrap();
+        e.releaselwp().unwrap();
+    };
+    at_once(&kernel, there, here);
     assert_empty(&kernel);
 }

@@ -3,7 +3,7 @@
 //!
 //! `loom-models [--list] [--short | --long] [--exact] [FILTER...]` runs the
 //! models whose name contains every FILTER (with `--exact`: is FILTER), all of
-//! them, or only those that take seconds or do not; one line for each, and a
+//! them with the long ones bounded, or only the long ones unbounded; one line for each, and a
 //! count at the end. Built without `--cfg lwproc_loom` it has no models and says
 //! so.
 

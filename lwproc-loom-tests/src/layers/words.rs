@@ -17,7 +17,10 @@ pub fn models() -> Vec<Model> {
         pair("word_claim_against_claim", claim_against_claim),
         pair("word_claim_against_unclaim", claim_against_unclaim),
         pair("word_claim_against_exit", claim_against_exit),
+        pair("word_take_crmod_against_mark", take_crmod_against_mark),
+        pair("word_hold_against_mark", hold_against_mark),
         pair("refcount_dec_against_dec", dec_against_dec),
+        pair("refcount_try_inc_against_dec", try_inc_against_dec),
     ]
 }
 
@@ -142,6 +145,48 @@ fn claim_against_exit() {
     word.exit();
     assert!(t.join().unwrap().is_err());
     assert_eq!(word.claim(), Err(ClaimRefused::Exiting));
+}
+
+/// The owner that finds the mark sees what was done before it was set.
+fn take_crmod_against_mark() {
+    struct Lwp(AtomicLwpWord, UnsafeCell<u32>);
+    let lwp = Arc::new(Lwp(AtomicLwpWord::new(), UnsafeCell::new(0)));
+    let other = lwp.clone();
+    let t = loom::thread::spawn(move || {
+        if other.0.load().has_crmod() {
+            other.0.take_crmod();
+            other.1.with(|p| assert_eq!(unsafe { *p }, 7));
+        }
+    });
+    lwp.1.with_mut(|p| unsafe { *p = 7 });
+    lwp.0.mark_crmod();
+    t.join().unwrap();
+}
+
+/// R8: the owner's hold and another thread's mark are both there.
+fn hold_against_mark() {
+    let word = Arc::new(AtomicLwpWord::new());
+    let other = word.clone();
+    let t = loom::thread::spawn(move || other.mark_crmod());
+    word.hold().unwrap();
+    t.join().unwrap();
+    assert!(word.load().has_crmod());
+    assert_eq!(word.load().refcnt(), 2);
+}
+
+/// Whoever comes too late for an object sees what was put in its place before.
+fn try_inc_against_dec() {
+    struct Object(RefCount, UnsafeCell<u32>);
+    let object = Arc::new(Object(RefCount::new(), UnsafeCell::new(0)));
+    let other = object.clone();
+    let t = loom::thread::spawn(move || {
+        if !other.0.try_inc() {
+            other.1.with(|p| assert_eq!(unsafe { *p }, 7));
+        }
+    });
+    object.1.with_mut(|p| unsafe { *p = 7 });
+    let _ = object.0.dec();
+    t.join().unwrap();
 }
 
 /// Of two handles dropped at once one is the last, and every use through the

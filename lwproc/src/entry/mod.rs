@@ -173,11 +173,12 @@ impl<'k, H: Host> Entered<'k, H> {
             Some(node) if !node.word.load().has_crmod() => {}
             // SAFETY: bound to this thread; not borrowed, see above.
             Some(_) => unsafe { lifecycle::update_creds(world, self.bound(), &me.pin()) },
-            // SAFETY: init never dies.
-            None => unsafe {
-                let cell = &Managed::deref_counted(world.init).resources.cred;
-                me.refresh_init_cred(cell);
-            },
+            None => {
+                // SAFETY: init never dies.
+                let init = unsafe { Managed::deref_counted(world.init) };
+                // SAFETY: not borrowed, see above.
+                unsafe { me.refresh_init_cred(&init.resources.cred) };
+            }
         }
     }
 

@@ -1,0 +1,156 @@
+//! Identity, birth, new image and end of a task.
+
+use super::{Call, Parsed};
+use crate::parse::{Answer, text};
+
+/// The syscalls of this family.
+pub const NAMES: &[&str] = &[
+    "getpid",
+    "gettid",
+    "getppid",
+    "set_tid_address",
+    "fork",
+    "vfork",
+    "clone",
+    "clone3",
+    "execve",
+    "execveat",
+    "exit",
+    "exit_group",
+];
+
+/// Bytes of a command name that Linux keeps (TASK_COMM_LEN without the terminator).
+const COMM_BYTES: usize = 15;
+
+/// Which number was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The process.
+    Pid,
+    /// The thread.
+    Tid,
+    /// The parent process.
+    Ppid,
+}
+
+/// getpid, gettid, getppid, set_tid_address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<N> {
+    /// Which number was asked for.
+    pub which: Which,
+    /// The answer.
+    pub answer: N,
+}
+
+/// What a fork makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Makes {
+    /// A child process.
+    Child,
+    /// A thread of the same process (CLONE_THREAD).
+    Thread,
+    /// A child of the caller's parent (CLONE_PARENT).
+    Sibling,
+}
+
+/// fork, vfork, clone, clone3 that answered in the parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork<N> {
+    /// What was made.
+    pub makes: Makes,
+    /// Number of the new task.
+    pub child: N,
+}
+
+/// A successful execve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exec {
+    /// The new command name.
+    pub comm: String,
+}
+
+/// exit and exit_group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Who goes.
+    pub scope: Scope,
+    /// The low eight bits of the argument.
+    pub code: u8,
+}
+
+/// Who goes at an exit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The calling thread.
+    Thread,
+    /// Every thread of the process.
+    Process,
+}
+
+impl<N> Identity<N> {
+    pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Identity<M> {
+        Identity { which: self.which, answer: find(self.answer) }
+    }
+}
+
+impl<N> Fork<N> {
+    pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Fork<M> {
+        Fork { makes: self.makes, child: find(self.child) }
+    }
+}
+
+/// What a fork with these arguments makes; its flags are printed at entry.
+pub fn makes(args: &[u8]) -> Makes {
+    if text::has_flag(args, b"CLONE_THREAD") {
+        Makes::Thread
+    } else if text::has_flag(args, b"CLONE_PARENT") {
+        Makes::Sibling
+    } else {
+        Makes::Child
+    }
+}
+
+/// Reads a call of this family.
+pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
+    match name {
+        b"exit" => exit(Scope::Thread, args),
+        b"exit_group" => exit(Scope::Process, args),
+        _ => match answer {
+            Answer::None => Parsed::Unanswered,
+            Answer::Error(_) => Parsed::NotModelled,
+            Answer::Value(value) => answered(name, args, value),
+        },
+    }
+}
+
+fn answered(name: &[u8], args: &[u8], value: i64) -> Parsed {
+    let number = i32::try_from(value).ok();
+    let identity = |which| number.map(|answer| Call::Identity(Identity { which, answer }));
+    let call = match name {
+        b"getpid" => identity(Which::Pid),
+        b"gettid" | b"set_tid_address" => identity(Which::Tid),
+        b"getppid" => identity(Which::Ppid),
+        b"execve" => exec(args, 0, value),
+        b"execveat" => exec(args, 1, value),
+        _ => number
+            .filter(|child| *child > 0)
+            .map(|child| Call::Fork(Fork { makes: makes(args), child })),
+    };
+    call.map_or(Parsed::NotModelled, Parsed::Modelled)
+}
+
+fn exec(args: &[u8], path: usize, value: i64) -> Option<Call<i32>> {
+    let mut comm = text::basename(text::args(args).nth(path)?);
+    while comm.len() > COMM_BYTES {
+        comm.pop();
+    }
+    (value == 0).then_some(Call::Exec(Exec { comm }))
+}
+
+fn exit(scope: Scope, args: &[u8]) -> Parsed {
+    match text::int(args.trim_ascii()) {
+        // The kernel keeps eight bits of the code.
+        Some(code) => Parsed::Modelled(Call::Exit(Exit { scope, code: (code & 0xff) as u8 })),
+        None => Parsed::NotModelled,
+    }
+}

@@ -1,0 +1,372 @@
+//! Replays a plan: one pass over its steps, every answer compared.
+
+use crate::check;
+use crate::plan::{Action, CallId, Death, Fate, NameId, Plan, ProcId, Says, Step, TaskId};
+use crate::scene::{Pull, Scene, Verdict};
+use crate::world::{Trouble, World};
+use lwproc::{EnterError, Kernel};
+use std::fmt;
+
+/// Most disagreements kept; the rest are only counted.
+const LISTED: usize = 1000;
+
+/// How often progress is told, in steps.
+const PROGRESS_STEPS: usize = 8192;
+
+/// Agreements and disagreements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Answers that agree.
+    pub agreed: u64,
+    /// Answers that do not.
+    pub disagreed: u64,
+}
+
+impl Tally {
+    fn add<T, E>(&mut self, found: &Result<T, E>) {
+        match found {
+            Ok(_) => self.agreed += 1,
+            Err(_) => self.disagreed += 1,
+        }
+    }
+
+    /// Both.
+    pub fn checked(self) -> u64 {
+        self.agreed + self.disagreed
+    }
+}
+
+/// An answer that the kernel does not give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// The line of the answer.
+    pub line: u32,
+    /// Whose it is: the number in the log.
+    pub task: i32,
+    /// What was asked: a syscall, or `+++`.
+    pub asked: String,
+    /// The difference, for people.
+    pub what: String,
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: task {}: {}: {}", self.line, self.task, self.asked, self.what)
+    }
+}
+
+/// What a replay found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Answers of syscalls, by [`NameId`].
+    pub calls: Vec<Tally>,
+    /// `+++` lines: was the task alive, is the code the one it left with, was a leader last.
+    pub ends: Tally,
+    /// Lines and births that could not be replayed.
+    pub broken: u64,
+    /// Answers that agreed only because an effect in flight was applied early.
+    pub reordered: u64,
+    /// How often the context moved to another LWP.
+    pub switches: u64,
+    /// Tasks alive when the log ended.
+    pub alive_at_end: u32,
+    /// The first disagreements.
+    pub disagreements: Vec<Disagreement>,
+}
+
+impl Outcome {
+    /// All answers together.
+    pub fn total(&self) -> Tally {
+        let sum = |sum: Tally, next: &Tally| Tally {
+            agreed: sum.agreed + next.agreed,
+            disagreed: sum.disagreed + next.disagreed,
+        };
+        let calls = self.calls.iter().fold(self.ends, sum);
+        Tally { disagreed: calls.disagreed + self.broken, ..calls }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Ahead,
+    Begun,
+    Settled,
+}
+
+struct Replay<'p, 'k> {
+    scene: Scene<'p, 'k>,
+    progress: Vec<Progress>,
+    /// Questions in flight that did not agree yet.
+    unsettled: Vec<CallId>,
+    /// Tasks whose lines were reported as impossible already.
+    reported: Vec<bool>,
+    outcome: Outcome,
+}
+
+/// Replays a plan on this thread; `tick` is told the line now and then.
+///
+/// # Errors
+/// When this thread has entered the kernel already.
+pub fn replay(
+    plan: &Plan,
+    kernel: &Kernel,
+    mut tick: impl FnMut(u32),
+) -> Result<Outcome, EnterError> {
+    let scene = Scene {
+        plan,
+        world: World::new(plan, kernel)?,
+        now: 0,
+        in_flight: Vec::new(),
+        outer_parent: None,
+    };
+    let mut replay = Replay {
+        scene,
+        progress: vec![Progress::Ahead; plan.calls.len()],
+        unsettled: Vec::new(),
+        reported: vec![false; plan.tasks.len()],
+        outcome: Outcome {
+            calls: vec![Tally::default(); plan.census.names.len()],
+            ..Outcome::default()
+        },
+    };
+    for (index, step) in plan.steps.iter().enumerate() {
+        replay.step(*step);
+        if index % PROGRESS_STEPS == 0 {
+            tick(step.line);
+        }
+    }
+    Ok(replay.finish())
+}
+
+impl Replay<'_, '_> {
+    fn step(&mut self, step: Step) {
+        self.scene.now = step.line;
+        match step.action {
+            Action::Appear | Action::Supersede => self.birth(step.task),
+            Action::Death => self.death(step.task),
+            Action::Line => drop(self.arrive(step.task)),
+            Action::Begin(call) => {
+                if self.arrive(step.task) {
+                    self.begin(call);
+                }
+            }
+            Action::End(call) => {
+                if self.progress[call.index()] != Progress::Settled && self.arrive(step.task) {
+                    self.end(call);
+                }
+            }
+            Action::Whole(call) => {
+                if self.arrive(step.task) {
+                    self.end(call);
+                }
+            }
+        }
+    }
+
+    /// Switches to the task of a line; false when it cannot write one.
+    fn arrive(&mut self, task: TaskId) -> bool {
+        match self.scene.world.run(task) {
+            Ok(()) => true,
+            Err(trouble) => {
+                // A task that was ended early may still have lines to write before its `+++`.
+                let death = self.scene.plan.task(task).death;
+                let leaving = self.scene.world.was_born(task)
+                    && death.is_some_and(|death| self.scene.now <= death.line);
+                if !leaving {
+                    self.break_off(task, "a line", trouble);
+                }
+                false
+            }
+        }
+    }
+
+    fn break_off(&mut self, task: TaskId, asked: &str, trouble: Trouble) {
+        self.outcome.broken += 1;
+        // One line of a dead task is news, the next thousand are not.
+        if !std::mem::replace(&mut self.reported[task.index()], true) {
+            self.disagree(task, asked, trouble.to_string());
+        }
+    }
+
+    fn disagree(&mut self, task: TaskId, asked: &str, what: String) {
+        if self.outcome.disagreements.len() < LISTED {
+            self.outcome.disagreements.push(Disagreement {
+                line: self.scene.now,
+                task: self.scene.plan.task(task).number,
+                asked: asked.to_owned(),
+                what,
+            });
+        }
+    }
+
+    fn birth(&mut self, task: TaskId) {
+        match self.scene.world.birth(task) {
+            Ok(()) => self.effect(),
+            Err(trouble) => self.break_off(task, "birth", trouble),
+        }
+    }
+
+    fn begin(&mut self, call: CallId) {
+        let Says::Answer(asked) = &self.scene.plan.call(call).says else {
+            return;
+        };
+        self.progress[call.index()] = Progress::Begun;
+        if !check::is_question(asked) {
+            self.scene.in_flight.push(call);
+        } else if !self.settle_if_agrees(call) {
+            self.scene.in_flight.push(call);
+            self.unsettled.push(call);
+        }
+    }
+
+    fn end(&mut self, call: CallId) {
+        let plan = self.scene.plan;
+        let planned = plan.call(call);
+        if !matches!(planned.says, Says::Answer(_)) {
+            return;
+        }
+        match check::verdict(&mut self.scene, call) {
+            Verdict::After(pulls) => {
+                self.outcome.reordered += 1;
+                for pull in pulls {
+                    self.pull(pull);
+                }
+                // The pulls moved the context.
+                if self.arrive(planned.task) {
+                    self.settle_now(call);
+                }
+            }
+            Verdict::Agrees | Verdict::Disagrees => self.settle_now(call),
+        }
+    }
+
+    /// Takes a question's answer when it agrees as things stand.
+    fn settle_if_agrees(&mut self, call: CallId) -> bool {
+        let agrees = check::verdict(&mut self.scene, call) == Verdict::Agrees;
+        if agrees {
+            self.settle_now(call);
+        }
+        agrees
+    }
+
+    /// Applies a call and counts its answer, for good.
+    fn settle_now(&mut self, call: CallId) {
+        self.progress[call.index()] = Progress::Settled;
+        self.scene.in_flight.retain(|other| *other != call);
+        self.unsettled.retain(|other| *other != call);
+        let plan = self.scene.plan;
+        let planned = plan.call(call);
+        let Says::Answer(asked) = &planned.says else {
+            return;
+        };
+        if matches!(asked, crate::calls::Call::Exit(_)) {
+            return;
+        }
+        let found = match check::verdict(&mut self.scene, call) {
+            Verdict::Agrees => check::act(&mut self.scene, call),
+            Verdict::After(_) | Verdict::Disagrees => Err(check::describe(&mut self.scene, call)),
+        };
+        self.count(planned.name, planned.task, &found);
+        if !check::is_question(asked) {
+            self.effect();
+        }
+    }
+
+    fn count(&mut self, name: NameId, task: TaskId, found: &Result<(), String>) {
+        self.outcome.calls[name.index()].add(found);
+        if let Err(what) = found {
+            let asked = &self.scene.plan.census.names[name.index()].name;
+            self.disagree(task, asked, what.clone());
+        }
+    }
+
+    /// Something changed: ask the open questions again.
+    fn effect(&mut self) {
+        let mut open = std::mem::take(&mut self.unsettled);
+        open.retain(|call| {
+            let task = self.scene.plan.call(*call).task;
+            !(self.scene.world.run(task).is_ok() && self.settle_if_agrees(*call))
+        });
+        self.unsettled = open;
+    }
+
+    fn pull(&mut self, pull: Pull) {
+        match pull {
+            Pull::Birth(task) => self.birth(task),
+            Pull::Thread(task) => self.retire(task),
+            Pull::Process(proc) => self.retire_process(proc),
+            Pull::Reap(call) => {
+                if self.arrive(self.scene.plan.call(call).task) {
+                    self.settle_now(call);
+                }
+            }
+        }
+    }
+
+    /// The task that bears the pid leaves last: its status is the process's.
+    fn retire_process(&mut self, proc: ProcId) {
+        let last = self.scene.plan.proc(proc).bearer;
+        for task in &self.scene.plan.proc(proc).tasks {
+            if *task != last && self.scene.world.is_alive(*task) {
+                self.retire(*task);
+            }
+        }
+        if self.scene.world.is_alive(last) {
+            self.retire(last);
+        }
+    }
+
+    fn retire(&mut self, task: TaskId) {
+        let status = self.scene.leaving_status(task);
+        match self.scene.world.retire(task, status) {
+            Ok(()) => self.effect(),
+            Err(trouble) => self.break_off(task, "exit", trouble),
+        }
+    }
+
+    /// A `+++` line.
+    fn death(&mut self, task: TaskId) {
+        let found = self.farewell(task);
+        self.outcome.ends.add(&found);
+        if let Err(what) = found {
+            self.disagree(task, "+++", what);
+        }
+        if self.scene.world.is_alive(task) {
+            self.retire(task);
+        }
+    }
+
+    fn farewell(&mut self, task: TaskId) -> Result<(), String> {
+        let plan = self.scene.plan;
+        if !self.scene.world.was_born(task) {
+            return Err(Trouble::NotAlive.to_string());
+        }
+        if self.scene.world.is_alive(task) {
+            // Who left before is freed when the context moves here.
+            self.scene.world.run(task).map_err(|trouble| trouble.to_string())?;
+        }
+        let left_with = self.scene.leaving_status(task);
+        match plan.task(task).death {
+            Some(Death { fate: Fate::Ended(status), .. }) if status != left_with => {
+                return Err(format!("the log says {status}, the task left with {left_with}"));
+            }
+            _ => {}
+        }
+        let proc = plan.proc_of(task);
+        let lwps = self.scene.world.nlwps(proc);
+        if task == plan.proc(proc).bearer && self.scene.world.is_alive(task) && lwps != 1 {
+            return Err(format!("the process ends while the kernel counts {lwps} LWPs"));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Outcome {
+        self.scene.now = self.scene.plan.last_line();
+        match self.scene.world.release_all() {
+            Ok(alive) => self.outcome.alive_at_end = alive,
+            Err(trouble) => self.break_off(TaskId::at(0), "release at the end", trouble),
+        }
+        self.outcome.switches = self.scene.world.switches();
+        self.outcome
+    }
+}

@@ -1,0 +1,401 @@
+//! The traced tasks as LWPs of a kernel, driven from one host thread.
+//!
+//! This is the only module that creates, switches and releases LWPs.
+
+use crate::calls::process::Makes;
+use crate::calls::wait::Status;
+use crate::plan::{Origin, Plan, ProcId, TaskId, Who};
+use lwproc::{CoreDump, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid, Rfork};
+use std::collections::HashMap;
+use std::fmt;
+
+/// A number that no process bears: the kernel's ids grow from 1.
+const NOBODY: Pid = Pid(i32::MAX);
+
+/// The process that adopts orphans.
+pub const INIT: Pid = Pid(1);
+
+/// Why a task could not do what the log says it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The kernel refused an operation.
+    Refused(&'static str, Errno),
+    /// The task has ended, or was never born.
+    NotAlive,
+    /// Who should give birth is not alive.
+    NoParent,
+    /// A new process whose first LWP does not bear its number.
+    FirstLwp,
+    /// A new process whose parent is not the one that forked.
+    WrongParent,
+    /// The kernel gave out a number that a live task bears.
+    NumberTwice,
+    /// After an execve by a thread, its LWP does not bear the pid.
+    NoTakeOver,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(operation, errno) => write!(f, "the kernel refuses {operation}: {errno}"),
+            Self::NotAlive => f.write_str("the task is not alive"),
+            Self::NoParent => f.write_str("the parent is not alive"),
+            Self::FirstLwp => f.write_str("the first LWP does not bear the pid"),
+            Self::WrongParent => f.write_str("the kernel says another parent"),
+            Self::NumberTwice => f.write_str("the kernel gave a number out twice"),
+            Self::NoTakeOver => f.write_str("the LWP does not bear the pid"),
+        }
+    }
+}
+
+/// What the kernel knows about a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It has LWPs.
+    Alive,
+    /// It has none, and waits to be reaped.
+    Zombie,
+    /// The kernel does not know it (any more, or yet).
+    Unknown,
+}
+
+/// Where a task stands.
+#[derive(Debug)]
+enum Stage {
+    Unborn,
+    /// Its LWP waits to be switched to.
+    Parked(Lwp),
+    /// Its LWP runs.
+    Running,
+    Gone,
+}
+
+#[derive(Debug)]
+struct TaskState {
+    stage: Stage,
+    lid: Lid,
+    pid: Pid,
+}
+
+#[derive(Debug, Default)]
+struct ProcState {
+    live: u32,
+    children: Vec<ProcId>,
+    /// Position in the parent's list.
+    place: usize,
+}
+
+/// The tasks of a plan in a kernel.
+pub struct World<'p, 'k> {
+    plan: &'p Plan,
+    kernel: &'k Kernel,
+    cpu: Entered<'k>,
+    tasks: Vec<TaskState>,
+    procs: Vec<ProcState>,
+    /// Whose LWP runs; none in the implicit context, or when it is exiting.
+    current: Option<TaskId>,
+    bearers: HashMap<i32, TaskId>,
+    switches: u64,
+}
+
+impl fmt::Debug for World<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+fn refused(operation: &'static str) -> impl FnOnce(Errno) -> Trouble {
+    move |errno| Trouble::Refused(operation, errno)
+}
+
+fn exit_status(status: Status) -> ExitStatus {
+    match status {
+        Status::Exited(code) => ExitStatus::exited(code),
+        Status::Killed { signal, core_dumped: true } => {
+            ExitStatus::signaled(signal, CoreDump::Dumped)
+        }
+        Status::Killed { signal, core_dumped: false } => {
+            ExitStatus::signaled(signal, CoreDump::None)
+        }
+    }
+}
+
+impl<'p, 'k> World<'p, 'k> {
+    /// A world without tasks, on this thread.
+    ///
+    /// # Errors
+    /// When the thread cannot enter the kernel.
+    pub fn new(plan: &'p Plan, kernel: &'k Kernel) -> Result<Self, lwproc::EnterError> {
+        let unborn = || TaskState { stage: Stage::Unborn, lid: Lid(NOBODY.0), pid: NOBODY };
+        Ok(Self {
+            plan,
+            kernel,
+            cpu: kernel.enter()?,
+            tasks: plan.tasks.iter().map(|_| unborn()).collect(),
+            procs: plan.procs.iter().map(|_| ProcState::default()).collect(),
+            current: None,
+            bearers: HashMap::new(),
+            switches: 0,
+        })
+    }
+
+    /// The context of the task that runs.
+    pub fn cpu(&mut self) -> &mut Entered<'k> {
+        &mut self.cpu
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &'k Kernel {
+        self.kernel
+    }
+
+    /// How often the context moved to another LWP.
+    pub fn switches(&self) -> u64 {
+        self.switches
+    }
+
+    /// Whether the task has an LWP.
+    pub fn is_alive(&self, task: TaskId) -> bool {
+        matches!(self.tasks[task.index()].stage, Stage::Parked(_) | Stage::Running)
+    }
+
+    /// Whether the task was born (and perhaps died).
+    pub fn was_born(&self, task: TaskId) -> bool {
+        !matches!(self.tasks[task.index()].stage, Stage::Unborn)
+    }
+
+    /// The kernel's number of a task's LWP, kept after its end.
+    pub fn lid(&self, task: TaskId) -> Lid {
+        self.tasks[task.index()].lid
+    }
+
+    /// The kernel's number of a process, kept after its end.
+    pub fn pid(&self, proc: ProcId) -> Pid {
+        self.tasks[self.plan.proc(proc).leader.index()].pid
+    }
+
+    /// The kernel's number for whom the log names.
+    pub fn number(&self, who: Who) -> Pid {
+        match who {
+            Who::Task(task) => Pid(self.lid(task).0),
+            Who::Outside(_) => NOBODY,
+        }
+    }
+
+    /// The children of a process that live or wait to be reaped.
+    pub fn children(&self, proc: ProcId) -> &[ProcId] {
+        &self.procs[proc.index()].children
+    }
+
+    /// What the kernel knows about a process.
+    pub fn life(&self, proc: ProcId) -> Life {
+        let guard = self.kernel.pin();
+        match self.kernel.find(self.pid(proc), &guard) {
+            Some(found) if found.nlwps() == 0 => Life::Zombie,
+            Some(_) => Life::Alive,
+            None => Life::Unknown,
+        }
+    }
+
+    /// The kernel's number of a process's parent.
+    pub fn ppid(&self, proc: ProcId) -> Option<Pid> {
+        let guard = self.kernel.pin();
+        self.kernel.find(self.pid(proc), &guard).map(|found| found.ppid())
+    }
+
+    /// How many LWPs the kernel counts in a process.
+    pub fn nlwps(&self, proc: ProcId) -> usize {
+        let guard = self.kernel.pin();
+        self.kernel.find(self.pid(proc), &guard).map_or(0, |found| found.nlwps() as usize)
+    }
+
+    /// How the log calls a number of the kernel's, for messages.
+    pub fn describe(&self, number: i32) -> String {
+        match self.bearers.get(&number) {
+            Some(task) => self.plan.task(*task).number.to_string(),
+            None if number == INIT.0 => "init".to_owned(),
+            None => format!("kernel number {number}"),
+        }
+    }
+
+    /// Moves the context to the task's LWP.
+    ///
+    /// # Errors
+    /// [`Trouble::NotAlive`], or what the kernel says.
+    pub fn run(&mut self, task: TaskId) -> Result<(), Trouble> {
+        if self.current == Some(task) {
+            return Ok(());
+        }
+        let state = &mut self.tasks[task.index()];
+        let lwp = match std::mem::replace(&mut state.stage, Stage::Running) {
+            Stage::Parked(lwp) => lwp,
+            other => {
+                state.stage = other;
+                return Err(Trouble::NotAlive);
+            }
+        };
+        let old = self.cpu.switch(lwp);
+        let old = old.map_err(|error| refused("switch")(error.errno()))?;
+        self.arrived(Some(task), old);
+        Ok(())
+    }
+
+    /// Books a switch: the LWP that ran is parked, if it still lives.
+    fn arrived(&mut self, task: Option<TaskId>, old: Option<Lwp>) {
+        if let (Some(left), Some(lwp)) = (self.current, old) {
+            self.tasks[left.index()].stage = Stage::Parked(lwp);
+        }
+        self.current = task;
+        self.switches += 1;
+    }
+
+    /// Moves the context to init.
+    fn run_init(&mut self) -> Result<(), Trouble> {
+        let old = match self.cpu.unbind() {
+            Ok(old) => old,
+            // The LWP is exiting, and only a switch frees it: to an LWP of init, which is
+            // released when the context moves on.
+            Err(_) => self.cpu.newlwp(INIT).map_err(|error| refused("newlwp")(error.errno()))?,
+        };
+        self.arrived(None, old);
+        Ok(())
+    }
+
+    fn runnable_in(&self, proc: ProcId) -> Option<TaskId> {
+        self.plan.proc(proc).tasks.iter().copied().find(|task| self.is_alive(*task))
+    }
+
+    /// Brings a task to life, as its origin says.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or gives numbers that do not fit.
+    pub fn birth(&mut self, task: TaskId) -> Result<(), Trouble> {
+        if self.was_born(task) {
+            return Ok(());
+        }
+        match self.plan.task(task).origin {
+            Origin::Root | Origin::Stray => self.fork_from_init(task),
+            Origin::Fork { parent, makes: Makes::Thread, .. } => self.thread(parent, task),
+            Origin::Fork { parent, makes: Makes::Child, .. } => self.fork_from(Some(parent), task),
+            Origin::Fork { parent, makes: Makes::Sibling, .. } => {
+                let grandparent = self.plan.proc(self.plan.proc_of(parent)).parent;
+                let runs = grandparent.and_then(|proc| self.runnable_in(proc));
+                self.fork_from(runs, task)
+            }
+            Origin::Exec { leader, thread } => self.take_over(leader, thread, task),
+        }
+    }
+
+    fn fork_from(&mut self, parent: Option<TaskId>, child: TaskId) -> Result<(), Trouble> {
+        match parent {
+            Some(parent) if self.is_alive(parent) => {
+                self.run(parent)?;
+                self.fork_here(Rfork::Copy, child)?;
+                let parent = self.plan.proc_of(parent);
+                let child = self.plan.proc_of(child);
+                let siblings = &mut self.procs[parent.index()].children;
+                siblings.push(child);
+                self.procs[child.index()].place = siblings.len() - 1;
+                if self.cpu.ppid() == self.pid(parent) { Ok(()) } else { Err(Trouble::WrongParent) }
+            }
+            // Its parent died in the fork: init has adopted it.
+            _ => self.fork_from_init(child),
+        }
+    }
+
+    fn fork_from_init(&mut self, child: TaskId) -> Result<(), Trouble> {
+        self.run_init()?;
+        self.fork_here(Rfork::Fresh, child)
+    }
+
+    /// `rfork` from the LWP that runs; the context is the child's afterwards.
+    fn fork_here(&mut self, share: Rfork, child: TaskId) -> Result<(), Trouble> {
+        let old = self.cpu.rfork(share).map_err(|error| refused("rfork")(error.errno()))?;
+        self.arrived(Some(child), old);
+        let lid = self.born(child)?;
+        if lid.0 == self.cpu.pid().0 { Ok(()) } else { Err(Trouble::FirstLwp) }
+    }
+
+    fn thread(&mut self, parent: TaskId, task: TaskId) -> Result<(), Trouble> {
+        let proc = self.plan.proc_of(parent);
+        let runs = if self.is_alive(parent) { Some(parent) } else { self.runnable_in(proc) };
+        self.run(runs.ok_or(Trouble::NoParent)?)?;
+        let old =
+            self.cpu.newlwp(self.pid(proc)).map_err(|error| refused("newlwp")(error.errno()))?;
+        self.arrived(Some(task), old);
+        self.born(task).map(drop)
+    }
+
+    /// The context runs a new LWP: book it under its task.
+    fn born(&mut self, task: TaskId) -> Result<Lid, Trouble> {
+        let pid = self.cpu.pid();
+        let lid = self.cpu.lid().ok_or(Trouble::NotAlive)?;
+        self.tasks[task.index()] = TaskState { stage: Stage::Running, lid, pid };
+        self.procs[self.plan.proc_of(task).index()].live += 1;
+        let before = self.bearers.insert(lid.0, task);
+        if before.is_some_and(|before| self.is_alive(before)) {
+            return Err(Trouble::NumberTwice);
+        }
+        Ok(lid)
+    }
+
+    /// A thread's execve: the leader goes, and a new LWP bears the pid instead of the thread's.
+    fn take_over(&mut self, leader: TaskId, thread: TaskId, task: TaskId) -> Result<(), Trouble> {
+        if self.is_alive(leader) {
+            self.retire(leader, Status::Exited(0))?;
+        }
+        self.run(thread)?;
+        self.thread(thread, task)?;
+        self.retire(thread, Status::Exited(0))?;
+        self.run(task)?;
+        if self.lid(task).0 == self.cpu.pid().0 { Ok(()) } else { Err(Trouble::NoTakeOver) }
+    }
+
+    /// Ends a task. Its LWP is freed when the context next moves, which precedes every question.
+    ///
+    /// # Errors
+    /// [`Trouble::NotAlive`], or what the kernel says.
+    pub fn retire(&mut self, task: TaskId, status: Status) -> Result<(), Trouble> {
+        self.run(task)?;
+        let ended = self.cpu.exit(exit_status(status));
+        ended.map_err(|error| refused("exit")(error.errno()))?;
+        self.tasks[task.index()].stage = Stage::Gone;
+        self.current = None;
+        let proc = &mut self.procs[self.plan.proc_of(task).index()];
+        proc.live = proc.live.saturating_sub(1);
+        if proc.live == 0 {
+            // Init has them now.
+            proc.children.clear();
+        }
+        Ok(())
+    }
+
+    /// Forgets a child that its parent has reaped.
+    pub fn reaped(&mut self, parent: ProcId, child: ProcId) {
+        let place = self.procs[child.index()].place;
+        let siblings = &mut self.procs[parent.index()].children;
+        if siblings.get(place) == Some(&child) {
+            siblings.swap_remove(place);
+            if let Some(moved) = siblings.get(place).copied() {
+                self.procs[moved.index()].place = place;
+            }
+        }
+    }
+
+    /// Releases every task that still lives; how many those were.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn release_all(&mut self) -> Result<u32, Trouble> {
+        let mut released = 0;
+        for index in 0..self.tasks.len() {
+            let task = TaskId::at(index);
+            if self.is_alive(task) {
+                self.retire(task, Status::Exited(0))?;
+                released += 1;
+            }
+        }
+        Ok(released)
+    }
+}
