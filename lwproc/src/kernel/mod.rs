@@ -45,7 +45,7 @@ pub struct Kernel<H: Host = ThreadHost> {
 
 impl Kernel {
     /// A kernel with the defaults: [`ThreadHost`], 2^21 - 1 ids,
-    /// [`WaitPolicy::AutoReap`].
+    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
     pub fn new() -> Self {
         Self::builder().build().expect("the defaults are valid")
     }
