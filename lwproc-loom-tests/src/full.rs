@@ -23,6 +23,7 @@ pub fn models() -> Vec<Model> {
         pair("kernel_fork_against_find", fork_against_find),
         pair("kernel_fork_against_fork", fork_against_fork),
         pair("kernel_newlwp_against_newlwp_of_the_pid", newlwp_against_newlwp),
+        pair("kernel_take_over_of_the_pid_against_release", take_over_against_release),
         pair("kernel_newlwp_against_iterate", newlwp_against_iterate),
         pair("kernel_wait_against_exit", wait_against_exit),
         pair("kernel_wait_as_init_against_exit", wait_as_init).long(),
@@ -253,6 +254,27 @@ fn newlwp_against_newlwp() {
     assert!((a.lid().0 == pid.0) ^ (b.lid().0 == pid.0));
     assert_ne!(a.lid(), b.lid());
     drop((a, b, keep));
+    assert_empty(&kernel);
+}
+
+/// At most one live LWP bears the pid, also to one who looks while it passes
+/// from the old to the new.
+fn take_over_against_release() {
+    let kernel = kernel();
+    let first = kernel.alloclwp(None).unwrap();
+    let pid = first.pid();
+    let keep = kernel.alloclwp(Some(pid)).unwrap();
+    let k = kernel.clone();
+    let there = move || {
+        let new = k.alloclwp(Some(pid)).unwrap();
+        let guard = k.pin();
+        let proc = k.find(pid, &guard).unwrap();
+        let bearers = proc.lwps().filter(|l| l.lid().0 == pid.0).count();
+        assert!(bearers <= 1, "the pid is borne twice");
+        new
+    };
+    let (new, ()) = at_once(&kernel, there, move || drop(first));
+    drop((new, keep));
     assert_empty(&kernel);
 }
 

@@ -107,8 +107,12 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// is seen exactly once, none twice.
     pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> {
         let guard = self.guard;
+        // One that has exited but is still linked may have lost its lid to a
+        // new LWP already.
+        let living =
+            self.node().lwps.iter(guard.pin()).filter(|(l, _)| !l.word.load().has_exited());
         // SAFETY: found linked under the guard.
-        self.node().lwps.iter(guard.pin()).map(move |(_, ptr)| unsafe { LwpRef::new(ptr, guard) })
+        living.map(move |(_, ptr)| unsafe { LwpRef::new(ptr, guard) })
     }
 
     /// Its children, zombies included, newest first. Weakly consistent, as

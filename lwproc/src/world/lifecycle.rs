@@ -23,7 +23,7 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::Arc;
-use crate::sync::{Relaxed, Release, fence};
+use crate::sync::{AcqRel, Relaxed, Release, fence};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::SeqCst;
@@ -153,9 +153,9 @@ fn publish_lwp<H: Host>(
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
         let lwp = LwpNode::new(proc, pid, None, Some(seat.anchor()));
-        // Release [P4]: the LWP's fields; pairs with Acquire in `find_lwp`.
-        // Relaxed on failure: another took the pid over; nothing is read.
-        if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), Release, Relaxed).is_ok() {
+        // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
+        // `find_lwp`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
+        if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
             return Ok(lwp);
         }
         // SAFETY: published nowhere.
@@ -307,8 +307,10 @@ pub(crate) unsafe fn freelwp<H: Host>(
 
     node.word.exit();
     let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
-    // Relaxed: a reader that still finds it is covered by its pin.
-    slot.lwp.store(Tagged::NULL, Relaxed);
+    // Release [P21]: whoever takes the lid over, and whoever then sees the new
+    // bearer in `lwps`, sees that this one has exited. (A reader that still finds
+    // it is covered by its pin.)
+    slot.lwp.store(Tagged::NULL, Release);
     let living = proc_node.word.load().nlwps() as usize;
     // SAFETY: linked since it was made, removed once, here. From now on `node`
     // may be retired.
