@@ -1,45 +1,10 @@
 //! One small error type per operation. Each has an [`Errno`].
 
-use crate::errno::Errno;
+use crate::errno::{Errno, errors};
 use crate::handles::owned::Lwp;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use std::fmt;
-
-macro_rules! errors {
-    ($(
-        $(#[$doc:meta])*
-        $name:ident {
-            $( $(#[$vdoc:meta])* $variant:ident $({ $($field:ident : $ty:ty),+ })? => $errno:ident, $text:literal; )+
-        }
-    )+) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[non_exhaustive]
-        pub enum $name {
-            $( $(#[$vdoc])* $variant $({ $(#[allow(missing_docs)] $field: $ty),+ })? , )+
-        }
-
-        impl $name {
-            /// The error number a C caller would have got.
-            pub fn errno(&self) -> Errno {
-                match self {
-                    $( Self::$variant $({ $($field: _),+ })? => Errno::$errno, )+
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $( Self::$variant $({ $($field),+ })? => write!(f, $text $( $(, $field = $field)+ )?), )+
-                }
-            }
-        }
-
-        impl std::error::Error for $name {}
-    )+ };
-}
 
 errors! {
     /// Why a kernel could not be built.

@@ -24,8 +24,9 @@ impl fmt::Debug for LwpToken {
     }
 }
 
-/// What an embedder supplies. `create`, `destroy` and `teardown` do nothing by
-/// default.
+/// What an embedder supplies: its types, and the hypercalls. All hypercalls have
+/// defaults: curlwp in thread-local storage, as [`ThreadHost`] has it, and nothing
+/// at the other calls.
 ///
 /// # Order of calls
 /// For each LWP: `create`; then any number of `set` ... `clear`, each pair on
@@ -54,6 +55,17 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// owns, and drops when it ends.
     type VmSpace: Send + Sync + 'static;
 
+    /// An open file: what descriptors refer to. It is closed by dropping it.
+    type File: Send + Sync + 'static;
+
+    /// An emulation: what a process's system calls mean (`struct emul`). The
+    /// default value is that of a kernel that is given no other.
+    type Emul: Default + Send + Sync + 'static;
+
+    /// A process's place in the file system (`struct cwdinfo`). proc0 and init
+    /// have the default value, released by dropping it.
+    type Vfs: Default + Clone + Send + Sync + 'static;
+
     /// An LWP comes to be (`RUMPUSER_LWP_CREATE`).
     fn create(&self, lwp: LwpToken) {
         let _ = lwp;
@@ -65,13 +77,25 @@ pub trait Host: Send + Sync + Sized + 'static {
     }
 
     /// The calling thread now runs as this LWP (`RUMPUSER_LWP_SET`).
-    fn set(&self, lwp: LwpToken);
+    #[inline]
+    fn set(&self, lwp: LwpToken) {
+        CURLWP.set(Some(lwp));
+    }
 
     /// The calling thread no longer does (`RUMPUSER_LWP_CLEAR`).
-    fn clear(&self, lwp: LwpToken);
+    #[inline]
+    fn clear(&self, lwp: LwpToken) {
+        // Another kernel on this thread may have set its own since.
+        if CURLWP.get() == Some(lwp) {
+            CURLWP.set(None);
+        }
+    }
 
     /// What `set` left on the calling thread (`rumpuser_curlwp`).
-    fn current(&self) -> Option<LwpToken>;
+    #[inline]
+    fn current(&self) -> Option<LwpToken> {
+        CURLWP.get()
+    }
 
     /// The kernel is torn down; `report` says who survived.
     fn teardown(&self, report: &Teardown) {
@@ -83,7 +107,7 @@ std::thread_local! {
     static CURLWP: Cell<Option<LwpToken>> = const { Cell::new(None) };
 }
 
-/// The default host: curlwp in thread-local storage. There is one per thread
+/// The default host: no types of its own, curlwp in thread-local storage. There is one per thread
 /// for all the kernels that use this host: with several of them on one thread,
 /// `current` is what was set last by any.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,22 +115,7 @@ pub struct ThreadHost;
 
 impl Host for ThreadHost {
     type VmSpace = ();
-
-    #[inline]
-    fn set(&self, lwp: LwpToken) {
-        CURLWP.set(Some(lwp));
-    }
-
-    #[inline]
-    fn clear(&self, lwp: LwpToken) {
-        // Another kernel on this thread may have set its own since.
-        if CURLWP.get() == Some(lwp) {
-            CURLWP.set(None);
-        }
-    }
-
-    #[inline]
-    fn current(&self) -> Option<LwpToken> {
-        CURLWP.get()
-    }
+    type File = ();
+    type Emul = ();
+    type Vfs = ();
 }

@@ -60,6 +60,9 @@ impl Recorder {
 }
 
 impl Host for Recorder {
+    type File = ();
+    type Emul = ();
+    type Vfs = ();
     type VmSpace = Space;
 
     fn create(&self, lwp: LwpToken) {

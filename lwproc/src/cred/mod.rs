@@ -6,13 +6,19 @@
 //! next entry after a change, and so stable during one entry.
 
 mod ids;
-pub mod node;
 pub mod uids;
 
 pub use ids::{CredChange, GROUPS_MAX, IdSet};
 
+use crate::reclaim::counted::{CountedCell, CountedRef};
 use std::fmt;
 use std::sync::Arc;
+
+/// A reference to credentials: of a cell, or an LWP's snapshot.
+pub(crate) type CredRef = CountedRef<Cred>;
+
+/// The credentials of a process (`p_cred`). Empty once it has been reaped.
+pub(crate) type CredCell = CountedCell<Cred>;
 
 /// Who a process is: user and group ids, real, effective and saved, and its
 /// supplementary groups.

@@ -16,7 +16,7 @@
 
 pub mod word;
 
-use crate::cred::node::CredRef;
+use crate::cred::CredRef;
 use crate::cred::uids::Charge;
 use crate::host::{Host, LwpToken};
 use crate::id::{Lid, Pid};

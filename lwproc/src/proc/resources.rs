@@ -7,8 +7,8 @@
 #![allow(unsafe_code)]
 
 use super::comm::Comm;
-use crate::cred::node::{CredCell, CredRef};
 use crate::cred::uids::{Charge, UidInfo};
+use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};

@@ -15,6 +15,7 @@
 //! `cfg(lwproc_loom)` a model that checks exactly these rules
 //! (`docs/DESIGN.md`, "The model epoch").
 
+pub mod counted;
 mod link;
 pub mod refcount;
 

@@ -249,6 +249,18 @@ impl<H: Host> Aftermath<H> {
         Self { panic: None, vmspace: None, anchor: None }
     }
 
+    /// Runs user code now; if it panics, that goes on in `settle`. The first
+    /// panic counts.
+    pub(crate) fn run<R>(&mut self, user_code: impl FnOnce() -> R) -> Option<R> {
+        match catch_unwind(AssertUnwindSafe(user_code)) {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                self.panic.get_or_insert(panic);
+                None
+            }
+        }
+    }
+
     /// Runs it. The caller uses nothing of the world any more, unless it holds
     /// the world alive by other means.
     pub(crate) fn settle(self) {
@@ -316,7 +328,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     // may be retired.
     unsafe { proc_node.lwps.remove(lwp, living, &pin) };
 
-    aftermath.panic = catch_unwind(AssertUnwindSafe(|| world.host.destroy(token))).err();
+    aftermath.run(|| world.host.destroy(token));
     let ids = match reserved {
         Some(id) => {
             world.ids.release(&me.shard, id);

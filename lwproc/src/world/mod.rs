@@ -13,7 +13,7 @@ pub(crate) mod participant;
 pub mod seat;
 
 use crate::cred::Cred;
-use crate::cred::node::CredRef;
+use crate::cred::CredRef;
 use crate::cred::uids::Uids;
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::Anchor;
-use crate::cred::node::{CredCell, CredRef};
+use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::idtable::Shard;
 use crate::lwp::LwpNode;

@@ -1,30 +1,30 @@
-//! Counted credentials, and the cell in which a process has its own.
+//! Immutable counted values, and cells that hold the one of the moment: a change
+//! makes a new value and commits it with one CAS; readers see the old or the new.
 #![allow(unsafe_code)]
 
-use super::Cred;
-use crate::reclaim::refcount::Dropped;
-use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use super::refcount::Dropped;
+use super::{Link, Managed, Pin, RefCount, Tagged};
 use crate::sync::{AcqRel, Acquire, Relaxed};
 
-/// Credentials with a count: one for each cell and each snapshot.
-pub struct CredNode {
+/// A value with a count: one for each cell and each reference.
+pub struct Counted<T> {
     refs: RefCount,
-    cred: Cred,
+    value: T,
 }
 
-/// One counted reference. Given back with [`CredRef::release`], never dropped:
+/// One counted reference. Given back with [`CountedRef::release`], never dropped:
 /// giving back may retire, which needs a pin.
 #[must_use = "a reference is given back by `release`"]
-pub struct CredRef(*mut Managed<CredNode>);
+pub struct CountedRef<T>(*mut Managed<Counted<T>>);
 
-impl CredRef {
-    pub fn new(cred: Cred) -> Self {
-        Self(Managed::new(CredNode { refs: RefCount::new(), cred }))
+impl<T> CountedRef<T> {
+    pub fn new(value: T) -> Self {
+        Self(Managed::new(Counted { refs: RefCount::new(), value }))
     }
 
-    pub fn get(&self) -> &Cred {
+    pub fn get(&self) -> &T {
         // SAFETY: counted by this reference.
-        &unsafe { Managed::deref_counted(self.0) }.cred
+        &unsafe { Managed::deref_counted(self.0) }.value
     }
 
     pub fn share(&self) -> Self {
@@ -45,7 +45,7 @@ impl CredRef {
     /// Gives the reference back when nobody can be looking.
     ///
     /// # Safety
-    /// No thread reads credentials of this kernel any more.
+    /// No thread reads values of this kernel any more.
     pub unsafe fn release_alone(self) {
         // SAFETY: counted by this reference.
         if unsafe { Managed::deref_counted(self.0) }.refs.dec() == Dropped::Last {
@@ -55,61 +55,61 @@ impl CredRef {
     }
 }
 
-/// The credentials of a process (`p_cred`). Null once it has been reaped.
-pub struct CredCell(Link<CredNode>);
+/// A cell with a counted value; empty once it has been taken out.
+pub struct CountedCell<T>(Link<Counted<T>>);
 
-impl CredCell {
-    pub fn new(cred: CredRef) -> Self {
-        Self(Link::new(Tagged::new(cred.0)))
+impl<T> CountedCell<T> {
+    pub fn new(value: CountedRef<T>) -> Self {
+        Self(Link::new(Tagged::new(value.0)))
     }
 
-    /// The credentials now. Wait-free; writes nothing.
-    pub fn get<'g>(&self, pin: &'g Pin<'_>) -> Option<&'g Cred> {
-        // Acquire [P18]: the credentials' fields; pairs with AcqRel in `commit`.
+    /// The value now. Wait-free; writes nothing.
+    pub fn get<'g>(&self, pin: &'g Pin<'_>) -> Option<&'g T> {
+        // Acquire [P18]: the value's fields; pairs with AcqRel in `commit`.
         // SAFETY: loaded with Acquire under the pin.
-        unsafe { self.0.load(Acquire).as_ref(pin) }.map(|node| &node.cred)
+        unsafe { self.0.load(Acquire).as_ref(pin) }.map(|node| &node.value)
     }
 
-    /// A counted reference to the credentials now. Lock-free.
-    pub fn hold(&self, pin: &Pin<'_>) -> Option<CredRef> {
+    /// A counted reference to the value now. Lock-free.
+    pub fn hold(&self, pin: &Pin<'_>) -> Option<CountedRef<T>> {
         loop {
             // Acquire [P18]: as in `get`.
             let seen = self.0.load(Acquire);
             // SAFETY: loaded with Acquire under the pin.
             let node = unsafe { seen.as_ref(pin) }?;
             if node.refs.try_inc() {
-                return Some(CredRef(seen.ptr()));
+                return Some(CountedRef(seen.ptr()));
             }
             // Replaced and given back since: the cell has another one by now.
         }
     }
 
     /// Whether `snapshot` is what the cell has. Wait-free; writes nothing.
-    pub fn is(&self, snapshot: &CredRef) -> bool {
+    pub fn is(&self, snapshot: &CountedRef<T>) -> bool {
         // Relaxed: a comparison; the snapshot keeps its address from reuse.
         self.0.load(Relaxed) == Tagged::new(snapshot.0)
     }
 
-    /// Makes a change and commits it; a share of the new credentials. Starts
+    /// Makes a change and commits it; a share of the new value. Starts
     /// over when another thread commits first. Lock-free but for the allocator.
     pub fn commit<E>(
         &self,
         pin: &Pin<'_>,
-        change: impl Fn(&Cred) -> Result<Cred, E>,
-    ) -> Result<CredRef, E> {
+        change: impl Fn(&T) -> Result<T, E>,
+    ) -> Result<CountedRef<T>, E> {
         // Acquire [P18]: as in `get`.
         let mut seen = self.0.load(Acquire);
         loop {
             // SAFETY: loaded with Acquire under the pin.
-            let old = unsafe { seen.as_ref(pin) }.expect("a process with LWPs has credentials");
-            let new = CredRef::new(change(&old.cred)?);
+            let old = unsafe { seen.as_ref(pin) }.expect("a process with LWPs has a value here");
+            let new = CountedRef::new(change(&old.value)?);
             let cells = new.share();
             // AcqRel [P18]: Release: the new fields; Acquire: the old node is
             // given back here. Acquire on failure: the node seen is read next.
             match self.0.compare_exchange(seen, Tagged::new(cells.0), AcqRel, Acquire) {
                 Ok(_) => {
                     // The cell's own reference.
-                    CredRef(seen.ptr()).release(pin);
+                    CountedRef(seen.ptr()).release(pin);
                     return Ok(new);
                 }
                 Err(now) => {
@@ -123,10 +123,10 @@ impl CredCell {
         }
     }
 
-    /// Takes the cell's reference out: the process is gone.
-    pub fn take(&self) -> Option<CredRef> {
+    /// Takes the cell's reference out: its owner is gone.
+    pub fn take(&self) -> Option<CountedRef<T>> {
         // AcqRel [P18]: Acquire: the node is given back by the caller.
         let old = self.0.swap(Tagged::NULL, AcqRel);
-        (!old.is_null()).then(|| CredRef(old.ptr()))
+        (!old.is_null()).then(|| CountedRef(old.ptr()))
     }
 }
