@@ -10,16 +10,16 @@ use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
-use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{Acquire, Relaxed, Release};
+use crate::reclaim::Pin;
+use crate::reclaim::counted::{CountedCell, CountedRef};
 use std::cell::UnsafeCell;
 
 /// See the module.
 pub(crate) struct Resources<H: Host> {
     /// The name it was born with.
     born_as: Comm,
-    /// The name since the last `set_comm`; null until then.
-    renamed: Link<Comm>,
+    /// The name since the last `set_comm`; empty until then.
+    renamed: CountedCell<Comm>,
     /// Who it is (`p_cred`).
     pub(crate) cred: CredCell,
     /// The user that the process is charged to.
@@ -38,7 +38,7 @@ impl<H: Host> Resources<H> {
     ) -> Self {
         Self {
             born_as: comm,
-            renamed: Link::new(Tagged::NULL),
+            renamed: CountedCell::empty(),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
             vmspace: UnsafeCell::new(vmspace),
@@ -62,22 +62,23 @@ impl<H: Host> Resources<H> {
 
     /// The name. Wait-free.
     pub(crate) fn comm(&self, pin: &Pin<'_>) -> Comm {
-        // Acquire [P14]: the name's bytes; pairs with Release in `set_comm`.
-        // SAFETY: loaded with Acquire under the pin.
-        unsafe { self.renamed.load(Acquire).as_ref(pin) }.copied().unwrap_or(self.born_as)
+        self.renamed.get(pin).copied().unwrap_or(self.born_as)
     }
 
     /// Replaces the name. Lock-free but for the allocator.
     pub(crate) fn set_comm(&self, comm: Comm, pin: &Pin<'_>) {
-        // Release [P14]: the new name's bytes; pairs with Acquire in `comm`. Not
-        // Acquire: the old one is retired and not looked at, and who made it
-        // was pinned meanwhile.
-        let new = Tagged::new(Managed::new(comm));
-        let old = self.renamed.swap(new, Release);
-        if !old.is_null() {
-            // SAFETY: swapped out by this thread, so retired once.
-            unsafe { pin.retire(old.ptr()) };
+        if let Some(old) = self.renamed.replace(Some(CountedRef::new(comm))) {
+            old.release(pin);
         }
+    }
+
+    /// Gives back what is shared with other processes, at the end of the world.
+    ///
+    /// # Safety
+    /// Nobody else is left.
+    pub(crate) unsafe fn release_alone(&self) {
+        // SAFETY: by contract.
+        unsafe { self.cred.clear_alone() };
     }
 
     /// The remote address space.
@@ -101,11 +102,7 @@ impl<H: Host> Resources<H> {
 
 impl<H: Host> Drop for Resources<H> {
     fn drop(&mut self) {
-        // Relaxed: the grace period is over, nobody else is left.
-        let name = self.renamed.load(Relaxed);
-        if !name.is_null() {
-            // SAFETY: still linked, so it was never retired.
-            unsafe { Managed::free(name.ptr()) };
-        }
+        // SAFETY: the name is this process's own, whose grace period is over.
+        unsafe { self.renamed.clear_alone() };
     }
 }

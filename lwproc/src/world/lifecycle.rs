@@ -423,7 +423,7 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
     node.resources.charge.get().refund_proc();
-    if let Some(cred) = node.resources.cred.take() {
+    if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);
     }
     let parent = family::leave(node, pin);

@@ -50,6 +50,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
     /// What each user has.
     pub(crate) uids: Uids,
+    /// The superuser's credentials, which proc0 and init start with.
+    root: ManuallyDrop<CredRef>,
     /// The most processes of one user; `None`: any number.
     pub(crate) proc_limit: Option<u64>,
     /// Dropped before the participants, whose counters its garbage names.
@@ -84,7 +86,7 @@ impl<H: Host> World<H> {
             let participants = Registry::new();
             let ids = IdTable::new(capacity);
             let uids = Uids::new();
-            let root = CredRef::new(Cred::superuser());
+            let root = CredRef::permanent(Cred::superuser());
             let resources = |comm, cred| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
@@ -100,7 +102,7 @@ impl<H: Host> World<H> {
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let (init, init_lwp) = permanent(this, one.0, resources("init", root), &host);
+            let (init, init_lwp) = permanent(this, one.0, resources("init", root.share()), &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -120,6 +122,7 @@ impl<H: Host> World<H> {
                 proc_limit,
                 ids,
                 uids,
+                root: ManuallyDrop::new(root),
                 collector: ManuallyDrop::new(collector),
                 participants,
                 proc0,
@@ -197,10 +200,8 @@ impl<H: Host> Drop for World<H> {
         let gone = |proc: ProcPtr<H>| {
             // SAFETY: in the table, hence not freed.
             let node = unsafe { Managed::deref_counted(proc) };
-            if let Some(cred) = node.resources.cred.take() {
-                // SAFETY: nobody else is left.
-                unsafe { cred.release_alone() };
-            }
+            // SAFETY: nobody else is left.
+            unsafe { node.resources.release_alone() };
         };
         for p in self.participants.iter() {
             if let Some(cred) = p.take_init_cred() {
@@ -220,6 +221,10 @@ impl<H: Host> Drop for World<H> {
                 unsafe { Managed::free(leaked) };
             }
         }
+        // SAFETY: taken once, here.
+        let root = unsafe { ManuallyDrop::take(&mut self.root) };
+        // SAFETY: nobody else is left.
+        unsafe { root.free_permanent() };
         // SAFETY: no process is left that could have init as its parent.
         unsafe { Managed::free(self.init) };
         // SAFETY: the same for proc0.
