@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod current;
+mod resources;
 mod wait;
 
 pub use current::CurLwp;
@@ -17,7 +18,6 @@ use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::word::{RefRefused, Released};
 use crate::lwp::{LwpNode, LwpPtr};
-use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
 use crate::proc::word::Gate;
 use crate::proc::{ProcNode, ProcPtr, family};
@@ -299,6 +299,7 @@ impl<'k, H: Host> Entered<'k, H> {
             lifecycle::newproc(&self.seat, self.proc_ptr(), vmspace).map_err(|why| match why {
                 NewProcError::IdsExhausted => ForkError::IdsExhausted,
                 NewProcError::Limit => ForkError::Limit,
+                NewProcError::KernelFull => ForkError::KernelFull,
             })?;
         Ok(self.replace(new))
     }
@@ -424,24 +425,6 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Opens the current process again, as `execnotify` does. Wait-free.
     pub fn reopen(&mut self) {
         self.proc().word.set_gate(Gate::Open);
-    }
-
-    /// The command name of the current process. Wait-free.
-    pub fn comm(&self) -> Comm {
-        self.proc().resources.comm(&self.seat.pin())
-    }
-
-    /// Renames the current process, cut to 16 bytes. Lock-free but for the
-    /// allocator.
-    pub fn set_comm(&mut self, name: &str) {
-        self.proc().resources.set_comm(Comm::new(name), &self.seat.pin());
-    }
-
-    /// The address space the current process was forked with, if it has one.
-    pub fn vmspace(&self) -> Option<&H::VmSpace> {
-        // SAFETY: this context runs as an LWP of the process, or as init,
-        // which has none and never ends.
-        unsafe { self.proc().resources.vmspace() }
     }
 }
 

@@ -6,11 +6,13 @@ use super::lwp::LwpRef;
 use crate::cred::Cred;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
+use crate::limits::{Limit, Resource};
 use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
 use crate::sync::Arc;
+use crate::usage::Usage;
 use crate::world::Anchor;
 use std::fmt;
 
@@ -101,6 +103,16 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// nothing.
     pub fn cred(&self) -> Option<&'g Cred> {
         self.node().resources.cred.get(self.guard.pin())
+    }
+
+    /// One of its limits now; `None` once it has ended. Wait-free; writes nothing.
+    pub fn rlimit(&self, resource: Resource) -> Option<Limit> {
+        self.node().resources.limits.get(self.guard.pin()).map(|limits| limits.get(resource))
+    }
+
+    /// What it has used so far. Wait-free; writes nothing.
+    pub fn usage(&self) -> Usage {
+        self.node().resources.stats().map_or(Usage::default(), |stats| stats.own())
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

@@ -157,6 +157,7 @@ impl<H: Host> Kernel<H> {
             None => lifecycle::newproc(&seat, self.world.proc0, None).map_err(|why| match why {
                 NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
                 NewProcError::Limit => NewLwpError::Limit,
+                NewProcError::KernelFull => NewLwpError::KernelFull,
             }),
         }
     }

@@ -22,7 +22,9 @@ use crate::host::{Host, LwpToken};
 use crate::id::{Lid, Pid};
 use crate::idtable::Reserved;
 use crate::list::Node;
+use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr};
+use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
 use crate::sync::Arc;
@@ -56,6 +58,8 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's snapshot of the process's credentials (`l_cred`), and the
     /// user it is charged to. The two LWPs of the kernel have none.
     cred: UnsafeCell<Option<LwpCred>>,
+    /// Its name (`l_name`), if it has been given one.
+    pub(crate) name: PrivateCell<Comm>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
@@ -83,6 +87,7 @@ impl<H: Host> LwpNode<H> {
             reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
+            name: PrivateCell::default(),
             next: Link::new(Tagged::NULL),
         })
     }

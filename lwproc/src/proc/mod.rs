@@ -14,7 +14,7 @@
 //!   end, by anybody.
 //! * `edge`: the family rules in [`family`].
 //! * `status`: LWPs of the process; readers after claiming the zombie.
-//! * `resources.vmspace`: LWPs of the process; then the thread that ended it.
+//! * `resources.embedded`: LWPs of the process; then the thread that ended it.
 #![allow(unsafe_code)]
 
 pub(crate) mod comm;
@@ -60,7 +60,7 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) world: *const World<H>,
 }
 
-// SAFETY: all fields are atomics or immutable, except `resources.vmspace`,
+// SAFETY: all fields are atomics or immutable, except `resources.embedded`,
 // which only the thread that ended the process touches mutably, after every
 // other LWP's detach happened before (P5).
 unsafe impl<H: Host> Send for ProcNode<H> {}

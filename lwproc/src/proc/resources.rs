@@ -10,22 +10,37 @@ use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
+use crate::limits::{LimitsCell, LimitsRef};
 use crate::reclaim::Pin;
-use crate::reclaim::counted::{CountedCell, CountedRef};
+use crate::reclaim::counted::PrivateCell;
+use crate::sync::OnceBox;
+use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
+
+/// What the embedder's own types say about a process.
+pub(crate) struct Embedded<H: Host> {
+    /// A remote address space: owned by the process, dropped at its end.
+    pub(crate) vmspace: Option<H::VmSpace>,
+    /// Its place in the file system.
+    pub(crate) vfs: H::Vfs,
+}
 
 /// See the module.
 pub(crate) struct Resources<H: Host> {
     /// The name it was born with.
     born_as: Comm,
     /// The name since the last `set_comm`; empty until then.
-    renamed: CountedCell<Comm>,
+    renamed: PrivateCell<Comm>,
     /// Who it is (`p_cred`).
     pub(crate) cred: CredCell,
     /// The user that the process is charged to.
     pub(crate) charge: Charge,
-    /// A remote address space: owned by the process, dropped at its end.
-    vmspace: UnsafeCell<Option<H::VmSpace>>,
+    /// What it may use (`p_limit`).
+    pub(crate) limits: LimitsCell,
+    /// What it has used (`p_stats`).
+    stats: OnceBox<Stats>,
+    /// Taken by the thread that ends the process.
+    embedded: UnsafeCell<Option<Embedded<H>>>,
 }
 
 impl<H: Host> Resources<H> {
@@ -34,30 +49,39 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
-        vmspace: Option<H::VmSpace>,
+        limits: LimitsRef,
+        embedded: Embedded<H>,
     ) -> Self {
         Self {
             born_as: comm,
-            renamed: CountedCell::empty(),
+            renamed: PrivateCell::default(),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
-            vmspace: UnsafeCell::new(vmspace),
+            limits: LimitsCell::new(limits),
+            stats: OnceBox::new(),
+            embedded: UnsafeCell::new(Some(embedded)),
         }
     }
 
-    /// A child's resources.
+    /// A child's resources. The parent lives.
     pub(crate) fn fork(
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
-        vmspace: Option<H::VmSpace>,
+        embedded: Embedded<H>,
         pin: &Pin<'_>,
     ) -> Self {
         let comm = match parent.comm(pin) {
             unnamed if unnamed.as_str().is_empty() => Comm::new("rumproc"),
             named => named,
         };
-        Self::new(comm, cred, charge, vmspace)
+        // One look: what is counted is what the child has (R12).
+        let limits = parent.limits.hold(pin).expect("the parent lives");
+        let child = Self::new(comm, cred, charge, limits, embedded);
+        if let Some(stats) = parent.stats.get().and_then(|stats| stats.fork(pin)) {
+            child.stats.get_or_init(|| stats);
+        }
+        child
     }
 
     /// The name. Wait-free.
@@ -65,11 +89,25 @@ impl<H: Host> Resources<H> {
         self.renamed.get(pin).copied().unwrap_or(self.born_as)
     }
 
-    /// Replaces the name. Lock-free but for the allocator.
+    /// Replaces the name. Wait-free but for the allocator.
     pub(crate) fn set_comm(&self, comm: Comm, pin: &Pin<'_>) {
-        if let Some(old) = self.renamed.replace(Some(CountedRef::new(comm))) {
-            old.release(pin);
-        }
+        self.renamed.set(comm, pin);
+    }
+
+    /// What has been used, if anything was ever reported.
+    pub(crate) fn stats(&self) -> Option<&Stats> {
+        self.stats.get()
+    }
+
+    /// The same, made now if need be. Wait-free but for the allocator.
+    pub(crate) fn stats_mut(&self) -> &Stats {
+        self.stats.get_or_init(Stats::default)
+    }
+
+    /// What a parent that waits for this process is charged with: its own use
+    /// and that of the children it waited for.
+    pub(crate) fn usage_at_end(&self) -> Usage {
+        self.stats.get().map_or(Usage::default(), |stats| stats.own() + stats.children())
     }
 
     /// Gives back what is shared with other processes, at the end of the world.
@@ -79,30 +117,25 @@ impl<H: Host> Resources<H> {
     pub(crate) unsafe fn release_alone(&self) {
         // SAFETY: by contract.
         unsafe { self.cred.clear_alone() };
+        // SAFETY: by contract.
+        unsafe { self.limits.clear_alone() };
     }
 
-    /// The remote address space.
+    /// What the embedder's types say.
     ///
     /// # Safety
-    /// The caller runs as an LWP of the process for `'a`.
-    pub(crate) unsafe fn vmspace<'a>(&self) -> Option<&'a H::VmSpace> {
+    /// An LWP of the process lives for `'a`.
+    pub(crate) unsafe fn embedded<'a>(&self) -> &'a Embedded<H> {
         // SAFETY: taken only after the last LWP has been detached.
-        unsafe { &*self.vmspace.get() }.as_ref()
+        unsafe { &*self.embedded.get() }.as_ref().expect("taken at the end only")
     }
 
-    /// Takes the address space out.
+    /// Takes it out.
     ///
     /// # Safety
     /// The caller ended the process.
-    pub(crate) unsafe fn take_vmspace(&self) -> Option<H::VmSpace> {
+    pub(crate) unsafe fn take_embedded(&self) -> Option<Embedded<H>> {
         // SAFETY: no LWP is left that could look at it (P5).
-        unsafe { &mut *self.vmspace.get() }.take()
-    }
-}
-
-impl<H: Host> Drop for Resources<H> {
-    fn drop(&mut self) {
-        // SAFETY: the name is this process's own, whose grace period is over.
-        unsafe { self.renamed.clear_alone() };
+        unsafe { &mut *self.embedded.get() }.take()
     }
 }

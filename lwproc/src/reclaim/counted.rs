@@ -144,7 +144,7 @@ impl<T> CountedCell<T> {
     pub fn commit<E>(
         &self,
         pin: &Pin<'_>,
-        change: impl Fn(&T) -> Result<T, E>,
+        mut change: impl FnMut(&T) -> Result<T, E>,
     ) -> Result<CountedRef<T>, E> {
         // Acquire [P18]: as in `get`.
         let mut seen = self.0.load(Acquire);
@@ -170,5 +170,45 @@ impl<T> CountedCell<T> {
                 }
             }
         }
+    }
+}
+
+/// A cell whose values no other cell has: they go with the cell.
+pub struct PrivateCell<T>(CountedCell<T>);
+
+impl<T> PrivateCell<T> {
+    /// The value now. Wait-free; writes nothing.
+    pub fn get<'g>(&self, pin: &'g Pin<'_>) -> Option<&'g T> {
+        self.0.get(pin)
+    }
+
+    /// Puts another value in. Wait-free but for the allocator.
+    pub fn set(&self, value: T, pin: &Pin<'_>) {
+        self.exchange(Some(CountedRef::new(value)), pin);
+    }
+
+    /// Empties the cell. Wait-free.
+    pub fn clear(&self, pin: &Pin<'_>) {
+        self.exchange(None, pin);
+    }
+
+    fn exchange(&self, new: Option<CountedRef<T>>, pin: &Pin<'_>) {
+        if let Some(old) = self.0.replace(new) {
+            old.release(pin);
+        }
+    }
+}
+
+impl<T> Default for PrivateCell<T> {
+    fn default() -> Self {
+        Self(CountedCell::empty())
+    }
+}
+
+impl<T> Drop for PrivateCell<T> {
+    fn drop(&mut self) {
+        // SAFETY: no other cell has the value, and the grace period of this
+        // one's owner is over.
+        unsafe { self.0.clear_alone() };
     }
 }

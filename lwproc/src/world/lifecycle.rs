@@ -6,18 +6,19 @@
 
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
-use super::{Anchor, World};
-use crate::cred::CredChange;
-use crate::cred::uids::Charge;
+use super::{Anchor, Enforce, World};
+use crate::cred::uids::{Charge, OverLimit, UidInfo};
+use crate::cred::{Cred, CredChange};
 use crate::error::CredError;
 use crate::error::NewLwpError;
 use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
+use crate::limits::Resource;
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
 use crate::policy::WaitPolicy;
-use crate::proc::resources::Resources;
+use crate::proc::resources::{Embedded, Resources};
 use crate::proc::word::{AttachRefused, Detached};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
@@ -50,24 +51,24 @@ pub(crate) fn newproc<H: Host>(
     let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
+    // User code first: whatever becomes of it, nothing has happened yet.
+    // SAFETY: the parent lives.
+    let vfs = world.host.vfs_init(&unsafe { parent_node.resources.embedded() }.vfs);
+    let embedded = Embedded { vmspace, vfs };
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let user = world.uids.get(cred.get().users().real);
-    if user.charge_proc(world.proc_limit).is_err() {
-        cred.release(&pin);
-        return Err(NewProcError::Limit);
-    }
-    let id = match reserve(world, me) {
+    let limit = nproc_limit(world, parent_node, cred.get(), &pin);
+    let id = match charge_and_reserve(world, me, user, limit) {
         Ok(id) => id,
-        Err(Exhausted) => {
-            user.refund_proc();
+        Err(why) => {
             cred.release(&pin);
-            return Err(NewProcError::IdsExhausted);
+            return Err(why);
         }
     };
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let resources = Resources::fork(&parent_node.resources, cred, user, vmspace, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -90,6 +91,44 @@ pub(crate) fn newproc<H: Host>(
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
     Ok(lwp)
+}
+
+/// The most processes that the user of a forking process may have; `None`: any
+/// number. The superuser is not limited.
+fn nproc_limit<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    cred: &Cred,
+    pin: &Pin<'_>,
+) -> Option<u64> {
+    if world.enforce_nproc == Enforce::No || cred.is_superuser() {
+        return None;
+    }
+    parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
+}
+
+/// Takes a process's place in the kernel, its user's charge, and its id: all, or
+/// nothing.
+fn charge_and_reserve<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    user: &UidInfo,
+    limit: Option<u64>,
+) -> Result<Reserved, NewProcError> {
+    if let Some(cap) = &world.proc_cap {
+        cap.reserve().map_err(|OverLimit| NewProcError::KernelFull)?;
+    }
+    let charged = user.charge_proc(limit).map_err(|OverLimit| NewProcError::Limit);
+    let reserved = charged.and_then(|()| {
+        reserve(world, me).map_err(|Exhausted| {
+            user.refund_proc();
+            NewProcError::IdsExhausted
+        })
+    });
+    if let (Err(_), Some(cap)) = (&reserved, &world.proc_cap) {
+        cap.refund();
+    }
+    reserved
 }
 
 /// A new LWP in the process with that pid.
@@ -174,6 +213,7 @@ fn publish_lwp<H: Host>(
 pub(crate) enum NewProcError {
     IdsExhausted,
     Limit,
+    KernelFull,
 }
 
 /// Refreshes an LWP's snapshot of its process's credentials, and charges it to
@@ -352,7 +392,7 @@ fn detach<H: Host>(
     match node.word.detach() {
         Detached::Remains => {}
         // SAFETY: no LWP is left.
-        Detached::Last => aftermath.vmspace = unsafe { proc_free(world, me, proc, node, pin) },
+        Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
     }
     aftermath
 }
@@ -370,14 +410,21 @@ unsafe fn proc_free<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
-) -> Option<H::VmSpace> {
+    aftermath: &mut Aftermath<H>,
+) {
     // The services' end goes here, in the order of `Resources`; the pid, the
     // family and the name still stand (R18).
-    // SAFETY: the last LWP is gone.
-    let vmspace = unsafe { node.resources.take_vmspace() };
     // SAFETY: the right to reap each was won.
     let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin) };
     family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
+    // SAFETY: the last LWP is gone.
+    if let Some(Embedded { vmspace, vfs }) = unsafe { node.resources.take_embedded() } {
+        aftermath.run(|| world.host.vfs_release(vfs));
+        aftermath.vmspace = vmspace;
+    }
+    if let Some(limits) = node.resources.limits.replace(None) {
+        limits.release(pin);
+    }
 
     match world.policy {
         // SAFETY: with this policy nobody else reaps.
@@ -394,7 +441,6 @@ unsafe fn proc_free<H: Host>(
             }
         }
     }
-    vmspace
 }
 
 /// Reaps a claimed zombie.
@@ -423,6 +469,9 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
     node.resources.charge.get().refund_proc();
+    if let Some(cap) = &world.proc_cap {
+        cap.refund();
+    }
     if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);
     }

@@ -14,21 +14,23 @@ pub mod seat;
 
 use crate::cred::Cred;
 use crate::cred::CredRef;
-use crate::cred::uids::Uids;
+use crate::cred::uids::{OverLimit, Uids};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
+use crate::limits::{Limits, LimitsRef};
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::policy::WaitPolicy;
 use crate::proc::comm::Comm;
-use crate::proc::resources::Resources;
+use crate::proc::resources::{Embedded, Resources};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
-use crate::sync::{Arc, Weak};
-use crate::sync::{Relaxed, Release};
+use crate::sync::{Arc, AtomicU64, Relaxed, Release, Weak};
 use cpus::Cpus;
+use crossbeam_utils::CachePadded;
 use participant::{Participant, Registry, Tally};
 use std::mem::ManuallyDrop;
+use std::num::NonZeroUsize;
 
 /// One participant's share in keeping a world.
 pub(crate) struct Anchor<H: Host>(Arc<World<H>>);
@@ -36,6 +38,54 @@ pub(crate) struct Anchor<H: Host>(Arc<World<H>>);
 impl<H: Host> Anchor<H> {
     pub(crate) fn world(&self) -> &World<H> {
         &self.0
+    }
+}
+
+/// What a kernel is built with, beside its host.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) wait_policy: WaitPolicy,
+    pub(crate) id_capacity: usize,
+    pub(crate) virtual_cpus: Option<NonZeroUsize>,
+    pub(crate) limits: Limits,
+    pub(crate) enforce_nproc: Enforce,
+    pub(crate) max_procs: Option<u64>,
+}
+
+/// Whether a limit is enforced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Enforce {
+    #[default]
+    No,
+    Yes,
+}
+
+/// The processes of a kernel that has a most.
+#[derive(Debug)]
+pub(crate) struct ProcCap {
+    max: u64,
+    count: CachePadded<AtomicU64>,
+}
+
+impl ProcCap {
+    fn new(max: u64, count: u64) -> Self {
+        Self { max, count: CachePadded::new(AtomicU64::new(count)) }
+    }
+
+    /// Takes a place, before the process is built. Wait-free.
+    pub(crate) fn reserve(&self) -> Result<(), OverLimit> {
+        // Relaxed: a count; nothing is published by it.
+        if self.count.fetch_add(1, Relaxed) >= self.max {
+            self.refund();
+            return Err(OverLimit);
+        }
+        Ok(())
+    }
+
+    /// Gives a place back. Wait-free.
+    pub(crate) fn refund(&self) {
+        // Relaxed: a count.
+        self.count.fetch_sub(1, Relaxed);
     }
 }
 
@@ -52,8 +102,12 @@ pub(crate) struct World<H: Host> {
     pub(crate) uids: Uids,
     /// The superuser's credentials, which proc0 and init start with.
     root: ManuallyDrop<CredRef>,
-    /// The most processes of one user; `None`: any number.
-    pub(crate) proc_limit: Option<u64>,
+    /// The limits that they start with.
+    limits: ManuallyDrop<LimitsRef>,
+    /// Whether a user's processes are limited.
+    pub(crate) enforce_nproc: Enforce,
+    /// The most processes; `None`: any number, and they are not counted here.
+    pub(crate) proc_cap: Option<ProcCap>,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
@@ -74,24 +128,20 @@ unsafe impl<H: Host> Sync for World<H> {}
 
 impl<H: Host> World<H> {
     /// proc0 with lwp0, and init with an LWP of its own; both never die.
-    pub(crate) fn new(
-        host: H,
-        policy: WaitPolicy,
-        cpus: Option<Cpus>,
-        proc_limit: Option<u64>,
-        capacity: usize,
-    ) -> Arc<Self> {
+    pub(crate) fn new(host: H, settings: Settings) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
-            let ids = IdTable::new(capacity);
+            let ids = IdTable::new(settings.id_capacity);
             let uids = Uids::new();
+            let limits = LimitsRef::permanent(settings.limits);
             let root = CredRef::permanent(Cred::superuser());
             let resources = |comm, cred| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
-                Resources::new(Comm::new(comm), cred, charge, None)
+                let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
+                Resources::new(Comm::new(comm), cred, charge, limits.share(), embedded)
             };
             let first = participants.register(&collector);
 
@@ -117,12 +167,14 @@ impl<H: Host> World<H> {
             Self {
                 serial: next_serial(),
                 host,
-                policy,
-                cpus,
-                proc_limit,
+                policy: settings.wait_policy,
+                cpus: settings.virtual_cpus.map(Cpus::new),
+                enforce_nproc: settings.enforce_nproc,
+                proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,
                 uids,
                 root: ManuallyDrop::new(root),
+                limits: ManuallyDrop::new(limits),
                 collector: ManuallyDrop::new(collector),
                 participants,
                 proc0,
@@ -225,6 +277,10 @@ impl<H: Host> Drop for World<H> {
         let root = unsafe { ManuallyDrop::take(&mut self.root) };
         // SAFETY: nobody else is left.
         unsafe { root.free_permanent() };
+        // SAFETY: taken once, here.
+        let limits = unsafe { ManuallyDrop::take(&mut self.limits) };
+        // SAFETY: nobody else is left.
+        unsafe { limits.free_permanent() };
         // SAFETY: no process is left that could have init as its parent.
         unsafe { Managed::free(self.init) };
         // SAFETY: the same for proc0.
