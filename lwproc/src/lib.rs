@@ -38,6 +38,7 @@ pub mod layers {
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
     pub use crate::waitq::WaitQueue;
+    pub use crate::world::biglock::BigLock;
     pub use crate::world::cpus::Cpus;
 }
 
@@ -63,7 +64,7 @@ mod waitq;
 mod world;
 
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
-pub use entry::{CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
+pub use entry::{BigLockError, CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
 pub use errno::Errno;
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,

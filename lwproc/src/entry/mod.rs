@@ -1,10 +1,12 @@
 //! The entered thread: running as an LWP, switching, forking, leaving.
 #![allow(unsafe_code)]
 
+mod biglock;
 mod current;
 mod resources;
 mod wait;
 
+pub use biglock::BigLockError;
 pub use current::CurLwp;
 pub use wait::{Reaped, WaitTarget, Zombie};
 
@@ -84,6 +86,8 @@ pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
     /// The virtual CPU it has; `None` in a kernel without, and while it sleeps.
     cpu: Cell<Option<usize>>,
+    /// How often this context has taken the big lock.
+    biglocks: Cell<u32>,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -92,8 +96,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if seat.me().entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        let entered = Self { seat, cpu: Cell::new(None) };
-        entered.schedule();
+        let entered = Self { seat, cpu: Cell::new(None), biglocks: Cell::new(0) };
+        entered.acquire_cpu();
         entered.update_creds();
         Ok(entered)
     }
@@ -101,20 +105,40 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Takes a virtual CPU, in a kernel that has some. Blocks while all are
     /// taken.
     #[inline]
-    fn schedule(&self) {
+    fn acquire_cpu(&self) {
         if let Some(cpus) = &self.seat.world().cpus {
             let cpu = cpus.acquire(self.seat.me().last_cpu.get());
             self.seat.me().last_cpu.set(cpu);
             self.cpu.set(Some(cpu));
+            self.tell_cpu(self.bound());
         }
     }
 
     /// Gives the virtual CPU back.
     #[inline]
-    fn unschedule(&self) {
+    fn release_cpu(&self) {
+        self.tell_cpu(std::ptr::null_mut());
         if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.take()) {
             cpus.release(cpu);
         }
+    }
+
+    /// Tells the virtual CPU, if there is one, which LWP runs on it.
+    #[inline]
+    fn tell_cpu(&self, lwp: LwpPtr<H>) {
+        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.get()) {
+            cpus.set_curlwp(cpu, lwp.cast());
+        }
+    }
+
+    /// Sleeps in the kernel: without the virtual CPU and the big lock meanwhile.
+    fn asleep<R>(&self, sleep: impl FnOnce() -> R) -> R {
+        let depth = self.kernel_unlock_all();
+        self.release_cpu();
+        let result = sleep();
+        self.acquire_cpu();
+        self.kernel_lock_to(depth);
+        result
     }
 
     /// The virtual CPU that this thread has; `None` in a kernel without.
@@ -149,6 +173,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if bound.is_null() {
             return None;
         }
+        self.save_biglocks();
+        self.tell_cpu(std::ptr::null_mut());
         self.seat.me().bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
@@ -160,6 +186,8 @@ impl<'k, H: Host> Entered<'k, H> {
     fn attach_current(&self, lwp: Lwp<H>) {
         self.seat.world().host.set(lwp.token());
         self.seat.me().bind(lwp.into_raw());
+        self.tell_cpu(self.bound());
+        self.restore_biglocks();
         self.update_creds();
     }
 
@@ -227,6 +255,30 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn ppid(&self) -> Pid {
         let pin = self.seat.pin();
         family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
+    }
+
+    /// Makes the current process and LWP show other numbers
+    /// ([`Entered::shown_pid`], [`Entered::shown_lid`]); an implicit context has no
+    /// LWP that could. No table knows them: look-ups, waiting and signals go by the
+    /// real ones. Wait-free.
+    ///
+    /// Seed: `rump_allbetsareoff_setid`, which changed the numbers themselves.
+    pub fn allbetsareoff_setid(&mut self, pid: Pid, lid: Lid) {
+        self.proc().alias.set(pid.0);
+        if let Some(node) = self.node() {
+            node.alias.set(lid.0);
+        }
+    }
+
+    /// What `getpid` answers: the current process's number, or its alias.
+    /// Wait-free.
+    pub fn shown_pid(&self) -> Pid {
+        self.proc().alias.get().map_or(self.pid(), Pid)
+    }
+
+    /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
+    pub fn shown_lid(&self) -> Option<Lid> {
+        self.node().map(|node| node.alias.get().map_or(node.lid, Lid))
     }
 
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
@@ -433,7 +485,8 @@ struct Leaving<'e, 'k, H: Host>(&'e Entered<'k, H>);
 
 impl<H: Host> Drop for Leaving<'_, '_, H> {
     fn drop(&mut self) {
-        self.0.unschedule();
+        self.0.kernel_unlock_all();
+        self.0.release_cpu();
         self.0.seat.me().entered.set(false);
     }
 }

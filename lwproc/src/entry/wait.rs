@@ -136,7 +136,8 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Waits until a child of the current process ends, and reaps it.
-    /// **Blocks** the thread; gives its virtual CPU to others meanwhile.
+    /// **Blocks** the thread; gives its virtual CPU and the big lock to others
+    /// meanwhile.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
@@ -145,9 +146,9 @@ impl<H: Host> Entered<'_, H> {
             if let Some(outcome) = self.try_wait(target).transpose() {
                 return outcome;
             }
-            self.unschedule();
-            self.proc().waiters.wait_until(|| self.may_wait_end(target).then_some(()));
-            self.schedule();
+            self.asleep(|| {
+                self.proc().waiters.wait_until(|| self.may_wait_end(target).then_some(()));
+            });
         }
     }
 

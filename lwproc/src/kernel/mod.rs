@@ -184,6 +184,18 @@ impl<H: Host> Kernel<H> {
         self.world.host.current()
     }
 
+    /// The LWP that runs on a virtual CPU (`curcpu()->ci_curlwp`); `None` when none
+    /// does, or an implicit context, or there is no such CPU. Wait-free.
+    ///
+    /// Seed: S501.
+    pub fn cpu_curlwp<'g>(&self, cpu: usize, guard: &'g Guard<'_, H>) -> Option<LwpRef<'g, H>> {
+        let cpus = self.world.cpus.as_ref().filter(|_| self.owns(guard))?;
+        let lwp: LwpPtr<H> = cpus.curlwp(cpu)?.cast();
+        // SAFETY: a CPU is told of its LWP's going before the LWP is retired, and
+        // was not yet when the guard was taken.
+        (!lwp.is_null()).then(|| unsafe { LwpRef::new(lwp, guard) })
+    }
+
     /// The host.
     pub fn host(&self) -> &H {
         &self.world.host

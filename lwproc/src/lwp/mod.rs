@@ -19,7 +19,7 @@ pub mod word;
 use crate::cred::CredRef;
 use crate::cred::uids::Charge;
 use crate::host::{Host, LwpToken};
-use crate::id::{Lid, Pid};
+use crate::id::{Alias, Lid, Pid};
 use crate::idtable::Reserved;
 use crate::list::Node;
 use crate::proc::comm::Comm;
@@ -27,7 +27,7 @@ use crate::proc::{ProcNode, ProcPtr};
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU32};
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
 use word::AtomicLwpWord;
@@ -58,6 +58,12 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's snapshot of the process's credentials (`l_cred`), and the
     /// user it is charged to. The two LWPs of the kernel have none.
     cred: UnsafeCell<Option<LwpCred>>,
+    /// How deep it held the big lock when it was switched away (`l_biglocks`); the
+    /// owner's.
+    pub(crate) biglocks: AtomicU32,
+    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// made of its lid.
+    pub(crate) alias: Alias,
     /// Its name (`l_name`), if it has been given one.
     pub(crate) name: PrivateCell<Comm>,
     /// Place in the process's `lwps`.
@@ -87,6 +93,8 @@ impl<H: Host> LwpNode<H> {
             reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
+            biglocks: AtomicU32::new(0),
+            alias: Alias::none(),
             name: PrivateCell::default(),
             next: Link::new(Tagged::NULL),
         })

@@ -24,7 +24,7 @@ pub(crate) mod status;
 pub mod word;
 
 use crate::host::Host;
-use crate::id::{Identity, Pid};
+use crate::id::{Alias, Identity, Pid};
 use crate::list::List;
 use crate::lwp::LwpNode;
 use crate::reclaim::{Link, Managed, RefCount, Tagged};
@@ -55,6 +55,9 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) edge: Link<Edge<H>>,
     /// LWPs of this process that wait for a child.
     pub(crate) waiters: WaitQueue,
+    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// made of its pid.
+    pub(crate) alias: Alias,
     pub(crate) resources: Resources<H>,
     /// The kernel it is of. Kept by each LWP's anchor, not by the process.
     pub(crate) world: *const World<H>,
@@ -80,6 +83,7 @@ impl<H: Host> ProcNode<H> {
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
             waiters: WaitQueue::new(),
+            alias: Alias::none(),
             resources,
             world,
         }

@@ -7,6 +7,7 @@
 //! threads share.
 #![allow(unsafe_code)]
 
+pub mod biglock;
 pub mod cpus;
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
@@ -26,6 +27,7 @@ use crate::proc::resources::{Embedded, Resources};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
 use crate::sync::{Arc, AtomicU64, Relaxed, Release, Weak};
+use biglock::BigLock;
 use cpus::Cpus;
 use crossbeam_utils::CachePadded;
 use participant::{Participant, Registry, Tally};
@@ -97,6 +99,7 @@ pub(crate) struct World<H: Host> {
     pub(crate) policy: WaitPolicy,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
+    pub(crate) big_lock: BigLock,
     pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
     /// What each user has.
     pub(crate) uids: Uids,
@@ -169,6 +172,7 @@ impl<H: Host> World<H> {
                 host,
                 policy: settings.wait_policy,
                 cpus: settings.virtual_cpus.map(Cpus::new),
+                big_lock: BigLock::new(),
                 enforce_nproc: settings.enforce_nproc,
                 proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,
