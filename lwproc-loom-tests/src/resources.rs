@@ -3,7 +3,7 @@
 
 use crate::full::{assert_empty, at_once, enter_as, kernel};
 use crate::runner::{Model, pair};
-use lwproc::{Entered, Kernel, Limit, Lwp, Pid, Resource, Rfork, Usage};
+use lwproc::{Entered, Kernel, Lid, Limit, Lwp, Pid, Resource, Rfork, Usage};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ pub fn models() -> Vec<Model> {
         pair("usage_first_against_first", first_use_against_first_use),
         pair("usage_first_against_reader", first_use_against_reader),
         pair("cpu_curlwp_against_release", curlwp_against_release),
+        pair("cpu_curlwp_against_fork", curlwp_against_fork),
     ]
 }
 
@@ -185,5 +186,25 @@ fn curlwp_against_release() {
         }
     };
     at_once(&kernel, there, || release(enter_as(&kernel, a)));
+    assert_empty(&kernel);
+}
+
+/// Who finds a new LWP on a CPU finds it whole.
+fn curlwp_against_fork() {
+    let cpus = NonZeroUsize::new(1).unwrap();
+    let kernel = Arc::new(Kernel::builder().virtual_cpus(cpus).id_capacity(6).build().unwrap());
+    let k = kernel.clone();
+    let there = move || {
+        let guard = k.pin();
+        if let Some(lwp) = k.cpu_curlwp(0, &guard) {
+            assert_eq!((lwp.pid(), lwp.lid()), (Pid(2), Lid(2)));
+        }
+    };
+    let here = || {
+        let mut e = kernel.enter().unwrap();
+        e.rfork(Rfork::Fresh).unwrap();
+        release(e);
+    };
+    at_once(&kernel, there, here);
     assert_empty(&kernel);
 }

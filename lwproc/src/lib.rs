@@ -54,6 +54,7 @@ mod kernel;
 mod limits;
 mod list;
 mod lwp;
+mod once_box;
 mod policy;
 mod proc;
 mod reclaim;

@@ -11,9 +11,9 @@ use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::limits::{LimitsCell, LimitsRef};
+use crate::once_box::OnceBox;
 use crate::reclaim::Pin;
 use crate::reclaim::counted::PrivateCell;
-use crate::sync::OnceBox;
 use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
 

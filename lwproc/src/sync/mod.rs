@@ -7,7 +7,6 @@
 
 #[cfg(lwproc_loom)]
 mod model_arc;
-mod once_box;
 
 #[cfg(not(lwproc_loom))]
 mod imp {
@@ -60,5 +59,4 @@ mod imp {
 }
 
 pub(crate) use imp::*;
-pub(crate) use once_box::OnceBox;
 pub(crate) use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};

@@ -1,7 +1,7 @@
 //! A value made when it is first needed: most owners never need theirs.
 #![allow(unsafe_code)]
 
-use super::{AcqRel, Acquire, AtomicPtr, Relaxed};
+use crate::sync::{Acquire, AtomicPtr, Relaxed, Release};
 use std::fmt;
 
 /// Empty, and then one value for the rest of its life.
@@ -27,8 +27,9 @@ impl<T> OnceBox<T> {
             return value;
         }
         let new = Box::into_raw(Box::new(make()));
-        // AcqRel: Release [P22]: the value. Acquire [P22] on failure: the other's.
-        match self.0.compare_exchange(std::ptr::null_mut(), new, AcqRel, Acquire) {
+        // Release [P22]: the value; pairs with Acquire in `get`, and on failure
+        // here.
+        match self.0.compare_exchange(std::ptr::null_mut(), new, Release, Acquire) {
             // SAFETY: freed with the cell only.
             Ok(_) => unsafe { &*new },
             Err(others) => {
