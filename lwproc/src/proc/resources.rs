@@ -9,6 +9,7 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
+use crate::filedesc::link::{TableLink, TableUse};
 use crate::host::Host;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};
@@ -24,6 +25,8 @@ pub(crate) struct Resources<H: Host> {
     pub(crate) cred: CredCell,
     /// The user that the process is charged to.
     pub(crate) charge: Charge,
+    /// Its descriptor table (`p_fd`), which its LWPs use.
+    pub(crate) files: TableLink<H::File>,
     /// A remote address space: owned by the process, dropped at its end.
     vmspace: UnsafeCell<Option<H::VmSpace>>,
 }
@@ -34,6 +37,7 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
+        files: &TableUse<H::File>,
         vmspace: Option<H::VmSpace>,
     ) -> Self {
         Self {
@@ -41,6 +45,7 @@ impl<H: Host> Resources<H> {
             renamed: Link::new(Tagged::NULL),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
+            files: TableLink::new(files),
             vmspace: UnsafeCell::new(vmspace),
         }
     }
@@ -50,6 +55,7 @@ impl<H: Host> Resources<H> {
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
+        files: &TableUse<H::File>,
         vmspace: Option<H::VmSpace>,
         pin: &Pin<'_>,
     ) -> Self {
@@ -57,7 +63,7 @@ impl<H: Host> Resources<H> {
             unnamed if unnamed.as_str().is_empty() => Comm::new("rumproc"),
             named => named,
         };
-        Self::new(comm, cred, charge, vmspace)
+        Self::new(comm, cred, charge, files, vmspace)
     }
 
     /// The name. Wait-free.
