@@ -32,6 +32,9 @@
 #[doc(hidden)]
 pub mod layers {
     //! The layers below the kernel, for the models that check each apart.
+    pub use crate::filedesc::file::FileHold;
+    pub use crate::filedesc::link::{Borrowed, TableLink, TableUse};
+    pub use crate::filedesc::table::FdTable;
     pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard};
     pub use crate::list::{List, Node};
     pub use crate::lwp::word as lwp_word;
@@ -46,6 +49,7 @@ mod cred;
 mod entry;
 mod errno;
 mod error;
+mod filedesc;
 mod handles;
 mod host;
 mod id;
@@ -65,12 +69,16 @@ mod waitq;
 mod world;
 
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
-pub use entry::{BigLockError, CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
+pub use entry::{
+    BigLockError, CurLwp, Entered, FdReservation, FileHandle, FileRef, Reaped, Rfork, WaitTarget,
+    Zombie,
+};
 pub use errno::Errno;
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
     ReleaseError, SwitchError, UnbindError, WaitError,
 };
+pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::owned::Lwp;

@@ -1,8 +1,8 @@
 //! Limits, caps, use, names, and the place in the file system.
 
 use lwproc::{
-    CredChange, Errno, ExitStatus, ForkError, Host, Kernel, Limit, LimitError, Limits, NewLwpError,
-    Pid, Profile, Resource, Rfork, ThreadHost, Usage, WaitPolicy, WaitTarget,
+    CredChange, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel, Limit, LimitError, Limits,
+    NewLwpError, OnExec, Pid, Profile, Resource, Rfork, ThreadHost, Usage, WaitPolicy, WaitTarget,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering::SeqCst};
@@ -253,4 +253,35 @@ fn a_process_has_a_place_of_its_own_until_it_ends() {
 fn the_default_host_has_no_places() {
     let kernel: Kernel<ThreadHost> = Kernel::new();
     assert_eq!(*kernel.enter().unwrap().vfs(), ());
+}
+
+/// Files that are nothing.
+#[derive(Default)]
+struct Files;
+
+impl Host for Files {
+    type VmSpace = ();
+    type File = u32;
+    type Emul = ();
+    type Vfs = ();
+}
+
+#[test]
+fn nofile_bounds_new_descriptors_and_spares_open_ones() {
+    let kernel = Kernel::builder().host(Files).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let fds: Vec<_> = (0..6).map(|i| k.fd_open(i, OnExec::Keep).unwrap()).collect();
+    k.set_rlimit(Resource::Nofile, Limit::both(4)).unwrap();
+    assert_eq!(*k.fd_get(fds[5]).unwrap(), 5);
+    assert_eq!(k.fd_open(9, OnExec::Keep).unwrap_err().errno(), Errno::EMFILE);
+    assert_eq!(k.fd_reserve(OnExec::Keep).map(drop), Err(FdError::TooMany));
+    assert_eq!(k.fd_dup(fds[0]), Err(FdError::TooMany));
+    assert_eq!(k.fd_dup_from(fds[0], Fd(4), OnExec::Keep), Err(FdError::BadMinimum));
+    assert_eq!(k.fd_dup2(fds[0], Fd(4)), Err(FdError::BadFd));
+    k.fd_close(fds[3]).unwrap();
+    assert_eq!(k.fd_dup(fds[0]), Ok(Fd(3)));
+    assert_eq!(k.fd_dup2(fds[0], fds[1]), Ok(fds[1]));
+    k.set_rlimit(Resource::Nofile, Limit { soft: Limit::INFINITY, hard: Limit::INFINITY }).unwrap();
+    assert_eq!(k.fd_dup(fds[0]), Ok(Fd(6)));
 }

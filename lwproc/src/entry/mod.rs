@@ -3,11 +3,14 @@
 
 mod biglock;
 mod current;
+mod files;
 mod resources;
 mod wait;
 
 pub use biglock::BigLockError;
 pub use current::CurLwp;
+pub(crate) use files::close_permanent;
+pub use files::{FdReservation, FileHandle, FileRef};
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::cred::{Cred, CredChange};
@@ -344,15 +347,17 @@ impl<'k, H: Host> Entered<'k, H> {
 
     fn fork(
         &mut self,
-        _files: Rfork,
+        files: Rfork,
         vmspace: Option<H::VmSpace>,
     ) -> Result<Option<Lwp<H>>, ForkError> {
-        let new =
-            lifecycle::newproc(&self.seat, self.proc_ptr(), vmspace).map_err(|why| match why {
+        let files = (self.files(), files);
+        let new = lifecycle::newproc(&self.seat, self.proc_ptr(), files, vmspace).map_err(
+            |why| match why {
                 NewProcError::IdsExhausted => ForkError::IdsExhausted,
                 NewProcError::Limit => ForkError::Limit,
                 NewProcError::KernelFull => ForkError::KernelFull,
-            })?;
+            },
+        )?;
         Ok(self.replace(new))
     }
 
@@ -375,9 +380,14 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
+        let closed = self.leave_files();
         let old = self.detach_current();
         self.attach_current(new);
-        Self::put_away(old)
+        let old = Self::put_away(old);
+        if let Some(closed) = closed {
+            closed.settle();
+        }
+        old
     }
 
     /// Takes the current LWP off the thread: the context is implicit from now
@@ -494,10 +504,14 @@ impl<H: Host> Drop for Leaving<'_, '_, H> {
 impl<H: Host> Drop for Entered<'_, H> {
     fn drop(&mut self) {
         let leaving = Leaving(self);
+        let closed = self.leave_files();
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             drop(self.detach_current());
         }
         drop(leaving);
+        if let Some(closed) = closed {
+            closed.settle();
+        }
     }
 }
 

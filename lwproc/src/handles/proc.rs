@@ -115,6 +115,24 @@ impl<'g, H: Host> ProcRef<'g, H> {
         self.node().resources.stats().map_or(Usage::default(), |stats| stats.own())
     }
 
+    /// How many descriptors its table has open; 0 once it has ended. Each is
+    /// counted as it is when it is passed. Wait-free; O(slots of the table).
+    pub fn fd_count(&self) -> usize {
+        self.node().resources.files.get(self.guard.pin()).map_or(0, |table| table.iter().count())
+    }
+
+    /// How many LWPs use its descriptor table, those of other processes that
+    /// share it included; 0 once it has ended. Wait-free.
+    pub fn fd_table_users(&self) -> usize {
+        self.node().resources.files.get(self.guard.pin()).map_or(0, |table| table.users())
+    }
+
+    /// Whether both live and share one descriptor table (`kcmp`'s `KCMP_FILES`).
+    /// Wait-free.
+    pub fn shares_fds_with(&self, other: &ProcRef<'_, H>) -> bool {
+        self.node().resources.files.is(&other.node().resources.files)
+    }
+
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout
     /// is seen exactly once, none twice.
     pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> {

@@ -8,7 +8,7 @@ mod teardown;
 
 pub use builder::Builder;
 
-use crate::entry::Entered;
+use crate::entry::{Entered, Rfork};
 use crate::error::{EnterError, NewLwpError};
 use crate::handles::guard::Guard;
 use crate::handles::lwp::LwpRef;
@@ -154,11 +154,14 @@ impl<H: Host> Kernel<H> {
         let seat = self.seat();
         match pid {
             Some(pid) => lifecycle::newlwp(&seat, pid),
-            None => lifecycle::newproc(&seat, self.world.proc0, None).map_err(|why| match why {
-                NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
-                NewProcError::Limit => NewLwpError::Limit,
-                NewProcError::KernelFull => NewLwpError::KernelFull,
-            }),
+            None => {
+                let files = (self.world.init_files(), Rfork::Fresh);
+                lifecycle::newproc(&seat, self.world.proc0, files, None).map_err(|why| match why {
+                    NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
+                    NewProcError::Limit => NewLwpError::Limit,
+                    NewProcError::KernelFull => NewLwpError::KernelFull,
+                })
+            }
         }
     }
 

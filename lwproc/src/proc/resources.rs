@@ -9,6 +9,7 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
+use crate::filedesc::link::{TableLink, TableUse};
 use crate::host::Host;
 use crate::limits::{LimitsCell, LimitsRef};
 use crate::once_box::OnceBox;
@@ -35,6 +36,8 @@ pub(crate) struct Resources<H: Host> {
     pub(crate) cred: CredCell,
     /// The user that the process is charged to.
     pub(crate) charge: Charge,
+    /// Its descriptor table (`p_fd`), which its LWPs use.
+    pub(crate) files: TableLink<H::File>,
     /// What it may use (`p_limit`).
     pub(crate) limits: LimitsCell,
     /// What it has used (`p_stats`).
@@ -49,6 +52,7 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
+        files: &TableUse<H::File>,
         limits: LimitsRef,
         embedded: Embedded<H>,
     ) -> Self {
@@ -57,6 +61,7 @@ impl<H: Host> Resources<H> {
             renamed: PrivateCell::default(),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
+            files: TableLink::new(files),
             limits: LimitsCell::new(limits),
             stats: OnceBox::new(),
             embedded: UnsafeCell::new(Some(embedded)),
@@ -68,6 +73,7 @@ impl<H: Host> Resources<H> {
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
+        files: &TableUse<H::File>,
         embedded: Embedded<H>,
         pin: &Pin<'_>,
     ) -> Self {
@@ -77,7 +83,7 @@ impl<H: Host> Resources<H> {
         };
         // One look: what is counted is what the child has (R12).
         let limits = parent.limits.hold(pin).expect("the parent lives");
-        let child = Self::new(comm, cred, charge, limits, embedded);
+        let child = Self::new(comm, cred, charge, files, limits, embedded);
         if let Some(stats) = parent.stats.get().and_then(|stats| stats.fork(pin)) {
             child.stats.get_or_init(|| stats);
         }

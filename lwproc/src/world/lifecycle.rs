@@ -9,8 +9,10 @@ use super::seat::Seat;
 use super::{Anchor, Enforce, World};
 use crate::cred::uids::{Charge, OverLimit, UidInfo};
 use crate::cred::{Cred, CredChange};
+use crate::entry::Rfork;
 use crate::error::CredError;
 use crate::error::NewLwpError;
+use crate::filedesc::link::{Borrowed, TableUse};
 use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::Pid;
@@ -45,6 +47,7 @@ fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, E
 pub(crate) fn newproc<H: Host>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
+    (files, how): (Borrowed<'_, H::File>, Rfork),
     vmspace: Option<H::VmSpace>,
 ) -> Result<Lwp<H>, NewProcError> {
     let (world, me) = (seat.world(), seat.me());
@@ -68,7 +71,8 @@ pub(crate) fn newproc<H: Host>(
     };
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let resources = Resources::fork(&parent_node.resources, cred, user, embedded, &pin);
+    let files = files.inherit(how, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, &files, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -77,6 +81,8 @@ pub(crate) fn newproc<H: Host>(
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     let edge = family::beget(parent, node);
@@ -157,13 +163,25 @@ pub(crate) fn makelwp<H: Host>(
         AttachRefused::Draining => NewLwpError::Draining,
     })?;
     let (world, me) = (seat.world(), seat.me());
+    // Before the LWP is visible (R5). When the last LWP has given its use back
+    // already, the process is at its end.
+    let Some(files) = node.resources.files.join(pin) else {
+        detach(world, me, proc, node, pin, Aftermath::none()).settle();
+        return Err(NewLwpError::NoSuchProcess);
+    };
     let lwp = match publish_lwp(seat, proc, node) {
         Ok(lwp) => lwp,
         Err(Exhausted) => {
-            detach(world, me, proc, node, pin, Aftermath::none()).settle();
+            let mut aftermath = Aftermath::none();
+            aftermath.close_files(me, files);
+            detach(world, me, proc, node, pin, aftermath).settle();
             return Err(NewLwpError::IdsExhausted);
         }
     };
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: attached and made above: owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
@@ -301,6 +319,19 @@ impl<H: Host> Aftermath<H> {
         }
     }
 
+    /// Gives a use of a descriptor table back; the last closes its files now, and
+    /// a panic of one does not keep the others from being closed.
+    pub(crate) fn close_files(&mut self, me: &Participant<H>, files: TableUse<H::File>) {
+        files.release(|| me.pin(), |file| _ = self.run(|| drop(file)));
+    }
+
+    /// Takes another's panic over; its own, if it has one, counts.
+    pub(crate) fn then(&mut self, mut later: Self) {
+        if let Some(panic) = later.panic.take() {
+            self.panic.get_or_insert(panic);
+        }
+    }
+
     /// Runs it. The caller uses nothing of the world any more, unless it holds
     /// the world alive by other means.
     pub(crate) fn settle(self) {
@@ -345,13 +376,18 @@ pub(crate) unsafe fn freelwp<H: Host>(
     me: &Participant<H>,
     lwp: LwpPtr<H>,
 ) -> Aftermath<H> {
-    let pin = me.pin();
     // SAFETY: owned.
     let node = unsafe { Managed::deref_counted(lwp) };
+    let mut aftermath = Aftermath::none();
+    // An exiting LWP has given it back before the switch away from it.
+    // SAFETY: owned, and not borrowed: nobody runs as it.
+    if let Some(files) = unsafe { node.replace_files(None) } {
+        aftermath.close_files(me, files);
+    }
+    let pin = me.pin();
     let (token, lid, reserved, proc) = (LwpNode::token(lwp), node.lid, node.reserved, node.proc);
     // SAFETY: owned.
     let proc_node = unsafe { node.proc_owned() };
-    let mut aftermath = Aftermath::none();
     // SAFETY: owned, and ended here.
     aftermath.anchor = unsafe { node.take_anchor() };
     // SAFETY: owned, and not borrowed: nobody runs as it.
@@ -414,6 +450,7 @@ unsafe fn proc_free<H: Host>(
 ) {
     // The services' end goes here, in the order of `Resources`; the pid, the
     // family and the name still stand (R18).
+    node.resources.files.clear(pin);
     // SAFETY: the right to reap each was won.
     let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin) };
     family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);

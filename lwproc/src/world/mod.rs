@@ -16,6 +16,7 @@ pub mod seat;
 use crate::cred::Cred;
 use crate::cred::CredRef;
 use crate::cred::uids::{OverLimit, Uids};
+use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
@@ -139,23 +140,27 @@ impl<H: Host> World<H> {
             let uids = Uids::new();
             let limits = LimitsRef::permanent(settings.limits);
             let root = CredRef::permanent(Cred::superuser());
-            let resources = |comm, cred| {
+            let resources = |comm, cred, files: &TableUse<H::File>| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
                 let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
-                Resources::new(Comm::new(comm), cred, charge, limits.share(), embedded)
+                Resources::new(Comm::new(comm), cred, charge, files, limits.share(), embedded)
             };
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let (proc0, lwp0) = permanent(this, zero, resources("system", root.share()), &host);
+            let files = TableUse::fresh();
+            let resources0 = resources("system", root.share(), &files);
+            let (proc0, lwp0) = permanent(this, zero, resources0, files, &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let (init, init_lwp) = permanent(this, one.0, resources("init", root.share()), &host);
+            let files = TableUse::fresh();
+            let resources1 = resources("init", root.share(), &files);
+            let (init, init_lwp) = permanent(this, one.0, resources1, files, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -206,6 +211,14 @@ impl<H: Host> World<H> {
         }
     }
 
+    /// init's descriptor table, which implicit contexts use.
+    pub(crate) fn init_files(&self) -> Borrowed<'_, H::File> {
+        // SAFETY: init never dies.
+        let init = unsafe { Managed::deref_counted(self.init) };
+        // SAFETY: init's.
+        unsafe { init.resources.files.permanent() }
+    }
+
     /// A new anchor. The caller holds the world alive.
     pub(crate) fn new_anchor(&self) -> Arc<Anchor<H>> {
         Arc::new(Anchor(self.this.upgrade().expect("the caller holds the world alive")))
@@ -225,12 +238,17 @@ fn permanent<H: Host>(
     world: &Weak<World<H>>,
     id: Identity,
     resources: Resources<H>,
+    files: TableUse<H::File>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>) {
     let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
     let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     host.create(LwpNode::token(lwp));
@@ -265,8 +283,13 @@ impl<H: Host> Drop for World<H> {
                 unsafe { cred.release_alone() };
             }
         }
-        gone(self.init);
-        gone(self.proc0);
+        for proc in [self.init, self.proc0] {
+            gone(proc);
+            // SAFETY: in the table, hence not freed.
+            let node = unsafe { Managed::deref_counted(proc) };
+            // SAFETY: init's and proc0's, and nobody else is left.
+            unsafe { node.resources.files.free() };
+        }
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.
             let leaked = slot.proc.load(Relaxed).ptr();
