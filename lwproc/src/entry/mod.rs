@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod current;
+mod groups;
 mod wait;
 
 pub use current::CurLwp;

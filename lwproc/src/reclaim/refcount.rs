@@ -23,6 +23,12 @@ impl RefCount {
         Self(AtomicU64::new(1))
     }
 
+    /// How many references there are; may be past already.
+    pub fn load(&self) -> u64 {
+        // Relaxed: a hint.
+        self.0.load(Relaxed)
+    }
+
     /// Adds a reference unless the object is already on its way out. For
     /// readers that hold a pin. Lock-free.
     pub fn try_inc(&self) -> bool {

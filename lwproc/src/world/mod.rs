@@ -19,6 +19,7 @@ use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
 use crate::lwp::{LwpNode, LwpPtr};
+use crate::pgrp::{Membership, Pgrp, change};
 use crate::policy::WaitPolicy;
 use crate::proc::comm::Comm;
 use crate::proc::resources::Resources;
@@ -47,7 +48,7 @@ pub(crate) struct World<H: Host> {
     pub(crate) policy: WaitPolicy,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
-    pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
+    pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>, Pgrp>,
     /// What each user has.
     pub(crate) uids: Uids,
     /// The most processes of one user; `None`: any number.
@@ -94,13 +95,15 @@ impl<H: Host> World<H> {
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let (proc0, lwp0) = permanent(this, zero, resources("system", root.share()), &host);
+            let group = change::permanent(ids.slot_zero());
+            let (proc0, lwp0) =
+                permanent(this, zero, resources("system", root.share()), group, &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let (init, init_lwp) = permanent(this, one.0, resources("init", root), &host);
+            let (init, init_lwp) = permanent(this, one.0, resources("init", root), group, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -166,12 +169,15 @@ fn permanent<H: Host>(
     world: &Weak<World<H>>,
     id: Identity,
     resources: Resources<H>,
+    group: Tagged<Membership>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>) {
     let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
     let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
+    // Relaxed: published with the process [P3].
+    node.membership.store(group, Relaxed);
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     host.create(LwpNode::token(lwp));
@@ -180,7 +186,7 @@ fn permanent<H: Host>(
 
 /// Stores a process and its first LWP in the slot of their id.
 pub(crate) fn publish<H: Host>(
-    slot: &Slot<ProcNode<H>, LwpNode<H>>,
+    slot: &Slot<ProcNode<H>, LwpNode<H>, Pgrp>,
     proc: ProcPtr<H>,
     lwp: LwpPtr<H>,
 ) {
@@ -220,6 +226,8 @@ impl<H: Host> Drop for World<H> {
                 unsafe { Managed::free(leaked) };
             }
         }
+        // SAFETY: nobody else is left.
+        unsafe { change::free_all(self) };
         // SAFETY: no process is left that could have init as its parent.
         unsafe { Managed::free(self.init) };
         // SAFETY: the same for proc0.
