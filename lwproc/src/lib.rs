@@ -41,7 +41,9 @@ pub mod layers {
     pub use crate::world::cpus::Cpus;
 }
 
+mod config;
 mod cred;
+mod emul;
 mod entry;
 mod errno;
 mod error;
@@ -56,11 +58,16 @@ mod policy;
 mod proc;
 mod reclaim;
 mod report;
+mod specific;
 mod sync;
+mod trace;
 mod waitq;
 mod world;
 
+pub use config::hooks::{HookError, HookId};
+pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
+pub use emul::{EmulError, EmulId};
 pub use entry::{CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
 pub use errno::Errno;
 pub use error::{
@@ -78,3 +85,7 @@ pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
+pub use specific::{LwpKey, ProcKey, SpecificError};
+#[cfg(feature = "tracing")]
+pub use trace::TracingSink;
+pub use trace::{TraceEvent, TraceSink};

@@ -2,6 +2,9 @@
 #![allow(unsafe_code)]
 
 mod current;
+mod emul;
+mod specific;
+mod trace;
 mod wait;
 
 pub use current::CurLwp;

@@ -10,7 +10,7 @@ use crate::proc::family;
 use crate::proc::status::ExitStatus;
 use crate::reclaim::Managed;
 use crate::sync::Relaxed;
-use crate::world::lifecycle;
+use crate::world::lifecycle::{self, Aftermath};
 use std::fmt;
 
 /// Which children are waited for.
@@ -72,7 +72,10 @@ impl<H: Host> Zombie<'_, H> {
         let reaped = Reaped { pid: this.pid(), status: this.status() };
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
-        unsafe { lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin()) };
+        let reap = |aftermath: &mut Aftermath<H>| unsafe {
+            lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin(), aftermath);
+        };
+        Aftermath::collect(reap);
         reaped
     }
 }

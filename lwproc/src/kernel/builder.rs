@@ -1,6 +1,7 @@
 //! How a kernel is configured.
 
 use super::Kernel;
+use crate::emul::NativeSysents;
 use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
@@ -18,6 +19,7 @@ pub struct Builder<H: Host = ThreadHost> {
     id_capacity: usize,
     virtual_cpus: Option<NonZeroUsize>,
     proc_limit: Option<u64>,
+    native_sysents: NativeSysents,
 }
 
 impl Default for Builder {
@@ -29,6 +31,7 @@ impl Default for Builder {
             id_capacity: (1 << 21) - 1,
             virtual_cpus: None,
             proc_limit: None,
+            native_sysents: NativeSysents::Refused,
         }
     }
 }
@@ -36,8 +39,8 @@ impl Default for Builder {
 impl<H: Host> Builder<H> {
     /// The hypercalls and the embedder's types. Default: [`ThreadHost`].
     pub fn host<G: Host>(self, host: G) -> Builder<G> {
-        let Self { policy, id_capacity, virtual_cpus, proc_limit, .. } = self;
-        Builder { host, policy, id_capacity, virtual_cpus, proc_limit }
+        let Self { policy, id_capacity, virtual_cpus, proc_limit, native_sysents, .. } = self;
+        Builder { host, policy, id_capacity, virtual_cpus, proc_limit, native_sysents }
     }
 
     /// Default: [`WaitPolicy::AutoReap`].
@@ -66,6 +69,14 @@ impl<H: Host> Builder<H> {
         Self { proc_limit: Some(limit), ..self }
     }
 
+    /// Lets processes go over to the native system calls:
+    /// [`sysent_usenative`](crate::Entered::sysent_usenative).
+    ///
+    /// Seed: `rump_i_know_what_i_am_doing_with_sysents`, S577-S578.
+    pub fn allow_native_sysents(self) -> Self {
+        Self { native_sysents: NativeSysents::Allowed, ..self }
+    }
+
     /// Makes the kernel, with proc0 and init.
     ///
     /// # Errors
@@ -73,7 +84,7 @@ impl<H: Host> Builder<H> {
     ///
     /// Seed: `rump_lwproc_init` S120-S125.
     pub fn build(self) -> Result<Kernel<H>, BuildError> {
-        let Self { host, policy, id_capacity, virtual_cpus, proc_limit } = self;
+        let Self { host, policy, id_capacity, virtual_cpus, proc_limit, native_sysents } = self;
         if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&id_capacity) {
             return Err(BuildError::IdCapacity { capacity: id_capacity });
         }
@@ -82,8 +93,9 @@ impl<H: Host> Builder<H> {
         {
             return Err(BuildError::VirtualCpus { count: count.get() });
         }
+        let cpus = virtual_cpus.map(Cpus::new);
         Ok(Kernel {
-            world: World::new(host, policy, virtual_cpus.map(Cpus::new), proc_limit, id_capacity),
+            world: World::new(host, policy, cpus, proc_limit, native_sysents, id_capacity),
             torn_down: false,
         })
     }

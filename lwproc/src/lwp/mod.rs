@@ -25,6 +25,7 @@ use crate::list::Node;
 use crate::proc::{ProcNode, ProcPtr};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::specific::lwp::LwpSpecific;
 use crate::sync::Arc;
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
@@ -56,12 +57,14 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's snapshot of the process's credentials (`l_cred`), and the
     /// user it is charged to. The two LWPs of the kernel have none.
     cred: UnsafeCell<Option<LwpCred>>,
+    /// The owner's LWP-specific data; made when it is first set.
+    specific: UnsafeCell<Option<Box<LwpSpecific>>>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
 
-// SAFETY: all fields are atomics or immutable, but for `anchor` and `cred`,
-// which are the owner's; `proc` is looked through only while the LWP lives or under a pin
+// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred`
+// and `specific`, which are the owner's; `proc` is looked through only while the LWP lives or under a pin
 // that saw it alive.
 unsafe impl<H: Host> Send for LwpNode<H> {}
 // SAFETY: as above.
@@ -83,6 +86,7 @@ impl<H: Host> LwpNode<H> {
             reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
+            specific: UnsafeCell::new(None),
             next: Link::new(Tagged::NULL),
         })
     }
@@ -137,6 +141,24 @@ impl<H: Host> LwpNode<H> {
     pub(crate) unsafe fn replace_cred(&self, new: Option<LwpCred>) -> Option<LwpCred> {
         // SAFETY: the owner's field.
         std::mem::replace(unsafe { &mut *self.cred.get() }, new)
+    }
+
+    /// The LWP-specific data.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and does not change the data for `'a`.
+    pub(crate) unsafe fn specific<'a>(&self) -> Option<&'a LwpSpecific> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.specific.get() }.as_deref()
+    }
+
+    /// The LWP-specific data, to be changed.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the data for `'a`.
+    pub(crate) unsafe fn specific_mut<'a>(&self) -> &'a mut Option<Box<LwpSpecific>> {
+        // SAFETY: the owner's field.
+        unsafe { &mut *self.specific.get() }
     }
 
     pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {

@@ -9,9 +9,13 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
+use crate::emul::{EmulPtr, Emulation};
 use crate::host::Host;
+use crate::reclaim::shared::SharedCell;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{Acquire, Relaxed, Release};
+use crate::specific::proc::ProcSpecific;
+use crate::sync::{Acquire, AtomicPtr, Relaxed, Release};
+use crate::trace::TraceSink;
 use std::cell::UnsafeCell;
 
 /// See the module.
@@ -24,6 +28,11 @@ pub(crate) struct Resources<H: Host> {
     pub(crate) cred: CredCell,
     /// The user that the process is charged to.
     pub(crate) charge: Charge,
+    /// What its system calls mean (`p_emul`).
+    emul: AtomicPtr<Emulation<H>>,
+    /// Who is told of its events (`p_tracep`).
+    pub(crate) trace: SharedCell<dyn TraceSink>,
+    pub(crate) specific: ProcSpecific,
     /// A remote address space: owned by the process, dropped at its end.
     vmspace: UnsafeCell<Option<H::VmSpace>>,
 }
@@ -34,6 +43,7 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
+        emul: EmulPtr<H>,
         vmspace: Option<H::VmSpace>,
     ) -> Self {
         Self {
@@ -41,6 +51,9 @@ impl<H: Host> Resources<H> {
             renamed: Link::new(Tagged::NULL),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
+            emul: AtomicPtr::new(emul),
+            trace: SharedCell::new(),
+            specific: ProcSpecific::new(),
             vmspace: UnsafeCell::new(vmspace),
         }
     }
@@ -50,6 +63,7 @@ impl<H: Host> Resources<H> {
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
+        emul: EmulPtr<H>,
         vmspace: Option<H::VmSpace>,
         pin: &Pin<'_>,
     ) -> Self {
@@ -57,7 +71,7 @@ impl<H: Host> Resources<H> {
             unnamed if unnamed.as_str().is_empty() => Comm::new("rumproc"),
             named => named,
         };
-        Self::new(comm, cred, charge, vmspace)
+        Self::new(comm, cred, charge, emul, vmspace)
     }
 
     /// The name. Wait-free.
@@ -78,6 +92,19 @@ impl<H: Host> Resources<H> {
             // SAFETY: swapped out by this thread, so retired once.
             unsafe { pin.retire(old.ptr()) };
         }
+    }
+
+    /// The emulation. Wait-free.
+    pub(crate) fn emul(&self) -> EmulPtr<H> {
+        // Relaxed: it came with the process, or is the native one, which came
+        // with the kernel.
+        self.emul.load(Relaxed)
+    }
+
+    /// Replaces the emulation by the kernel's native one. Wait-free.
+    pub(crate) fn set_native_emul(&self, native: EmulPtr<H>) {
+        // Relaxed: as in `emul`.
+        self.emul.store(native, Relaxed);
     }
 
     /// The remote address space.

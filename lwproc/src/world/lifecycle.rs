@@ -7,23 +7,27 @@
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
 use super::{Anchor, World};
+use crate::config::{Enforcement, Part, hooks};
 use crate::cred::CredChange;
 use crate::cred::uids::Charge;
+use crate::emul::EmulPtr;
 use crate::error::CredError;
 use crate::error::NewLwpError;
 use crate::handles::owned::Lwp;
 use crate::host::Host;
-use crate::id::Pid;
+use crate::id::{Lid, Pid};
 use crate::idtable::{Exhausted, Reserved};
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
 use crate::policy::WaitPolicy;
 use crate::proc::resources::Resources;
+use crate::proc::status::ExitStatus;
 use crate::proc::word::{AttachRefused, Detached};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::Arc;
 use crate::sync::{AcqRel, Relaxed, Release, fence};
+use crate::trace::{self, TraceEvent};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::SeqCst;
@@ -50,10 +54,11 @@ pub(crate) fn newproc<H: Host>(
     let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
+    let (emul, proc_limit) = birth_config(world);
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let user = world.uids.get(cred.get().users().real);
-    if user.charge_proc(world.proc_limit).is_err() {
+    if user.charge_proc(proc_limit).is_err() {
         cred.release(&pin);
         return Err(NewProcError::Limit);
     }
@@ -65,9 +70,19 @@ pub(crate) fn newproc<H: Host>(
             return Err(NewProcError::IdsExhausted);
         }
     };
+    // As in the seed before the process is visible, S250-S253; and before anything
+    // but these three is taken.
+    let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(intern)) {
+        world.ids.release(&me.shard, id);
+        me.tally.add(Tally { ids: -1, ..Tally::default() });
+        user.refund_proc();
+        cred.release(&pin);
+        resume_unwind(panic);
+    }
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let resources = Resources::fork(&parent_node.resources, cred, user, vmspace, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, emul, vmspace, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -89,7 +104,39 @@ pub(crate) fn newproc<H: Host>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
+    if trace::is_traced(world, parent_node) {
+        trace_birth(world, parent_node, node, &pin);
+    }
     Ok(lwp)
+}
+
+/// What the configuration says of a new process: its emulation, and the limit on
+/// its user's processes.
+fn birth_config<H: Host>(world: &World<H>) -> (EmulPtr<H>, Option<u64>) {
+    match world.config.load_if(Part::Birth) {
+        None => (world.emuls.native(), world.proc_limit),
+        Some(config) => match config.limits.nproc {
+            Enforcement::Enforced => (config.default_emul, world.proc_limit),
+            Enforcement::Ignored => (config.default_emul, None),
+        },
+    }
+}
+
+/// The events of a process that was made.
+#[cold]
+fn trace_birth<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    pin: &Pin<'_>,
+) {
+    let (parent_pid, pid) = (parent.pid(), child.pid());
+    Aftermath::collect(|aftermath| {
+        let fork = TraceEvent::Fork { parent: parent_pid, child: pid };
+        trace::emit(world, parent, pin, fork, aftermath);
+        let create = TraceEvent::LwpCreate { pid, lid: Lid(pid.0) };
+        trace::emit(world, child, pin, create, aftermath);
+    });
 }
 
 /// A new LWP in the process with that pid.
@@ -137,6 +184,10 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
+    if trace::is_traced(world, node) {
+        let event = TraceEvent::LwpCreate { pid: node.pid(), lid: lwp.lid() };
+        Aftermath::collect(|aftermath| trace::emit(world, node, pin, event, aftermath));
+    }
     Ok(lwp)
 }
 
@@ -249,6 +300,19 @@ impl<H: Host> Aftermath<H> {
         Self { panic: None, vmspace: None, anchor: None }
     }
 
+    /// For user code that runs while nothing is ended: the first panic goes on when
+    /// all of it has run.
+    pub(crate) fn collect(run: impl FnOnce(&mut Self)) {
+        let mut aftermath = Self::none();
+        run(&mut aftermath);
+        aftermath.settle();
+    }
+
+    /// A share in what keeps the world.
+    pub(crate) fn anchor(&self) -> Option<Arc<Anchor<H>>> {
+        self.anchor.clone()
+    }
+
     /// Runs user code now; if it panics, that goes on in `settle`. The first
     /// panic counts.
     pub(crate) fn run<R>(&mut self, user_code: impl FnOnce() -> R) -> Option<R> {
@@ -316,6 +380,8 @@ pub(crate) unsafe fn freelwp<H: Host>(
     aftermath.anchor = unsafe { node.take_anchor() };
     // SAFETY: owned, and not borrowed: nobody runs as it.
     give_back(unsafe { node.replace_cred(None) }, &pin);
+    // SAFETY: owned, and not borrowed: nobody runs as it.
+    let specific = unsafe { node.specific_mut() }.take();
 
     node.word.exit();
     let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
@@ -328,7 +394,12 @@ pub(crate) unsafe fn freelwp<H: Host>(
     // may be retired.
     unsafe { proc_node.lwps.remove(lwp, living, &pin) };
 
+    for value in specific.into_iter().flat_map(|all| all.into_values()) {
+        aftermath.run(|| drop(value));
+    }
     aftermath.run(|| world.host.destroy(token));
+    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
+    trace::emit(world, proc_node, &pin, event, &mut aftermath);
     let ids = match reserved {
         Some(id) => {
             world.ids.release(&me.shard, id);
@@ -352,13 +423,13 @@ fn detach<H: Host>(
     match node.word.detach() {
         Detached::Remains => {}
         // SAFETY: no LWP is left.
-        Detached::Last => aftermath.vmspace = unsafe { proc_free(world, me, proc, node, pin) },
+        Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
     }
     aftermath
 }
 
 /// Ends a process whose last LWP has gone. Lock-free; O(own children). The
-/// address space is the caller's to drop.
+/// address space is the aftermath's to drop.
 ///
 /// Seed: `lwproc_proc_free` S150-S210.
 ///
@@ -370,18 +441,32 @@ unsafe fn proc_free<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
-) -> Option<H::VmSpace> {
+    aftermath: &mut Aftermath<H>,
+) {
+    // SAFETY: in the table; ended here.
+    unsafe { hooks::run(world, me, proc, aftermath) };
+    // Relaxed: every LWP's detach came before [P5].
+    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    trace::emit(world, node, pin, TraceEvent::Exit { pid: node.pid(), status }, aftermath);
+    if !node.resources.trace.is_empty() {
+        aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
+    }
     // The services' end goes here, in the order of `Resources`; the pid, the
     // family and the name still stand (R18).
     // SAFETY: the last LWP is gone.
-    let vmspace = unsafe { node.resources.take_vmspace() };
+    aftermath.vmspace = unsafe { node.resources.take_vmspace() };
     // SAFETY: the right to reap each was won.
-    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin) };
+    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin, aftermath) };
     family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
+    // Here and not when it is reaped: a destructor is user code, and the end is
+    // this thread's.
+    for value in node.resources.specific.take_all(pin) {
+        aftermath.run(|| drop(value));
+    }
 
     match world.policy {
         // SAFETY: with this policy nobody else reaps.
-        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin) },
+        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin, aftermath) },
         WaitPolicy::Wait => {
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
             node.resources.charge.get().add_zombies(1);
@@ -390,11 +475,10 @@ unsafe fn proc_free<H: Host>(
                 parent.waiters.wake_all();
             } else if family::claim_own(node).is_some() {
                 // SAFETY: the right to reap was won.
-                unsafe { reap_zombie(world, me, proc, pin) };
+                unsafe { reap_zombie(world, me, proc, pin, aftermath) };
             }
         }
     }
-    vmspace
 }
 
 /// Reaps a claimed zombie.
@@ -406,22 +490,31 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
     me: &Participant<H>,
     proc: ProcPtr<H>,
     pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
 ) {
     me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
     // SAFETY: in the table until reaped below.
     unsafe { Managed::deref_counted(proc) }.resources.charge.get().add_zombies(-1);
     // SAFETY: by contract.
-    unsafe { reap(world, me, proc, pin) };
+    unsafe { reap(world, me, proc, pin, aftermath) };
 }
 
 /// Takes an ended process out of family and table, and its id back.
 ///
 /// # Safety
 /// The caller alone has the right to.
-unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>, pin: &Pin<'_>) {
+unsafe fn reap<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
     // SAFETY: the table's claim still holds it.
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
+    // Relaxed: as in `proc_free`, or seen with the zombie's edge [P13].
+    let status = ExitStatus::from_bits(node.status.load(Relaxed));
     node.resources.charge.get().refund_proc();
     if let Some(cred) = node.resources.cred.take() {
         cred.release(pin);
@@ -440,4 +533,7 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     me.tally.add(Tally { procs: -1, ids: -1, ..Tally::default() });
     // A thread may wait for the last of its children to be gone.
     parent.waiters.wake_all();
+    if world.config.is_touched(Part::Sink) {
+        trace::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
+    }
 }

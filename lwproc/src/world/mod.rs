@@ -12,9 +12,11 @@ pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
 
+use crate::config::Configuration;
 use crate::cred::Cred;
 use crate::cred::CredRef;
 use crate::cred::uids::Uids;
+use crate::emul::{Emuls, NativeSysents};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
@@ -25,7 +27,7 @@ use crate::proc::resources::Resources;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
 use crate::sync::{Arc, Weak};
-use crate::sync::{Relaxed, Release};
+use crate::sync::{AtomicU64, Relaxed, Release};
 use cpus::Cpus;
 use participant::{Participant, Registry, Tally};
 use std::mem::ManuallyDrop;
@@ -52,6 +54,12 @@ pub(crate) struct World<H: Host> {
     pub(crate) uids: Uids,
     /// The most processes of one user; `None`: any number.
     pub(crate) proc_limit: Option<u64>,
+    /// What may be replaced while the kernel runs.
+    pub(crate) config: Configuration<H>,
+    pub(crate) emuls: Emuls<H>,
+    pub(crate) native_sysents: NativeSysents,
+    /// The number of the next key of specific data.
+    pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
@@ -62,8 +70,8 @@ pub(crate) struct World<H: Host> {
     this: Weak<World<H>>,
 }
 
-// SAFETY: the raw pointers are to proc0 and init, which are `Sync` and live as
-// long as the world. Of the participants, which have cells, each is used by one
+// SAFETY: the raw pointers are to proc0, init and emulations, which are `Sync` and
+// live as long as the world. Of the participants, which have cells, each is used by one
 // thread at a time: the one that took it over (P11), found through that thread's
 // own storage; what others read of it is atomic.
 unsafe impl<H: Host> Send for World<H> {}
@@ -77,8 +85,10 @@ impl<H: Host> World<H> {
         policy: WaitPolicy,
         cpus: Option<Cpus>,
         proc_limit: Option<u64>,
+        native_sysents: NativeSysents,
         capacity: usize,
     ) -> Arc<Self> {
+        let emuls = Emuls::new();
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
@@ -89,7 +99,7 @@ impl<H: Host> World<H> {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
-                Resources::new(Comm::new(comm), cred, charge, None)
+                Resources::new(Comm::new(comm), cred, charge, emuls.native(), None)
             };
             let first = participants.register(&collector);
 
@@ -118,6 +128,10 @@ impl<H: Host> World<H> {
                 policy,
                 cpus,
                 proc_limit,
+                config: Configuration::new(emuls.native()),
+                emuls,
+                native_sysents,
+                next_key: AtomicU64::new(0),
                 ids,
                 uids,
                 collector: ManuallyDrop::new(collector),
@@ -132,6 +146,21 @@ impl<H: Host> World<H> {
 
     pub(crate) fn register(&self) -> &Participant<H> {
         self.participants.register(&self.collector)
+    }
+
+    /// What proc0 or init, which never end, have of others'.
+    fn take_users(&self, proc: ProcPtr<H>) -> impl Sized + use<H> {
+        // SAFETY: proc0 and init live as long as the world.
+        let Resources { trace, specific, .. } = &unsafe { Managed::deref_counted(proc) }.resources;
+        if trace.is_empty() && specific.is_empty() {
+            return (None, Vec::new());
+        }
+        let me = self.register();
+        let pin = me.pin();
+        let taken = (trace.swap(None, &pin), specific.take_all(&pin).collect());
+        drop(pin);
+        me.vacate();
+        taken
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {
@@ -192,6 +221,8 @@ pub(crate) fn publish<H: Host>(
 
 impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
+        // Dropped when all else is done: user code, which may panic.
+        let _users = [self.init, self.proc0].map(|proc| self.take_users(proc));
         self.tokens.into_iter().for_each(|lwp| self.host.destroy(lwp));
         self.participants.unregister_all();
         let gone = |proc: ProcPtr<H>| {
