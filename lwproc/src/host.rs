@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use crate::id::Pid;
 use crate::report::Teardown;
 
 /// Names one LWP towards the host: unique among the live LWPs of all kernels
@@ -40,7 +41,8 @@ impl fmt::Debug for LwpToken {
 /// # Panics
 /// A panic passes through to the caller, and nothing is lost: an LWP whose
 /// `create` panics is released, with its `destroy`; when `set` or `clear` panics,
-/// the LWPs of that switch are released. A panic while the kernel itself is
+/// the LWPs of that switch are released; when `syscall_intern` does, no process is
+/// made. A panic while the kernel itself is
 /// built or torn down leaks its memory.
 ///
 /// # Blocking
@@ -111,6 +113,12 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// Seed: S187.
     fn vfs_release(&self, vfs: Self::Vfs) {
         drop(vfs);
+    }
+
+    /// A process is made, which has the default emulation (`e_syscall_intern`).
+    /// It cannot be found by its number yet. Not called for proc0 and init.
+    fn syscall_intern(&self, emul: &Self::Emul, pid: Pid) {
+        let _ = (emul, pid);
     }
 
     /// The kernel is torn down; `report` says who survived.

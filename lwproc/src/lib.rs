@@ -45,7 +45,9 @@ pub mod layers {
     pub use crate::world::cpus::Cpus;
 }
 
+mod config;
 mod cred;
+mod emul;
 mod entry;
 mod errno;
 mod error;
@@ -64,12 +66,17 @@ mod policy;
 mod proc;
 mod reclaim;
 mod report;
+mod specific;
 mod sync;
+mod trace;
 mod usage;
 mod waitq;
 mod world;
 
+pub use config::hooks::{HookError, HookId};
+pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
+pub use emul::{EmulError, EmulId};
 pub use entry::{
     BigLockError, CurLwp, Entered, FdReservation, FileHandle, FileRef, Reaped, Rfork, WaitTarget,
     Zombie,
@@ -94,4 +101,8 @@ pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
+pub use specific::{LwpKey, ProcKey, SpecificError};
+#[cfg(feature = "tracing")]
+pub use trace::TracingSink;
+pub use trace::{TraceEvent, TraceSink};
 pub use usage::{Profile, Usage};

@@ -3,9 +3,12 @@
 
 mod biglock;
 mod current;
+mod emul;
 mod files;
 mod groups;
 mod resources;
+mod specific;
+mod trace;
 mod wait;
 
 pub use biglock::BigLockError;

@@ -12,7 +12,7 @@ use crate::proc::status::ExitStatus;
 use crate::reclaim::{Managed, Pin};
 use crate::sync::Relaxed;
 use crate::usage::Usage;
-use crate::world::lifecycle;
+use crate::world::lifecycle::{self, Aftermath};
 use std::fmt;
 
 /// Which children are waited for.
@@ -79,7 +79,10 @@ impl<H: Host> Zombie<'_, H> {
         }
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
-        unsafe { lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin()) };
+        let reap = |aftermath: &mut Aftermath<H>| unsafe {
+            lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin(), aftermath);
+        };
+        Aftermath::collect(reap);
         reaped
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod builder;
+mod config;
 mod counting;
 mod display;
 mod groups;

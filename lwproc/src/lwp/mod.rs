@@ -28,6 +28,7 @@ use crate::proc::{ProcNode, ProcPtr};
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::specific::lwp::LwpSpecific;
 use crate::sync::{Arc, AtomicU32};
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
@@ -70,12 +71,14 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's use of the process's descriptor table (`l_fd`), until it is
     /// given back at the end.
     files: UnsafeCell<Option<TableUse<H::File>>>,
+    /// The owner's LWP-specific data; made when it is first set.
+    specific: UnsafeCell<Option<Box<LwpSpecific>>>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
 
-// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred` and `files`,
-// which are the owner's; `proc` is looked through only while the LWP lives or under a pin
+// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred`, `files`
+// and `specific`, which are the owner's; `proc` is looked through only while the LWP lives or under a pin
 // that saw it alive.
 unsafe impl<H: Host> Send for LwpNode<H> {}
 // SAFETY: as above.
@@ -101,6 +104,7 @@ impl<H: Host> LwpNode<H> {
             alias: Alias::none(),
             name: PrivateCell::default(),
             files: UnsafeCell::new(None),
+            specific: UnsafeCell::new(None),
             next: Link::new(Tagged::NULL),
         })
     }
@@ -176,6 +180,24 @@ impl<H: Host> LwpNode<H> {
     ) -> Option<TableUse<H::File>> {
         // SAFETY: the owner's field.
         std::mem::replace(unsafe { &mut *self.files.get() }, new)
+    }
+
+    /// The LWP-specific data.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and does not change the data for `'a`.
+    pub(crate) unsafe fn specific<'a>(&self) -> Option<&'a LwpSpecific> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.specific.get() }.as_deref()
+    }
+
+    /// The LWP-specific data, to be changed.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the data for `'a`.
+    pub(crate) unsafe fn specific_mut<'a>(&self) -> &'a mut Option<Box<LwpSpecific>> {
+        // SAFETY: the owner's field.
+        unsafe { &mut *self.specific.get() }
     }
 
     pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {

@@ -9,12 +9,17 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
+use crate::emul::{EmulPtr, Emulation};
 use crate::filedesc::link::{TableLink, TableUse};
 use crate::host::Host;
 use crate::limits::{LimitsCell, LimitsRef};
 use crate::once_box::OnceBox;
 use crate::reclaim::Pin;
 use crate::reclaim::counted::PrivateCell;
+use crate::reclaim::shared::SharedCell;
+use crate::specific::proc::ProcSpecific;
+use crate::sync::{AtomicPtr, Relaxed};
+use crate::trace::TraceSink;
 use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
 
@@ -44,6 +49,11 @@ pub(crate) struct Resources<H: Host> {
     stats: OnceBox<Stats>,
     /// Taken by the thread that ends the process.
     embedded: UnsafeCell<Option<Embedded<H>>>,
+    /// What its system calls mean (`p_emul`).
+    emul: AtomicPtr<Emulation<H>>,
+    /// Who is told of its events (`p_tracep`).
+    pub(crate) trace: SharedCell<dyn TraceSink>,
+    pub(crate) specific: ProcSpecific,
 }
 
 impl<H: Host> Resources<H> {
@@ -54,6 +64,7 @@ impl<H: Host> Resources<H> {
         charge: &UidInfo,
         files: &TableUse<H::File>,
         limits: LimitsRef,
+        emul: EmulPtr<H>,
         embedded: Embedded<H>,
     ) -> Self {
         Self {
@@ -65,6 +76,9 @@ impl<H: Host> Resources<H> {
             limits: LimitsCell::new(limits),
             stats: OnceBox::new(),
             embedded: UnsafeCell::new(Some(embedded)),
+            emul: AtomicPtr::new(emul),
+            trace: SharedCell::new(),
+            specific: ProcSpecific::new(),
         }
     }
 
@@ -74,6 +88,7 @@ impl<H: Host> Resources<H> {
         cred: CredRef,
         charge: &UidInfo,
         files: &TableUse<H::File>,
+        emul: EmulPtr<H>,
         embedded: Embedded<H>,
         pin: &Pin<'_>,
     ) -> Self {
@@ -83,7 +98,7 @@ impl<H: Host> Resources<H> {
         };
         // One look: what is counted is what the child has (R12).
         let limits = parent.limits.hold(pin).expect("the parent lives");
-        let child = Self::new(comm, cred, charge, files, limits, embedded);
+        let child = Self::new(comm, cred, charge, files, limits, emul, embedded);
         if let Some(stats) = parent.stats.get().and_then(|stats| stats.fork(pin)) {
             child.stats.get_or_init(|| stats);
         }
@@ -114,6 +129,19 @@ impl<H: Host> Resources<H> {
     /// and that of the children it waited for.
     pub(crate) fn usage_at_end(&self) -> Usage {
         self.stats.get().map_or(Usage::default(), |stats| stats.own() + stats.children())
+    }
+
+    /// The emulation. Wait-free.
+    pub(crate) fn emul(&self) -> EmulPtr<H> {
+        // Relaxed: it came with the process, or is the native one, which came
+        // with the kernel.
+        self.emul.load(Relaxed)
+    }
+
+    /// Replaces the emulation by the kernel's native one. Wait-free.
+    pub(crate) fn set_native_emul(&self, native: EmulPtr<H>) {
+        // Relaxed: as in `emul`.
+        self.emul.store(native, Relaxed);
     }
 
     /// Gives back what is shared with other processes, at the end of the world.

@@ -5,6 +5,7 @@
 //! two sides have the same names; where loom lacks an operation
 //! ([`fetch_or_addr`]) the model side builds it from one that loom has.
 
+pub(crate) mod config_cell;
 #[cfg(lwproc_loom)]
 mod model_arc;
 

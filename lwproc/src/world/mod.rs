@@ -13,9 +13,11 @@ pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
 
+use crate::config::{Configuration, LimitsPolicy};
 use crate::cred::Cred;
 use crate::cred::CredRef;
 use crate::cred::uids::{OverLimit, Uids};
+use crate::emul::{Emuls, NativeSysents};
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
@@ -52,16 +54,9 @@ pub(crate) struct Settings {
     pub(crate) id_capacity: usize,
     pub(crate) virtual_cpus: Option<NonZeroUsize>,
     pub(crate) limits: Limits,
-    pub(crate) enforce_nproc: Enforce,
+    pub(crate) limits_policy: LimitsPolicy,
+    pub(crate) native_sysents: NativeSysents,
     pub(crate) max_procs: Option<u64>,
-}
-
-/// Whether a limit is enforced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Enforce {
-    #[default]
-    No,
-    Yes,
 }
 
 /// The processes of a kernel that has a most.
@@ -109,10 +104,14 @@ pub(crate) struct World<H: Host> {
     root: ManuallyDrop<CredRef>,
     /// The limits that they start with.
     limits: ManuallyDrop<LimitsRef>,
-    /// Whether a user's processes are limited.
-    pub(crate) enforce_nproc: Enforce,
     /// The most processes; `None`: any number, and they are not counted here.
     pub(crate) proc_cap: Option<ProcCap>,
+    /// What may be replaced while the kernel runs.
+    pub(crate) config: Configuration<H>,
+    pub(crate) emuls: Emuls<H>,
+    pub(crate) native_sysents: NativeSysents,
+    /// The number of the next key of specific data.
+    pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
@@ -123,8 +122,8 @@ pub(crate) struct World<H: Host> {
     this: Weak<World<H>>,
 }
 
-// SAFETY: the raw pointers are to proc0 and init, which are `Sync` and live as
-// long as the world. Of the participants, which have cells, each is used by one
+// SAFETY: the raw pointers are to proc0, init and emulations, which are `Sync` and
+// live as long as the world. Of the participants, which have cells, each is used by one
 // thread at a time: the one that took it over (P11), found through that thread's
 // own storage; what others read of it is atomic.
 unsafe impl<H: Host> Send for World<H> {}
@@ -134,6 +133,7 @@ unsafe impl<H: Host> Sync for World<H> {}
 impl<H: Host> World<H> {
     /// proc0 with lwp0, and init with an LWP of its own; both never die.
     pub(crate) fn new(host: H, settings: Settings) -> Arc<Self> {
+        let emuls = Emuls::new();
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
@@ -146,7 +146,8 @@ impl<H: Host> World<H> {
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
                 let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
-                Resources::new(Comm::new(comm), cred, charge, files, limits.share(), embedded)
+                let (limits, emul) = (limits.share(), emuls.native());
+                Resources::new(Comm::new(comm), cred, charge, files, limits, emul, embedded)
             };
             let first = participants.register(&collector);
 
@@ -180,7 +181,10 @@ impl<H: Host> World<H> {
                 policy: settings.wait_policy,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
-                enforce_nproc: settings.enforce_nproc,
+                config: Configuration::new(emuls.native(), settings.limits_policy),
+                emuls,
+                native_sysents: settings.native_sysents,
+                next_key: AtomicU64::new(0),
                 proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,
                 uids,
@@ -198,6 +202,21 @@ impl<H: Host> World<H> {
 
     pub(crate) fn register(&self) -> &Participant<H> {
         self.participants.register(&self.collector)
+    }
+
+    /// What proc0 or init, which never end, have of others'.
+    fn take_users(&self, proc: ProcPtr<H>) -> impl Sized + use<H> {
+        // SAFETY: proc0 and init live as long as the world.
+        let Resources { trace, specific, .. } = &unsafe { Managed::deref_counted(proc) }.resources;
+        if trace.is_empty() && specific.is_empty() {
+            return (None, Vec::new());
+        }
+        let me = self.register();
+        let pin = me.pin();
+        let taken = (trace.swap(None, &pin), specific.take_all(&pin).collect());
+        drop(pin);
+        me.vacate();
+        taken
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {
@@ -274,6 +293,8 @@ pub(crate) fn publish<H: Host>(
 
 impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
+        // Dropped when all else is done: user code, which may panic.
+        let _users = [self.init, self.proc0].map(|proc| self.take_users(proc));
         self.tokens.into_iter().for_each(|lwp| self.host.destroy(lwp));
         self.participants.unregister_all();
         let gone = |proc: ProcPtr<H>| {
