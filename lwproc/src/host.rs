@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use crate::id::Pid;
 use crate::report::Teardown;
+use crate::signal::Signo;
 
 /// Names one LWP towards the host: unique among the live LWPs of all kernels
 /// in this host process, opaque, and never looked through.
@@ -95,6 +97,21 @@ pub trait Host: Send + Sync + Sized + 'static {
     #[inline]
     fn current(&self) -> Option<LwpToken> {
         CURLWP.get()
+    }
+
+    /// A signal for a process, in a kernel that passes signals to its host
+    /// ([`SigModel::Raise`](crate::SigModel::Raise)). Called with a guard held.
+    fn raise(&self, pid: Pid, signo: Signo) {
+        let _ = (pid, signo);
+    }
+
+    /// A signal for a process, in a kernel for which that is a defect of its
+    /// embedder ([`SigModel::Panic`](crate::SigModel::Panic)).
+    ///
+    /// # Panics
+    /// Unless the host has a body of its own.
+    fn unhandled_signal(&self, pid: Pid, signo: Signo) {
+        panic!("{signo} for process {pid}, in a kernel built to take no signals");
     }
 
     /// The kernel is torn down; `report` says who survived.

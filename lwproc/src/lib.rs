@@ -37,6 +37,7 @@ pub mod layers {
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::sync::Parker;
     pub use crate::waitq::WaitQueue;
     pub use crate::world::cpus::Cpus;
 }
@@ -56,12 +57,17 @@ mod policy;
 mod proc;
 mod reclaim;
 mod report;
+mod signal;
+mod sleep;
 mod sync;
 mod waitq;
 mod world;
 
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
-pub use entry::{CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
+pub use entry::{
+    AloneError, CurLwp, Entered, ExecError, Interrupted, KillTarget, Reaped, Rfork, WaitTarget,
+    Zombie,
+};
 pub use errno::Errno;
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
@@ -78,3 +84,5 @@ pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
+pub use signal::{KillError, MaskError, SigModel, SigSet, Signo};
+pub use sleep::{SyncObject, Unslept, WaitChannel};

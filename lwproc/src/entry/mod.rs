@@ -2,9 +2,15 @@
 #![allow(unsafe_code)]
 
 mod current;
+mod drain;
+mod signal;
+mod sleep;
 mod wait;
 
 pub use current::CurLwp;
+pub use drain::{AloneError, ExecError};
+pub use signal::KillTarget;
+pub use sleep::Interrupted;
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::cred::{Cred, CredChange};
@@ -19,9 +25,9 @@ use crate::lwp::word::{RefRefused, Released};
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
-use crate::proc::word::Gate;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
+use crate::signal::post;
 use crate::sync::Relaxed;
 use crate::world::lifecycle::{self, NewProcError};
 use crate::world::seat::Seat;
@@ -103,7 +109,8 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     fn schedule(&self) {
         if let Some(cpus) = &self.seat.world().cpus {
-            let cpu = cpus.acquire(self.seat.me().last_cpu.get());
+            let me = self.seat.me();
+            let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
             self.seat.me().last_cpu.set(cpu);
             self.cpu.set(Some(cpu));
         }
@@ -152,6 +159,7 @@ impl<'k, H: Host> Entered<'k, H> {
         self.seat.me().bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
+        post::switch_out(lwp.node());
         self.seat.world().host.clear(lwp.token());
         Some(lwp)
     }
@@ -161,6 +169,9 @@ impl<'k, H: Host> Entered<'k, H> {
         self.seat.world().host.set(lwp.token());
         self.seat.me().bind(lwp.into_raw());
         self.update_creds();
+        if let Some(node) = self.node() {
+            post::refresh(node, self.proc());
+        }
     }
 
     /// Refreshes the snapshot that this context runs on, if the process's
@@ -300,6 +311,7 @@ impl<'k, H: Host> Entered<'k, H> {
                 NewProcError::IdsExhausted => ForkError::IdsExhausted,
                 NewProcError::Limit => ForkError::Limit,
             })?;
+        self.hand_mask_down(&new);
         Ok(self.replace(new))
     }
 
@@ -411,19 +423,6 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn lwprele(&mut self) -> Result<(), ReleError> {
         let node = self.node().ok_or(ReleError::NotHeld)?;
         node.word.rele().map(drop).map_err(|_| ReleError::NotHeld)
-    }
-
-    /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): `newlwp` is
-    /// refused with EBUSY until [`Entered::reopen`]. Wait-free.
-    ///
-    /// Seed: the gate of `lwpexit`, S428-S433 (R9).
-    pub fn drain(&mut self) {
-        self.proc().word.set_gate(Gate::Closed);
-    }
-
-    /// Opens the current process again, as `execnotify` does. Wait-free.
-    pub fn reopen(&mut self) {
-        self.proc().word.set_gate(Gate::Open);
     }
 
     /// The command name of the current process. Wait-free.

@@ -10,6 +10,7 @@ use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
+use crate::signal::{SigSet, post};
 use crate::sync::Arc;
 use crate::world::Anchor;
 use std::fmt;
@@ -101,6 +102,12 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// nothing.
     pub fn cred(&self) -> Option<&'g Cred> {
         self.node().resources.cred.get(self.guard.pin())
+    }
+
+    /// The signals posted to the process and not yet taken; not those posted to one
+    /// of its LWPs. Wait-free.
+    pub fn pending(&self) -> SigSet {
+        post::pending(&self.node().pending)
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

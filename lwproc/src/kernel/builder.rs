@@ -5,6 +5,7 @@ use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
 use crate::policy::WaitPolicy;
+use crate::signal::SigModel;
 use crate::world::World;
 use crate::world::cpus::Cpus;
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ use std::num::NonZeroUsize;
 pub struct Builder<H: Host = ThreadHost> {
     host: H,
     policy: WaitPolicy,
+    signals: SigModel,
     id_capacity: usize,
     virtual_cpus: Option<NonZeroUsize>,
     proc_limit: Option<u64>,
@@ -26,6 +28,7 @@ impl Default for Builder {
         Self {
             host: ThreadHost,
             policy,
+            signals: SigModel::default(),
             id_capacity: (1 << 21) - 1,
             virtual_cpus: None,
             proc_limit: None,
@@ -36,13 +39,18 @@ impl Default for Builder {
 impl<H: Host> Builder<H> {
     /// The hypercalls and the embedder's types. Default: [`ThreadHost`].
     pub fn host<G: Host>(self, host: G) -> Builder<G> {
-        let Self { policy, id_capacity, virtual_cpus, proc_limit, .. } = self;
-        Builder { host, policy, id_capacity, virtual_cpus, proc_limit }
+        let Self { policy, signals, id_capacity, virtual_cpus, proc_limit, .. } = self;
+        Builder { host, policy, signals, id_capacity, virtual_cpus, proc_limit }
     }
 
     /// Default: [`WaitPolicy::AutoReap`].
     pub fn wait_policy(self, policy: WaitPolicy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// What a signal does. Default: [`SigModel::Ignore`].
+    pub fn signal_model(self, signals: SigModel) -> Self {
+        Self { signals, ..self }
     }
 
     /// The most ids in use at once, pids and lids together, init's included:
@@ -73,7 +81,7 @@ impl<H: Host> Builder<H> {
     ///
     /// Seed: `rump_lwproc_init` S120-S125.
     pub fn build(self) -> Result<Kernel<H>, BuildError> {
-        let Self { host, policy, id_capacity, virtual_cpus, proc_limit } = self;
+        let Self { host, policy, signals, id_capacity, virtual_cpus, proc_limit } = self;
         if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&id_capacity) {
             return Err(BuildError::IdCapacity { capacity: id_capacity });
         }
@@ -83,7 +91,14 @@ impl<H: Host> Builder<H> {
             return Err(BuildError::VirtualCpus { count: count.get() });
         }
         Ok(Kernel {
-            world: World::new(host, policy, virtual_cpus.map(Cpus::new), proc_limit, id_capacity),
+            world: World::new(
+                host,
+                policy,
+                signals,
+                virtual_cpus.map(Cpus::new),
+                proc_limit,
+                id_capacity,
+            ),
             torn_down: false,
         })
     }

@@ -14,18 +14,20 @@
 //! ```
 #![allow(unsafe_code)]
 
+mod interrupt;
 pub mod word;
 
 use crate::cred::CredRef;
 use crate::cred::uids::Charge;
 use crate::host::{Host, LwpToken};
 use crate::id::{Lid, Pid};
-use crate::idtable::Reserved;
+use crate::idtable::{IdTable, Reserved};
 use crate::list::Node;
 use crate::proc::{ProcNode, ProcPtr};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::sync::Arc;
+use crate::sleep::SleepObject;
+use crate::sync::{Acquire, Arc, AtomicU64};
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
 use word::AtomicLwpWord;
@@ -56,6 +58,12 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's snapshot of the process's credentials (`l_cred`), and the
     /// user it is charged to. The two LWPs of the kernel have none.
     cred: UnsafeCell<Option<LwpCred>>,
+    /// Signals posted to this LWP alone, as `SigSet` bits.
+    pub(crate) pending: AtomicU64,
+    /// Signals that it blocks. Written by the owner.
+    pub(crate) blocked: AtomicU64,
+    /// What it sleeps on, while SLEEPING is set.
+    sleeps_on: Link<SleepObject>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
@@ -83,6 +91,9 @@ impl<H: Host> LwpNode<H> {
             reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
+            pending: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            sleeps_on: Link::new(Tagged::NULL),
             next: Link::new(Tagged::NULL),
         })
     }
@@ -142,6 +153,19 @@ impl<H: Host> LwpNode<H> {
     pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {
         LwpToken::of(this)
     }
+}
+
+/// The live LWP with that lid. Wait-free.
+pub(crate) fn find<'g, H: Host>(
+    ids: &IdTable<ProcNode<H>, LwpNode<H>>,
+    lid: Lid,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g LwpNode<H>, LwpPtr<H>)> {
+    // Acquire [P4]: the LWP's fields; pairs with Release where it is published.
+    let found = ids.slot(lid.0)?.lwp.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin.
+    let node = unsafe { found.as_ref(pin) }?;
+    (node.lid == lid && !node.word.load().has_exited()).then_some((node, found.ptr()))
 }
 
 impl<H: Host> Node for LwpNode<H> {

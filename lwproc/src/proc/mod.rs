@@ -28,7 +28,7 @@ use crate::id::{Identity, Pid};
 use crate::list::List;
 use crate::lwp::LwpNode;
 use crate::reclaim::{Link, Managed, RefCount, Tagged};
-use crate::sync::{AtomicIsize, AtomicU32};
+use crate::sync::{AtomicIsize, AtomicU32, AtomicU64};
 use crate::waitq::WaitQueue;
 use crate::world::World;
 use family::Edge;
@@ -53,7 +53,9 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) nchildren: AtomicIsize,
     /// The parent, and in the tag the stage of this process's end.
     pub(crate) edge: Link<Edge<H>>,
-    /// LWPs of this process that wait for a child.
+    /// Signals posted to the process, as `SigSet` bits.
+    pub(crate) pending: AtomicU64,
+    /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     pub(crate) resources: Resources<H>,
     /// The kernel it is of. Kept by each LWP's anchor, not by the process.
@@ -79,6 +81,7 @@ impl<H: Host> ProcNode<H> {
             children: List::new(),
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
+            pending: AtomicU64::new(0),
             waiters: WaitQueue::new(),
             resources,
             world,

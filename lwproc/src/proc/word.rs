@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | 0..32 | `nlwps`, live LWPs | `attach` | `detach` |
 //! | 32 | DRAINING (`PS_RUMP_LWPEXIT`): no new LWPs | `set_gate` | `set_gate` |
+//! | 33 | EXECED: it has run `execnotify` | `mark_execed` | never |
 //!
 //! `nlwps == 0` *is* dead, for good: `attach` refuses it, so whoever brings it
 //! to zero is the only one that ever does (R1, R2, R4), and the drain gate is
@@ -15,6 +16,7 @@ use std::fmt;
 const ONE: u64 = 1;
 const NLWPS_MASK: u64 = 0xffff_ffff;
 const DRAINING: u64 = 1 << 32;
+const EXECED: u64 = 1 << 33;
 
 /// A decoded process word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub enum Gate {
 pub enum Detached {
     /// Other LWPs live.
     Remains,
+    /// One other LWP lives, and the process drains: somebody may wait to be alone.
+    Alone,
     /// It was the last: this thread, and no other, ends the process.
     Last,
 }
@@ -57,6 +61,9 @@ impl ProcWord {
     }
     pub fn is_draining(self) -> bool {
         self.0 & DRAINING != 0
+    }
+    pub fn has_execed(self) -> bool {
+        self.0 & EXECED != 0
     }
 
     fn attached(self) -> Result<ProcWord, AttachRefused> {
@@ -75,6 +82,9 @@ impl fmt::Debug for ProcWord {
         write!(f, "nlwps={}", self.nlwps())?;
         if self.is_draining() {
             f.write_str("|DRAINING")?;
+        }
+        if self.has_execed() {
+            f.write_str("|EXECED")?;
         }
         Ok(())
     }
@@ -133,7 +143,17 @@ impl AtomicProcWord {
         // last one sees all that the others did.
         let before = ProcWord(self.0.fetch_sub(ONE, AcqRel));
         debug_assert!(!before.is_dead(), "an LWP was detached twice");
-        if before.nlwps() == 1 { Detached::Last } else { Detached::Remains }
+        match before.nlwps() {
+            1 => Detached::Last,
+            2 if before.is_draining() => Detached::Alone,
+            _ => Detached::Remains,
+        }
+    }
+
+    /// The process has run `execnotify`. Wait-free.
+    pub fn mark_execed(&self) {
+        // Relaxed: nothing is published with it.
+        self.0.fetch_or(EXECED, Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@
 //! that is free, which touches only that CPU's own line; else any other; else
 //! it waits. A kernel built without CPUs has none of this.
 
-use crate::sync::{Acquire, AtomicBool, Relaxed, Release};
+use crate::sync::{Acquire, AtomicBool, Parker, Relaxed, Release};
 use crate::waitq::WaitQueue;
 use crossbeam_utils::CachePadded;
 use std::num::NonZeroUsize;
@@ -26,11 +26,12 @@ impl Cpus {
         Self { taken, waiters: WaitQueue::new() }
     }
 
-    /// Takes a CPU, by preference the one given. **Blocks** while all are taken.
-    pub fn acquire(&self, preferred: usize) -> usize {
+    /// Takes a CPU, by preference the one given. **Blocks** while all are taken,
+    /// on the calling thread's parker.
+    pub fn acquire<'p>(&self, preferred: usize, parker: impl FnOnce() -> &'p Parker) -> usize {
         match self.try_acquire(preferred) {
             Some(cpu) => cpu,
-            None => self.waiters.wait_until(|| self.try_acquire(preferred)),
+            None => self.waiters.wait_until(parker(), || self.try_acquire(preferred)),
         }
     }
 

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 pub mod cpus;
+pub(crate) mod drain;
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
@@ -24,6 +25,7 @@ use crate::proc::comm::Comm;
 use crate::proc::resources::Resources;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
+use crate::signal::SigModel;
 use crate::sync::{Arc, Weak};
 use crate::sync::{Relaxed, Release};
 use cpus::Cpus;
@@ -45,6 +47,7 @@ pub(crate) struct World<H: Host> {
     pub(crate) serial: u64,
     pub(crate) host: H,
     pub(crate) policy: WaitPolicy,
+    pub(crate) signals: SigModel,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
@@ -75,6 +78,7 @@ impl<H: Host> World<H> {
     pub(crate) fn new(
         host: H,
         policy: WaitPolicy,
+        signals: SigModel,
         cpus: Option<Cpus>,
         proc_limit: Option<u64>,
         capacity: usize,
@@ -116,6 +120,7 @@ impl<H: Host> World<H> {
                 serial: next_serial(),
                 host,
                 policy,
+                signals,
                 cpus,
                 proc_limit,
                 ids,
@@ -203,6 +208,7 @@ impl<H: Host> Drop for World<H> {
             }
         };
         for p in self.participants.iter() {
+            p.free_sleep_object();
             if let Some(cred) = p.take_init_cred() {
                 // SAFETY: nobody else is left.
                 unsafe { cred.release_alone() };
