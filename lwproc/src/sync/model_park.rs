@@ -1,16 +1,17 @@
 //! `Parker` for the models: crossbeam-utils' on loom's threads.
 //!
-//! Loom's own `unpark` hands the waker's view over and is one step with what
-//! comes before it; the token is std's, so it adds no step of its own.
+//! Loom's `unpark` wakes a thread from whatever it waits for, so it is called only
+//! for one that is parked here. (Loom switches threads only at its own operations, so
+//! `parked` changes in one step with what stands beside it.)
 
+use super::{AcqRel, Acquire, AtomicBool};
 use loom::thread::{Thread, current, park};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 struct Inner {
     token: AtomicBool,
-    /// Who parked last, or made it: a parker may pass to another thread.
-    thread: Mutex<Thread>,
+    /// The thread that is parked now.
+    parked: Mutex<Option<Thread>>,
 }
 
 pub struct Parker(Unparker);
@@ -19,16 +20,18 @@ pub struct Parker(Unparker);
 pub struct Unparker(Arc<Inner>);
 
 impl Parker {
+    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        let inner = Inner { token: AtomicBool::new(false), thread: Mutex::new(current()) };
+        let inner = Inner { token: AtomicBool::new(false), parked: Mutex::new(None) };
         Self(Unparker(Arc::new(inner)))
     }
 
     pub fn park(&self) {
         let inner = &self.0.0;
-        *inner.thread.lock().unwrap() = current();
-        while !inner.token.swap(false, SeqCst) {
+        while !inner.token.swap(false, Acquire) {
+            *inner.parked.lock().unwrap() = Some(current());
             park();
+            *inner.parked.lock().unwrap() = None;
         }
     }
 
@@ -39,8 +42,10 @@ impl Parker {
 
 impl Unparker {
     pub fn unpark(&self) {
-        self.0.token.store(true, SeqCst);
-        let thread = self.0.thread.lock().unwrap().clone();
-        thread.unpark();
+        self.0.token.swap(true, AcqRel);
+        let parked = self.0.parked.lock().unwrap().clone();
+        if let Some(thread) = parked {
+            thread.unpark();
+        }
     }
 }
