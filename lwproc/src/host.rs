@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use crate::id::Pid;
 use crate::report::Teardown;
+use crate::signal::Signo;
 
 /// Names one LWP towards the host: unique among the live LWPs of all kernels
 /// in this host process, opaque, and never looked through.
@@ -119,6 +120,21 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// It cannot be found by its number yet. Not called for proc0 and init.
     fn syscall_intern(&self, emul: &Self::Emul, pid: Pid) {
         let _ = (emul, pid);
+    }
+
+    /// A signal for a process, in a kernel that passes signals to its host
+    /// ([`SigModel::Raise`](crate::SigModel::Raise)). Called with a guard held.
+    fn raise(&self, pid: Pid, signo: Signo) {
+        let _ = (pid, signo);
+    }
+
+    /// A signal for a process, in a kernel for which that is a defect of its
+    /// embedder ([`SigModel::Panic`](crate::SigModel::Panic)).
+    ///
+    /// # Panics
+    /// Unless the host has a body of its own.
+    fn unhandled_signal(&self, pid: Pid, signo: Signo) {
+        panic!("{signo} for process {pid}, in a kernel built to take no signals");
     }
 
     /// The kernel is torn down; `report` says who survived.

@@ -40,6 +40,7 @@ pub mod layers {
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::sync::Parker;
     pub use crate::waitq::WaitQueue;
     pub use crate::world::biglock::BigLock;
     pub use crate::world::cpus::Cpus;
@@ -66,6 +67,8 @@ mod policy;
 mod proc;
 mod reclaim;
 mod report;
+mod signal;
+mod sleep;
 mod specific;
 mod sync;
 mod trace;
@@ -78,8 +81,8 @@ pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
 pub use entry::{
-    BigLockError, CurLwp, Entered, FdReservation, FileHandle, FileRef, Reaped, Rfork, WaitTarget,
-    Zombie,
+    AloneError, BigLockError, CurLwp, Entered, ExecError, FdReservation, FileHandle, FileRef,
+    Interrupted, KillTarget, Reaped, Rfork, WaitTarget, Zombie,
 };
 pub use errno::Errno;
 pub use error::{
@@ -101,6 +104,8 @@ pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
+pub use signal::{KillError, MaskError, SigModel, SigSet, Signo};
+pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
 #[cfg(feature = "tracing")]
 pub use trace::TracingSink;

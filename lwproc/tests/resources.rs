@@ -1,9 +1,9 @@
-//! Limits, LimitsPolicy, caps, use, names, and the place in the file system.
+//! Limits, caps, use, names, and the place in the file system.
 
 use lwproc::{
     CredChange, Enforcement, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel, Limit,
-    LimitError, Limits, NewLwpError, OnExec, Pid, Profile, Resource, Rfork, ThreadHost, Usage,
-    WaitPolicy, WaitTarget,
+    LimitError, Limits, LimitsPolicy, NewLwpError, OnExec, Pid, Profile, Resource, Rfork,
+    ThreadHost, Usage, WaitPolicy, WaitTarget,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering::SeqCst};

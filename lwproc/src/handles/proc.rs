@@ -12,6 +12,7 @@ use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
+use crate::signal::{SigSet, post};
 use crate::specific::ProcKey;
 use crate::sync::Arc;
 use crate::usage::Usage;
@@ -159,6 +160,12 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// What its system calls mean. Wait-free.
     pub fn emul(&self) -> &'g H::Emul {
         self.guard.world().emuls.get(self.node().resources.emul())
+    }
+
+    /// The signals posted to the process and not yet taken; not those posted to one
+    /// of its LWPs. Wait-free.
+    pub fn pending(&self) -> SigSet {
+        post::pending(&self.node().pending)
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

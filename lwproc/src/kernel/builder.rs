@@ -8,6 +8,7 @@ use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::policy::WaitPolicy;
+use crate::signal::SigModel;
 use crate::world::cpus::Cpus;
 use crate::world::{Settings, World};
 use std::num::NonZeroUsize;
@@ -24,6 +25,7 @@ impl Default for Builder {
     fn default() -> Self {
         let settings = Settings {
             wait_policy: WaitPolicy::default(),
+            signals: SigModel::default(),
             id_capacity: (1 << 21) - 1,
             virtual_cpus: None,
             limits: Limits::unlimited(),
@@ -44,6 +46,12 @@ impl<H: Host> Builder<H> {
     /// Default: [`WaitPolicy::AutoReap`].
     pub fn wait_policy(mut self, policy: WaitPolicy) -> Self {
         self.settings.wait_policy = policy;
+        self
+    }
+
+    /// What a signal does. Default: [`SigModel::Ignore`].
+    pub fn signal_model(mut self, signals: SigModel) -> Self {
+        self.settings.signals = signals;
         self
     }
 

@@ -6,7 +6,7 @@
 
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
-use super::{Anchor, World};
+use super::{Anchor, World, drain};
 use crate::config::{Enforcement, Part, hooks};
 use crate::cred::uids::{Charge, OverLimit, UidInfo};
 use crate::cred::{Cred, CredChange};
@@ -241,8 +241,11 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
-    // it, or the credentials read here are the new ones.
+    // it, or the credentials read here are the new ones. [P52], [P56]: the same for
+    // a signal that is posted, and for the gate that is closed.
     fence(SeqCst);
+    // SAFETY: made above, owned by this thread.
+    drain::join(node, unsafe { Managed::deref_counted(lwp) });
     // SAFETY: attached and made above: owned by this thread, nothing borrowed.
     unsafe { update_creds(world, lwp, pin) };
     me.tally.add(Tally { lwps: 1, ..Tally::default() });
@@ -507,6 +510,8 @@ fn detach<H: Host>(
 ) -> Aftermath<H> {
     match node.word.detach() {
         Detached::Remains => {}
+        // The process cannot be freed under this pin.
+        Detached::Alone => node.waiters.wake_all(),
         // SAFETY: no LWP is left.
         Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
     }

@@ -9,6 +9,7 @@
 
 pub mod biglock;
 pub mod cpus;
+pub(crate) mod drain;
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
@@ -30,6 +31,7 @@ use crate::proc::comm::Comm;
 use crate::proc::resources::{Embedded, Resources};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
+use crate::signal::SigModel;
 use crate::sync::{Arc, AtomicU64, Relaxed, Release, Weak};
 use biglock::BigLock;
 use cpus::Cpus;
@@ -51,6 +53,7 @@ impl<H: Host> Anchor<H> {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) wait_policy: WaitPolicy,
+    pub(crate) signals: SigModel,
     pub(crate) id_capacity: usize,
     pub(crate) virtual_cpus: Option<NonZeroUsize>,
     pub(crate) limits: Limits,
@@ -94,6 +97,7 @@ pub(crate) struct World<H: Host> {
     pub(crate) serial: u64,
     pub(crate) host: H,
     pub(crate) policy: WaitPolicy,
+    pub(crate) signals: SigModel,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,
@@ -179,6 +183,7 @@ impl<H: Host> World<H> {
                 serial: next_serial(),
                 host,
                 policy: settings.wait_policy,
+                signals: settings.signals,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
                 config: Configuration::new(emuls.native(), settings.limits_policy),
@@ -304,6 +309,7 @@ impl<H: Host> Drop for World<H> {
             unsafe { node.resources.release_alone() };
         };
         for p in self.participants.iter() {
+            p.free_sleep_object();
             if let Some(cred) = p.take_init_cred() {
                 // SAFETY: nobody else is left.
                 unsafe { cred.release_alone() };
