@@ -315,14 +315,15 @@ fn siblings(kernel: &Kernel) -> (Lwp, Lwp, Lwp) {
 fn leave_against_exit_of_leader() {
     let kernel = kernel();
     let (parent, leader, member) = siblings(&kernel);
-    let (pgid, pid) = (leader.pid(), member.pid());
+    let (own, pgid, pid) = (parent.pid(), leader.pid(), member.pid());
     let (parent, ()) = run_as(&kernel, parent, |k| {
+        k.setpgid(Pid(0), Pid(0)).unwrap();
         k.setpgid(pgid, Pid(0)).unwrap();
         k.setpgid(pid, pgid).unwrap();
     });
-    let k = kernel.clone();
-    let there = move || setpgid(&k, member, Pid(0), Pid(0));
-    let ((member, moved), ()) = at_once(&kernel, there, move || drop(leader));
+    let there = move || drop(leader);
+    let here = || setpgid(&kernel, parent, pid, own);
+    let ((), (parent, moved)) = at_once(&kernel, there, here);
     assert_eq!(moved, Ok(()));
     assert_eq!(kernel.counts().ids, 4);
     drop((parent, member));
