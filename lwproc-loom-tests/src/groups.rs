@@ -20,6 +20,8 @@ pub fn models() -> Vec<Model> {
         pair("groups_setpgid_by_parent_against_setsid", setpgid_against_setsid),
         pair("groups_last_leave_against_join", last_leave_against_join),
         pair("groups_last_leave_against_fork", last_leave_against_fork),
+        pair("groups_members_of_group_0_against_fork", members_of_group_0),
+        pair("groups_pgrps_against_founding", pgrps_against_founding),
         pair("groups_members_against_move", members_against_move),
         pair("groups_members_against_exit", members_against_exit),
         pair("groups_last_leave_against_exit_of_leader", leave_against_exit_of_leader),
@@ -434,11 +436,42 @@ fn wait_against_move() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
     let (parent, child) = family(&kernel);
     let k = kernel.clone();
-    let there = move || setpgid(&k, child, Pid(0), Pid(0));
-    let here = || run_as(&kernel, parent, |k| k.wait(WaitTarget::OwnPgrp));
-    let ((child, _), (parent, waited)) = at_once(&kernel, there, here);
+    let there = move || run_as(&k, parent, |k| k.wait(WaitTarget::OwnPgrp));
+    let here = || setpgid(&kernel, child, Pid(0), Pid(0));
+    let ((parent, waited), (child, _)) = at_once(&kernel, there, here);
     assert_eq!(waited, Err(WaitError::NoChild));
     drop((parent, child));
+    assert_empty(&kernel);
+}
+
+/// Group 0 has no list: who is forked in it is found in it, and complete.
+fn members_of_group_0() {
+    let kernel = kernel();
+    let k = kernel.clone();
+    let there = move || {
+        let guard = k.pin();
+        let seen = members(&k, Pid(0), &guard);
+        assert!(seen.starts_with(&[Pid(0), Pid(1)]) && seen.len() <= 3);
+        k.pgrp(Pid(0), &guard).unwrap().is_orphaned();
+    };
+    let ((), lwp) = at_once(&kernel, there, || kernel.alloclwp(None).unwrap());
+    drop(lwp);
+    assert_empty(&kernel);
+}
+
+/// Each group that is listed is complete.
+fn pgrps_against_founding() {
+    let kernel = kernel();
+    let lwp = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (lwp.pid(), kernel.clone());
+    let there = move || {
+        let guard = k.pin();
+        let groups: Vec<_> = k.pgrps(&guard).map(|g| (g.id(), g.members().count())).collect();
+        assert_eq!(groups[0].0, Pid(0));
+        assert!(groups.len() == 1 || (groups[1].0 == pid && groups[1].1 <= 1));
+    };
+    let ((), (lwp, _)) = at_once(&kernel, there, || setpgid(&kernel, lwp, Pid(0), Pid(0)));
+    drop(lwp);
     assert_empty(&kernel);
 }
 
