@@ -17,6 +17,8 @@ mod edges;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
+mod groups;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         full::models(),
         edges::models(),
         creds::models(),
+        groups::models(),
         resources::models(),
         signals::models(),
         drain::models(),

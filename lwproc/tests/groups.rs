@@ -374,8 +374,9 @@ fn many_zombies_are_reaped_by_pid_oldest_first() {
         assert_eq!(k.try_wait(WaitTarget::Pid(pid)), Err(WaitError::NoChild));
     }
     assert_eq!(kernel.counts().zombies, 0);
-    // Measured: 10 to 30 ms; by a walk of the children, many seconds.
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // A tenth of a second without optimisation; by a walk of the children, more
+    // than a minute.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]
