@@ -12,6 +12,8 @@ mod creds;
 #[cfg(lwproc_loom)]
 mod edges;
 #[cfg(lwproc_loom)]
+mod files;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
@@ -25,7 +27,8 @@ use std::process::ExitCode;
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
     let models: Vec<runner::Model> =
-        [layers::models(), full::models(), edges::models(), creds::models()].concat();
+        [layers::models(), full::models(), edges::models(), creds::models(), files::models()]
+            .concat();
     runner::run(&models)
 }
 

@@ -1,6 +1,7 @@
 //! Each layer below the kernel, modelled apart.
 
 mod cpus;
+mod filedesc;
 mod ids;
 mod list;
 mod waitq;
@@ -9,5 +10,13 @@ mod words;
 use crate::runner::Model;
 
 pub fn models() -> Vec<Model> {
-    [words::models(), cpus::models(), list::models(), ids::models(), waitq::models()].concat()
+    [
+        words::models(),
+        cpus::models(),
+        list::models(),
+        ids::models(),
+        waitq::models(),
+        filedesc::models(),
+    ]
+    .concat()
 }

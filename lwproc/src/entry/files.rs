@@ -443,10 +443,8 @@ impl<H: Host> Entered<'_, H> {
         if proc.reaps_by_itself() || proc.word.load().nlwps() != 1 || files.table().users() == 1 {
             return aftermath;
         }
-        let pin = self.seat.pin();
-        let copy = files.copy(&pin);
-        proc.resources.files.replace(&copy, &pin);
-        drop(pin);
+        let copy = files.copy(&self.seat.pin());
+        proc.resources.files.replace(&copy, || self.seat.pin());
         // SAFETY: bound to this thread; borrowed mutably, so nothing borrows the
         // use.
         if let Some(old) = unsafe { node.replace_files(Some(copy)) } {

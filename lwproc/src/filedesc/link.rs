@@ -33,7 +33,7 @@ impl<F> TableUse<F> {
         if table.users.dec() == Dropped::Last {
             table.close_range((0, u32::MAX), |_| true, &pin, close);
             // SAFETY: the users' claim, given up by the last.
-            unsafe { FdTable::unref(self.0, &pin()) };
+            unsafe { FdTable::unref(self.0, pin) };
         }
     }
 }
@@ -121,7 +121,7 @@ impl<F> TableLink<F> {
     }
 
     /// Points to another table.
-    pub fn replace(&self, table: &TableUse<F>, pin: &Pin<'_>) {
+    pub fn replace<'p>(&self, table: &TableUse<F>, pin: impl Fn() -> Pin<'p>) {
         table.borrow().table().refs.inc();
         // Release [P33]: the new table; pairs with Acquire in `get` and `join`.
         // Not Acquire: of the old one only the count is touched, and this
@@ -132,7 +132,7 @@ impl<F> TableLink<F> {
     }
 
     /// The process has ended.
-    pub fn clear(&self, pin: &Pin<'_>) {
+    pub fn clear<'p>(&self, pin: impl Fn() -> Pin<'p>) {
         // Relaxed: no LWP is left (P5), and who still finds the table is covered
         // by its pin.
         let old = self.0.swap(Tagged::NULL, Relaxed);

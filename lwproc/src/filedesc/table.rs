@@ -334,15 +334,15 @@ impl<F> FdTable<F> {
         copy
     }
 
-    /// Drops a claim on the memory.
+    /// Drops a claim on the memory; takes a pin only to retire it.
     ///
     /// # Safety
     /// The caller's claim; it does not use the table any more.
-    pub(super) unsafe fn unref(this: *mut Managed<Self>, pin: &Pin<'_>) {
+    pub(super) unsafe fn unref<'p>(this: *mut Managed<Self>, pin: impl Fn() -> Pin<'p>) {
         // SAFETY: the claim keeps it.
         if unsafe { Managed::deref_counted(this) }.refs.dec() == Dropped::Last {
             // SAFETY: no process points to it, and no user is left.
-            unsafe { pin.retire(this) };
+            unsafe { pin().retire(this) };
         }
     }
 }

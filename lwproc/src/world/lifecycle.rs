@@ -409,7 +409,7 @@ unsafe fn proc_free<H: Host>(
 ) -> Option<H::VmSpace> {
     // The services' end goes here, in the order of `Resources`; the pid, the
     // family and the name still stand (R18).
-    node.resources.files.clear(pin);
+    node.resources.files.clear(|| me.pin());
     // SAFETY: the last LWP is gone.
     let vmspace = unsafe { node.resources.take_vmspace() };
     // SAFETY: the right to reap each was won.
