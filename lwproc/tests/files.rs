@@ -12,8 +12,16 @@ use std::sync::{Arc, Mutex, Weak};
 #[derive(Clone, Default)]
 struct Files {
     open: Arc<AtomicIsize>,
-    /// Names of the closed ones, in order.
+    /// Names of the closed ones, in order; and `CLEAR`, for each.
     closed: Arc<Mutex<Vec<u32>>>,
+}
+
+/// What a host call to clear is in the list of the closed ones, when `CLEARS`.
+const CLEAR: u32 = u32::MAX;
+
+thread_local! {
+    static CLEARS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static CURRENT: std::cell::Cell<Option<LwpToken>> = const { std::cell::Cell::new(None) };
 }
 
 type OnClose = Box<dyn FnOnce() + Send + Sync>;
@@ -66,6 +74,19 @@ impl Host for Files {
     type File = File;
     type Emul = ();
     type Vfs = ();
+
+    fn set(&self, lwp: LwpToken) {
+        CURRENT.set(Some(lwp));
+    }
+    fn clear(&self, _: LwpToken) {
+        CURRENT.set(None);
+        if CLEARS.get() {
+            self.closed.lock().unwrap().push(CLEAR);
+        }
+    }
+    fn current(&self) -> Option<LwpToken> {
+        CURRENT.get()
+    }
 }
 
 fn kernel() -> (Files, Kernel<Files>) {
@@ -339,6 +360,32 @@ fn a_new_lwp_uses_its_processs_table() {
     assert_eq!(host.is_open(), 0);
     assert_eq!((proc.fd_count(), proc.fd_table_users()), (0, 0), "ended");
     assert!(!proc.shares_fds_with(&proc));
+}
+
+/// An exiting LWP's files are closed while it is still current (S488-S495).
+#[test]
+fn an_exiting_lwp_closes_in_its_own_context() {
+    let (host, kernel) = kernel();
+    CLEARS.set(true);
+    for leaves in [true, false] {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        let me = k.curlwp().unwrap().token();
+        let look = move || assert_eq!(CURRENT.get(), Some(me), "its own context");
+        k.fd_open(host.file_with(1, look), Keep).unwrap();
+        k.releaselwp().unwrap();
+        assert_eq!(host.take_closed(), []);
+        if leaves {
+            drop(k);
+            assert_eq!(host.take_closed(), [1, CLEAR]);
+        } else {
+            k.rfork(Rfork::Fresh).unwrap();
+            assert_eq!(host.take_closed(), [1, CLEAR]);
+            k.unbind().map(drop).unwrap();
+            assert_eq!(host.take_closed(), [CLEAR]);
+        }
+    }
+    CLEARS.set(false);
 }
 
 #[test]

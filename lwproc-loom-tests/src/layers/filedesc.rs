@@ -37,6 +37,7 @@ pub fn models() -> Vec<Model> {
         pair("files_last_use_against_last_use", last_use_against_last_use),
         pair("files_end_of_process_against_look", end_against_look),
         pair("files_unshare_against_look", unshare_against_look),
+        pair("files_unshare_against_join", unshare_against_join),
         pair("files_last_reference_against_last_reference", last_references),
     ]
 }
@@ -557,6 +558,31 @@ fn unshare_against_look() {
         copy
     };
     let ((), copy) = at_once(&world, look, here);
+    let here = Here::new(&world);
+    copy.release(|| here.local.pin(), drop);
+    drop(here);
+    end_without_use(world, 1);
+}
+
+/// An LWP joins while the process replaces its table: it gets the one or the
+/// other, with its file; or none, when the old one has just been closed.
+fn unshare_against_join() {
+    let world = World::new();
+    world.open(1, Keep);
+    let join = |t: &Here<'_>| {
+        if let Some(joined) = t.world.link.join(&t.local.pin()) {
+            assert_eq!(joined.borrow().table().iter().count(), 1);
+            joined.release(|| t.local.pin(), drop);
+        }
+    };
+    let here = |t: &Here<'_>| {
+        let copy = t.world.this.borrow().copy(&t.local.pin());
+        t.world.link.replace(&copy, || t.local.pin());
+        let this = unsafe { std::ptr::read(&raw const t.world.this) };
+        this.release(|| t.local.pin(), drop);
+        copy
+    };
+    let ((), copy) = at_once(&world, join, here);
     let here = Here::new(&world);
     copy.release(|| here.local.pin(), drop);
     drop(here);

@@ -106,9 +106,11 @@ impl<F> FdTable<F> {
             // Acquire [P32]: if the bit was cleared, the slot is seen as it was
             // left; pairs with Release in `clear_bit`.
             let was_free = word.fetch_or(bit(fd), Acquire) & bit(fd) == 0;
+            // Relaxed: see above; if it is taken, it is left alone.
+            let is_free = was_free && slot.load(Relaxed) == Tagged::NULL;
             // Release [P31]: the file; pairs with Acquire in `hold`. Relaxed on
-            // failure: it is taken, and left alone.
-            if was_free && slot.compare_exchange(Tagged::NULL, entry, Release, Relaxed).is_ok() {
+            // failure: as above.
+            if is_free && slot.compare_exchange(Tagged::NULL, entry, Release, Relaxed).is_ok() {
                 return Some(fd);
             }
             at = fd + 1;
