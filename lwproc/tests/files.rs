@@ -566,6 +566,35 @@ fn a_closing_file_may_call_the_kernel() {
     assert_eq!(kernel.counts().procs, 2);
 }
 
+/// R5: while the last LWP closes, nobody joins its process any more.
+#[test]
+fn a_process_that_closes_takes_no_lwps() {
+    let (host, kernel) = kernel();
+    let kernel = Arc::new(kernel);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let ask = |pid: Pid| {
+        let (kernel, asked) = (Arc::downgrade(&kernel), asked.clone());
+        move || {
+            let kernel: Arc<Kernel<Files>> = kernel.upgrade().unwrap();
+            assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::NoSuchProcess);
+            assert_eq!(kernel.find(pid, &kernel.pin()).unwrap().nlwps(), 1);
+            asked.fetch_add(1, SeqCst);
+        }
+    };
+    for leaves in [true, false] {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        k.fd_open(host.file_with(1, ask(k.pid())), Keep).unwrap();
+        if leaves {
+            k.releaselwp().unwrap();
+        } else {
+            k.unbind().map(drop).unwrap();
+        }
+    }
+    assert_eq!((asked.load(SeqCst), host.is_open()), (2, 0));
+    assert_eq!(kernel.counts().procs, 2);
+}
+
 fn caught(f: impl FnOnce()) -> u32 {
     let panic = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
     *panic.downcast().unwrap()

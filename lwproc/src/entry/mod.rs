@@ -3,11 +3,12 @@
 
 mod current;
 mod files;
+mod opened;
 mod wait;
 
 pub use current::CurLwp;
 pub(crate) use files::close_permanent;
-pub use files::{FdReservation, FileHandle, FileRef};
+pub use opened::{FdReservation, FileHandle, FileRef};
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::cred::{Cred, CredChange};
