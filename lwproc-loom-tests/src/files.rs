@@ -20,6 +20,7 @@ pub fn models() -> Vec<Model> {
         pair("kernel_files_look_against_last_release", look_against_last_release),
         pair("kernel_files_handle_against_last_release", handle_against_last_release),
         pair("kernel_files_exec_against_exit_of_the_other", exec_against_exit).long(),
+        pair("kernel_files_exec_against_newlwp", exec_against_newlwp).long(),
         pair("kernel_files_implicit_against_implicit", implicit_against_implicit),
     ]
 }
@@ -234,11 +235,41 @@ fn exec_against_exit() {
     let k = kernel.clone();
     let there = move || {
         let mut k = enter_as(&k, child);
+        k.drain();
         k.fd_close_on_exec();
         assert_eq!((k.fds().len(), k.fd_table_users()), (0, 1));
         exit(k);
     };
     at_once(&kernel, there, move || drop(parent));
+    assert_closed(&host, &kernel);
+}
+
+/// An LWP that joins a process that execs: before, and then it shares on; after,
+/// and then it has the new table; or not.
+fn exec_against_newlwp() {
+    let (host, kernel, lwp) = process(6);
+    let mut k = enter_as(&kernel, lwp);
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    k.fd_set_on_exec(FD, OnExec::Keep).unwrap();
+    let child = k.unbind().unwrap().unwrap();
+    let child_pid = child.pid();
+    drop(k);
+    let k = kernel.clone();
+    let there = move || {
+        let mut k = enter_as(&k, child);
+        k.drain();
+        k.fd_close_on_exec();
+        k.reopen();
+        k.unbind().unwrap().unwrap()
+    };
+    let (child, joined) = at_once(&kernel, there, || kernel.alloclwp(Some(child_pid)));
+    drop(parent);
+    if let Ok(lwp) = joined {
+        let k = enter_as(&kernel, lwp);
+        assert_eq!((k.fds().len(), k.fd_table_users()), (1, 2), "the child's table");
+        exit(k);
+    }
+    drop(child);
     assert_closed(&host, &kernel);
 }
 

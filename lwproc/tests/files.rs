@@ -401,12 +401,15 @@ fn implicit_contexts_and_lwps_of_init_use_inits() {
     assert_eq!((k.fd_table_users(), k.fd_get(fd).unwrap().name), (2, 1));
     let child = k.rfork(Rfork::Share).unwrap().unwrap();
     assert_eq!(k.fd_table_users(), 3);
+    k.drain();
     k.fd_close_on_exec();
     assert_eq!((k.fd_table_users(), k.fds().len()), (1, 1), "a copy of its own");
     k.releaselwp().unwrap();
     k.switch(child).unwrap();
+    k.drain();
     k.fd_close_on_exec();
     assert_eq!(k.fd_table_users(), 2, "init never replaces its table");
+    k.reopen();
     k.lwprele().unwrap();
     drop(k);
     assert_eq!(host.is_open(), 1);
@@ -421,6 +424,24 @@ fn implicit_contexts_and_lwps_of_init_use_inits() {
     assert_eq!(host.take_closed(), [1, 2]);
 }
 
+/// One that others could join closes in the table that it shares.
+#[test]
+fn an_exec_without_a_drain_does_not_unshare() {
+    let (host, kernel) = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    k.fd_open(host.file(1), Close).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    k.fd_close_on_exec();
+    assert_eq!((k.fd_table_users(), host.take_closed()), (2, vec![1]));
+    k.fd_open(host.file(2), Close).unwrap();
+    let second = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.drain();
+    k.fd_close_on_exec();
+    assert_eq!((k.fd_table_users(), host.take_closed()), (3, vec![2]), "two LWPs");
+    drop((parent, second));
+}
+
 /// An exec in a process that shares its table leaves the others' as it is.
 #[test]
 fn an_exec_unshares() {
@@ -431,7 +452,9 @@ fn an_exec_unshares() {
     k.fd_open(host.file(2), Keep).unwrap();
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
     let child_pid = k.pid();
+    k.drain();
     k.fd_close_on_exec();
+    k.reopen();
     assert_eq!((numbers(&k), k.fd_table_users()), (vec![1], 1));
     let second = kernel.alloclwp(Some(child_pid)).unwrap();
     assert_eq!(k.fd_table_users(), 2, "who joins gets the new table");
@@ -889,7 +912,9 @@ mod sequences {
                         left.unwrap().1 = Some(table.clone());
                         table.retain(|_, entry| entry.is_some());
                     }
+                    k.drain();
                     k.fd_close_on_exec();
+                    k.reopen();
                     table.retain(|_, entry| !matches!(entry, Some((_, Close))));
                 }
                 Op::Keep(fd) => match k.fd_get(Fd(fd)) {
@@ -1100,7 +1125,9 @@ mod references {
                 Op::Exec => {
                     let (table, lwps) = model.procs[&k.pid()].clone();
                     let unshares = lwps.len() == 1 && model.users(table) > 1;
+                    k.drain();
                     k.fd_close_on_exec();
+                    k.reopen();
                     if unshares {
                         model.born(k.pid(), k.lid().unwrap(), None);
                         k.fd_close(Fd(0)).unwrap();

@@ -36,8 +36,9 @@ pub fn models() -> Vec<Model> {
         pair("files_last_use_against_join_swapped", last_use_against_join_swapped),
         pair("files_last_use_against_last_use", last_use_against_last_use),
         pair("files_end_of_process_against_look", end_against_look),
+        pair("files_end_of_both_that_share", end_of_both),
+        pair("files_end_of_both_that_share_unused", end_of_both_unused),
         pair("files_unshare_against_look", unshare_against_look),
-        pair("files_unshare_against_join", unshare_against_join),
         pair("files_last_reference_against_last_reference", last_references),
     ]
 }
@@ -83,8 +84,7 @@ unsafe impl Send for World {}
 
 impl World {
     fn new() -> Arc<Self> {
-        let this = TableUse::fresh();
-        let link = TableLink::new(&this);
+        let (this, link) = TableUse::fresh();
         Arc::new(Self { this, link, collector: Collector::new(), closed: Arc::default() })
     }
 
@@ -114,7 +114,7 @@ impl World {
         this.release(|| local.pin(), drop);
         link.clear(|| local.pin());
         assert_eq!(closed.load(SeqCst), files, "each is closed once");
-        drop(local);
+        drop((link, local));
         drop(collector);
     }
 }
@@ -426,7 +426,7 @@ fn copy_against(here: impl FnOnce(&Here<'_>), closed: usize, files: usize) {
     let world = World::new();
     world.open(1, Close);
     let there = |t: &Here<'_>| t.world.this.borrow().inherit(Rfork::Copy, &t.local.pin());
-    let (copy, ()) = at_once(&world, there, here);
+    let ((copy, link), ()) = at_once(&world, there, here);
     let entries: Vec<_> = copy.borrow().table().iter().collect();
     assert!(entries.len() <= 1);
     let me = Here::new(&world);
@@ -439,7 +439,8 @@ fn copy_against(here: impl FnOnce(&Here<'_>), closed: usize, files: usize) {
         assert_eq!(closed, 1);
     }
     copy.release(|| me.local.pin(), drop);
-    drop(me);
+    link.clear(|| me.local.pin());
+    drop((link, me));
     world.end(files);
 }
 
@@ -493,9 +494,11 @@ fn end_without_use(world: Arc<World>, files: usize) {
     let World { this, link, collector, closed } = Arc::into_inner(world).unwrap();
     std::mem::forget(this);
     let local = collector.register();
-    link.clear(|| local.pin());
+    if link.get(&local.pin()).is_some() {
+        link.clear(|| local.pin());
+    }
     assert_eq!(closed.load(SeqCst), files, "each is closed once");
-    drop(local);
+    drop((link, local));
 }
 
 fn last_use_against_join() {
@@ -540,6 +543,36 @@ fn end_against_look() {
     end_without_use(world, 1);
 }
 
+/// Two processes that share a table end at once: one of them retires it.
+fn end_against_end(used: bool) {
+    let world = World::new();
+    if used {
+        world.open(1, Keep);
+    }
+    let local = world.collector.register();
+    let (second, link) = world.this.borrow().inherit(Rfork::Share, &local.pin());
+    let there = move |t: &Here<'_>| {
+        second.release(|| t.local.pin(), drop);
+        link.clear(|| t.local.pin());
+        link
+    };
+    let here = |t: &Here<'_>| {
+        let this = unsafe { std::ptr::read(&raw const t.world.this) };
+        this.release(|| t.local.pin(), drop);
+    };
+    at_once(&world, there, here);
+    drop(local);
+    end_without_use(world, usize::from(used));
+}
+
+fn end_of_both() {
+    end_against_end(true);
+}
+
+fn end_of_both_unused() {
+    end_against_end(false);
+}
+
 /// A process replaces its table while somebody looks at it.
 fn unshare_against_look() {
     let world = World::new();
@@ -551,38 +584,13 @@ fn unshare_against_look() {
         assert!(table.iter().count() <= 1 && table.users() <= 1);
     };
     let here = |t: &Here<'_>| {
-        let copy = t.world.this.borrow().copy(&t.local.pin());
-        t.world.link.replace(&copy, || t.local.pin());
+        let (copy, link) = t.world.this.borrow().copy(&t.local.pin());
         let this = unsafe { std::ptr::read(&raw const t.world.this) };
         this.release(|| t.local.pin(), drop);
+        unsafe { t.world.link.replace(link, || t.local.pin()) };
         copy
     };
     let ((), copy) = at_once(&world, look, here);
-    let here = Here::new(&world);
-    copy.release(|| here.local.pin(), drop);
-    drop(here);
-    end_without_use(world, 1);
-}
-
-/// An LWP joins while the process replaces its table: it gets the one or the
-/// other, with its file; or none, when the old one has just been closed.
-fn unshare_against_join() {
-    let world = World::new();
-    world.open(1, Keep);
-    let join = |t: &Here<'_>| {
-        if let Some(joined) = t.world.link.join(&t.local.pin()) {
-            assert_eq!(joined.borrow().table().iter().count(), 1);
-            joined.release(|| t.local.pin(), drop);
-        }
-    };
-    let here = |t: &Here<'_>| {
-        let copy = t.world.this.borrow().copy(&t.local.pin());
-        t.world.link.replace(&copy, || t.local.pin());
-        let this = unsafe { std::ptr::read(&raw const t.world.this) };
-        this.release(|| t.local.pin(), drop);
-        copy
-    };
-    let ((), copy) = at_once(&world, join, here);
     let here = Here::new(&world);
     copy.release(|| here.local.pin(), drop);
     drop(here);

@@ -275,12 +275,13 @@ impl<H: Host> Entered<'_, H> {
         aftermath
     }
 
-    /// Closes what an exec closes. When other processes share the table, a
-    /// process with one LWP gets a copy of its own first, so that theirs stay as
-    /// they are. Lock-free but for the allocator; O(slots of the table).
+    /// Closes what an exec closes. When other processes share the table, a process
+    /// that is [draining](Entered::drain) and has one LWP gets a copy of its own
+    /// first, so that theirs stay as they are; one that others could still join
+    /// closes them in the table that is shared. Lock-free but for the allocator;
+    /// O(slots of the table).
     ///
-    /// For an exec that the embedder makes: [drain](Entered::drain) the process
-    /// first.
+    /// For an exec that the embedder makes, after it has drained the process.
     pub fn fd_close_on_exec(&mut self) {
         self.close_on_exec().settle();
     }
@@ -293,25 +294,27 @@ impl<H: Host> Entered<'_, H> {
         aftermath
     }
 
-    /// Gives the current LWP, when it is the only one of its process, a table
-    /// that no other process shares. (One that joins the process meanwhile
-    /// may still get the old one.)
+    /// Gives the current LWP, the only one of a process that is draining, a table
+    /// that no other process shares.
     fn unshare_files(&mut self) -> Aftermath<H> {
         let mut aftermath = Aftermath::none();
         let Some(node) = self.node() else {
             return aftermath;
         };
-        let (proc, files) = (self.proc(), self.files());
-        if proc.reaps_by_itself() || proc.word.load().nlwps() != 1 || files.table().users() == 1 {
+        let (proc, files, word) = (self.proc(), self.files(), self.proc().word.load());
+        let alone = word.is_draining() && word.nlwps() == 1 && !proc.reaps_by_itself();
+        if !alone || files.table().users() == 1 {
             return aftermath;
         }
-        let copy = files.copy(&self.seat.pin());
-        proc.resources.files.replace(&copy, || self.seat.pin());
+        let (copy, link) = files.copy(&self.seat.pin());
         // SAFETY: bound to this thread; borrowed mutably, so nothing borrows the
         // use.
         if let Some(old) = unsafe { node.replace_files(Some(copy)) } {
             aftermath.close_files(self.seat.me(), old);
         }
+        // SAFETY: alone, and nobody joins while it drains: only its LWPs could
+        // reopen it.
+        unsafe { proc.resources.files.replace(link, || self.seat.pin()) };
         aftermath
     }
 

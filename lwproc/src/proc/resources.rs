@@ -9,7 +9,7 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
-use crate::filedesc::link::{TableLink, TableUse};
+use crate::filedesc::link::TableLink;
 use crate::host::Host;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};
@@ -37,7 +37,7 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
-        files: &TableUse<H::File>,
+        files: TableLink<H::File>,
         vmspace: Option<H::VmSpace>,
     ) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl<H: Host> Resources<H> {
             renamed: Link::new(Tagged::NULL),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
-            files: TableLink::new(files),
+            files,
             vmspace: UnsafeCell::new(vmspace),
         }
     }
@@ -55,7 +55,7 @@ impl<H: Host> Resources<H> {
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
-        files: &TableUse<H::File>,
+        files: TableLink<H::File>,
         vmspace: Option<H::VmSpace>,
         pin: &Pin<'_>,
     ) -> Self {

@@ -70,8 +70,8 @@ pub(crate) fn newproc<H: Host>(
     };
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let files = files.inherit(how, &pin);
-    let resources = Resources::fork(&parent_node.resources, cred, user, &files, vmspace, &pin);
+    let (files, link) = files.inherit(how, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, link, vmspace, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };

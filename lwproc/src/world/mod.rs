@@ -86,7 +86,7 @@ impl<H: Host> World<H> {
             let ids = IdTable::new(capacity);
             let uids = Uids::new();
             let root = CredRef::new(Cred::superuser());
-            let resources = |comm, cred, files: &TableUse<H::File>| {
+            let resources = |comm, cred, files| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
@@ -95,16 +95,16 @@ impl<H: Host> World<H> {
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let files = TableUse::fresh();
-            let resources0 = resources("system", root.share(), &files);
+            let (files, link) = TableUse::fresh();
+            let resources0 = resources("system", root.share(), link);
             let (proc0, lwp0) = permanent(this, zero, resources0, files, &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let files = TableUse::fresh();
-            let resources1 = resources("init", root, &files);
+            let (files, link) = TableUse::fresh();
+            let resources1 = resources("init", root, link);
             let (init, init_lwp) = permanent(this, one.0, resources1, files, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
@@ -226,13 +226,8 @@ impl<H: Host> Drop for World<H> {
                 unsafe { cred.release_alone() };
             }
         }
-        for proc in [self.init, self.proc0] {
-            gone(proc);
-            // SAFETY: in the table, hence not freed.
-            let node = unsafe { Managed::deref_counted(proc) };
-            // SAFETY: init's and proc0's, and nobody else is left.
-            unsafe { node.resources.files.free() };
-        }
+        gone(self.init);
+        gone(self.proc0);
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.
             let leaked = slot.proc.load(Relaxed).ptr();
