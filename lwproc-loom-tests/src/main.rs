@@ -14,6 +14,8 @@ mod drain;
 #[cfg(lwproc_loom)]
 mod edges;
 #[cfg(lwproc_loom)]
+mod files;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         full::models(),
         edges::models(),
         creds::models(),
+        files::models(),
         groups::models(),
         resources::models(),
         signals::models(),

@@ -443,3 +443,26 @@ fn survivors_keep_their_group() {
     assert_eq!(kernel.shutdown().survivors.len(), 1);
     drop(child);
 }
+
+#[test]
+fn a_parent_does_not_move_a_child_that_has_run_another_program() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let (own, child) = (parent.pid(), k.pid());
+    for _ in 0..2 {
+        k.drain();
+        k.execnotify("other").unwrap();
+    }
+    // Itself it moves still, and stays marked; its own child is not.
+    k.setpgid(Pid(0), Pid(0)).unwrap();
+    let lwp = k.rfork(Rfork::Share).unwrap().unwrap();
+    let grandchild = k.switch(lwp).unwrap().unwrap();
+    k.setpgid(grandchild.pid(), Pid(0)).unwrap();
+    let lwp = k.switch(parent).unwrap().unwrap();
+    assert_eq!(k.setpgid(child, Pid(0)), Err(GroupError::HasExeced));
+    assert_eq!(k.setpgid(child, own), Err(GroupError::HasExeced));
+    assert_eq!(k.getpgid(child), Ok(child));
+    drop((lwp, grandchild));
+}

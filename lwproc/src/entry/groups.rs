@@ -97,32 +97,3 @@ impl<H: Host> Entered<'_, H> {
         self.proc().mark_execed();
     }
 }
-
-#[cfg(all(test, not(lwproc_loom)))]
-mod tests {
-    use crate::{GroupError, Kernel, Pid, Rfork};
-
-    #[test]
-    fn a_parent_does_not_move_a_child_that_has_run_another_program() {
-        let kernel = Kernel::new();
-        let mut k = kernel.enter().unwrap();
-        k.rfork(Rfork::Fresh).unwrap();
-        let parent = k.rfork(Rfork::Share).unwrap().unwrap();
-        let (own, child) = (parent.pid(), k.pid());
-        assert!(!k.proc().has_execed());
-        k.proc().mark_execed();
-        k.proc().mark_execed();
-        // Itself it moves still, and stays marked; its own child is not.
-        k.setpgid(Pid(0), Pid(0)).unwrap();
-        assert!(k.proc().has_execed());
-        let lwp = k.rfork(Rfork::Share).unwrap().unwrap();
-        assert!(!k.proc().has_execed());
-        let grandchild = k.switch(lwp).unwrap().unwrap();
-        k.setpgid(grandchild.pid(), Pid(0)).unwrap();
-        let lwp = k.switch(parent).unwrap().unwrap();
-        assert_eq!(k.setpgid(child, Pid(0)), Err(GroupError::HasExeced));
-        assert_eq!(k.setpgid(child, own), Err(GroupError::HasExeced));
-        assert_eq!(k.getpgid(child), Ok(child));
-        drop((lwp, grandchild));
-    }
-}

@@ -145,7 +145,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// Whether both live and share one descriptor table (`kcmp`'s `KCMP_FILES`).
     /// Wait-free.
     pub fn shares_fds_with(&self, other: &ProcRef<'_, H>) -> bool {
-        self.node().resources.files.is(&other.node().resources.files)
+        self.node().resources.files.is(&other.node().resources.files, self.guard.pin())
     }
 
     /// Its data under that key; `None` when there is none, when the process has

@@ -10,7 +10,7 @@ use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
 use crate::emul::{EmulPtr, Emulation};
-use crate::filedesc::link::{TableLink, TableUse};
+use crate::filedesc::link::TableLink;
 use crate::host::Host;
 use crate::limits::{LimitsCell, LimitsRef};
 use crate::once_box::OnceBox;
@@ -62,7 +62,7 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
-        files: &TableUse<H::File>,
+        files: TableLink<H::File>,
         limits: LimitsRef,
         emul: EmulPtr<H>,
         embedded: Embedded<H>,
@@ -72,7 +72,7 @@ impl<H: Host> Resources<H> {
             renamed: PrivateCell::default(),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
-            files: TableLink::new(files),
+            files,
             limits: LimitsCell::new(limits),
             stats: OnceBox::new(),
             embedded: UnsafeCell::new(Some(embedded)),
@@ -87,7 +87,7 @@ impl<H: Host> Resources<H> {
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
-        files: &TableUse<H::File>,
+        files: TableLink<H::File>,
         emul: EmulPtr<H>,
         embedded: Embedded<H>,
         pin: &Pin<'_>,

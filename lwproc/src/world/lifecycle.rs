@@ -87,9 +87,8 @@ pub(crate) fn newproc<H: Host>(
     }
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let files = files.inherit(how, &pin);
-    let resources =
-        Resources::fork(&parent_node.resources, cred, user, &files, emul, embedded, &pin);
+    let (files, link) = files.inherit(how, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -535,7 +534,7 @@ unsafe fn proc_free<H: Host>(
 ) {
     // The services' end, in the seed's order but for the hooks: while they run the
     // pid, the family and the name still stand (R18).
-    node.resources.files.clear(pin);
+    node.resources.files.clear(|| me.pin());
     // SAFETY: in the table; ended here.
     unsafe { hooks::run(world, me, proc, aftermath) };
     // Relaxed: every LWP's detach came before [P5].

@@ -145,7 +145,7 @@ impl<H: Host> World<H> {
             let uids = Uids::new();
             let limits = LimitsRef::permanent(settings.limits);
             let root = CredRef::permanent(Cred::superuser());
-            let resources = |comm, cred, files: &TableUse<H::File>| {
+            let resources = |comm, cred, files| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
@@ -156,8 +156,8 @@ impl<H: Host> World<H> {
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let files = TableUse::fresh();
-            let resources0 = resources("system", root.share(), &files);
+            let (files, link) = TableUse::fresh();
+            let resources0 = resources("system", root.share(), link);
             let group = change::permanent(ids.slot_zero());
             let (proc0, lwp0) = permanent(this, zero, resources0, files, group, &host);
             publish(ids.slot_zero(), proc0, lwp0);
@@ -165,8 +165,8 @@ impl<H: Host> World<H> {
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let files = TableUse::fresh();
-            let resources1 = resources("init", root.share(), &files);
+            let (files, link) = TableUse::fresh();
+            let resources1 = resources("init", root.share(), link);
             let (init, init_lwp) = permanent(this, one.0, resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
@@ -315,13 +315,8 @@ impl<H: Host> Drop for World<H> {
                 unsafe { cred.release_alone() };
             }
         }
-        for proc in [self.init, self.proc0] {
-            gone(proc);
-            // SAFETY: in the table, hence not freed.
-            let node = unsafe { Managed::deref_counted(proc) };
-            // SAFETY: init's and proc0's, and nobody else is left.
-            unsafe { node.resources.files.free() };
-        }
+        gone(self.init);
+        gone(self.proc0);
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.
             let leaked = slot.proc.load(Relaxed).ptr();
