@@ -15,6 +15,8 @@ mod edges;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
+mod hooks;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
@@ -25,7 +27,8 @@ use std::process::ExitCode;
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
     let models: Vec<runner::Model> =
-        [layers::models(), full::models(), edges::models(), creds::models()].concat();
+        [layers::models(), full::models(), edges::models(), creds::models(), hooks::models()]
+            .concat();
     runner::run(&models)
 }
 
