@@ -42,6 +42,13 @@ impl ProcSpecific {
         entries(self.0.load(Acquire))
     }
 
+    /// Whether no key was ever set.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        // Relaxed: a hint; the ending thread comes after every set.
+        self.0.load(Relaxed).is_null()
+    }
+
     /// A share of the value. Lock-free; O(keys set in the process).
     pub(crate) fn get(&self, key: u64, pin: &Pin<'_>) -> Option<Value> {
         self.iter().find(|entry| entry.key == key)?.value.get(pin)
