@@ -116,7 +116,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// What its system calls mean. Wait-free.
     pub fn emul(&self) -> &'g H::Emul {
-        self.guard.world().emuls.get(self.node().resources.emul())
+        self.guard.world().emuls.get(self.node().resources.emul.get())
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

@@ -9,12 +9,12 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
-use crate::emul::{EmulPtr, Emulation};
+use crate::emul::{EmulPtr, ProcEmul};
 use crate::host::Host;
 use crate::reclaim::shared::SharedCell;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::specific::proc::ProcSpecific;
-use crate::sync::{Acquire, AtomicPtr, Relaxed, Release};
+use crate::sync::{Acquire, Relaxed, Release};
 use crate::trace::TraceSink;
 use std::cell::UnsafeCell;
 
@@ -29,7 +29,7 @@ pub(crate) struct Resources<H: Host> {
     /// The user that the process is charged to.
     pub(crate) charge: Charge,
     /// What its system calls mean (`p_emul`).
-    emul: AtomicPtr<Emulation<H>>,
+    pub(crate) emul: ProcEmul<H>,
     /// Who is told of its events (`p_tracep`).
     pub(crate) trace: SharedCell<dyn TraceSink>,
     pub(crate) specific: ProcSpecific,
@@ -51,7 +51,7 @@ impl<H: Host> Resources<H> {
             renamed: Link::new(Tagged::NULL),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
-            emul: AtomicPtr::new(emul),
+            emul: ProcEmul::new(emul),
             trace: SharedCell::new(),
             specific: ProcSpecific::new(),
             vmspace: UnsafeCell::new(vmspace),
@@ -92,19 +92,6 @@ impl<H: Host> Resources<H> {
             // SAFETY: swapped out by this thread, so retired once.
             unsafe { pin.retire(old.ptr()) };
         }
-    }
-
-    /// The emulation. Wait-free.
-    pub(crate) fn emul(&self) -> EmulPtr<H> {
-        // Relaxed: it came with the process, or is the native one, which came
-        // with the kernel.
-        self.emul.load(Relaxed)
-    }
-
-    /// Replaces the emulation by the kernel's native one. Wait-free.
-    pub(crate) fn set_native_emul(&self, native: EmulPtr<H>) {
-        // Relaxed: as in `emul`.
-        self.emul.store(native, Relaxed);
     }
 
     /// The remote address space.
