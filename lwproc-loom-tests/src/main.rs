@@ -21,6 +21,8 @@ mod full;
 #[cfg(lwproc_loom)]
 mod groups;
 #[cfg(lwproc_loom)]
+mod hooks;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         creds::models(),
         files::models(),
         groups::models(),
+        hooks::models(),
         resources::models(),
         signals::models(),
         drain::models(),

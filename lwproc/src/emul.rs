@@ -48,18 +48,47 @@ impl fmt::Debug for EmulId {
 }
 
 /// One emulation of a kernel.
-pub(crate) struct Emulation<H: Host> {
-    pub(crate) value: H::Emul,
+struct Emulation<H: Host> {
+    value: H::Emul,
     /// The one that was added before.
     next: *mut Emulation<H>,
 }
 
-/// A process's emulation (`p_emul`), or the default one.
-pub(crate) type EmulPtr<H> = *mut Emulation<H>;
+/// An emulation, for use with the kernel whose list it is in.
+pub(crate) struct EmulPtr<H: Host>(*mut Emulation<H>);
+
+impl<H: Host> Clone for EmulPtr<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<H: Host> Copy for EmulPtr<H> {}
+
+/// A process's emulation (`p_emul`).
+pub(crate) struct ProcEmul<H: Host>(AtomicPtr<Emulation<H>>);
+
+impl<H: Host> ProcEmul<H> {
+    pub(crate) fn new(emul: EmulPtr<H>) -> Self {
+        Self(AtomicPtr::new(emul.0))
+    }
+
+    /// Wait-free.
+    pub(crate) fn get(&self) -> EmulPtr<H> {
+        // Relaxed: it came with the process, or is the native one, which came
+        // with the kernel.
+        EmulPtr(self.0.load(Relaxed))
+    }
+
+    /// Makes it the native one of `emuls`. Wait-free.
+    pub(crate) fn set_native(&self, emuls: &Emuls<H>) {
+        // Relaxed: as in `get`.
+        self.0.store(emuls.native, Relaxed);
+    }
+}
 
 /// All emulations of a kernel. The first is the native one.
 pub(crate) struct Emuls<H: Host> {
-    native: EmulPtr<H>,
+    native: *mut Emulation<H>,
     last: AtomicPtr<Emulation<H>>,
 }
 
@@ -76,7 +105,7 @@ impl<H: Host> Emuls<H> {
     }
 
     pub(crate) fn native(&self) -> EmulPtr<H> {
-        self.native
+        EmulPtr(self.native)
     }
 
     /// Lock-free but for the allocator.
@@ -86,7 +115,7 @@ impl<H: Host> Emuls<H> {
         let new = Box::into_raw(Box::new(Emulation { value, next: last }));
         loop {
             match self.last.compare_exchange(last, new, Relaxed, Relaxed) {
-                Ok(_) => return new,
+                Ok(_) => return EmulPtr(new),
                 Err(now) => {
                     last = now;
                     // SAFETY: not yet in the list: this thread's own.
@@ -96,21 +125,21 @@ impl<H: Host> Emuls<H> {
         }
     }
 
-    /// The emulation behind a pointer of this kernel's.
+    /// The emulation behind a pointer that is of this list.
     pub(crate) fn get(&self, emul: EmulPtr<H>) -> &H::Emul {
         // SAFETY: made by `new` or `add`, and freed with `self`.
-        &unsafe { &*emul }.value
+        &unsafe { &*emul.0 }.value
     }
 
     pub(crate) fn id(kernel: u64, emul: EmulPtr<H>) -> EmulId {
-        EmulId { kernel, address: emul.cast_const().cast() }
+        EmulId { kernel, address: emul.0.cast_const().cast() }
     }
 
     /// The emulation that an id names, if it is of the kernel with that serial,
     /// to which this list belongs.
     pub(crate) fn resolve(kernel: u64, id: EmulId) -> Result<EmulPtr<H>, EmulError> {
         match id.kernel == kernel {
-            true => Ok(id.address.cast_mut().cast()),
+            true => Ok(EmulPtr(id.address.cast_mut().cast())),
             false => Err(EmulError::WrongKernel),
         }
     }

@@ -43,8 +43,8 @@ impl fmt::Debug for LwpToken {
 /// A panic passes through to the caller, and nothing is lost: an LWP whose
 /// `create` panics is released, with its `destroy`; when `set` or `clear` panics,
 /// the LWPs of that switch are released; when `syscall_intern` does, no process is
-/// made. A panic while the kernel itself is
-/// built or torn down leaks its memory.
+/// made. The teardown releases everything and panics afterwards. A panic while the
+/// kernel is built leaks its memory.
 ///
 /// # Blocking
 /// The kernel holds no lock while it calls the host; an operation that calls

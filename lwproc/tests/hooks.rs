@@ -180,6 +180,42 @@ fn hooks_run_in_every_context() {
     assert_eq!(logged(&log), ended);
 }
 
+/// At the end of a thread its storage is gone: a hook may use the kernel all the same.
+#[test]
+fn hooks_may_use_the_kernel_at_the_end_of_a_thread() {
+    let kernel = Arc::new(Kernel::new());
+    let (weak, calls) = (Arc::downgrade(&kernel), Arc::new(AtomicUsize::new(0)));
+    let (count, first) = (calls.clone(), Arc::new(OnceLock::new()));
+    let about = first.clone();
+    kernel.exithook_establish(move |proc| {
+        count.fetch_add(1, SeqCst);
+        if about.get() != Some(&proc.pid()) {
+            return;
+        }
+        let kernel = weak.upgrade().unwrap();
+        assert_eq!(kernel.procs(&kernel.pin()).count(), 3);
+        drop(kernel.alloclwp(None).unwrap());
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        k.releaselwp().unwrap();
+        drop(k);
+        let id = kernel.exithook_establish(|_| {});
+        kernel.exithook_disestablish(id).unwrap();
+    });
+    let thread = {
+        let (kernel, first) = (kernel.clone(), first.clone());
+        std::thread::spawn(move || {
+            let mut k = kernel.enter().unwrap();
+            k.rfork(Rfork::Fresh).unwrap();
+            first.set(k.pid()).unwrap();
+        })
+    };
+    thread.join().unwrap();
+    assert_eq!(calls.load(SeqCst), 3);
+    assert_empty(&kernel);
+    drop(kernel);
+}
+
 /// A hook of a process that outlives its kernel may take handles: the world stays
 /// until they are dropped.
 #[test]

@@ -183,6 +183,21 @@ fn a_share_keeps_the_value() {
     assert_eq!(logged(&log), ["init's"]);
 }
 
+/// init's data goes with the teardown, so what it keeps does not keep the kernel.
+#[test]
+fn inits_data_may_hold_a_handle() {
+    let alive = Arc::new(());
+    let kernel = Kernel::new();
+    let (key, held) = (kernel.proc_key::<(ProcHandle, Arc<()>)>(), alive.clone());
+    kernel.exithook_establish(move |_| drop(held.clone()));
+    let k = kernel.enter().unwrap();
+    let handle = kernel.find(Pid::INIT, &kernel.pin()).unwrap().handle().unwrap();
+    k.set_proc_specific(key, (handle, alive.clone())).unwrap();
+    drop(k);
+    drop(kernel);
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
 /// The hooks see the process's data, which goes after them; the LWP's is gone.
 #[test]
 fn hooks_come_first() {

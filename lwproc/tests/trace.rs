@@ -76,7 +76,9 @@ fn the_kernels_sink_is_told_of_everything() {
         } else {
             assert_eq!(sink.take(), [&end[..], &reap[..]].concat());
         }
-        kernel.set_trace(None);
+        let before = kernel.set_trace(None).unwrap();
+        assert!(std::ptr::addr_eq(Arc::as_ptr(&before), Arc::as_ptr(&sink)));
+        drop(before);
         k.releaselwp().unwrap();
         drop(k);
         assert_eq!(sink.take(), []);

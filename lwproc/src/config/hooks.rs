@@ -74,17 +74,32 @@ pub(crate) fn disestablish<H: Host>(world: &World<H>, id: HookId) -> Result<(), 
 ///
 /// # Safety
 /// `proc` is in the table, and is ended by the caller.
+#[inline]
 pub(crate) unsafe fn run<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     proc: ProcPtr<H>,
     aftermath: &mut Aftermath<H>,
 ) {
-    let Some(config) = world.config.load_if(Part::Hooks) else {
-        return;
-    };
+    if world.config.is_touched(Part::Hooks) {
+        // SAFETY: by contract.
+        unsafe { run_all(world, me, proc, aftermath) };
+    }
+}
+
+/// # Safety
+/// As [`run`].
+#[cold]
+unsafe fn run_all<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let config = world.config.load();
     if !config.hooks.is_empty() {
-        let guard = Guard::in_lifecycle(world, me, aftermath.anchor());
+        let anchor = aftermath.anchor();
+        let guard = Guard::in_lifecycle(world, me, anchor.as_ref());
         // SAFETY: by contract: it is taken out and retired after this.
         let proc = unsafe { ProcRef::new(proc, &guard) };
         for hook in config.hooks.iter().rev() {

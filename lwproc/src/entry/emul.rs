@@ -7,7 +7,7 @@ use crate::host::Host;
 impl<H: Host> Entered<'_, H> {
     /// What the current process's system calls mean: its emulation. Wait-free.
     pub fn emul(&self) -> &H::Emul {
-        self.seat.world().emuls.get(self.proc().resources.emul())
+        self.seat.world().emuls.get(self.proc().resources.emul.get())
     }
 
     /// Gives the current process the native emulation: the one that the kernel was
@@ -24,7 +24,7 @@ impl<H: Host> Entered<'_, H> {
         match world.native_sysents {
             NativeSysents::Refused => Err(EmulError::NotPermitted),
             NativeSysents::Allowed => {
-                self.proc().resources.set_native_emul(world.emuls.native());
+                self.proc().resources.emul.set_native(&world.emuls);
                 Ok(())
             }
         }

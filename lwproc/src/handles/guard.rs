@@ -19,7 +19,7 @@ pub struct Guard<'k, H: Host = ThreadHost> {
     pin: Pin<'k>,
     seat: Seat<'k, H>,
     /// What keeps the world, for a guard of the kernel's own.
-    anchor: Option<Arc<Anchor<H>>>,
+    anchor: Option<&'k Arc<Anchor<H>>>,
 }
 
 impl<'k, H: Host> Guard<'k, H> {
@@ -32,7 +32,7 @@ impl<'k, H: Host> Guard<'k, H> {
     pub(crate) fn in_lifecycle(
         world: &'k World<H>,
         me: &'k Participant<H>,
-        anchor: Option<Arc<Anchor<H>>>,
+        anchor: Option<&'k Arc<Anchor<H>>>,
     ) -> Self {
         Self { anchor, ..Self::new(Seat::again(world, me)) }
     }
@@ -46,7 +46,7 @@ impl<'k, H: Host> Guard<'k, H> {
     }
 
     pub(crate) fn anchor(&self) -> Arc<Anchor<H>> {
-        self.anchor.clone().unwrap_or_else(|| self.seat.anchor())
+        self.anchor.map_or_else(|| self.seat.anchor(), Arc::clone)
     }
 }
 

@@ -159,7 +159,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// What its system calls mean. Wait-free.
     pub fn emul(&self) -> &'g H::Emul {
-        self.guard.world().emuls.get(self.node().resources.emul())
+        self.guard.world().emuls.get(self.node().resources.emul.get())
     }
 
     /// The signals posted to the process and not yet taken; not those posted to one

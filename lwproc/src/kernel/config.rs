@@ -85,11 +85,12 @@ impl<H: Host> Kernel<H> {
         self.world.config.replace(Part::Birth, |config| config.limits = limits);
     }
 
-    /// The sink that is told of the events of all processes; the one before may
-    /// still be told of what happens at the same time. Lock-free but for the
-    /// allocator.
-    pub fn set_trace(&self, sink: Option<Arc<dyn TraceSink>>) {
-        self.world.config.replace(Part::Sink, |config| config.sink = sink.clone());
+    /// The sink that is told of the events of all processes; the one before comes
+    /// back, and may still be told of what happens at the same time. Lock-free but
+    /// for the allocator.
+    pub fn set_trace(&self, sink: Option<Arc<dyn TraceSink>>) -> Option<Arc<dyn TraceSink>> {
+        let old = self.world.config.replace(Part::Sink, |config| config.sink = sink.clone());
+        old.sink.clone()
     }
 
     /// A new key, for data of each process. Wait-free.

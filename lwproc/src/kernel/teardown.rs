@@ -6,6 +6,7 @@ use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::proc::family;
+use crate::reclaim::Managed;
 use crate::report::Teardown;
 use crate::sync::Relaxed;
 use crate::world::lifecycle::{self, Aftermath};
@@ -45,6 +46,7 @@ impl<H: Host> Kernel<H> {
         // Files may hold handles, which keep the world, and LWPs.
         after.then(crate::entry::close_permanent(&self.seat()));
         self.reap_all(&mut report, &mut after);
+        self.drop_permanent(&mut after);
         let guard = self.pin();
         let owned = self.lwps(&guard).map(|lwp| (lwp.pid(), lwp.lid()));
         // lwp0 and init's own LWP are part of the kernel.
@@ -60,6 +62,22 @@ impl<H: Host> Kernel<H> {
     fn claim_parked(&self) -> Vec<Lwp<H>> {
         let guard = self.pin();
         self.lwps(&guard).filter_map(|lwp| lwp.claim().ok()).collect()
+    }
+
+    /// Drops what proc0 and init, which never end, have of others'.
+    fn drop_permanent(&self, after: &mut Aftermath<H>) {
+        let seat = self.seat();
+        let pin = seat.pin();
+        for proc in [self.world.init, self.world.proc0] {
+            // SAFETY: proc0 and init live as long as the world.
+            let resources = &unsafe { Managed::deref_counted(proc) }.resources;
+            if !resources.trace.is_empty() {
+                after.run(|| drop(resources.trace.swap(None, &pin)));
+            }
+            for value in resources.specific.take_all(&pin) {
+                after.run(|| drop(value));
+            }
+        }
     }
 
     fn reap_all(&self, report: &mut Teardown, after: &mut Aftermath<H>) {

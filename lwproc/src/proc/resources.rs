@@ -9,7 +9,7 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
-use crate::emul::{EmulPtr, Emulation};
+use crate::emul::{EmulPtr, ProcEmul};
 use crate::filedesc::link::TableLink;
 use crate::host::Host;
 use crate::limits::{LimitsCell, LimitsRef};
@@ -18,7 +18,6 @@ use crate::reclaim::Pin;
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::shared::SharedCell;
 use crate::specific::proc::ProcSpecific;
-use crate::sync::{AtomicPtr, Relaxed};
 use crate::trace::TraceSink;
 use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
@@ -50,7 +49,7 @@ pub(crate) struct Resources<H: Host> {
     /// Taken by the thread that ends the process.
     embedded: UnsafeCell<Option<Embedded<H>>>,
     /// What its system calls mean (`p_emul`).
-    emul: AtomicPtr<Emulation<H>>,
+    pub(crate) emul: ProcEmul<H>,
     /// Who is told of its events (`p_tracep`).
     pub(crate) trace: SharedCell<dyn TraceSink>,
     pub(crate) specific: ProcSpecific,
@@ -76,7 +75,7 @@ impl<H: Host> Resources<H> {
             limits: LimitsCell::new(limits),
             stats: OnceBox::new(),
             embedded: UnsafeCell::new(Some(embedded)),
-            emul: AtomicPtr::new(emul),
+            emul: ProcEmul::new(emul),
             trace: SharedCell::new(),
             specific: ProcSpecific::new(),
         }
@@ -129,19 +128,6 @@ impl<H: Host> Resources<H> {
     /// and that of the children it waited for.
     pub(crate) fn usage_at_end(&self) -> Usage {
         self.stats.get().map_or(Usage::default(), |stats| stats.own() + stats.children())
-    }
-
-    /// The emulation. Wait-free.
-    pub(crate) fn emul(&self) -> EmulPtr<H> {
-        // Relaxed: it came with the process, or is the native one, which came
-        // with the kernel.
-        self.emul.load(Relaxed)
-    }
-
-    /// Replaces the emulation by the kernel's native one. Wait-free.
-    pub(crate) fn set_native_emul(&self, native: EmulPtr<H>) {
-        // Relaxed: as in `emul`.
-        self.emul.store(native, Relaxed);
     }
 
     /// Gives back what is shared with other processes, at the end of the world.

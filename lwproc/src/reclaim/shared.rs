@@ -65,9 +65,9 @@ impl<T: ?Sized> SharedCell<T> {
             if let Some(value) = node.readers.upgrade() {
                 return Some(value);
             }
-            // It has been swapped out. AcqRel [P61]: a read-modify-write, so that
-            // what is there now is seen.
-            seen = match self.0.compare_exchange(seen, seen, AcqRel, Acquire) {
+            // It has been swapped out: a read-modify-write sees what is there now.
+            // Acquire [P61]: as above. Relaxed if it is there still: once more.
+            seen = match self.0.compare_exchange(seen, seen, Relaxed, Acquire) {
                 Ok(same) => same,
                 Err(now) => now,
             };

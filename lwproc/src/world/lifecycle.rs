@@ -467,8 +467,14 @@ pub(crate) unsafe fn freelwp<H: Host>(
     aftermath.anchor = unsafe { node.take_anchor() };
     // SAFETY: owned, and not borrowed: nobody runs as it.
     give_back(unsafe { node.replace_cred(None) }, &pin);
-    // SAFETY: owned, and not borrowed: nobody runs as it.
-    let specific = unsafe { node.specific_mut() }.take();
+    // SAFETY: owned.
+    let has_specific = unsafe { node.specific() }.is_some();
+    let specific = if has_specific {
+        // SAFETY: owned, and not borrowed: nobody runs as it.
+        unsafe { node.specific_mut() }.take()
+    } else {
+        None
+    };
 
     node.word.exit();
     let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
@@ -481,8 +487,8 @@ pub(crate) unsafe fn freelwp<H: Host>(
     // may be retired.
     unsafe { proc_node.lwps.remove(lwp, living, &pin) };
 
-    for value in specific.into_iter().flat_map(|all| all.into_values()) {
-        aftermath.run(|| drop(value));
+    if let Some(specific) = specific {
+        drop_specific(specific.into_values(), &mut aftermath);
     }
     aftermath.run(|| world.host.destroy(token));
     let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
@@ -496,6 +502,14 @@ pub(crate) unsafe fn freelwp<H: Host>(
     };
     me.tally.add(Tally { lwps: -1, ids, ..Tally::default() });
     detach(world, me, proc, proc_node, &pin, aftermath)
+}
+
+/// Drops specific data, each value whatever the others do.
+#[cold]
+fn drop_specific<T, H: Host>(values: impl Iterator<Item = T>, aftermath: &mut Aftermath<H>) {
+    for value in values {
+        aftermath.run(|| drop(value));
+    }
 }
 
 /// Takes an LWP off its process, and ends the process with the last.
@@ -556,8 +570,8 @@ unsafe fn proc_free<H: Host>(
     }
     // Here and not when it is reaped: a destructor is user code, and the end is
     // this thread's.
-    for value in node.resources.specific.take_all(pin) {
-        aftermath.run(|| drop(value));
+    if !node.resources.specific.is_empty() {
+        drop_specific(node.resources.specific.take_all(pin), aftermath);
     }
 
     match world.policy {

@@ -209,21 +209,6 @@ impl<H: Host> World<H> {
         self.participants.register(&self.collector)
     }
 
-    /// What proc0 or init, which never end, have of others'.
-    fn take_users(&self, proc: ProcPtr<H>) -> impl Sized + use<H> {
-        // SAFETY: proc0 and init live as long as the world.
-        let Resources { trace, specific, .. } = &unsafe { Managed::deref_counted(proc) }.resources;
-        if trace.is_empty() && specific.is_empty() {
-            return (None, Vec::new());
-        }
-        let me = self.register();
-        let pin = me.pin();
-        let taken = (trace.swap(None, &pin), specific.take_all(&pin).collect());
-        drop(pin);
-        me.vacate();
-        taken
-    }
-
     pub(crate) fn downgrade(&self) -> Weak<Self> {
         self.this.clone()
     }
@@ -298,8 +283,6 @@ pub(crate) fn publish<H: Host>(
 
 impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
-        // Dropped when all else is done: user code, which may panic.
-        let _users = [self.init, self.proc0].map(|proc| self.take_users(proc));
         self.tokens.into_iter().for_each(|lwp| self.host.destroy(lwp));
         self.participants.unregister_all();
         let gone = |proc: ProcPtr<H>| {
