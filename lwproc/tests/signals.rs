@@ -238,6 +238,25 @@ fn errors_and_signal_0() {
 }
 
 #[test]
+fn targets_as_kill_2_has_them() {
+    let table = [
+        (7, KillTarget::Proc(Pid(7))),
+        (1, KillTarget::Proc(Pid::INIT)),
+        (0, KillTarget::OwnPgrp),
+        (-1, KillTarget::All),
+        (-2, KillTarget::Pgrp(Pid(2))),
+        (-i32::MAX, KillTarget::Pgrp(Pid(i32::MAX))),
+    ];
+    for (number, target) in table {
+        assert_eq!(KillTarget::from_raw(number), target);
+    }
+    let kernel = kernel();
+    let k = kernel.enter().unwrap();
+    let least = KillTarget::from_raw(i32::MIN);
+    assert_eq!(k.kill(least, TERM), Err(KillError::NoSuchProcess));
+}
+
+#[test]
 fn all_and_groups_leave_out_the_kernels_own() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
