@@ -75,6 +75,23 @@ const ALL: u64 = 1 << 32;
 /// [`Entered::sleep_on`](crate::Entered::sleep_on). It belongs to no kernel, and
 /// may be woken from any thread, inside a kernel or not.
 ///
+/// ```
+/// use lwproc::{Kernel, Rfork, WaitChannel};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// let (kernel, channel, ready) = (Kernel::new(), WaitChannel::new(), AtomicBool::new(false));
+/// let mut k = kernel.enter()?;
+/// k.rfork(Rfork::Fresh)?;
+/// std::thread::scope(|s| {
+///     s.spawn(|| {
+///         ready.store(true, Ordering::Release);
+///         channel.wake_one();
+///     });
+///     k.sleep_on(&channel, || ready.load(Ordering::Acquire).then_some(()))
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Progress
 /// Waking never waits: the calls are wait-free but for the allocator and the
 /// unparking of threads, and O(sleepers). But one waker at a time serves the queue:
