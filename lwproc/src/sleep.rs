@@ -11,7 +11,7 @@
 //! object may be called after the sleep that it was for.
 
 use crate::id::Lid;
-use crate::sync::{AcqRel, Acquire, AtomicU64, Unparker, fence};
+use crate::sync::{Acquire, AtomicU64, Relaxed, Release, Unparker, fence};
 use crate::waitq::WaitQueue;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -125,19 +125,19 @@ impl WaitChannel {
         // SeqCst fence [P12]: either a sleeper sees the event at its second look,
         // or it is in the queue for whoever serves this wake-up.
         fence(SeqCst);
-        // AcqRel [P58]: Release: the event and the fence come before the wake-up is
-        // served; Acquire: the queue as the last server left it.
-        if self.owed.fetch_add(wakeups, AcqRel) != 0 {
+        // Relaxed: the fence above is the Release [P58] of the event for who serves
+        // it; pairs with Acquire below.
+        if self.owed.fetch_add(wakeups, Relaxed) != 0 {
             return;
         }
         loop {
             // Acquire [P58]: whoever is owed a wake-up here is in the queue by
-            // now, or has seen its event.
+            // now, or has seen its event; and the queue is as the last server left it.
             let owed = self.owed.load(Acquire);
             self.queue.wake_some(if owed >= ALL { u64::MAX } else { owed });
-            // AcqRel [P58]: Release: the sleepers that were put back are there for
-            // the next server.
-            if self.owed.fetch_sub(owed, AcqRel) == owed {
+            // Release [P58]: the sleepers that were put back are there for the next
+            // server.
+            if self.owed.fetch_sub(owed, Release) == owed {
                 return;
             }
         }

@@ -324,15 +324,27 @@ impl Host for Raised {
 
 #[test]
 fn the_host_may_be_asked_to_raise() {
-    let builder = Kernel::builder().host(Raised::default()).signal_model(SigModel::Raise);
-    let kernel = builder.build().unwrap();
+    let builder = Kernel::builder().host(Raised::default()).wait_policy(WaitPolicy::Wait);
+    let kernel = builder.signal_model(SigModel::Raise).build().unwrap();
     let lwps = [(); 3].map(|()| kernel.alloclwp(None).unwrap());
-    let mut k = kernel.enter().unwrap();
+    let k = kernel.enter().unwrap();
     k.kill(KillTarget::Proc(lwps[0].pid()), 0).unwrap();
     k.kill(KillTarget::Proc(lwps[0].pid()), TERM).unwrap();
     k.kill(KillTarget::Lwp(lwps[1].lid()), 1).unwrap();
     let expected = vec![(lwps[0].pid(), signo(TERM)), (lwps[1].pid(), signo(1))];
     assert_eq!(std::mem::take(&mut *kernel.host().0.lock().unwrap()), expected);
+    drop(k);
+    let mut k = kernel.enter().unwrap();
+    // A zombie is beyond reach.
+    k.rfork(Rfork::Share).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let child = k.pid();
+    drop(k.switch(parent).unwrap());
+    assert_eq!(kernel.counts().zombies, 1);
+    k.kill(KillTarget::Proc(child), TERM).unwrap();
+    assert!(kernel.host().0.lock().unwrap().is_empty());
+    k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    drop(k.unbind().unwrap());
     // One that panics does not spare the others.
     kernel.host().1.store(true, SeqCst);
     let panicked = catch_unwind(AssertUnwindSafe(|| k.kill(KillTarget::All, 2)));
