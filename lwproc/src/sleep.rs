@@ -93,9 +93,10 @@ const ALL: u64 = 1 << 32;
 /// ```
 ///
 /// # Progress
-/// Waking never waits: the calls are wait-free but for the allocator and the
-/// unparking of threads, and O(sleepers). But one waker at a time serves the queue:
-/// a call that finds another under way leaves its wake-up to that one.
+/// Waking never waits: lock-free but for the allocator and the unparking of threads,
+/// and O(sleepers). One waker at a time serves the queue: a call that finds another
+/// under way leaves its wake-up to that one, and returns; so a waker whose thread is
+/// stopped holds up the wake-ups of others, though not their callers.
 pub struct WaitChannel {
     queue: WaitQueue,
     /// Wake-ups that are still to be made; who raises it from zero makes them.
