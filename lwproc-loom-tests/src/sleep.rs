@@ -6,7 +6,7 @@ use crate::signals::{kill, recording};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicU32;
 use lwproc::{
-    Interrupted, KillTarget, Lid, SyncObject, Unslept, WaitChannel, WaitError, WaitTarget,
+    Interrupted, Kernel, KillTarget, Lid, SyncObject, Unslept, WaitChannel, WaitError, WaitTarget,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -19,6 +19,8 @@ pub fn models() -> Vec<Model> {
         pair("sleep_against_signal", sleep_against_signal),
         pair("sleep_signal_against_sleep", signal_against_sleep),
         pair("sleep_wait_against_signal", wait_against_signal),
+        pair("sleep_against_unsleep", sleep_against_unsleep),
+        pair("sleep_unsleep_against_sleep", unsleep_against_sleep),
         pair("sleep_with_against_unsleep", sleep_with_against_unsleep),
         pair("sleep_twice_against_unsleep", sleep_twice_against_unsleep),
         pair("sleep_against_wake_one", sleep_against_wake_one),
@@ -29,6 +31,7 @@ pub fn models() -> Vec<Model> {
             ..three("sleep_two_against_wake_one_and_signal", two_against_wake_and_signal)
         },
         three("sleep_two_against_two_wakes", two_against_two_wakes),
+        Model { threads: 4, ..three("sleep_two_against_two_wakers", two_against_two_wakers) },
     ]
 }
 
@@ -111,6 +114,47 @@ fn wait_against_signal() {
     e.releaselwp().unwrap();
     drop(e);
     drop(child);
+    assert_empty(&kernel);
+}
+
+/// Ends an LWP's sleep, or if it does not sleep yet, gives it what it will sleep for.
+fn end(kernel: &Kernel, lid: Lid, event: &Event) -> Unslept {
+    let guard = kernel.pin();
+    let unslept = kernel.find_lwp(lid, &guard).unwrap().unsleep();
+    if unslept == Unslept::Awake {
+        event.1.store(1, Relaxed);
+        event.0.wake_all();
+    }
+    unslept
+}
+
+/// Whoever was told that it slept has ended its sleep.
+fn sleep_against_unsleep() {
+    let (kernel, event) = (kernel(), Event::new());
+    let lwp = kernel.alloclwp(None).unwrap();
+    let (lid, k, other) = (lwp.lid(), kernel.clone(), event.clone());
+    let there = move || {
+        let mut e = enter_as(&k, lwp);
+        let slept = e.sleep_on(&other.0, || other.came());
+        (e.unbind().unwrap().unwrap(), slept)
+    };
+    let ((lwp, slept), unslept) = at_once(&kernel, there, || end(&kernel, lid, &event));
+    assert_eq!(slept.is_ok(), unslept == Unslept::Awake);
+    drop(lwp);
+    assert_empty(&kernel);
+}
+
+/// With the parts changed.
+fn unsleep_against_sleep() {
+    let (kernel, event) = (kernel(), Event::new());
+    let lwp = kernel.alloclwp(None).unwrap();
+    let (lid, k, other) = (lwp.lid(), kernel.clone(), event.clone());
+    let mut e = enter_as(&kernel, lwp);
+    let here = || e.sleep_on(&event.0, || event.came());
+    let (unslept, slept) = at_once(&kernel, move || end(&k, lid, &other), here);
+    assert_eq!(slept.is_ok(), unslept == Unslept::Awake);
+    e.releaselwp().unwrap();
+    drop(e);
     assert_empty(&kernel);
 }
 
@@ -275,7 +319,7 @@ fn two_against_wake_and_signal() {
 /// Two sleepers, and a wake-up for each.
 fn two_against_two_wakes() {
     let (kernel, event) = (kernel(), Event::new());
-    let spawn = |k: Arc<lwproc::Kernel>, event: Arc<Event>| {
+    let spawn = |k: Arc<Kernel>, event: Arc<Event>| {
         let seat = k.reserve_seat();
         loom::thread::spawn(move || {
             seat.take();
@@ -287,4 +331,26 @@ fn two_against_two_wakes() {
     event.0.wake_one();
     event.0.wake_one();
     sleepers.into_iter().for_each(|t| t.join().unwrap());
+}
+
+/// The same, by two wakers: what one put back the other finds.
+fn two_against_two_wakers() {
+    let (kernel, event) = (kernel(), Event::new());
+    let spawn = |k: Arc<Kernel>, event: Arc<Event>| {
+        let seat = k.reserve_seat();
+        loom::thread::spawn(move || {
+            seat.take();
+            k.enter().unwrap().sleep_on(&event.0, || event.came()).unwrap();
+        })
+    };
+    let sleepers = [0, 1].map(|_| spawn(kernel.clone(), event.clone()));
+    let other = event.clone();
+    let waker = loom::thread::spawn(move || {
+        other.1.store(1, Relaxed);
+        other.0.wake_one();
+    });
+    event.1.store(1, Relaxed);
+    event.0.wake_one();
+    sleepers.into_iter().for_each(|t| t.join().unwrap());
+    waker.join().unwrap();
 }

@@ -11,7 +11,7 @@
 //! object may be called after the sleep that it was for.
 
 use crate::id::Lid;
-use crate::sync::{AcqRel, Acquire, AtomicU64, Unparker, fence};
+use crate::sync::{Acquire, AtomicU64, Relaxed, Release, Unparker, fence};
 use crate::waitq::WaitQueue;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,10 +75,28 @@ const ALL: u64 = 1 << 32;
 /// [`Entered::sleep_on`](crate::Entered::sleep_on). It belongs to no kernel, and
 /// may be woken from any thread, inside a kernel or not.
 ///
+/// ```
+/// use lwproc::{Kernel, Rfork, WaitChannel};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// let (kernel, channel, ready) = (Kernel::new(), WaitChannel::new(), AtomicBool::new(false));
+/// let mut k = kernel.enter()?;
+/// k.rfork(Rfork::Fresh)?;
+/// std::thread::scope(|s| {
+///     s.spawn(|| {
+///         ready.store(true, Ordering::Release);
+///         channel.wake_one();
+///     });
+///     k.sleep_on(&channel, || ready.load(Ordering::Acquire).then_some(()))
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Progress
-/// Waking never waits: the calls are wait-free but for the allocator and the
-/// unparking of threads, and O(sleepers). But one waker at a time serves the queue:
-/// a call that finds another under way leaves its wake-up to that one.
+/// Waking never waits: lock-free but for the allocator and the unparking of threads,
+/// and O(sleepers). One waker at a time serves the queue: a call that finds another
+/// under way leaves its wake-up to that one, and returns; so a waker whose thread is
+/// stopped holds up the wake-ups of others, though not their callers.
 pub struct WaitChannel {
     queue: WaitQueue,
     /// Wake-ups that are still to be made; who raises it from zero makes them.
@@ -108,19 +126,19 @@ impl WaitChannel {
         // SeqCst fence [P12]: either a sleeper sees the event at its second look,
         // or it is in the queue for whoever serves this wake-up.
         fence(SeqCst);
-        // AcqRel [P58]: Release: the event and the fence come before the wake-up is
-        // served; Acquire: the queue as the last server left it.
-        if self.owed.fetch_add(wakeups, AcqRel) != 0 {
+        // Relaxed: the fence above is the Release [P58] of the event for who serves
+        // it; pairs with Acquire below.
+        if self.owed.fetch_add(wakeups, Relaxed) != 0 {
             return;
         }
         loop {
             // Acquire [P58]: whoever is owed a wake-up here is in the queue by
-            // now, or has seen its event.
+            // now, or has seen its event; and the queue is as the last server left it.
             let owed = self.owed.load(Acquire);
             self.queue.wake_some(if owed >= ALL { u64::MAX } else { owed });
-            // AcqRel [P58]: Release: the sleepers that were put back are there for
-            // the next server.
-            if self.owed.fetch_sub(owed, AcqRel) == owed {
+            // Release [P58]: the sleepers that were put back are there for the next
+            // server.
+            if self.owed.fetch_sub(owed, Release) == owed {
                 return;
             }
         }

@@ -4,9 +4,7 @@
 //! sleeper registers, looks again at what it waits for, and only then parks.
 #![allow(unsafe_code)]
 
-use crate::sync::{
-    AcqRel, Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence,
-};
+use crate::sync::{Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -43,10 +41,9 @@ impl Drop for Leave<'_> {
         let Some(missed) = self.missed else {
             return;
         };
-        // AcqRel [P57]: Acquire: a wake-up that this sleeper does not use is
-        // passed on, with what its waker did. Release: as the other changes
-        // of the state.
-        let before = self.sleeper.state.swap(LEFT, AcqRel);
+        // Acquire [P57]: a wake-up that this sleeper does not use is passed on, with
+        // what its waker did; pairs with Release in `wake_some`.
+        let before = self.sleeper.state.swap(LEFT, Acquire);
         if self.early || before == WOKEN {
             missed();
         }

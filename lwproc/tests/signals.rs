@@ -238,6 +238,25 @@ fn errors_and_signal_0() {
 }
 
 #[test]
+fn targets_as_kill_2_has_them() {
+    let table = [
+        (7, KillTarget::Proc(Pid(7))),
+        (1, KillTarget::Proc(Pid::INIT)),
+        (0, KillTarget::OwnPgrp),
+        (-1, KillTarget::All),
+        (-2, KillTarget::Pgrp(Pid(2))),
+        (-i32::MAX, KillTarget::Pgrp(Pid(i32::MAX))),
+    ];
+    for (number, target) in table {
+        assert_eq!(KillTarget::from_raw(number), target);
+    }
+    let kernel = kernel();
+    let k = kernel.enter().unwrap();
+    let least = KillTarget::from_raw(i32::MIN);
+    assert_eq!(k.kill(least, TERM), Err(KillError::NoSuchProcess));
+}
+
+#[test]
 fn all_and_groups_leave_out_the_kernels_own() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
@@ -305,15 +324,27 @@ impl Host for Raised {
 
 #[test]
 fn the_host_may_be_asked_to_raise() {
-    let builder = Kernel::builder().host(Raised::default()).signal_model(SigModel::Raise);
-    let kernel = builder.build().unwrap();
+    let builder = Kernel::builder().host(Raised::default()).wait_policy(WaitPolicy::Wait);
+    let kernel = builder.signal_model(SigModel::Raise).build().unwrap();
     let lwps = [(); 3].map(|()| kernel.alloclwp(None).unwrap());
-    let mut k = kernel.enter().unwrap();
+    let k = kernel.enter().unwrap();
     k.kill(KillTarget::Proc(lwps[0].pid()), 0).unwrap();
     k.kill(KillTarget::Proc(lwps[0].pid()), TERM).unwrap();
     k.kill(KillTarget::Lwp(lwps[1].lid()), 1).unwrap();
     let expected = vec![(lwps[0].pid(), signo(TERM)), (lwps[1].pid(), signo(1))];
     assert_eq!(std::mem::take(&mut *kernel.host().0.lock().unwrap()), expected);
+    drop(k);
+    let mut k = kernel.enter().unwrap();
+    // A zombie is beyond reach.
+    k.rfork(Rfork::Share).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    let child = k.pid();
+    drop(k.switch(parent).unwrap());
+    assert_eq!(kernel.counts().zombies, 1);
+    k.kill(KillTarget::Proc(child), TERM).unwrap();
+    assert!(kernel.host().0.lock().unwrap().is_empty());
+    k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    drop(k.unbind().unwrap());
     // One that panics does not spare the others.
     kernel.host().1.store(true, SeqCst);
     let panicked = catch_unwind(AssertUnwindSafe(|| k.kill(KillTarget::All, 2)));

@@ -20,7 +20,7 @@ use crate::world::lifecycle::Aftermath;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum KillTarget {
-    /// The process with that pid: one of its LWPs takes the signal.
+    /// The process with that pid, proc0 included: one of its LWPs takes the signal.
     Proc(Pid),
     /// Each process of that group, but for proc0 and init.
     Pgrp(Pid),
@@ -30,6 +30,20 @@ pub enum KillTarget {
     All,
     /// The LWP with that lid, and no other of its process (`_lwp_kill`).
     Lwp(Lid),
+}
+
+impl KillTarget {
+    /// What the number given to `kill(2)` means: a process; 0 the sender's group; -1
+    /// all; below that a group.
+    pub fn from_raw(number: i32) -> Self {
+        match number {
+            1.. => Self::Proc(Pid(number)),
+            0 => Self::OwnPgrp,
+            -1 => Self::All,
+            // The least number has no opposite, and names no group.
+            group => Self::Pgrp(Pid(group.wrapping_neg())),
+        }
+    }
 }
 
 /// What became of a signal, over all that it was for.

@@ -352,6 +352,30 @@ mod tests {
     }
 
     #[test]
+    fn marks_tell_whether_it_sleeps_and_change_nothing_else() {
+        let word = AtomicLwpWord::new();
+        let born = word.load();
+        for mark in [Mark::PendSig, Mark::QExit] {
+            assert_eq!(word.mark(mark), Marked::Awake);
+        }
+        assert_eq!(word.unsleep(), Marked::Awake);
+        assert!(!word.load().has_unslept(), "only a sleeper is unslept");
+        word.sleep();
+        for mark in [Mark::PendSig, Mark::QExit] {
+            assert_eq!(word.mark(mark), Marked::Sleeping);
+        }
+        assert_eq!((word.unsleep(), word.unsleep()), (Marked::Sleeping, Marked::Sleeping));
+        let now = word.load();
+        assert!(now.has_pendsig() && now.has_qexit() && now.has_unslept());
+        assert_eq!(format!("{now:?}"), "refcnt=1|RUNNING|PENDSIG|QEXIT|SLEEPING|UNSLEPT");
+        word.wake();
+        word.clear_pendsig();
+        assert!(word.load().has_qexit() && !word.load().has_unslept());
+        word.clear_qexit();
+        assert_eq!(word.load(), born);
+    }
+
+    #[test]
     fn unclaim_drops_only_running() {
         let word = AtomicLwpWord(AtomicU32::new(RUNNING | (2 * REF_ONE)));
         word.unclaim();

@@ -14,6 +14,19 @@ pub use set::{SigSet, Signo};
 use crate::errno::errors;
 
 /// What becomes of a signal that is sent (`RUMP_SIGMODEL_*`).
+///
+/// ```
+/// use lwproc::{Kernel, KillTarget, Rfork, SigModel, Signo};
+///
+/// let kernel = Kernel::builder().signal_model(SigModel::Record).build()?;
+/// let mut k = kernel.enter()?;
+/// k.rfork(Rfork::Fresh)?;
+/// k.kill(KillTarget::Proc(k.pid()), 15)?;
+/// assert!(k.has_pending());
+/// assert_eq!(k.take_signal(), Some(Signo::TERM));
+/// assert!(!k.has_pending());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum SigModel {
     /// It is passed to the host: [`Host::raise`](crate::Host::raise).
