@@ -16,6 +16,7 @@ pub fn models() -> Vec<Model> {
         pair("groups_exit_of_target_against_setpgid", exit_against_setpgid),
         pair("groups_setsid_against_fork", setsid_against_fork),
         pair("groups_fork_against_setsid", fork_against_setsid),
+        pair("groups_fork_against_setpgid_of_the_child", fork_against_setpgid),
         pair("groups_setsid_against_setpgid_by_parent", setsid_against_setpgid),
         pair("groups_setpgid_by_parent_against_setsid", setpgid_against_setsid),
         pair("groups_last_leave_against_join", last_leave_against_join),
@@ -180,6 +181,29 @@ fn fork_against_setsid() {
     let ((a, child), (b, sid)) = at_once(&kernel, there, here);
     assert_eq!(sid, Ok(a.pid()));
     check_fork(&kernel, Pid(0), a.pid(), child.pid());
+    drop((a, b, child));
+    assert_empty(&kernel);
+}
+
+/// Another LWP of the parent moves the child as soon as it can be found.
+fn fork_against_setpgid() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (b, own) = (second(&kernel, &a), a.pid());
+    let (b, led) = setpgid(&kernel, b, Pid(0), Pid(0));
+    assert_eq!(led, Ok(()));
+    // Ids are counted up.
+    let pid = Pid(b.lid().0 + 1);
+    let k = kernel.clone();
+    let there = move || setpgid(&k, b, pid, Pid(0));
+    let ((b, moved), (a, child)) = at_once(&kernel, there, || fork(&kernel, a));
+    assert_eq!(child.pid(), pid);
+    moved_or_gone(moved);
+    let guard = kernel.pin();
+    let its = if moved.is_ok() { pid } else { own };
+    assert_eq!(pgid(&kernel, pid, &guard), Some(its));
+    assert_eq!(members(&kernel, own, &guard).len(), 1 + usize::from(its == own));
+    drop(guard);
     drop((a, b, child));
     assert_empty(&kernel);
 }

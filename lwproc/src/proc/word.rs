@@ -179,24 +179,16 @@ mod tests {
 
     #[test]
     fn the_last_but_one_of_a_draining_process_leaves_one_alone() {
-        let word = AtomicProcWord(AtomicU64::new(3 | EXECED));
+        let word = AtomicProcWord(AtomicU64::new(3));
         word.set_gate(Gate::Closed);
         assert_eq!(word.detach(), Detached::Remains);
         assert_eq!(word.detach(), Detached::Alone);
         assert_eq!(word.detach(), Detached::Last);
-        assert!(word.load().is_dead() && word.load().has_execed());
-    }
-
-    #[test]
-    fn an_exec_changes_nothing_else() {
-        let word = AtomicProcWord::new();
-        word.mark_execed();
-        word.attach().unwrap();
-        assert_eq!(word.load(), ProcWord(2 | EXECED));
+        assert!(word.load().is_dead());
     }
 
     #[test]
     fn debug_decodes() {
-        assert_eq!(format!("{:?}", ProcWord(3 | DRAINING | EXECED)), "nlwps=3|DRAINING|EXECED");
+        assert_eq!(format!("{:?}", ProcWord(3 | DRAINING)), "nlwps=3|DRAINING");
     }
 }
