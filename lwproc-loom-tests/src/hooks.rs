@@ -444,13 +444,13 @@ fn set_in_kernel_against_event() {
     let (kernel, counts) = (kernel(), Counts::default());
     let (lwp, k) = (kernel.alloclwp(None).unwrap(), kernel.clone());
     let pid = lwp.pid();
-    let here = || kernel.set_trace(Some(Sink::new(&counts)));
+    let here = || drop(kernel.set_trace(Some(Sink::new(&counts))));
     let (other, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)).unwrap(), here);
     assert!(counts.get().0 <= 1);
     let told = counts.get().0;
     drop((kernel.alloclwp(Some(pid)).unwrap(), lwp, other));
     assert_eq!(counts.get(), (told + 1, 0));
-    kernel.set_trace(None);
+    drop(kernel.set_trace(None));
     assert_eq!(counts.get().1, 1);
     assert_empty(&kernel);
 }
