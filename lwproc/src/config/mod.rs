@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::sync::config_cell::{ConfigCell, Loaded};
 use crate::sync::{AtomicU32, Relaxed};
 use crate::trace::TraceSink;
+use crate::world::World;
 use hooks::Hook;
 use std::sync::Arc;
 
@@ -123,5 +124,17 @@ impl<H: Host> Configuration<H> {
             change(&mut new);
             new
         })
+    }
+}
+
+/// What the configuration says of a new process: its emulation, and the limit on
+/// its user's processes.
+pub(crate) fn at_birth<H: Host>(world: &World<H>) -> (EmulPtr<H>, Option<u64>) {
+    match world.config.load_if(Part::Birth) {
+        None => (world.emuls.native(), world.proc_limit),
+        Some(config) => match config.limits.nproc {
+            Enforcement::Enforced => (config.default_emul, world.proc_limit),
+            Enforcement::Ignored => (config.default_emul, None),
+        },
     }
 }

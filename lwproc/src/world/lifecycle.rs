@@ -7,15 +7,14 @@
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
 use super::{Anchor, World};
-use crate::config::{Enforcement, Part, hooks};
+use crate::config::{self, Part, hooks};
 use crate::cred::CredChange;
 use crate::cred::uids::Charge;
-use crate::emul::EmulPtr;
 use crate::error::CredError;
 use crate::error::NewLwpError;
 use crate::handles::owned::Lwp;
 use crate::host::Host;
-use crate::id::{Lid, Pid};
+use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
 use crate::policy::WaitPolicy;
@@ -54,7 +53,7 @@ pub(crate) fn newproc<H: Host>(
     let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
-    let (emul, proc_limit) = birth_config(world);
+    let (emul, proc_limit) = config::at_birth(world);
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let user = world.uids.get(cred.get().users().real);
@@ -105,38 +104,9 @@ pub(crate) fn newproc<H: Host>(
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
     if trace::is_traced(world, parent_node) {
-        trace_birth(world, parent_node, node, &pin);
+        trace::emit_birth(world, parent_node, node, &pin);
     }
     Ok(lwp)
-}
-
-/// What the configuration says of a new process: its emulation, and the limit on
-/// its user's processes.
-fn birth_config<H: Host>(world: &World<H>) -> (EmulPtr<H>, Option<u64>) {
-    match world.config.load_if(Part::Birth) {
-        None => (world.emuls.native(), world.proc_limit),
-        Some(config) => match config.limits.nproc {
-            Enforcement::Enforced => (config.default_emul, world.proc_limit),
-            Enforcement::Ignored => (config.default_emul, None),
-        },
-    }
-}
-
-/// The events of a process that was made.
-#[cold]
-fn trace_birth<H: Host>(
-    world: &World<H>,
-    parent: &ProcNode<H>,
-    child: &ProcNode<H>,
-    pin: &Pin<'_>,
-) {
-    let (parent_pid, pid) = (parent.pid(), child.pid());
-    Aftermath::collect(|aftermath| {
-        let fork = TraceEvent::Fork { parent: parent_pid, child: pid };
-        trace::emit(world, parent, pin, fork, aftermath);
-        let create = TraceEvent::LwpCreate { pid, lid: Lid(pid.0) };
-        trace::emit(world, child, pin, create, aftermath);
-    });
 }
 
 /// A new LWP in the process with that pid.
