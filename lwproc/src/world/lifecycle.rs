@@ -7,7 +7,7 @@
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
 use super::{Anchor, World, drain};
-use crate::config::{Enforcement, Part, hooks};
+use crate::config::{self, Enforcement, Part, hooks};
 use crate::cred::uids::{Charge, OverLimit, UidInfo};
 use crate::cred::{Cred, CredChange};
 use crate::emul::EmulPtr;
@@ -17,7 +17,7 @@ use crate::error::NewLwpError;
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::handles::owned::Lwp;
 use crate::host::Host;
-use crate::id::{Lid, Pid};
+use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
@@ -66,7 +66,7 @@ pub(crate) fn newproc<H: Host>(
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let user = world.uids.get(cred.get().users().real);
-    let (emul, nproc) = birth_config(world);
+    let (emul, nproc) = config::at_birth(world);
     let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
     let id = match charge_and_reserve(world, me, user, limit) {
         Ok(id) => id,
@@ -114,7 +114,7 @@ pub(crate) fn newproc<H: Host>(
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
     if trace::is_traced(world, parent_node) {
-        trace_birth(world, parent_node, node, &pin);
+        trace::emit_birth(world, parent_node, node, &pin);
     }
     Ok(lwp)
 }
@@ -164,32 +164,6 @@ fn refund_place<H: Host>(world: &World<H>) {
     if let Some(cap) = &world.proc_cap {
         cap.refund();
     }
-}
-
-/// What the configuration says of a new process: its emulation, and whether its
-/// user's processes are limited.
-fn birth_config<H: Host>(world: &World<H>) -> (EmulPtr<H>, Enforcement) {
-    match world.config.load_if(Part::Birth) {
-        None => (world.emuls.native(), Enforcement::Ignored),
-        Some(config) => (config.default_emul, config.limits.nproc),
-    }
-}
-
-/// The events of a process that was made.
-#[cold]
-fn trace_birth<H: Host>(
-    world: &World<H>,
-    parent: &ProcNode<H>,
-    child: &ProcNode<H>,
-    pin: &Pin<'_>,
-) {
-    let (parent_pid, pid) = (parent.pid(), child.pid());
-    Aftermath::collect(|aftermath| {
-        let fork = TraceEvent::Fork { parent: parent_pid, child: pid };
-        trace::emit(world, parent, pin, fork, aftermath);
-        let create = TraceEvent::LwpCreate { pid, lid: Lid(pid.0) };
-        trace::emit(world, child, pin, create, aftermath);
-    });
 }
 
 /// A new LWP in the process with that pid.
