@@ -251,7 +251,16 @@ impl Event {
 fn sleep_against_wake_one() {
     let (kernel, event) = (kernel(), Event::new());
     let (k, other) = (kernel.clone(), event.clone());
-    let there = move || k.enter().unwrap().sleep_on(&other.0, || other.came()).unwrap();
+    let there = move || {
+        let mut looks = 0;
+        let came = || {
+            looks += 1;
+            other.came()
+        };
+        k.enter().unwrap().sleep_on(&other.0, came).unwrap();
+        // Twice before it registers, once after, and once when it is woken.
+        assert!(looks <= 4, "woken for nothing");
+    };
     let here = || {
         event.1.store(1, Relaxed);
         event.0.wake_one();

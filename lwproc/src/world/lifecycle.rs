@@ -10,7 +10,6 @@ use super::{Anchor, World, drain};
 use crate::config::{self, Enforcement, Part, hooks};
 use crate::cred::uids::{Charge, OverLimit, UidInfo};
 use crate::cred::{Cred, CredChange};
-use crate::emul::EmulPtr;
 use crate::entry::Rfork;
 use crate::error::CredError;
 use crate::error::NewLwpError;
