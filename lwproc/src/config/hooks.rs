@@ -8,7 +8,7 @@ use crate::handles::proc::ProcRef;
 use crate::host::Host;
 use crate::proc::ProcPtr;
 use crate::world::World;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 use crate::world::participant::Participant;
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ unsafe fn run_all<H: Host>(
     let config = world.config.load();
     if !config.hooks.is_empty() {
         let anchor = aftermath.anchor();
-        let guard = Guard::in_lifecycle(world, me, anchor.as_ref());
+        let guard = Guard::in_death(world, me, anchor.as_ref());
         // SAFETY: by contract: it is taken out and retired after this.
         let proc = unsafe { ProcRef::new(proc, &guard) };
         for hook in config.hooks.iter().rev() {

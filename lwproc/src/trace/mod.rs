@@ -16,7 +16,7 @@ use crate::proc::ProcNode;
 use crate::proc::status::ExitStatus;
 use crate::reclaim::Pin;
 use crate::world::World;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 
 /// Something that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
