@@ -99,6 +99,9 @@ fn the_process_still_stands_in_its_hooks() {
             assert_eq!(proc.cred().unwrap().users().real, 7);
             assert_eq!(proc.children().map(|c| c.pid()).collect::<Vec<_>>(), [child]);
             assert_eq!(proc.lwps().count(), 0);
+            assert_eq!((proc.pgid(), proc.sid()), (Some(pid), Some(pid)));
+            assert_eq!(proc.rlimit(Resource::Core), Some(Limit::both(9)));
+            assert_eq!((proc.vfs(), proc.vmspace()), (&(), None));
             let guard = kernel.pin();
             assert_eq!(kernel.find(pid, &guard).unwrap().identity(), proc.identity());
             assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::NoSuchProcess);
@@ -111,6 +114,8 @@ fn the_process_still_stands_in_its_hooks() {
         let parent = k.pid();
         let parents_lwp = k.rfork(Rfork::Fresh).unwrap().unwrap();
         k.set_comm("hooked");
+        k.setsid().unwrap();
+        k.set_rlimit(Resource::Core, Limit::both(9)).unwrap();
         k.set_cred(&CredChange::SetUid(7)).unwrap();
         let pid = k.pid();
         let lwp = k.rfork(Rfork::Fresh).unwrap().unwrap();
