@@ -331,3 +331,25 @@ impl<H: Host> Drop for World<H> {
         unsafe { ManuallyDrop::drop(&mut self.collector) };
     }
 }
+
+#[cfg(all(test, not(lwproc_loom)))]
+mod tests {
+    use crate::filedesc::table::FdTable;
+    use crate::host::ThreadHost;
+    use crate::lwp::LwpNode;
+    use crate::proc::ProcNode;
+    use crate::proc::family::Edge;
+
+    /// What a process with default resources takes, and a further LWP; the slots of
+    /// their ids included.
+    #[test]
+    fn a_process_and_an_lwp_are_small() {
+        let lwp = size_of::<LwpNode<ThreadHost>>();
+        let slot = size_of::<crate::idtable::Slot<(), ()>>();
+        let table = size_of::<FdTable<()>>();
+        let proc = size_of::<ProcNode<ThreadHost>>() + size_of::<Edge<ThreadHost>>() + table;
+        assert!(lwp + slot <= 256, "a further LWP takes {} bytes", lwp + slot);
+        assert!(proc + lwp + slot <= 768, "a process takes {} bytes", proc + lwp + slot);
+        println!("lwp {lwp} slot {slot} table {table} process {}", proc + lwp + slot);
+    }
+}
