@@ -7,11 +7,14 @@ use crate::scene::{Pull, Scene, Verdict};
 use crate::world::Life;
 
 pub(super) fn verdict(scene: &Scene<'_, '_>, kill: &Kill<Who>) -> Verdict {
+    if let Target::Group(_) = kill.target {
+        return Verdict::Agrees;
+    }
     let (Some(task), exists) = (target(kill), exists(scene, kill)) else {
         return Verdict::Disagrees;
     };
     match kill.found {
-        Found::There => Verdict::or_after(exists, || scene.pull_birth(task)),
+        Found::There | Found::NotPermitted => Verdict::or_after(exists, || scene.pull_birth(task)),
         Found::NotThere => Verdict::or_after(!exists, || vanish(scene, task)),
     }
 }
@@ -24,6 +27,7 @@ fn target(kill: &Kill<Who>) -> Option<TaskId> {
                 Who::Outside(_) => None,
             }
         }
+        Target::Group(_) => None,
     }
 }
 
@@ -35,7 +39,7 @@ fn exists(scene: &Scene<'_, '_>, kill: &Kill<Who>) -> bool {
     let proc = scene.plan.proc_of(task);
     let belongs = match kill.target {
         Target::ThreadOf { process, .. } => scene.world.number(process) == scene.world.pid(proc),
-        Target::Process(_) | Target::Thread(_) => true,
+        Target::Process(_) | Target::Thread(_) | Target::Group(_) => true,
     };
     belongs
         && if bears_pid(scene, task) {
@@ -62,6 +66,6 @@ fn vanish(scene: &Scene<'_, '_>, task: TaskId) -> Option<Vec<Pull>> {
 pub(super) fn describe(scene: &Scene<'_, '_>, kill: &Kill<Who>) -> String {
     let says = |exists| if exists { "exists" } else { "does not exist" };
     let target = target(kill).map_or(0, |task| name(scene, Who::Task(task)));
-    let log = says(kill.found == Found::There);
+    let log = says(kill.found != Found::NotThere);
     format!("the log says that {target} {log}, the kernel that it {}", says(exists(scene, kill)))
 }

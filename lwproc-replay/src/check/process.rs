@@ -64,7 +64,7 @@ pub(super) fn fork(scene: &Scene<'_, '_>, id: CallId, fork: &Fork<Who>) -> Verdi
 
 pub(super) fn give_birth(scene: &mut Scene<'_, '_>, fork: &Fork<Who>) -> Result<(), String> {
     match fork.child {
-        Who::Task(child) => scene.world.birth(child).map_err(|trouble| trouble.to_string()),
+        Who::Task(child) => scene.birth(child).map_err(|trouble| trouble.to_string()),
         Who::Outside(_) => Ok(()),
     }
 }
@@ -79,6 +79,8 @@ pub(super) fn exec(scene: &mut Scene<'_, '_>, id: CallId, exec: &Exec) -> Result
         }
     }
     scene.world.run(caller).map_err(|trouble| trouble.to_string())?;
+    scene.world.exec_descriptors(proc).map_err(|trouble| trouble.to_string())?;
+    super::same_descriptors(scene, proc)?;
     let lwps = scene.world.nlwps(proc);
     let cpu = scene.world.cpu();
     cpu.set_comm(&exec.comm);

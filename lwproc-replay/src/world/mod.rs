@@ -2,10 +2,17 @@
 //!
 //! This is the only module that creates, switches and releases LWPs.
 
-use crate::calls::process::Makes;
+mod descriptors;
+mod inherit;
+mod table;
+
+pub use descriptors::Answer;
+pub use table::{Descriptor, Known, Need, Table};
+
+use crate::calls::process::{Descriptors, Makes};
 use crate::calls::wait::Status;
 use crate::plan::{Origin, Plan, ProcId, TaskId, Who};
-use lwproc::{CoreDump, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid, Rfork};
+use lwproc::{CoreDump, Cred, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid, Rfork};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -84,6 +91,12 @@ struct ProcState {
     children: Vec<ProcId>,
     /// Position in the parent's list.
     place: usize,
+    /// Its descriptor table, in the world's list.
+    table: usize,
+    /// Who it was when its last task went.
+    last_cred: Option<Cred>,
+    /// Whether capabilities made its ids other than the kernel has them.
+    other_ids: bool,
 }
 
 /// The tasks of a plan in a kernel.
@@ -93,6 +106,9 @@ pub struct World<'p, 'k> {
     cpu: Entered<'k>,
     tasks: Vec<TaskState>,
     procs: Vec<ProcState>,
+    /// Descriptor tables as the log has told them.
+    tables: Vec<Table>,
+    stubs: Vec<Table>,
     /// Whose LWP runs; none in the implicit context, or when it is exiting.
     current: Option<TaskId>,
     bearers: HashMap<i32, TaskId>,
@@ -134,6 +150,9 @@ impl<'p, 'k> World<'p, 'k> {
             cpu: kernel.enter()?,
             tasks: plan.tasks.iter().map(|_| unborn()).collect(),
             procs: plan.procs.iter().map(|_| ProcState::default()).collect(),
+            // The first one is that of processes not born yet.
+            tables: vec![Table::default()],
+            stubs: vec![Table::default()],
             current: None,
             bearers: HashMap::new(),
             switches: 0,
@@ -181,6 +200,16 @@ impl<'p, 'k> World<'p, 'k> {
             Who::Task(task) => Pid(self.lid(task).0),
             Who::Outside(_) => NOBODY,
         }
+    }
+
+    /// Whether the kernel's ids of a process are those that the log implies.
+    pub fn has_same_ids(&self, proc: ProcId) -> bool {
+        !self.procs[proc.index()].other_ids
+    }
+
+    /// Capabilities made the ids of a process other than the kernel has them.
+    pub fn has_other_ids(&mut self, proc: ProcId) {
+        self.procs[proc.index()].other_ids = true;
     }
 
     /// The children of a process that live or wait to be reaped.
@@ -275,33 +304,56 @@ impl<'p, 'k> World<'p, 'k> {
             return Ok(());
         }
         match self.plan.task(task).origin {
-            Origin::Root | Origin::Stray => self.fork_from_init(task),
+            Origin::Root | Origin::Stray => {
+                self.fork_from_init(task)?;
+                self.first_table(task)?;
+                self.outer_world()
+            }
             Origin::Fork { parent, makes: Makes::Thread, .. } => self.thread(parent, task),
-            Origin::Fork { parent, makes: Makes::Child, .. } => self.fork_from(Some(parent), task),
+            Origin::Fork { parent, makes: Makes::Child, descriptors, .. } => {
+                if self.is_alive(parent) {
+                    self.fork_from(parent, task, descriptors)
+                } else {
+                    // Its parent died in the fork: init has adopted it.
+                    self.fork_from_init(task)?;
+                    self.inherit(parent, task)
+                }
+            }
             Origin::Fork { parent, makes: Makes::Sibling, .. } => {
                 let grandparent = self.plan.proc(self.plan.proc_of(parent)).parent;
-                let runs = grandparent.and_then(|proc| self.runnable_in(proc));
-                self.fork_from(runs, task)
+                match grandparent.and_then(|proc| self.runnable_in(proc)) {
+                    Some(runs) => self.fork_from(runs, task, Descriptors::Copied)?,
+                    None => self.fork_from_init(task)?,
+                }
+                self.inherit(parent, task)
             }
             Origin::Exec { leader, thread } => self.take_over(leader, thread, task),
         }
     }
 
-    fn fork_from(&mut self, parent: Option<TaskId>, child: TaskId) -> Result<(), Trouble> {
-        match parent {
-            Some(parent) if self.is_alive(parent) => {
-                self.run(parent)?;
-                self.fork_here(Rfork::Copy, child)?;
-                let parent = self.plan.proc_of(parent);
-                let child = self.plan.proc_of(child);
-                let siblings = &mut self.procs[parent.index()].children;
-                siblings.push(child);
-                self.procs[child.index()].place = siblings.len() - 1;
-                if self.cpu.ppid() == self.pid(parent) { Ok(()) } else { Err(Trouble::WrongParent) }
-            }
-            // Its parent died in the fork: init has adopted it.
-            _ => self.fork_from_init(child),
+    /// A child of the process of `parent`, which is alive; the context is the child's afterwards.
+    fn fork_from(
+        &mut self,
+        parent: TaskId,
+        child: TaskId,
+        descriptors: Descriptors,
+    ) -> Result<(), Trouble> {
+        self.run(parent)?;
+        let (of, born) = (self.plan.proc_of(parent), self.plan.proc_of(child));
+        let share = match descriptors {
+            Descriptors::Copied => Rfork::Copy,
+            Descriptors::Shared => Rfork::Share,
+        };
+        self.fork_here(share, child)?;
+        match descriptors {
+            Descriptors::Copied => self.copied_table(of, child),
+            Descriptors::Shared => self.shared_table(of, child),
         }
+        self.procs[born.index()].other_ids = self.procs[of.index()].other_ids;
+        let siblings = &mut self.procs[of.index()].children;
+        siblings.push(born);
+        self.procs[born.index()].place = siblings.len() - 1;
+        if self.cpu.ppid() == self.pid(of) { Ok(()) } else { Err(Trouble::WrongParent) }
     }
 
     fn fork_from_init(&mut self, child: TaskId) -> Result<(), Trouble> {
@@ -358,15 +410,20 @@ impl<'p, 'k> World<'p, 'k> {
     /// [`Trouble::NotAlive`], or what the kernel says.
     pub fn retire(&mut self, task: TaskId, status: Status) -> Result<(), Trouble> {
         self.run(task)?;
+        let proc = self.plan.proc_of(task);
+        if self.procs[proc.index()].live == 1 {
+            self.procs[proc.index()].last_cred = Some(self.cpu.cred().clone());
+        }
         let ended = self.cpu.exit(exit_status(status));
         ended.map_err(|error| refused("exit")(error.errno()))?;
         self.tasks[task.index()].stage = Stage::Gone;
         self.current = None;
-        let proc = &mut self.procs[self.plan.proc_of(task).index()];
-        proc.live = proc.live.saturating_sub(1);
-        if proc.live == 0 {
+        let state = &mut self.procs[proc.index()];
+        state.live = state.live.saturating_sub(1);
+        if state.live == 0 {
             // Init has them now.
-            proc.children.clear();
+            state.children.clear();
+            self.leave_table(proc);
         }
         Ok(())
     }

@@ -1,0 +1,228 @@
+//! Descriptors: which numbers are given out, which are open, what an execve closes.
+
+use crate::calls::files::{Closed, Files, OnExec};
+use crate::plan::{CallId, ProcId};
+use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Verdict};
+use crate::world::{Answer, Descriptor, Known, Need, Table};
+use lwproc::Errno;
+
+/// How many effects are applied early for one answer, at most.
+const MOST_PULLS: usize = 256;
+
+pub(super) fn verdict(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Verdict {
+    let proc = scene.caller(id);
+    if scene.world.table(proc).need(files).is_none() {
+        return Verdict::Agrees;
+    }
+    let table = scene.world.table(proc).clone();
+    let mut search = Search { scene, proc, table, tried: vec![id], pulls: Vec::new() };
+    match files {
+        _ if search.satisfy(files) => Verdict::After(search.pulls),
+        Files::NotOpen(_, Closed::OrWrongMode) => Verdict::Unexplained(Cause::WrongMode),
+        _ => Verdict::Disagrees,
+    }
+}
+
+/// Looks for effects after which a call answers as it did.
+struct Search<'s, 'p, 'k> {
+    scene: &'s Scene<'p, 'k>,
+    proc: ProcId,
+    /// The table after the effects found.
+    table: Table,
+    /// Calls that are not to be looked at again.
+    tried: Vec<CallId>,
+    pulls: Vec<Pull>,
+}
+
+impl Search<'_, '_, '_> {
+    fn satisfy(&mut self, files: &Files) -> bool {
+        while let Some(need) = self.table.need(files) {
+            if self.pulls.len() >= MOST_PULLS || !(self.pull_call(need) || self.adopt(need)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A call in flight that makes it so, and can itself have answered as it did.
+    fn pull_call(&mut self, need: Need) -> bool {
+        let in_flight: Vec<_> = self.scene.files_in_flight(self.proc).collect();
+        for (call, files) in in_flight {
+            if self.tried.contains(&call) || !makes(files, need) {
+                continue;
+            }
+            self.tried.push(call);
+            let (table, pulls) = (self.table.clone(), self.pulls.len());
+            if self.satisfy(files) {
+                self.table.apply(files);
+                self.pulls.push(Pull::Call(call));
+                return true;
+            }
+            self.table = table;
+            self.pulls.truncate(pulls);
+        }
+        false
+    }
+
+    /// What overlapping calls leave open, and what came from outside, is as the answer says.
+    fn adopt(&mut self, need: Need) -> bool {
+        let (fd, state): (i32, Descriptor) = match need {
+            Need::Open(fd) => (fd, Some(OnExec::Keep)),
+            Need::Closed(fd) => (fd, None),
+            Need::Marked(fd, mark) => (fd, Some(mark)),
+            Need::Never => return false,
+        };
+        let reason = match (self.table.known(fd), self.scene.outer_descriptors.get(&fd)) {
+            (Known::ByOrder, _) => Reason::Order,
+            (Known::NotSeen, None) => Reason::FirstSight,
+            (Known::NotSeen, Some(seen)) if *seen == state => Reason::SeenBefore,
+            (Known::NotSeen, Some(_)) | (Known::Told, _) => return false,
+        };
+        self.table.set(fd, state);
+        self.pulls.push(Pull::Adopt(Adoption { proc: self.proc, fd, state, reason }));
+        true
+    }
+}
+
+/// Whether the call has this effect.
+fn makes(files: &Files, need: Need) -> bool {
+    match (files, need) {
+        (Files::Open { fds, .. }, Need::Open(fd)) => fds.contains(&fd),
+        (Files::Copy { new, .. } | Files::CopyTo { new, .. }, Need::Open(fd)) => *new == fd,
+        (Files::Close(closed), Need::Closed(fd)) => *closed == fd,
+        (Files::CloseRange(first, last), Need::Closed(fd)) => (*first..=*last).contains(&fd),
+        (Files::SetOnExec(of, set), Need::Marked(fd, mark))
+        | (Files::CopyTo { new: of, on_exec: set, .. }, Need::Marked(fd, mark)) => {
+            (*of, *set) == (fd, mark)
+        }
+        (Files::MarkRange(first, last), Need::Marked(fd, mark)) => {
+            mark == OnExec::Close && (*first..=*last).contains(&fd)
+        }
+        _ => false,
+    }
+}
+
+/// A call in flight that must have come before this one: its answer is right now, this call would
+/// make it wrong, and this call's own answer is right after it.
+pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Option<CallId> {
+    let proc = scene.caller(id);
+    let table = scene.world.table(proc);
+    let after = |files: &Files| {
+        let mut table = table.clone();
+        table.apply(files);
+        table
+    };
+    let mut others = scene.files_in_flight(proc).filter(|(other, _)| *other != id);
+    let first = others.find(|(_, other)| {
+        table.need(other).is_none()
+            && after(files).need(other).is_some()
+            && after(other).need(files).is_none()
+    });
+    first.map(|(call, _)| call)
+}
+
+/// Asks the kernel, and books the answer.
+pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Result<(), String> {
+    let proc = scene.caller(id);
+    let found = ask(scene, files);
+    let changes = scene.world.table(proc).changes(files);
+    let line = scene.now;
+    let table = scene.world.table_mut(proc);
+    table.remember(line, &changes);
+    table.apply(files);
+    if found.is_err() {
+        scene.world.repair_table(proc).map_err(|trouble| trouble.to_string())?;
+    }
+    found
+}
+
+fn ask(scene: &mut Scene<'_, '_>, files: &Files) -> Result<(), String> {
+    let world = &mut scene.world;
+    match files {
+        Files::Open { fds, on_exec } => {
+            fds.iter().try_for_each(|fd| same_number(*fd, world.open(*on_exec)))
+        }
+        Files::Copy { old, min, new, on_exec } => {
+            same_number(*new, world.copy(*old, *min, *on_exec))
+        }
+        Files::CopyTo { old, new, on_exec } => {
+            same_number(*new, world.copy_to(*old, *new, *on_exec))
+        }
+        Files::Close(fd) => done(world.close(*fd)),
+        Files::CloseRange(first, last) => done(world.close_range(*first, *last)),
+        Files::MarkRange(first, last) => done(world.mark_range(*first, *last)),
+        Files::SetOnExec(fd, mark) => done(world.set_mark(*fd, *mark)),
+        Files::GetOnExec(fd, mark) => match world.mark(*fd) {
+            Ok(ours) if ours == *mark => Ok(()),
+            ours => {
+                Err(format!("the log says {}, the kernel {}", state(Some(*mark)), answer(ours)))
+            }
+        },
+        Files::Used(fd) => done(world.mark(*fd).map(drop)),
+        Files::NotOpen(fd, _) => match world.mark(*fd) {
+            Err(Errno::EBADF) => Ok(()),
+            ours => Err(format!("the log says EBADF, the kernel {}", answer(ours))),
+        },
+    }
+}
+
+fn same_number(log: i32, ours: Answer<i32>) -> Result<(), String> {
+    match ours {
+        Ok(ours) if ours == log => Ok(()),
+        Ok(ours) => Err(format!("the log says {log}, the kernel {ours}")),
+        Err(errno) => Err(format!("the log says {log}, the kernel {errno}")),
+    }
+}
+
+fn done(ours: Answer<()>) -> Result<(), String> {
+    ours.map_err(|errno| format!("the log says that it is done, the kernel {errno}"))
+}
+
+fn answer(ours: Answer<OnExec>) -> String {
+    ours.map_or_else(|errno| errno.to_string(), |mark| state(Some(mark)).to_owned())
+}
+
+fn state(descriptor: Descriptor) -> &'static str {
+    match descriptor {
+        None => "closed",
+        Some(OnExec::Keep) => "open",
+        Some(OnExec::Close) => "open, closed by an execve",
+    }
+}
+
+/// An answer that no order explains: says why, and goes on as the log has it.
+pub(super) fn follow(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> String {
+    let proc = scene.caller(id);
+    let why = match scene.world.table(proc).need(files) {
+        Some(Need::Open(fd)) => format!("descriptor {fd} must be open, and is closed"),
+        Some(Need::Closed(fd)) => format!("descriptor {fd} must be closed, and is open"),
+        Some(Need::Marked(fd, mark)) => {
+            let ours = state(scene.world.table(proc).get(fd));
+            format!("descriptor {fd} must be {}, and is {ours}", state(Some(mark)))
+        }
+        Some(Need::Never) | None => "no table gives these numbers".to_owned(),
+    };
+    let table = scene.world.table_mut(proc);
+    table.apply(files);
+    match files {
+        Files::Used(fd) if table.get(*fd).is_none() => table.set(*fd, Some(OnExec::Keep)),
+        Files::NotOpen(fd, Closed::Surely) => table.set(*fd, None),
+        _ => {}
+    }
+    match scene.world.repair_table(proc) {
+        Ok(()) => why,
+        Err(trouble) => format!("{why}; {trouble}"),
+    }
+}
+
+/// The table of the kernel is the one that the log's answers make.
+pub(super) fn same_tables(scene: &mut Scene<'_, '_>, proc: ProcId) -> Result<(), String> {
+    match scene.world.table_difference(proc) {
+        None => Ok(()),
+        Some((fd, log, ours)) => Err(format!(
+            "by the log descriptor {fd} is {}, in the kernel it is {}",
+            state(log),
+            state(ours)
+        )),
+    }
+}
