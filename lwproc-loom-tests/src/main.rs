@@ -18,6 +18,8 @@ mod full;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
+mod resources;
+#[cfg(lwproc_loom)]
 mod runner;
 
 use std::process::ExitCode;
@@ -25,7 +27,8 @@ use std::process::ExitCode;
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
     let models: Vec<runner::Model> =
-        [layers::models(), full::models(), edges::models(), creds::models()].concat();
+        [layers::models(), full::models(), edges::models(), creds::models(), resources::models()]
+            .concat();
     runner::run(&models)
 }
 

@@ -31,6 +31,8 @@ errors! {
         IdsExhausted => EAGAIN, "every id is in use";
         /// The new process's user has as many as it may.
         Limit => EAGAIN, "the user has as many processes as it may";
+        /// The kernel has as many processes as it may.
+        KernelFull => EAGAIN, "the kernel has as many processes as it may";
         /// The handle is of another kernel.
         WrongKernel => EXDEV, "the process is of another kernel";
     }
@@ -41,6 +43,8 @@ errors! {
         IdsExhausted => EAGAIN, "every id is in use";
         /// The user has as many processes as it may.
         Limit => EAGAIN, "the user has as many processes as it may";
+        /// The kernel has as many processes as it may.
+        KernelFull => EAGAIN, "the kernel has as many processes as it may";
         /// The flags are not one of `RUMP_RFFDG`, `RUMP_RFCFDG`, or none.
         BadFlags { flags: i32 } => EINVAL, "bad rfork flags {flags:#x}";
     }

@@ -97,6 +97,22 @@ pub trait Host: Send + Sync + Sized + 'static {
         CURLWP.get()
     }
 
+    /// The place of a new process, from its parent's (`rump_proc_vfs_init`). The
+    /// parent is running. Called before the process exists: when the fork then
+    /// fails, or this panics, nothing has happened.
+    ///
+    /// Seed: S288.
+    fn vfs_init(&self, parent: &Self::Vfs) -> Self::Vfs {
+        parent.clone()
+    }
+
+    /// A process has ended, and its place is given back (`rump_proc_vfs_release`).
+    ///
+    /// Seed: S187.
+    fn vfs_release(&self, vfs: Self::Vfs) {
+        drop(vfs);
+    }
+
     /// The kernel is torn down; `report` says who survived.
     fn teardown(&self, report: &Teardown) {
         let _ = report;

@@ -1,5 +1,6 @@
 //! Process and LWP numbers.
 
+use crate::sync::{AtomicU64, Relaxed};
 use std::fmt;
 
 macro_rules! number {
@@ -65,5 +66,29 @@ impl Identity {
 
     pub(crate) fn lid(self) -> Lid {
         Lid(self.number())
+    }
+}
+
+/// A number that somebody shows instead of the own one: no table knows it.
+pub(crate) struct Alias(AtomicU64);
+
+impl Alias {
+    /// The bit that says there is one.
+    const SET: u64 = 1 << 32;
+
+    pub(crate) fn none() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn get(&self) -> Option<i32> {
+        // Relaxed: a number; nothing is published by it.
+        let word = self.0.load(Relaxed);
+        // The low half is the number.
+        (word & Self::SET != 0).then_some(word as u32 as i32)
+    }
+
+    pub(crate) fn set(&self, number: i32) {
+        // Relaxed: as above.
+        self.0.store(Self::SET | u64::from(number as u32), Relaxed);
     }
 }

@@ -32,12 +32,16 @@
 #[doc(hidden)]
 pub mod layers {
     //! The layers below the kernel, for the models that check each apart.
+    pub use crate::filedesc::file::FileHold;
+    pub use crate::filedesc::link::{Borrowed, TableLink, TableUse};
+    pub use crate::filedesc::table::FdTable;
     pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard};
     pub use crate::list::{List, Node};
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
     pub use crate::waitq::WaitQueue;
+    pub use crate::world::biglock::BigLock;
     pub use crate::world::cpus::Cpus;
 }
 
@@ -45,28 +49,36 @@ mod cred;
 mod entry;
 mod errno;
 mod error;
+mod filedesc;
 mod handles;
 mod host;
 mod id;
 mod idtable;
 mod kernel;
+mod limits;
 mod list;
 mod lwp;
+mod once_box;
 mod policy;
 mod proc;
 mod reclaim;
 mod report;
 mod sync;
+mod usage;
 mod waitq;
 mod world;
 
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
-pub use entry::{CurLwp, Entered, Reaped, Rfork, WaitTarget, Zombie};
+pub use entry::{
+    BigLockError, CurLwp, Entered, FdReservation, FileHandle, FileRef, Reaped, Rfork, WaitTarget,
+    Zombie,
+};
 pub use errno::Errno;
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
     ReleaseError, SwitchError, UnbindError, WaitError,
 };
+pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::owned::Lwp;
@@ -74,7 +86,9 @@ pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};
 pub use kernel::{Builder, Kernel};
+pub use limits::{Limit, LimitError, Limits, Resource};
 pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
+pub use usage::{Profile, Usage};

@@ -139,31 +139,6 @@ fn zombies_stay_charged_until_reaped() {
     assert_counts(&kernel, 3, 1, 0);
 }
 
-#[test]
-fn a_limit_is_enforced_and_refunded() {
-    let kernel = Kernel::builder().proc_limit(5).build().unwrap();
-    for _ in 0..3 {
-        let mut kept = Vec::new();
-        let mut k = kernel.enter().unwrap();
-        for _ in 0..3 {
-            kept.extend(k.rfork(Rfork::Share).unwrap());
-        }
-        let error = k.rfork(Rfork::Share).unwrap_err();
-        assert_eq!((error, error.errno()), (ForkError::Limit, Errno::EAGAIN));
-        assert_eq!(kernel.alloclwp(None).unwrap_err(), NewLwpError::Limit);
-        assert_counts(&kernel, 0, 5, 0);
-        setuid(&mut k, 1);
-        k.rfork(Rfork::Share).map(drop).unwrap();
-        assert_counts(&kernel, 0, 4, 0);
-        assert_counts(&kernel, 1, 1, 0);
-        k.releaselwp().unwrap();
-    }
-    assert_counts(&kernel, 0, 2, 0);
-    let few = Kernel::builder().id_capacity(1).build().unwrap();
-    assert_eq!(few.alloclwp(None).unwrap_err(), NewLwpError::IdsExhausted);
-    assert_counts(&few, 0, 2, 0);
-}
-
 /// Threads fork, exit and change uids at random; at rest the charges are what
 /// a scan finds, once every LWP has entered again.
 #[test]

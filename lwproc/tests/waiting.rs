@@ -33,7 +33,8 @@ fn a_zombie_is_reaped_once_with_its_status() {
     assert_eq!((zombie.state(), zombie.ppid(), zombie.nlwps()), (ProcState::Zombie, k.pid(), 0));
     assert_eq!(kernel.alloclwp(Some(child)).unwrap_err(), NewLwpError::NoSuchProcess);
     assert_eq!(k.try_wait(WaitTarget::Pid(k.pid())), Err(WaitError::NoChild));
-    assert_eq!(k.try_wait(WaitTarget::Any), Ok(Some(Reaped { pid: child, status })));
+    let reaped = k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    assert_eq!((reaped.pid, reaped.status), (child, status));
     assert_eq!(zombie.state(), ProcState::Gone);
     assert_eq!(k.try_wait(WaitTarget::Any), Err(WaitError::NoChild));
     assert_eq!(kernel.counts().zombies, 0);

@@ -1,5 +1,6 @@
 //! Each layer below the kernel, modelled apart.
 
+mod biglock;
 mod cpus;
 mod ids;
 mod list;
@@ -9,5 +10,13 @@ mod words;
 use crate::runner::Model;
 
 pub fn models() -> Vec<Model> {
-    [words::models(), cpus::models(), list::models(), ids::models(), waitq::models()].concat()
+    [
+        words::models(),
+        biglock::models(),
+        cpus::models(),
+        list::models(),
+        ids::models(),
+        waitq::models(),
+    ]
+    .concat()
 }

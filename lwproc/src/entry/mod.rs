@@ -1,10 +1,16 @@
 //! The entered thread: running as an LWP, switching, forking, leaving.
 #![allow(unsafe_code)]
 
+mod biglock;
 mod current;
+mod files;
+mod resources;
 mod wait;
 
+pub use biglock::BigLockError;
 pub use current::CurLwp;
+pub(crate) use files::close_permanent;
+pub use files::{FdReservation, FileHandle, FileRef};
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::cred::{Cred, CredChange};
@@ -17,7 +23,6 @@ use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::word::{RefRefused, Released};
 use crate::lwp::{LwpNode, LwpPtr};
-use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
 use crate::proc::word::Gate;
 use crate::proc::{ProcNode, ProcPtr, family};
@@ -84,6 +89,8 @@ pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
     /// The virtual CPU it has; `None` in a kernel without, and while it sleeps.
     cpu: Cell<Option<usize>>,
+    /// How often this context has taken the big lock.
+    biglocks: Cell<u32>,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -92,8 +99,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if seat.me().entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        let entered = Self { seat, cpu: Cell::new(None) };
-        entered.schedule();
+        let entered = Self { seat, cpu: Cell::new(None), biglocks: Cell::new(0) };
+        entered.acquire_cpu();
         entered.update_creds();
         Ok(entered)
     }
@@ -101,20 +108,40 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Takes a virtual CPU, in a kernel that has some. Blocks while all are
     /// taken.
     #[inline]
-    fn schedule(&self) {
+    fn acquire_cpu(&self) {
         if let Some(cpus) = &self.seat.world().cpus {
             let cpu = cpus.acquire(self.seat.me().last_cpu.get());
             self.seat.me().last_cpu.set(cpu);
             self.cpu.set(Some(cpu));
+            self.tell_cpu(self.bound());
         }
     }
 
     /// Gives the virtual CPU back.
     #[inline]
-    fn unschedule(&self) {
+    fn release_cpu(&self) {
+        self.tell_cpu(std::ptr::null_mut());
         if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.take()) {
             cpus.release(cpu);
         }
+    }
+
+    /// Tells the virtual CPU, if there is one, which LWP runs on it.
+    #[inline]
+    fn tell_cpu(&self, lwp: LwpPtr<H>) {
+        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.get()) {
+            cpus.set_curlwp(cpu, lwp.cast());
+        }
+    }
+
+    /// Sleeps in the kernel: without the virtual CPU and the big lock meanwhile.
+    fn asleep<R>(&self, sleep: impl FnOnce() -> R) -> R {
+        let depth = self.kernel_unlock_all();
+        self.release_cpu();
+        let result = sleep();
+        self.acquire_cpu();
+        self.kernel_lock_to(depth);
+        result
     }
 
     /// The virtual CPU that this thread has; `None` in a kernel without.
@@ -149,6 +176,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if bound.is_null() {
             return None;
         }
+        self.save_biglocks();
+        self.tell_cpu(std::ptr::null_mut());
         self.seat.me().bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
@@ -160,6 +189,8 @@ impl<'k, H: Host> Entered<'k, H> {
     fn attach_current(&self, lwp: Lwp<H>) {
         self.seat.world().host.set(lwp.token());
         self.seat.me().bind(lwp.into_raw());
+        self.tell_cpu(self.bound());
+        self.restore_biglocks();
         self.update_creds();
     }
 
@@ -229,6 +260,30 @@ impl<'k, H: Host> Entered<'k, H> {
         family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
     }
 
+    /// Makes the current process and LWP show other numbers
+    /// ([`Entered::shown_pid`], [`Entered::shown_lid`]); an implicit context has no
+    /// LWP that could. No table knows them: look-ups, waiting and signals go by the
+    /// real ones. Wait-free.
+    ///
+    /// Seed: `rump_allbetsareoff_setid`, which changed the numbers themselves.
+    pub fn allbetsareoff_setid(&mut self, pid: Pid, lid: Lid) {
+        self.proc().alias.set(pid.0);
+        if let Some(node) = self.node() {
+            node.alias.set(lid.0);
+        }
+    }
+
+    /// What `getpid` answers: the current process's number, or its alias.
+    /// Wait-free.
+    pub fn shown_pid(&self) -> Pid {
+        self.proc().alias.get().map_or(self.pid(), Pid)
+    }
+
+    /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
+    pub fn shown_lid(&self) -> Option<Lid> {
+        self.node().map(|node| node.alias.get().map_or(node.lid, Lid))
+    }
+
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
     pub fn lid(&self) -> Option<Lid> {
         self.node().map(|node| node.lid)
@@ -292,14 +347,17 @@ impl<'k, H: Host> Entered<'k, H> {
 
     fn fork(
         &mut self,
-        _files: Rfork,
+        files: Rfork,
         vmspace: Option<H::VmSpace>,
     ) -> Result<Option<Lwp<H>>, ForkError> {
-        let new =
-            lifecycle::newproc(&self.seat, self.proc_ptr(), vmspace).map_err(|why| match why {
+        let files = (self.files(), files);
+        let new = lifecycle::newproc(&self.seat, self.proc_ptr(), files, vmspace).map_err(
+            |why| match why {
                 NewProcError::IdsExhausted => ForkError::IdsExhausted,
                 NewProcError::Limit => ForkError::Limit,
-            })?;
+                NewProcError::KernelFull => ForkError::KernelFull,
+            },
+        )?;
         Ok(self.replace(new))
     }
 
@@ -322,9 +380,14 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
+        let closed = self.leave_files();
         let old = self.detach_current();
         self.attach_current(new);
-        Self::put_away(old)
+        let old = Self::put_away(old);
+        if let Some(closed) = closed {
+            closed.settle();
+        }
+        old
     }
 
     /// Takes the current LWP off the thread: the context is implicit from now
@@ -425,24 +488,6 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn reopen(&mut self) {
         self.proc().word.set_gate(Gate::Open);
     }
-
-    /// The command name of the current process. Wait-free.
-    pub fn comm(&self) -> Comm {
-        self.proc().resources.comm(&self.seat.pin())
-    }
-
-    /// Renames the current process, cut to 16 bytes. Lock-free but for the
-    /// allocator.
-    pub fn set_comm(&mut self, name: &str) {
-        self.proc().resources.set_comm(Comm::new(name), &self.seat.pin());
-    }
-
-    /// The address space the current process was forked with, if it has one.
-    pub fn vmspace(&self) -> Option<&H::VmSpace> {
-        // SAFETY: this context runs as an LWP of the process, or as init,
-        // which has none and never ends.
-        unsafe { self.proc().resources.vmspace() }
-    }
 }
 
 /// Leaves at the end of its scope, even when the host panics in it.
@@ -450,7 +495,8 @@ struct Leaving<'e, 'k, H: Host>(&'e Entered<'k, H>);
 
 impl<H: Host> Drop for Leaving<'_, '_, H> {
     fn drop(&mut self) {
-        self.0.unschedule();
+        self.0.kernel_unlock_all();
+        self.0.release_cpu();
         self.0.seat.me().entered.set(false);
     }
 }
@@ -458,10 +504,14 @@ impl<H: Host> Drop for Leaving<'_, '_, H> {
 impl<H: Host> Drop for Entered<'_, H> {
     fn drop(&mut self) {
         let leaving = Leaving(self);
+        let closed = self.leave_files();
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             drop(self.detach_current());
         }
         drop(leaving);
+        if let Some(closed) = closed {
+            closed.settle();
+        }
     }
 }
 

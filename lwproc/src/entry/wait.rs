@@ -10,6 +10,7 @@ use crate::proc::family;
 use crate::proc::status::ExitStatus;
 use crate::reclaim::Managed;
 use crate::sync::Relaxed;
+use crate::usage::Usage;
 use crate::world::lifecycle;
 use std::fmt;
 
@@ -34,11 +35,14 @@ impl WaitTarget {
 
 /// A child that has been waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub struct Reaped {
     /// Its pid, which may be reissued from now on.
     pub pid: Pid,
     /// How it ended.
     pub status: ExitStatus,
+    /// What it used, and the children it had waited for.
+    pub usage: Usage,
 }
 
 /// The right to reap one zombie. Dropping it gives the right back: the child
@@ -66,10 +70,16 @@ impl<H: Host> Zombie<'_, H> {
         ExitStatus::from_bits(self.node().status.load(Relaxed))
     }
 
-    /// Reaps it. Lock-free.
+    /// Reaps it. What it used is added to the parent's
+    /// [children's use](Entered::children_usage). Lock-free, but for the allocator
+    /// the first time.
     pub fn reap(self) -> Reaped {
         let this = std::mem::ManuallyDrop::new(self);
-        let reaped = Reaped { pid: this.pid(), status: this.status() };
+        let usage = this.node().resources.usage_at_end();
+        let reaped = Reaped { pid: this.pid(), status: this.status(), usage };
+        if usage != Usage::default() {
+            this.entered.proc().resources.stats_mut().add_children(usage);
+        }
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
         unsafe { lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin()) };
@@ -126,7 +136,8 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Waits until a child of the current process ends, and reaps it.
-    /// **Blocks** the thread; gives its virtual CPU to others meanwhile.
+    /// **Blocks** the thread; gives its virtual CPU and the big lock to others
+    /// meanwhile.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
@@ -135,9 +146,9 @@ impl<H: Host> Entered<'_, H> {
             if let Some(outcome) = self.try_wait(target).transpose() {
                 return outcome;
             }
-            self.unschedule();
-            self.proc().waiters.wait_until(|| self.may_wait_end(target).then_some(()));
-            self.schedule();
+            self.asleep(|| {
+                self.proc().waiters.wait_until(|| self.may_wait_end(target).then_some(()));
+            });
         }
     }
 

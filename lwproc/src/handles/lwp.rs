@@ -8,6 +8,7 @@ use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::word::ClaimRefused;
 use crate::lwp::{LwpNode, LwpPtr};
+use crate::proc::comm::Comm;
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
 use crate::sync::Arc;
@@ -86,6 +87,11 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// Where it is in its life; may be past already.
     pub fn state(&self) -> LwpState {
         state_of(self.node())
+    }
+
+    /// Its name, if it has been given one. Wait-free.
+    pub fn name(&self) -> Option<Comm> {
+        self.node().name.get(self.guard.pin()).copied()
     }
 
     /// Takes the right to run the LWP. Wait-free.

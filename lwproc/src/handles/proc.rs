@@ -6,11 +6,13 @@ use super::lwp::LwpRef;
 use crate::cred::Cred;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
+use crate::limits::{Limit, Resource};
 use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
 use crate::sync::Arc;
+use crate::usage::Usage;
 use crate::world::Anchor;
 use std::fmt;
 
@@ -101,6 +103,34 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// nothing.
     pub fn cred(&self) -> Option<&'g Cred> {
         self.node().resources.cred.get(self.guard.pin())
+    }
+
+    /// One of its limits now; `None` once it has ended. Wait-free; writes nothing.
+    pub fn rlimit(&self, resource: Resource) -> Option<Limit> {
+        self.node().resources.limits.get(self.guard.pin()).map(|limits| limits.get(resource))
+    }
+
+    /// What it has used so far. Wait-free; writes nothing.
+    pub fn usage(&self) -> Usage {
+        self.node().resources.stats().map_or(Usage::default(), |stats| stats.own())
+    }
+
+    /// How many descriptors its table has open; 0 once it has ended. Each is
+    /// counted as it is when it is passed. Wait-free; O(slots of the table).
+    pub fn fd_count(&self) -> usize {
+        self.node().resources.files.get(self.guard.pin()).map_or(0, |table| table.iter().count())
+    }
+
+    /// How many LWPs use its descriptor table, those of other processes that
+    /// share it included; 0 once it has ended. Wait-free.
+    pub fn fd_table_users(&self) -> usize {
+        self.node().resources.files.get(self.guard.pin()).map_or(0, |table| table.users())
+    }
+
+    /// Whether both live and share one descriptor table (`kcmp`'s `KCMP_FILES`).
+    /// Wait-free.
+    pub fn shares_fds_with(&self, other: &ProcRef<'_, H>) -> bool {
+        self.node().resources.files.is(&other.node().resources.files)
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

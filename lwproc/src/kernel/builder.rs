@@ -4,9 +4,10 @@ use super::Kernel;
 use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
+use crate::limits::Limits;
 use crate::policy::WaitPolicy;
-use crate::world::World;
 use crate::world::cpus::Cpus;
+use crate::world::{Enforce, Settings, World};
 use std::num::NonZeroUsize;
 
 /// Configures a [`Kernel`].
@@ -14,56 +15,72 @@ use std::num::NonZeroUsize;
 #[derive(Clone, Debug)]
 pub struct Builder<H: Host = ThreadHost> {
     host: H,
-    policy: WaitPolicy,
-    id_capacity: usize,
-    virtual_cpus: Option<NonZeroUsize>,
-    proc_limit: Option<u64>,
+    settings: Settings,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        let policy = WaitPolicy::default();
-        Self {
-            host: ThreadHost,
-            policy,
+        let settings = Settings {
+            wait_policy: WaitPolicy::default(),
             id_capacity: (1 << 21) - 1,
             virtual_cpus: None,
-            proc_limit: None,
-        }
+            limits: Limits::unlimited(),
+            enforce_nproc: Enforce::No,
+            max_procs: None,
+        };
+        Self { host: ThreadHost, settings }
     }
 }
 
 impl<H: Host> Builder<H> {
     /// The hypercalls and the embedder's types. Default: [`ThreadHost`].
     pub fn host<G: Host>(self, host: G) -> Builder<G> {
-        let Self { policy, id_capacity, virtual_cpus, proc_limit, .. } = self;
-        Builder { host, policy, id_capacity, virtual_cpus, proc_limit }
+        Builder { host, settings: self.settings }
     }
 
     /// Default: [`WaitPolicy::AutoReap`].
-    pub fn wait_policy(self, policy: WaitPolicy) -> Self {
-        Self { policy, ..self }
+    pub fn wait_policy(mut self, policy: WaitPolicy) -> Self {
+        self.settings.wait_policy = policy;
+        self
     }
 
     /// The most ids in use at once, pids and lids together, init's included:
     /// 1 to 2^30 - 1. Address space for the table doubles as ids are used, and
     /// memory is taken as they are. Default: 2^21 - 1.
-    pub fn id_capacity(self, id_capacity: usize) -> Self {
-        Self { id_capacity, ..self }
+    pub fn id_capacity(mut self, id_capacity: usize) -> Self {
+        self.settings.id_capacity = id_capacity;
+        self
     }
 
     /// How many threads may be in the kernel at once, at most 65,536; a further
     /// one waits in [`Kernel::enter`]. Guards, [`Kernel::alloclwp`] and dropping
     /// an LWP need none. Default: any number, and entering never waits.
-    pub fn virtual_cpus(self, count: NonZeroUsize) -> Self {
-        Self { virtual_cpus: Some(count), ..self }
+    pub fn virtual_cpus(mut self, count: NonZeroUsize) -> Self {
+        self.settings.virtual_cpus = Some(count);
+        self
     }
 
-    /// The most processes that one user (by real uid) may have, zombies
-    /// included (`RLIMIT_NPROC`); proc0 and init count for uid 0. Default: any
-    /// number, as in the seed.
-    pub fn proc_limit(self, limit: u64) -> Self {
-        Self { proc_limit: Some(limit), ..self }
+    /// The limits that proc0 and init start with, and all others inherit.
+    /// Default: none on anything.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Enforces [`Resource::Nproc`](crate::Resource::Nproc): a process whose real
+    /// user has as many processes (zombies included) as its soft limit says cannot
+    /// fork, unless it is the superuser. Default: not enforced, as in the seed.
+    pub fn enforce_nproc(mut self) -> Self {
+        self.settings.enforce_nproc = Enforce::Yes;
+        self
+    }
+
+    /// The most processes of the kernel (`maxproc`), zombies, proc0 and init
+    /// included. They are counted on one cache line then. Default: any number, as
+    /// in the seed.
+    pub fn max_procs(mut self, max: u64) -> Self {
+        self.settings.max_procs = Some(max);
+        self
     }
 
     /// Makes the kernel, with proc0 and init.
@@ -73,18 +90,16 @@ impl<H: Host> Builder<H> {
     ///
     /// Seed: `rump_lwproc_init` S120-S125.
     pub fn build(self) -> Result<Kernel<H>, BuildError> {
-        let Self { host, policy, id_capacity, virtual_cpus, proc_limit } = self;
-        if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&id_capacity) {
-            return Err(BuildError::IdCapacity { capacity: id_capacity });
+        let Self { host, settings } = self;
+        let capacity = settings.id_capacity;
+        if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&capacity) {
+            return Err(BuildError::IdCapacity { capacity });
         }
-        if let Some(count) = virtual_cpus
+        if let Some(count) = settings.virtual_cpus
             && count.get() > Cpus::MAX
         {
             return Err(BuildError::VirtualCpus { count: count.get() });
         }
-        Ok(Kernel {
-            world: World::new(host, policy, virtual_cpus.map(Cpus::new), proc_limit, id_capacity),
-            torn_down: false,
-        })
+        Ok(Kernel { world: World::new(host, settings), torn_down: false })
     }
 }

@@ -8,7 +8,7 @@ mod teardown;
 
 pub use builder::Builder;
 
-use crate::entry::Entered;
+use crate::entry::{Entered, Rfork};
 use crate::error::{EnterError, NewLwpError};
 use crate::handles::guard::Guard;
 use crate::handles::lwp::LwpRef;
@@ -154,10 +154,14 @@ impl<H: Host> Kernel<H> {
         let seat = self.seat();
         match pid {
             Some(pid) => lifecycle::newlwp(&seat, pid),
-            None => lifecycle::newproc(&seat, self.world.proc0, None).map_err(|why| match why {
-                NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
-                NewProcError::Limit => NewLwpError::Limit,
-            }),
+            None => {
+                let files = (self.world.init_files(), Rfork::Fresh);
+                lifecycle::newproc(&seat, self.world.proc0, files, None).map_err(|why| match why {
+                    NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
+                    NewProcError::Limit => NewLwpError::Limit,
+                    NewProcError::KernelFull => NewLwpError::KernelFull,
+                })
+            }
         }
     }
 
@@ -181,6 +185,18 @@ impl<H: Host> Kernel<H> {
     #[inline]
     pub fn curlwp_hypercall(&self) -> Option<crate::host::LwpToken> {
         self.world.host.current()
+    }
+
+    /// The LWP that runs on a virtual CPU (`curcpu()->ci_curlwp`); `None` when none
+    /// does, or an implicit context, or there is no such CPU. Wait-free.
+    ///
+    /// Seed: S501.
+    pub fn cpu_curlwp<'g>(&self, cpu: usize, guard: &'g Guard<'_, H>) -> Option<LwpRef<'g, H>> {
+        let cpus = self.world.cpus.as_ref().filter(|_| self.owns(guard))?;
+        let lwp: LwpPtr<H> = cpus.curlwp(cpu)?.cast();
+        // SAFETY: a CPU is told of its LWP's going before the LWP is retired, and
+        // was not yet when the guard was taken.
+        (!lwp.is_null()).then(|| unsafe { LwpRef::new(lwp, guard) })
     }
 
     /// The host.

@@ -14,7 +14,7 @@ impl<H: Host> Kernel<H> {
     /// Tears the kernel down and says who was there. Dropping the kernel does
     /// the same, and only the host learns of it.
     ///
-    /// Blocks on what it releases: host calls and drops of address spaces.
+    /// Blocks on what it releases: host calls, drops of files and address spaces.
     pub fn shutdown(mut self) -> Teardown {
         let report = self.tear_down();
         self.torn_down = true;
@@ -40,6 +40,8 @@ impl<H: Host> Kernel<H> {
         for parked in self.claim_parked() {
             release(&mut report, parked);
         }
+        // Files may hold handles, which keep the world, and LWPs.
+        let closed = crate::entry::close_permanent(&self.seat());
         self.reap_all(&mut report);
         let guard = self.pin();
         let owned = self.lwps(&guard).map(|lwp| (lwp.pid(), lwp.lid()));
@@ -49,6 +51,7 @@ impl<H: Host> Kernel<H> {
         self.flush();
         self.world.take_anchors();
         self.world.host.teardown(&report);
+        closed.settle();
         report
     }
 

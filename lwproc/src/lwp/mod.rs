@@ -18,14 +18,17 @@ pub mod word;
 
 use crate::cred::CredRef;
 use crate::cred::uids::Charge;
+use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken};
-use crate::id::{Lid, Pid};
+use crate::id::{Alias, Lid, Pid};
 use crate::idtable::Reserved;
 use crate::list::Node;
+use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr};
+use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU32};
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
 use word::AtomicLwpWord;
@@ -56,11 +59,22 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's snapshot of the process's credentials (`l_cred`), and the
     /// user it is charged to. The two LWPs of the kernel have none.
     cred: UnsafeCell<Option<LwpCred>>,
+    /// How deep it held the big lock when it was switched away (`l_biglocks`); the
+    /// owner's.
+    pub(crate) biglocks: AtomicU32,
+    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// made of its lid.
+    pub(crate) alias: Alias,
+    /// Its name (`l_name`), if it has been given one.
+    pub(crate) name: PrivateCell<Comm>,
+    /// The owner's use of the process's descriptor table (`l_fd`), until it is
+    /// given back at the end.
+    files: UnsafeCell<Option<TableUse<H::File>>>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
 
-// SAFETY: all fields are atomics or immutable, but for `anchor` and `cred`,
+// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred` and `files`,
 // which are the owner's; `proc` is looked through only while the LWP lives or under a pin
 // that saw it alive.
 unsafe impl<H: Host> Send for LwpNode<H> {}
@@ -83,6 +97,10 @@ impl<H: Host> LwpNode<H> {
             reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
+            biglocks: AtomicU32::new(0),
+            alias: Alias::none(),
+            name: PrivateCell::default(),
+            files: UnsafeCell::new(None),
             next: Link::new(Tagged::NULL),
         })
     }
@@ -137,6 +155,27 @@ impl<H: Host> LwpNode<H> {
     pub(crate) unsafe fn replace_cred(&self, new: Option<LwpCred>) -> Option<LwpCred> {
         // SAFETY: the owner's field.
         std::mem::replace(unsafe { &mut *self.cred.get() }, new)
+    }
+
+    /// The use of the descriptor table.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and does not replace the use for `'a`.
+    pub(crate) unsafe fn files<'a>(&self) -> Option<&'a TableUse<H::File>> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.files.get() }.as_ref()
+    }
+
+    /// Replaces the use of the descriptor table; the one before.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the use.
+    pub(crate) unsafe fn replace_files(
+        &self,
+        new: Option<TableUse<H::File>>,
+    ) -> Option<TableUse<H::File>> {
+        // SAFETY: the owner's field.
+        std::mem::replace(unsafe { &mut *self.files.get() }, new)
     }
 
     pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {

@@ -14,7 +14,7 @@
 //!   end, by anybody.
 //! * `edge`: the family rules in [`family`].
 //! * `status`: LWPs of the process; readers after claiming the zombie.
-//! * `resources.vmspace`: LWPs of the process; then the thread that ended it.
+//! * `resources.embedded`: LWPs of the process; then the thread that ended it.
 #![allow(unsafe_code)]
 
 pub(crate) mod comm;
@@ -24,7 +24,7 @@ pub(crate) mod status;
 pub mod word;
 
 use crate::host::Host;
-use crate::id::{Identity, Pid};
+use crate::id::{Alias, Identity, Pid};
 use crate::list::List;
 use crate::lwp::LwpNode;
 use crate::reclaim::{Link, Managed, RefCount, Tagged};
@@ -55,12 +55,15 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) edge: Link<Edge<H>>,
     /// LWPs of this process that wait for a child.
     pub(crate) waiters: WaitQueue,
+    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// made of its pid.
+    pub(crate) alias: Alias,
     pub(crate) resources: Resources<H>,
     /// The kernel it is of. Kept by each LWP's anchor, not by the process.
     pub(crate) world: *const World<H>,
 }
 
-// SAFETY: all fields are atomics or immutable, except `resources.vmspace`,
+// SAFETY: all fields are atomics or immutable, except `resources.embedded`,
 // which only the thread that ended the process touches mutably, after every
 // other LWP's detach happened before (P5).
 unsafe impl<H: Host> Send for ProcNode<H> {}
@@ -80,6 +83,7 @@ impl<H: Host> ProcNode<H> {
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
             waiters: WaitQueue::new(),
+            alias: Alias::none(),
             resources,
             world,
         }

@@ -9,23 +9,41 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
+use crate::filedesc::link::{TableLink, TableUse};
 use crate::host::Host;
-use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{Acquire, Relaxed, Release};
+use crate::limits::{LimitsCell, LimitsRef};
+use crate::once_box::OnceBox;
+use crate::reclaim::Pin;
+use crate::reclaim::counted::PrivateCell;
+use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
+
+/// What the embedder's own types say about a process.
+pub(crate) struct Embedded<H: Host> {
+    /// A remote address space: owned by the process, dropped at its end.
+    pub(crate) vmspace: Option<H::VmSpace>,
+    /// Its place in the file system.
+    pub(crate) vfs: H::Vfs,
+}
 
 /// See the module.
 pub(crate) struct Resources<H: Host> {
     /// The name it was born with.
     born_as: Comm,
-    /// The name since the last `set_comm`; null until then.
-    renamed: Link<Comm>,
+    /// The name since the last `set_comm`; empty until then.
+    renamed: PrivateCell<Comm>,
     /// Who it is (`p_cred`).
     pub(crate) cred: CredCell,
     /// The user that the process is charged to.
     pub(crate) charge: Charge,
-    /// A remote address space: owned by the process, dropped at its end.
-    vmspace: UnsafeCell<Option<H::VmSpace>>,
+    /// Its descriptor table (`p_fd`), which its LWPs use.
+    pub(crate) files: TableLink<H::File>,
+    /// What it may use (`p_limit`).
+    pub(crate) limits: LimitsCell,
+    /// What it has used (`p_stats`).
+    stats: OnceBox<Stats>,
+    /// Taken by the thread that ends the process.
+    embedded: UnsafeCell<Option<Embedded<H>>>,
 }
 
 impl<H: Host> Resources<H> {
@@ -34,78 +52,96 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
-        vmspace: Option<H::VmSpace>,
+        files: &TableUse<H::File>,
+        limits: LimitsRef,
+        embedded: Embedded<H>,
     ) -> Self {
         Self {
             born_as: comm,
-            renamed: Link::new(Tagged::NULL),
+            renamed: PrivateCell::default(),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
-            vmspace: UnsafeCell::new(vmspace),
+            files: TableLink::new(files),
+            limits: LimitsCell::new(limits),
+            stats: OnceBox::new(),
+            embedded: UnsafeCell::new(Some(embedded)),
         }
     }
 
-    /// A child's resources.
+    /// A child's resources. The parent lives.
     pub(crate) fn fork(
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
-        vmspace: Option<H::VmSpace>,
+        files: &TableUse<H::File>,
+        embedded: Embedded<H>,
         pin: &Pin<'_>,
     ) -> Self {
         let comm = match parent.comm(pin) {
             unnamed if unnamed.as_str().is_empty() => Comm::new("rumproc"),
             named => named,
         };
-        Self::new(comm, cred, charge, vmspace)
+        // One look: what is counted is what the child has (R12).
+        let limits = parent.limits.hold(pin).expect("the parent lives");
+        let child = Self::new(comm, cred, charge, files, limits, embedded);
+        if let Some(stats) = parent.stats.get().and_then(|stats| stats.fork(pin)) {
+            child.stats.get_or_init(|| stats);
+        }
+        child
     }
 
     /// The name. Wait-free.
     pub(crate) fn comm(&self, pin: &Pin<'_>) -> Comm {
-        // Acquire [P14]: the name's bytes; pairs with Release in `set_comm`.
-        // SAFETY: loaded with Acquire under the pin.
-        unsafe { self.renamed.load(Acquire).as_ref(pin) }.copied().unwrap_or(self.born_as)
+        self.renamed.get(pin).copied().unwrap_or(self.born_as)
     }
 
-    /// Replaces the name. Lock-free but for the allocator.
+    /// Replaces the name. Wait-free but for the allocator.
     pub(crate) fn set_comm(&self, comm: Comm, pin: &Pin<'_>) {
-        // Release [P14]: the new name's bytes; pairs with Acquire in `comm`. Not
-        // Acquire: the old one is retired and not looked at, and who made it
-        // was pinned meanwhile.
-        let new = Tagged::new(Managed::new(comm));
-        let old = self.renamed.swap(new, Release);
-        if !old.is_null() {
-            // SAFETY: swapped out by this thread, so retired once.
-            unsafe { pin.retire(old.ptr()) };
-        }
+        self.renamed.set(comm, pin);
     }
 
-    /// The remote address space.
+    /// What has been used, if anything was ever reported.
+    pub(crate) fn stats(&self) -> Option<&Stats> {
+        self.stats.get()
+    }
+
+    /// The same, made now if need be. Wait-free but for the allocator.
+    pub(crate) fn stats_mut(&self) -> &Stats {
+        self.stats.get_or_init(Stats::default)
+    }
+
+    /// What a parent that waits for this process is charged with: its own use
+    /// and that of the children it waited for.
+    pub(crate) fn usage_at_end(&self) -> Usage {
+        self.stats.get().map_or(Usage::default(), |stats| stats.own() + stats.children())
+    }
+
+    /// Gives back what is shared with other processes, at the end of the world.
     ///
     /// # Safety
-    /// The caller runs as an LWP of the process for `'a`.
-    pub(crate) unsafe fn vmspace<'a>(&self) -> Option<&'a H::VmSpace> {
-        // SAFETY: taken only after the last LWP has been detached.
-        unsafe { &*self.vmspace.get() }.as_ref()
+    /// Nobody else is left.
+    pub(crate) unsafe fn release_alone(&self) {
+        // SAFETY: by contract.
+        unsafe { self.cred.clear_alone() };
+        // SAFETY: by contract.
+        unsafe { self.limits.clear_alone() };
     }
 
-    /// Takes the address space out.
+    /// What the embedder's types say.
+    ///
+    /// # Safety
+    /// An LWP of the process lives for `'a`.
+    pub(crate) unsafe fn embedded<'a>(&self) -> &'a Embedded<H> {
+        // SAFETY: taken only after the last LWP has been detached.
+        unsafe { &*self.embedded.get() }.as_ref().expect("taken at the end only")
+    }
+
+    /// Takes it out.
     ///
     /// # Safety
     /// The caller ended the process.
-    pub(crate) unsafe fn take_vmspace(&self) -> Option<H::VmSpace> {
+    pub(crate) unsafe fn take_embedded(&self) -> Option<Embedded<H>> {
         // SAFETY: no LWP is left that could look at it (P5).
-        unsafe { &mut *self.vmspace.get() }.take()
-    }
-}
-
-impl<H: Host> Drop for Resources<H> {
-    fn drop(&mut self) {
-        // Relaxed: the grace period is over, nobody else is left.
-        let name = self.renamed.load(Relaxed);
-        if !name.is_null() {
-            // SAFETY: still linked, so it was never retired.
-            unsafe { Managed::free(name.ptr()) };
-        }
+        unsafe { &mut *self.embedded.get() }.take()
     }
 }

@@ -8,7 +8,9 @@ use crate::sync::{AcqRel, Acquire, Relaxed};
 
 /// A value with a count: one for each cell and each reference.
 pub struct Counted<T> {
-    refs: RefCount,
+    /// `None`: permanent, and nobody counts. What every process starts with is,
+    /// so that forks on different threads write no line in common.
+    refs: Option<RefCount>,
     value: T,
 }
 
@@ -19,7 +21,29 @@ pub struct CountedRef<T>(*mut Managed<Counted<T>>);
 
 impl<T> CountedRef<T> {
     pub fn new(value: T) -> Self {
-        Self(Managed::new(Counted { refs: RefCount::new(), value }))
+        Self(Managed::new(Counted { refs: Some(RefCount::new()), value }))
+    }
+
+    /// A value that its maker keeps until [`CountedRef::free_permanent`]: sharing
+    /// and releasing write nothing.
+    pub fn permanent(value: T) -> Self {
+        Self(Managed::new(Counted { refs: None, value }))
+    }
+
+    /// Frees a permanent value.
+    ///
+    /// # Safety
+    /// It is the maker's reference, and all others have gone.
+    pub unsafe fn free_permanent(self) {
+        // SAFETY: by contract.
+        unsafe { Managed::free(self.0) };
+    }
+
+    /// Drops one reference; whether the value is to go.
+    fn drop_one(&self) -> bool {
+        // SAFETY: counted by this reference.
+        let node = unsafe { Managed::deref_counted(self.0) };
+        node.refs.as_ref().is_some_and(|refs| refs.dec() == Dropped::Last)
     }
 
     pub fn get(&self) -> &T {
@@ -29,14 +53,15 @@ impl<T> CountedRef<T> {
 
     pub fn share(&self) -> Self {
         // SAFETY: counted by this reference.
-        unsafe { Managed::deref_counted(self.0) }.refs.inc();
+        if let Some(refs) = &unsafe { Managed::deref_counted(self.0) }.refs {
+            refs.inc();
+        }
         Self(self.0)
     }
 
     /// Gives the reference back. Wait-free.
     pub fn release(self, pin: &Pin<'_>) {
-        // SAFETY: counted by this reference.
-        if unsafe { Managed::deref_counted(self.0) }.refs.dec() == Dropped::Last {
+        if self.drop_one() {
             // SAFETY: no cell has it any more: each counts.
             unsafe { pin.retire(self.0) };
         }
@@ -47,8 +72,7 @@ impl<T> CountedRef<T> {
     /// # Safety
     /// No thread reads values of this kernel any more.
     pub unsafe fn release_alone(self) {
-        // SAFETY: counted by this reference.
-        if unsafe { Managed::deref_counted(self.0) }.refs.dec() == Dropped::Last {
+        if self.drop_one() {
             // SAFETY: by contract.
             unsafe { Managed::free(self.0) };
         }
@@ -61,6 +85,20 @@ pub struct CountedCell<T>(Link<Counted<T>>);
 impl<T> CountedCell<T> {
     pub fn new(value: CountedRef<T>) -> Self {
         Self(Link::new(Tagged::new(value.0)))
+    }
+
+    pub fn empty() -> Self {
+        Self(Link::new(Tagged::NULL))
+    }
+
+    /// Puts another value in, whatever it is; the one before. Wait-free.
+    #[must_use = "the value before is released by the caller"]
+    pub fn replace(&self, new: Option<CountedRef<T>>) -> Option<CountedRef<T>> {
+        let new = new.map_or(Tagged::NULL, |new| Tagged::new(new.0));
+        // AcqRel [P18]: Release: the new value; pairs with Acquire in `get`.
+        // Acquire: the old node is given back by the caller.
+        let old = self.0.swap(new, AcqRel);
+        (!old.is_null()).then(|| CountedRef(old.ptr()))
     }
 
     /// The value now. Wait-free; writes nothing.
@@ -77,7 +115,7 @@ impl<T> CountedCell<T> {
             let seen = self.0.load(Acquire);
             // SAFETY: loaded with Acquire under the pin.
             let node = unsafe { seen.as_ref(pin) }?;
-            if node.refs.try_inc() {
+            if node.refs.as_ref().is_none_or(RefCount::try_inc) {
                 return Some(CountedRef(seen.ptr()));
             }
             // Replaced and given back since: the cell has another one by now.
@@ -90,12 +128,23 @@ impl<T> CountedCell<T> {
         self.0.load(Relaxed) == Tagged::new(snapshot.0)
     }
 
+    /// Empties the cell when nobody can be looking.
+    ///
+    /// # Safety
+    /// As [`CountedRef::release_alone`].
+    pub unsafe fn clear_alone(&self) {
+        if let Some(last) = self.replace(None) {
+            // SAFETY: by contract.
+            unsafe { last.release_alone() };
+        }
+    }
+
     /// Makes a change and commits it; a share of the new value. Starts
     /// over when another thread commits first. Lock-free but for the allocator.
     pub fn commit<E>(
         &self,
         pin: &Pin<'_>,
-        change: impl Fn(&T) -> Result<T, E>,
+        mut change: impl FnMut(&T) -> Result<T, E>,
     ) -> Result<CountedRef<T>, E> {
         // Acquire [P18]: as in `get`.
         let mut seen = self.0.load(Acquire);
@@ -122,11 +171,44 @@ impl<T> CountedCell<T> {
             }
         }
     }
+}
 
-    /// Takes the cell's reference out: its owner is gone.
-    pub fn take(&self) -> Option<CountedRef<T>> {
-        // AcqRel [P18]: Acquire: the node is given back by the caller.
-        let old = self.0.swap(Tagged::NULL, AcqRel);
-        (!old.is_null()).then(|| CountedRef(old.ptr()))
+/// A cell whose values no other cell has: they go with the cell.
+pub struct PrivateCell<T>(CountedCell<T>);
+
+impl<T> PrivateCell<T> {
+    /// The value now. Wait-free; writes nothing.
+    pub fn get<'g>(&self, pin: &'g Pin<'_>) -> Option<&'g T> {
+        self.0.get(pin)
+    }
+
+    /// Puts another value in. Wait-free but for the allocator.
+    pub fn set(&self, value: T, pin: &Pin<'_>) {
+        self.exchange(Some(CountedRef::new(value)), pin);
+    }
+
+    /// Empties the cell. Wait-free.
+    pub fn clear(&self, pin: &Pin<'_>) {
+        self.exchange(None, pin);
+    }
+
+    fn exchange(&self, new: Option<CountedRef<T>>, pin: &Pin<'_>) {
+        if let Some(old) = self.0.replace(new) {
+            old.release(pin);
+        }
+    }
+}
+
+impl<T> Default for PrivateCell<T> {
+    fn default() -> Self {
+        Self(CountedCell::empty())
+    }
+}
+
+impl<T> Drop for PrivateCell<T> {
+    fn drop(&mut self) {
+        // SAFETY: no other cell has the value, and the grace period of this
+        // one's owner is over.
+        unsafe { self.0.clear_alone() };
     }
 }

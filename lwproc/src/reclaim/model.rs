@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 use crate::sync::{AcqRel, Acquire, AtomicU64};
+use loom::cell::UnsafeCell;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Mutex;
@@ -23,6 +24,9 @@ std::thread_local! {
 
 /// A heap object with the stamp of its retirement (0: not retired).
 pub struct Managed<T> {
+    /// Written when the object is made, read at each look at it: loom tells a
+    /// look that the making does not happen before.
+    made: UnsafeCell<()>,
     retired_at: StdU64,
     value: T,
 }
@@ -30,7 +34,9 @@ pub struct Managed<T> {
 impl<T> Managed<T> {
     pub fn new(value: T) -> *mut Managed<T> {
         LIVE.set(LIVE.get() + 1);
-        Box::into_raw(Box::new(Managed { retired_at: StdU64::new(0), value }))
+        let made = UnsafeCell::new(());
+        made.with_mut(|_| ());
+        Box::into_raw(Box::new(Managed { made, retired_at: StdU64::new(0), value }))
     }
 
     /// See the real twin.
@@ -41,6 +47,7 @@ impl<T> Managed<T> {
         // SAFETY: memory is kept until the end of the iteration.
         let object = unsafe { &*this };
         assert!(object.retired_at.load(SeqCst) == 0, "counted use of a retired object");
+        object.made.with(|_| ());
         &object.value
     }
 
@@ -180,7 +187,9 @@ impl Pin<'_> {
     /// Panics when a thread with this pin may be looking at freed memory.
     pub fn check<T>(&self, object: *mut Managed<T>) {
         // SAFETY: memory is kept until the end of the iteration.
-        let at = unsafe { &(*object).retired_at }.load(SeqCst);
+        let object = unsafe { &*object };
+        object.made.with(|_| ());
+        let at = object.retired_at.load(SeqCst);
         assert!(
             at == 0 || self.stamp < at,
             "use after retire: retired at {at}, pinned at {}",

@@ -23,6 +23,12 @@ impl RefCount {
         Self(AtomicU64::new(1))
     }
 
+    /// How many references there are. May be past already. Wait-free.
+    pub fn count(&self) -> usize {
+        // Relaxed: a number to look at.
+        usize::try_from(self.0.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
     /// Adds a reference unless the object is already on its way out. For
     /// readers that hold a pin. Lock-free.
     pub fn try_inc(&self) -> bool {

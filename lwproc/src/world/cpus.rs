@@ -4,15 +4,23 @@
 //! that is free, which touches only that CPU's own line; else any other; else
 //! it waits. A kernel built without CPUs has none of this.
 
-use crate::sync::{Acquire, AtomicBool, Relaxed, Release};
+use crate::sync::{Acquire, AtomicBool, AtomicPtr, Relaxed, Release};
 use crate::waitq::WaitQueue;
 use crossbeam_utils::CachePadded;
 use std::num::NonZeroUsize;
 
+#[derive(Debug)]
+struct Cpu {
+    taken: AtomicBool,
+    /// The LWP that runs on it (`ci_curlwp`); null for none, and for an implicit
+    /// context.
+    curlwp: AtomicPtr<()>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Cpus {
-    taken: Box<[CachePadded<AtomicBool>]>,
+    each: Box<[CachePadded<Cpu>]>,
     waiters: WaitQueue,
 }
 
@@ -22,8 +30,9 @@ impl Cpus {
 
     /// `count` CPUs, numbered from 0.
     pub fn new(count: NonZeroUsize) -> Self {
-        let taken = (0..count.get()).map(|_| CachePadded::new(AtomicBool::new(false))).collect();
-        Self { taken, waiters: WaitQueue::new() }
+        let new = || Cpu { taken: AtomicBool::new(false), curlwp: AtomicPtr::default() };
+        let each = (0..count.get()).map(|_| CachePadded::new(new())).collect();
+        Self { each, waiters: WaitQueue::new() }
     }
 
     /// Takes a CPU, by preference the one given. **Blocks** while all are taken.
@@ -35,9 +44,9 @@ impl Cpus {
     }
 
     fn try_acquire(&self, preferred: usize) -> Option<usize> {
-        let count = self.taken.len();
+        let count = self.each.len();
         (0..count).map(|i| (preferred + i) % count).find(|cpu| {
-            let taken = &self.taken[*cpu];
+            let taken = &self.each[*cpu].taken;
             // Relaxed: a hint that spares a busy CPU's line; the CAS decides.
             // Acquire [P16]: what the last thread on it did; pairs with
             // Release in `release`. Relaxed on failure: the next one is tried.
@@ -45,11 +54,24 @@ impl Cpus {
         })
     }
 
+    /// Says which LWP runs on a CPU: by the thread that has it. Wait-free.
+    pub fn set_curlwp(&self, cpu: usize, lwp: *mut ()) {
+        // Release [P24]: the LWP's fields, and before its end the null; pairs with
+        // Acquire in `curlwp`.
+        self.each[cpu].curlwp.store(lwp, Release);
+    }
+
+    /// The LWP that runs on a CPU; `None` for a CPU that does not exist. Wait-free.
+    pub fn curlwp(&self, cpu: usize) -> Option<*mut ()> {
+        // Acquire [P24]: pairs with Release in `set_curlwp`.
+        Some(self.each.get(cpu)?.curlwp.load(Acquire))
+    }
+
     /// Gives a CPU back. Lock-free.
     pub fn release(&self, cpu: usize) {
         // Release [P16]: what this thread did on it; pairs with Acquire in
         // `try_acquire`.
-        self.taken[cpu].store(false, Release);
+        self.each[cpu].taken.store(false, Release);
         self.waiters.wake_all();
     }
 }

@@ -6,18 +6,21 @@
 
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
-use super::{Anchor, World};
-use crate::cred::CredChange;
-use crate::cred::uids::Charge;
+use super::{Anchor, Enforce, World};
+use crate::cred::uids::{Charge, OverLimit, UidInfo};
+use crate::cred::{Cred, CredChange};
+use crate::entry::Rfork;
 use crate::error::CredError;
 use crate::error::NewLwpError;
+use crate::filedesc::link::{Borrowed, TableUse};
 use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
+use crate::limits::Resource;
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
 use crate::policy::WaitPolicy;
-use crate::proc::resources::Resources;
+use crate::proc::resources::{Embedded, Resources};
 use crate::proc::word::{AttachRefused, Detached};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
@@ -44,30 +47,32 @@ fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, E
 pub(crate) fn newproc<H: Host>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
+    (files, how): (Borrowed<'_, H::File>, Rfork),
     vmspace: Option<H::VmSpace>,
 ) -> Result<Lwp<H>, NewProcError> {
     let (world, me) = (seat.world(), seat.me());
     let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
+    // User code first: whatever becomes of it, nothing has happened yet.
+    // SAFETY: the parent lives.
+    let vfs = world.host.vfs_init(&unsafe { parent_node.resources.embedded() }.vfs);
+    let embedded = Embedded { vmspace, vfs };
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let user = world.uids.get(cred.get().users().real);
-    if user.charge_proc(world.proc_limit).is_err() {
-        cred.release(&pin);
-        return Err(NewProcError::Limit);
-    }
-    let id = match reserve(world, me) {
+    let limit = nproc_limit(world, parent_node, cred.get(), &pin);
+    let id = match charge_and_reserve(world, me, user, limit) {
         Ok(id) => id,
-        Err(Exhausted) => {
-            user.refund_proc();
+        Err(why) => {
             cred.release(&pin);
-            return Err(NewProcError::IdsExhausted);
+            return Err(why);
         }
     };
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let resources = Resources::fork(&parent_node.resources, cred, user, vmspace, &pin);
+    let files = files.inherit(how, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, &files, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -76,6 +81,8 @@ pub(crate) fn newproc<H: Host>(
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     let edge = family::beget(parent, node);
@@ -90,6 +97,44 @@ pub(crate) fn newproc<H: Host>(
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
     Ok(lwp)
+}
+
+/// The most processes that the user of a forking process may have; `None`: any
+/// number. The superuser is not limited.
+fn nproc_limit<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    cred: &Cred,
+    pin: &Pin<'_>,
+) -> Option<u64> {
+    if world.enforce_nproc == Enforce::No || cred.is_superuser() {
+        return None;
+    }
+    parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
+}
+
+/// Takes a process's place in the kernel, its user's charge, and its id: all, or
+/// nothing.
+fn charge_and_reserve<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    user: &UidInfo,
+    limit: Option<u64>,
+) -> Result<Reserved, NewProcError> {
+    if let Some(cap) = &world.proc_cap {
+        cap.reserve().map_err(|OverLimit| NewProcError::KernelFull)?;
+    }
+    let charged = user.charge_proc(limit).map_err(|OverLimit| NewProcError::Limit);
+    let reserved = charged.and_then(|()| {
+        reserve(world, me).map_err(|Exhausted| {
+            user.refund_proc();
+            NewProcError::IdsExhausted
+        })
+    });
+    if let (Err(_), Some(cap)) = (&reserved, &world.proc_cap) {
+        cap.refund();
+    }
+    reserved
 }
 
 /// A new LWP in the process with that pid.
@@ -118,13 +163,25 @@ pub(crate) fn makelwp<H: Host>(
         AttachRefused::Draining => NewLwpError::Draining,
     })?;
     let (world, me) = (seat.world(), seat.me());
+    // Before the LWP is visible (R5). When the last LWP has given its use back
+    // already, the process is at its end.
+    let Some(files) = node.resources.files.join(pin) else {
+        detach(world, me, proc, node, pin, Aftermath::none()).settle();
+        return Err(NewLwpError::NoSuchProcess);
+    };
     let lwp = match publish_lwp(seat, proc, node) {
         Ok(lwp) => lwp,
         Err(Exhausted) => {
-            detach(world, me, proc, node, pin, Aftermath::none()).settle();
+            let mut aftermath = Aftermath::none();
+            aftermath.close_files(me, files);
+            detach(world, me, proc, node, pin, aftermath).settle();
             return Err(NewLwpError::IdsExhausted);
         }
     };
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: attached and made above: owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
@@ -174,6 +231,7 @@ fn publish_lwp<H: Host>(
 pub(crate) enum NewProcError {
     IdsExhausted,
     Limit,
+    KernelFull,
 }
 
 /// Refreshes an LWP's snapshot of its process's credentials, and charges it to
@@ -261,6 +319,19 @@ impl<H: Host> Aftermath<H> {
         }
     }
 
+    /// Gives a use of a descriptor table back; the last closes its files now, and
+    /// a panic of one does not keep the others from being closed.
+    pub(crate) fn close_files(&mut self, me: &Participant<H>, files: TableUse<H::File>) {
+        files.release(|| me.pin(), |file| _ = self.run(|| drop(file)));
+    }
+
+    /// Takes another's panic over; its own, if it has one, counts.
+    pub(crate) fn then(&mut self, mut later: Self) {
+        if let Some(panic) = later.panic.take() {
+            self.panic.get_or_insert(panic);
+        }
+    }
+
     /// Runs it. The caller uses nothing of the world any more, unless it holds
     /// the world alive by other means.
     pub(crate) fn settle(self) {
@@ -305,13 +376,18 @@ pub(crate) unsafe fn freelwp<H: Host>(
     me: &Participant<H>,
     lwp: LwpPtr<H>,
 ) -> Aftermath<H> {
-    let pin = me.pin();
     // SAFETY: owned.
     let node = unsafe { Managed::deref_counted(lwp) };
+    let mut aftermath = Aftermath::none();
+    // An exiting LWP has given it back before the switch away from it.
+    // SAFETY: owned, and not borrowed: nobody runs as it.
+    if let Some(files) = unsafe { node.replace_files(None) } {
+        aftermath.close_files(me, files);
+    }
+    let pin = me.pin();
     let (token, lid, reserved, proc) = (LwpNode::token(lwp), node.lid, node.reserved, node.proc);
     // SAFETY: owned.
     let proc_node = unsafe { node.proc_owned() };
-    let mut aftermath = Aftermath::none();
     // SAFETY: owned, and ended here.
     aftermath.anchor = unsafe { node.take_anchor() };
     // SAFETY: owned, and not borrowed: nobody runs as it.
@@ -352,7 +428,7 @@ fn detach<H: Host>(
     match node.word.detach() {
         Detached::Remains => {}
         // SAFETY: no LWP is left.
-        Detached::Last => aftermath.vmspace = unsafe { proc_free(world, me, proc, node, pin) },
+        Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
     }
     aftermath
 }
@@ -370,14 +446,22 @@ unsafe fn proc_free<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
-) -> Option<H::VmSpace> {
+    aftermath: &mut Aftermath<H>,
+) {
     // The services' end goes here, in the order of `Resources`; the pid, the
     // family and the name still stand (R18).
-    // SAFETY: the last LWP is gone.
-    let vmspace = unsafe { node.resources.take_vmspace() };
+    node.resources.files.clear(pin);
     // SAFETY: the right to reap each was won.
     let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin) };
     family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
+    // SAFETY: the last LWP is gone.
+    if let Some(Embedded { vmspace, vfs }) = unsafe { node.resources.take_embedded() } {
+        aftermath.run(|| world.host.vfs_release(vfs));
+        aftermath.vmspace = vmspace;
+    }
+    if let Some(limits) = node.resources.limits.replace(None) {
+        limits.release(pin);
+    }
 
     match world.policy {
         // SAFETY: with this policy nobody else reaps.
@@ -394,7 +478,6 @@ unsafe fn proc_free<H: Host>(
             }
         }
     }
-    vmspace
 }
 
 /// Reaps a claimed zombie.
@@ -423,7 +506,10 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
     node.resources.charge.get().refund_proc();
-    if let Some(cred) = node.resources.cred.take() {
+    if let Some(cap) = &world.proc_cap {
+        cap.refund();
+    }
+    if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);
     }
     let parent = family::leave(node, pin);

@@ -7,6 +7,7 @@
 //! threads share.
 #![allow(unsafe_code)]
 
+pub mod biglock;
 pub mod cpus;
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
@@ -14,21 +15,25 @@ pub mod seat;
 
 use crate::cred::Cred;
 use crate::cred::CredRef;
-use crate::cred::uids::Uids;
+use crate::cred::uids::{OverLimit, Uids};
+use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
+use crate::limits::{Limits, LimitsRef};
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::policy::WaitPolicy;
 use crate::proc::comm::Comm;
-use crate::proc::resources::Resources;
+use crate::proc::resources::{Embedded, Resources};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
-use crate::sync::{Arc, Weak};
-use crate::sync::{Relaxed, Release};
+use crate::sync::{Arc, AtomicU64, Relaxed, Release, Weak};
+use biglock::BigLock;
 use cpus::Cpus;
+use crossbeam_utils::CachePadded;
 use participant::{Participant, Registry, Tally};
 use std::mem::ManuallyDrop;
+use std::num::NonZeroUsize;
 
 /// One participant's share in keeping a world.
 pub(crate) struct Anchor<H: Host>(Arc<World<H>>);
@@ -36,6 +41,54 @@ pub(crate) struct Anchor<H: Host>(Arc<World<H>>);
 impl<H: Host> Anchor<H> {
     pub(crate) fn world(&self) -> &World<H> {
         &self.0
+    }
+}
+
+/// What a kernel is built with, beside its host.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) wait_policy: WaitPolicy,
+    pub(crate) id_capacity: usize,
+    pub(crate) virtual_cpus: Option<NonZeroUsize>,
+    pub(crate) limits: Limits,
+    pub(crate) enforce_nproc: Enforce,
+    pub(crate) max_procs: Option<u64>,
+}
+
+/// Whether a limit is enforced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Enforce {
+    #[default]
+    No,
+    Yes,
+}
+
+/// The processes of a kernel that has a most.
+#[derive(Debug)]
+pub(crate) struct ProcCap {
+    max: u64,
+    count: CachePadded<AtomicU64>,
+}
+
+impl ProcCap {
+    fn new(max: u64, count: u64) -> Self {
+        Self { max, count: CachePadded::new(AtomicU64::new(count)) }
+    }
+
+    /// Takes a place, before the process is built. Wait-free.
+    pub(crate) fn reserve(&self) -> Result<(), OverLimit> {
+        // Relaxed: a count; nothing is published by it.
+        if self.count.fetch_add(1, Relaxed) >= self.max {
+            self.refund();
+            return Err(OverLimit);
+        }
+        Ok(())
+    }
+
+    /// Gives a place back. Wait-free.
+    pub(crate) fn refund(&self) {
+        // Relaxed: a count.
+        self.count.fetch_sub(1, Relaxed);
     }
 }
 
@@ -47,11 +100,18 @@ pub(crate) struct World<H: Host> {
     pub(crate) policy: WaitPolicy,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
+    pub(crate) big_lock: BigLock,
     pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
     /// What each user has.
     pub(crate) uids: Uids,
-    /// The most processes of one user; `None`: any number.
-    pub(crate) proc_limit: Option<u64>,
+    /// The superuser's credentials, which proc0 and init start with.
+    root: ManuallyDrop<CredRef>,
+    /// The limits that they start with.
+    limits: ManuallyDrop<LimitsRef>,
+    /// Whether a user's processes are limited.
+    pub(crate) enforce_nproc: Enforce,
+    /// The most processes; `None`: any number, and they are not counted here.
+    pub(crate) proc_cap: Option<ProcCap>,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
@@ -72,35 +132,35 @@ unsafe impl<H: Host> Sync for World<H> {}
 
 impl<H: Host> World<H> {
     /// proc0 with lwp0, and init with an LWP of its own; both never die.
-    pub(crate) fn new(
-        host: H,
-        policy: WaitPolicy,
-        cpus: Option<Cpus>,
-        proc_limit: Option<u64>,
-        capacity: usize,
-    ) -> Arc<Self> {
+    pub(crate) fn new(host: H, settings: Settings) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
-            let ids = IdTable::new(capacity);
+            let ids = IdTable::new(settings.id_capacity);
             let uids = Uids::new();
-            let root = CredRef::new(Cred::superuser());
-            let resources = |comm, cred| {
+            let limits = LimitsRef::permanent(settings.limits);
+            let root = CredRef::permanent(Cred::superuser());
+            let resources = |comm, cred, files: &TableUse<H::File>| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
-                Resources::new(Comm::new(comm), cred, charge, None)
+                let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
+                Resources::new(Comm::new(comm), cred, charge, files, limits.share(), embedded)
             };
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let (proc0, lwp0) = permanent(this, zero, resources("system", root.share()), &host);
+            let files = TableUse::fresh();
+            let resources0 = resources("system", root.share(), &files);
+            let (proc0, lwp0) = permanent(this, zero, resources0, files, &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let (init, init_lwp) = permanent(this, one.0, resources("init", root), &host);
+            let files = TableUse::fresh();
+            let resources1 = resources("init", root.share(), &files);
+            let (init, init_lwp) = permanent(this, one.0, resources1, files, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -115,11 +175,15 @@ impl<H: Host> World<H> {
             Self {
                 serial: next_serial(),
                 host,
-                policy,
-                cpus,
-                proc_limit,
+                policy: settings.wait_policy,
+                cpus: settings.virtual_cpus.map(Cpus::new),
+                big_lock: BigLock::new(),
+                enforce_nproc: settings.enforce_nproc,
+                proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,
                 uids,
+                root: ManuallyDrop::new(root),
+                limits: ManuallyDrop::new(limits),
                 collector: ManuallyDrop::new(collector),
                 participants,
                 proc0,
@@ -147,6 +211,14 @@ impl<H: Host> World<H> {
         }
     }
 
+    /// init's descriptor table, which implicit contexts use.
+    pub(crate) fn init_files(&self) -> Borrowed<'_, H::File> {
+        // SAFETY: init never dies.
+        let init = unsafe { Managed::deref_counted(self.init) };
+        // SAFETY: init's.
+        unsafe { init.resources.files.permanent() }
+    }
+
     /// A new anchor. The caller holds the world alive.
     pub(crate) fn new_anchor(&self) -> Arc<Anchor<H>> {
         Arc::new(Anchor(self.this.upgrade().expect("the caller holds the world alive")))
@@ -166,12 +238,17 @@ fn permanent<H: Host>(
     world: &Weak<World<H>>,
     id: Identity,
     resources: Resources<H>,
+    files: TableUse<H::File>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>) {
     let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
     let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     host.create(LwpNode::token(lwp));
@@ -197,10 +274,8 @@ impl<H: Host> Drop for World<H> {
         let gone = |proc: ProcPtr<H>| {
             // SAFETY: in the table, hence not freed.
             let node = unsafe { Managed::deref_counted(proc) };
-            if let Some(cred) = node.resources.cred.take() {
-                // SAFETY: nobody else is left.
-                unsafe { cred.release_alone() };
-            }
+            // SAFETY: nobody else is left.
+            unsafe { node.resources.release_alone() };
         };
         for p in self.participants.iter() {
             if let Some(cred) = p.take_init_cred() {
@@ -208,8 +283,13 @@ impl<H: Host> Drop for World<H> {
                 unsafe { cred.release_alone() };
             }
         }
-        gone(self.init);
-        gone(self.proc0);
+        for proc in [self.init, self.proc0] {
+            gone(proc);
+            // SAFETY: in the table, hence not freed.
+            let node = unsafe { Managed::deref_counted(proc) };
+            // SAFETY: init's and proc0's, and nobody else is left.
+            unsafe { node.resources.files.free() };
+        }
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.
             let leaked = slot.proc.load(Relaxed).ptr();
@@ -220,6 +300,14 @@ impl<H: Host> Drop for World<H> {
                 unsafe { Managed::free(leaked) };
             }
         }
+        // SAFETY: taken once, here.
+        let root = unsafe { ManuallyDrop::take(&mut self.root) };
+        // SAFETY: nobody else is left.
+        unsafe { root.free_permanent() };
+        // SAFETY: taken once, here.
+        let limits = unsafe { ManuallyDrop::take(&mut self.limits) };
+        // SAFETY: nobody else is left.
+        unsafe { limits.free_permanent() };
         // SAFETY: no process is left that could have init as its parent.
         unsafe { Managed::free(self.init) };
         // SAFETY: the same for proc0.

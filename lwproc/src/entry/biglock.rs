@@ -1,0 +1,108 @@
+//! The big lock in an entered thread.
+
+use super::Entered;
+use crate::errno::errors;
+use crate::host::Host;
+use crate::sync::Relaxed;
+
+errors! {
+    /// Why the big lock was not given up.
+    BigLockError {
+        /// This context does not hold it.
+        NotHeld => EPERM, "the big lock is not held here";
+        /// It is held 2^32 - 1 times.
+        Overflow => EOVERFLOW, "the big lock is held too often";
+    }
+}
+
+impl<H: Host> Entered<'_, H> {
+    /// Takes the kernel's big lock, once more if this context holds it already.
+    /// **Blocks** while another thread holds it, and gives the virtual CPU to
+    /// others meanwhile.
+    ///
+    /// A switch gives the lock up and keeps its depth with the old LWP; whoever
+    /// switches to that LWP later takes it again as deep. So does a context that
+    /// sleeps in the kernel. Leaving gives it up for good.
+    ///
+    /// # Errors
+    /// [`BigLockError::Overflow`] (EOVERFLOW).
+    ///
+    /// Seed: `KERNEL_LOCK` S502.
+    pub fn kernel_lock(&self) -> Result<(), BigLockError> {
+        let depth = self.biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        if depth == 1 {
+            self.take_big_lock();
+        }
+        self.biglocks.set(depth);
+        Ok(())
+    }
+
+    /// Gives the big lock up once. Lock-free.
+    ///
+    /// # Errors
+    /// [`BigLockError::NotHeld`] (EPERM).
+    pub fn kernel_unlock(&self) -> Result<(), BigLockError> {
+        match self.biglocks.get() {
+            0 => return Err(BigLockError::NotHeld),
+            1 => self.seat.world().big_lock.unlock(),
+            _ => {}
+        }
+        self.biglocks.set(self.biglocks.get() - 1);
+        Ok(())
+    }
+
+    /// How often this context has taken the big lock. Wait-free.
+    pub fn kernel_lock_depth(&self) -> u32 {
+        self.biglocks.get()
+    }
+
+    fn take_big_lock(&self) {
+        let lock = &self.seat.world().big_lock;
+        if !lock.try_lock() {
+            // Who holds the lock may need the CPU to get on.
+            self.release_cpu();
+            lock.lock();
+            self.acquire_cpu();
+        }
+    }
+
+    /// Gives the big lock up however often it is held: the depth.
+    ///
+    /// Seed: `KERNEL_UNLOCK_ALL` S493.
+    pub(super) fn kernel_unlock_all(&self) -> u32 {
+        let depth = self.biglocks.replace(0);
+        if depth > 0 {
+            self.seat.world().big_lock.unlock();
+        }
+        depth
+    }
+
+    /// Takes the big lock as deep as it was.
+    pub(super) fn kernel_lock_to(&self, depth: u32) {
+        if depth > 0 {
+            self.take_big_lock();
+            self.biglocks.set(depth);
+        }
+    }
+
+    /// Leaves the depth with the bound LWP, which is about to be switched away.
+    pub(super) fn save_biglocks(&self) {
+        let depth = self.kernel_unlock_all();
+        if let (Some(node), 1..) = (self.node(), depth) {
+            // Relaxed: the owner's.
+            node.biglocks.store(depth, Relaxed);
+        }
+    }
+
+    /// Takes the lock as deep as the bound LWP had it.
+    pub(super) fn restore_biglocks(&self) {
+        if let Some(node) = self.node() {
+            // Relaxed: the owner's.
+            let depth = node.biglocks.load(Relaxed);
+            if depth > 0 {
+                node.biglocks.store(0, Relaxed);
+                self.kernel_lock_to(depth);
+            }
+        }
+    }
+}

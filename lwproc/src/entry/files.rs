@@ -1,0 +1,487 @@
+//! The descriptors of the entered thread.
+#![allow(unsafe_code)]
+
+use super::Entered;
+use crate::filedesc::file::FileHold;
+use crate::filedesc::link::Borrowed;
+use crate::filedesc::slots::FDS_MAX;
+use crate::filedesc::table::FdTable;
+use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
+use crate::host::{Host, ThreadHost};
+use crate::limits::Resource;
+use crate::reclaim::Managed;
+use crate::sync::Arc;
+use crate::world::Anchor;
+use crate::world::lifecycle::Aftermath;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+
+/// A counted reference to an open file, for as long as the context lasts that
+/// got it; the descriptor may be closed meanwhile. Dropping the last reference
+/// closes the file, there and then.
+///
+/// To take it along, see [`FileRef::handle`].
+#[must_use = "the file is open at least while this is held"]
+pub struct FileRef<'e, H: Host = ThreadHost> {
+    entered: &'e Entered<'e, H>,
+    hold: ManuallyDrop<FileHold<H::File>>,
+}
+
+impl<H: Host> FileRef<'_, H> {
+    /// A handle of the same file. Lock-free.
+    pub fn handle(&self) -> FileHandle<H> {
+        let hold = ManuallyDrop::new(self.hold.share());
+        FileHandle { hold, anchor: self.entered.seat.anchor() }
+    }
+
+    /// Whether both refer to one open file (`kcmp`'s `KCMP_FILE`).
+    pub fn same_file(&self, other: &FileRef<'_, H>) -> bool {
+        self.hold.is(&other.hold)
+    }
+}
+
+impl<H: Host> Deref for FileRef<'_, H> {
+    type Target = H::File;
+
+    fn deref(&self) -> &H::File {
+        self.hold.get()
+    }
+}
+
+impl<H: Host> Drop for FileRef<'_, H> {
+    fn drop(&mut self) {
+        // SAFETY: once, here.
+        let hold = unsafe { ManuallyDrop::take(&mut self.hold) };
+        drop(self.entered.let_go(hold));
+    }
+}
+
+impl<H: Host> fmt::Debug for FileRef<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileRef")
+    }
+}
+
+/// A counted handle of an open file, to be kept or sent to another thread or
+/// process (as by `SCM_RIGHTS`), and [installed](Entered::fd_install) there.
+/// Dropping the last reference closes the file, there and then.
+///
+/// It keeps the kernel's memory, also inside another file.
+#[must_use = "the file is open at least while this is held"]
+pub struct FileHandle<H: Host = ThreadHost> {
+    hold: ManuallyDrop<FileHold<H::File>>,
+    anchor: Arc<Anchor<H>>,
+}
+
+// SAFETY: counted, and all that it reaches is `Sync`.
+unsafe impl<H: Host> Send for FileHandle<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for FileHandle<H> {}
+
+impl<H: Host> Deref for FileHandle<H> {
+    type Target = H::File;
+
+    fn deref(&self) -> &H::File {
+        self.hold.get()
+    }
+}
+
+impl<H: Host> Clone for FileHandle<H> {
+    fn clone(&self) -> Self {
+        Self { hold: ManuallyDrop::new(self.hold.share()), anchor: self.anchor.clone() }
+    }
+}
+
+impl<H: Host> Drop for FileHandle<H> {
+    fn drop(&mut self) {
+        // SAFETY: once, here.
+        let hold = unsafe { ManuallyDrop::take(&mut self.hold) };
+        let seat = self.anchor.world().seat();
+        let closed = hold.release(&seat.pin());
+        drop(closed);
+    }
+}
+
+impl<H: Host> PartialEq for FileHandle<H> {
+    fn eq(&self, other: &Self) -> bool {
+        self.hold.is(&other.hold)
+    }
+}
+impl<H: Host> Eq for FileHandle<H> {}
+
+impl<H: Host> fmt::Debug for FileHandle<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileHandle")
+    }
+}
+
+/// A descriptor that is taken and has no file in it yet: for an open that must
+/// know its number, or that it will have one, first. Until it is filled, no
+/// operation finds the descriptor open, and `dup2` onto it is
+/// [`FdError::Busy`]. Dropping it gives the descriptor back.
+#[must_use = "dropping it gives the descriptor back"]
+pub struct FdReservation<'e, H: Host = ThreadHost> {
+    entered: &'e Entered<'e, H>,
+    fd: u32,
+    on_exec: OnExec,
+}
+
+impl<H: Host> FdReservation<'_, H> {
+    /// The descriptor it will be.
+    pub fn fd(&self) -> Fd {
+        number(self.fd)
+    }
+
+    /// Opens the file there. Cannot fail. Lock-free but for the allocator.
+    pub fn fill(self, file: H::File) -> Fd {
+        let this = ManuallyDrop::new(self);
+        this.entered.fd_table().fill(this.fd, FileHold::new(file), this.on_exec);
+        this.fd()
+    }
+}
+
+impl<H: Host> Drop for FdReservation<'_, H> {
+    fn drop(&mut self) {
+        self.entered.fd_table().unreserve(self.fd);
+    }
+}
+
+impl<H: Host> fmt::Debug for FdReservation<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FdReservation({})", self.fd)
+    }
+}
+
+fn number(fd: u32) -> Fd {
+    Fd(i32::try_from(fd).expect("below 2^20"))
+}
+
+/// The slot's number; `None` for one that no table has.
+fn index(fd: Fd) -> Option<u32> {
+    u32::try_from(fd.0).ok().filter(|fd| *fd < FDS_MAX)
+}
+
+/// Descriptors. They are those of the current process, or of init in an implicit
+/// context; a table may be shared by several processes
+/// ([`Rfork::Share`](crate::Rfork::Share)).
+///
+/// # Consistency
+/// Each operation on one descriptor takes effect at one moment. A new
+/// descriptor is the lowest that is free; while others open and close in the
+/// same table, each lower one was seen taken, or in the hands of a call that was
+/// still under way, at some moment of the call. Whoever looks a file up while it
+/// is being closed gets the file or EBADF, never a closed file.
+///
+/// # Closing
+/// A file is closed, that is dropped, by whoever drops the last reference: a
+/// descriptor, a [`FileRef`] or a [`FileHandle`]. It is dropped with no lock and
+/// no guard held, when the descriptor is free already; it may look around in the
+/// kernel. If it panics, the descriptor is closed all the same, and the panic goes
+/// on; where several are closed, each is, and the first panic goes on at the end.
+impl<H: Host> Entered<'_, H> {
+    /// The table of this context.
+    pub(super) fn files(&self) -> Borrowed<'_, H::File> {
+        match self.node() {
+            // SAFETY: bound to this thread; replaced by `&mut self` only.
+            Some(node) => unsafe { node.files() }
+                .expect("an LWP has its use until it is switched away from")
+                .borrow(),
+            None => self.seat.world().init_files(),
+        }
+    }
+
+    fn fd_table(&self) -> &FdTable<H::File> {
+        self.files().table()
+    }
+
+    /// Gives the use of an LWP that is about to be left for good back, in its
+    /// own context: it is still current. A panic of a file goes on in `settle`.
+    ///
+    /// Seed: S488-S491.
+    #[inline]
+    pub(super) fn leave_files(&self) -> Option<Aftermath<H>> {
+        let node = self.node().filter(|node| node.word.load().is_exiting())?;
+        // SAFETY: bound to this thread; whoever calls this borrows it mutably, so
+        // nothing borrows the use.
+        let files = unsafe { node.replace_files(None) }?;
+        let mut aftermath = Aftermath::none();
+        aftermath.close_files(self.seat.me(), files);
+        Some(aftermath)
+    }
+
+    /// No new descriptor of the current process is as high as this.
+    fn nofile(&self) -> u32 {
+        let limit = self.rlimit(Resource::Nofile).soft;
+        u32::try_from(limit).map_or(FDS_MAX, |limit| limit.min(FDS_MAX))
+    }
+
+    /// Drops a reference; with the last comes the file, to be closed by
+    /// dropping it.
+    fn let_go(&self, hold: FileHold<H::File>) -> Option<H::File> {
+        hold.release(&self.seat.pin())
+    }
+
+    fn hold(&self, fd: Fd) -> Result<FileHold<H::File>, FdError> {
+        let fd = index(fd).ok_or(FdError::BadFd)?;
+        Ok(self.fd_table().hold(fd, &self.seat.pin())?.0)
+    }
+
+    /// Opens a reference's file at the lowest descriptor from `min` on.
+    fn open_held(&self, hold: FileHold<H::File>, on_exec: OnExec, min: u32) -> Result<Fd, FdError> {
+        match self.fd_table().open(hold, on_exec, min, self.nofile()) {
+            Ok(fd) => Ok(number(fd)),
+            Err(hold) => {
+                drop(self.let_go(hold));
+                Err(FdError::TooMany)
+            }
+        }
+    }
+
+    /// Opens a file: it gets the lowest free descriptor.
+    ///
+    /// Wait-free but for the allocator; O(open descriptors / 64).
+    ///
+    /// # Errors
+    /// [`FdError::TooMany`] (EMFILE). The error has the file in it.
+    pub fn fd_open(&self, file: H::File, on_exec: OnExec) -> Result<Fd, OpenError<H::File>> {
+        let hold = FileHold::new(file);
+        match self.fd_table().open(hold, on_exec, 0, self.nofile()) {
+            Ok(fd) => Ok(number(fd)),
+            Err(hold) => {
+                let file = self.let_go(hold).expect("the only reference");
+                Err(OpenError::new(FdError::TooMany, file))
+            }
+        }
+    }
+
+    /// Takes the lowest free descriptor, and puts no file in it yet.
+    ///
+    /// Wait-free but for the allocator; O(open descriptors / 64).
+    ///
+    /// # Errors
+    /// [`FdError::TooMany`] (EMFILE).
+    pub fn fd_reserve(&self, on_exec: OnExec) -> Result<FdReservation<'_, H>, FdError> {
+        let fd = self.fd_table().reserve(self.nofile()).ok_or(FdError::TooMany)?;
+        Ok(FdReservation { entered: self, fd, on_exec })
+    }
+
+    /// Opens a file that is open elsewhere, at the lowest free descriptor.
+    ///
+    /// Wait-free but for the allocator; O(open descriptors / 64).
+    ///
+    /// # Errors
+    /// [`FdError::TooMany`] (EMFILE), [`FdError::WrongKernel`] (EXDEV).
+    pub fn fd_install(&self, file: &FileHandle<H>, on_exec: OnExec) -> Result<Fd, FdError> {
+        if !std::ptr::eq(file.anchor.world(), self.seat.world()) {
+            return Err(FdError::WrongKernel);
+        }
+        self.open_held(file.hold.share(), on_exec, 0)
+    }
+
+    /// The file of a descriptor. Lock-free; writes the file's count and nothing
+    /// else.
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF).
+    pub fn fd_get(&self, fd: Fd) -> Result<FileRef<'_, H>, FdError> {
+        Ok(FileRef { entered: self, hold: ManuallyDrop::new(self.hold(fd)?) })
+    }
+
+    /// Closes a descriptor; with the file's last reference the file, before
+    /// this returns. Lock-free.
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF).
+    pub fn fd_close(&self, fd: Fd) -> Result<(), FdError> {
+        let fd = index(fd).ok_or(FdError::BadFd)?;
+        let closed = {
+            let pin = self.seat.pin();
+            self.fd_table().take(fd, &pin)?.release(&pin)
+        };
+        drop(closed);
+        Ok(())
+    }
+
+    /// Opens a descriptor's file once more, at the lowest free descriptor, which
+    /// an exec keeps.
+    ///
+    /// Lock-free but for the allocator; O(open descriptors / 64).
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF), [`FdError::TooMany`] (EMFILE).
+    pub fn fd_dup(&self, fd: Fd) -> Result<Fd, FdError> {
+        self.open_held(self.hold(fd)?, OnExec::Keep, 0)
+    }
+
+    /// As [`Entered::fd_dup`], at the lowest free descriptor that is not below
+    /// `min` (`F_DUPFD`, `F_DUPFD_CLOEXEC`).
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF); [`FdError::BadMinimum`] (EINVAL): `min` is
+    /// negative, or not below the limit; [`FdError::TooMany`] (EMFILE).
+    pub fn fd_dup_from(&self, fd: Fd, min: Fd, on_exec: OnExec) -> Result<Fd, FdError> {
+        let hold = self.hold(fd)?;
+        match index(min).filter(|min| *min < self.nofile()) {
+            Some(min) => self.open_held(hold, on_exec, min),
+            None => {
+                drop(self.let_go(hold));
+                Err(FdError::BadMinimum)
+            }
+        }
+    }
+
+    /// Makes `new` refer to the file of `old`, and closes what it was before, in
+    /// one step; an exec keeps it. When both are the same and open, nothing
+    /// changes.
+    ///
+    /// Lock-free but for the allocator.
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF): `old` is not open, or `new` is negative or not
+    /// below the limit. [`FdError::Busy`] (EBUSY): `new` is reserved. Nothing has
+    /// changed then.
+    pub fn fd_dup2(&self, old: Fd, new: Fd) -> Result<Fd, FdError> {
+        if old == new {
+            self.fd_on_exec(old)?;
+            return Ok(new);
+        }
+        self.fd_dup3(old, new, OnExec::Keep)
+    }
+
+    /// As [`Entered::fd_dup2`], with the flag that `new` gets.
+    ///
+    /// # Errors
+    /// As [`Entered::fd_dup2`]; [`FdError::SameFd`] (EINVAL): both are the same.
+    pub fn fd_dup3(&self, old: Fd, new: Fd, on_exec: OnExec) -> Result<Fd, FdError> {
+        if old == new {
+            return Err(FdError::SameFd);
+        }
+        let at = index(new).filter(|new| *new < self.nofile()).ok_or(FdError::BadFd)?;
+        let hold = self.hold(old)?;
+        let (let_go, result) = {
+            let pin = self.seat.pin();
+            match self.fd_table().place(at, hold, on_exec, &pin) {
+                Ok(before) => (before.and_then(|before| before.release(&pin)), Ok(new)),
+                Err(hold) => (hold.release(&pin), Err(FdError::Busy)),
+            }
+        };
+        drop(let_go);
+        result
+    }
+
+    /// What an exec does with a descriptor (`F_GETFD`). Wait-free; writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF).
+    pub fn fd_on_exec(&self, fd: Fd) -> Result<OnExec, FdError> {
+        self.fd_table().on_exec(index(fd).ok_or(FdError::BadFd)?)
+    }
+
+    /// Sets what an exec does with a descriptor (`F_SETFD`). Lock-free.
+    ///
+    /// # Errors
+    /// [`FdError::BadFd`] (EBADF).
+    pub fn fd_set_on_exec(&self, fd: Fd, on_exec: OnExec) -> Result<(), FdError> {
+        self.fd_table().set_on_exec(index(fd).ok_or(FdError::BadFd)?, on_exec)
+    }
+
+    /// Closes the open descriptors from `first` to `last`, or marks them; there
+    /// need be none, and `last` may be beyond the limit. Descriptors are taken
+    /// one by one, lowest first, and reserved ones are left alone. Lock-free;
+    /// O(slots that the table has in the range).
+    ///
+    /// # Errors
+    /// [`FdError::BadRange`] (EINVAL): `first` is negative, or above `last`.
+    pub fn fd_close_range(&self, first: Fd, last: Fd, how: CloseRange) -> Result<(), FdError> {
+        let (Ok(first), Ok(last)) = (u32::try_from(first.0), u32::try_from(last.0)) else {
+            return Err(FdError::BadRange);
+        };
+        if first > last {
+            return Err(FdError::BadRange);
+        }
+        match how {
+            CloseRange::Close => self.close_where((first, last), |_| true).settle(),
+            CloseRange::SetOnExec => self.fd_table().set_range_on_exec(first, last),
+        }
+        Ok(())
+    }
+
+    fn close_where(&self, range: (u32, u32), wanted: impl Fn(OnExec) -> bool) -> Aftermath<H> {
+        let mut aftermath = Aftermath::none();
+        let close = |file| _ = aftermath.run(|| drop(file));
+        self.fd_table().close_range(range, wanted, || self.seat.pin(), close);
+        aftermath
+    }
+
+    /// Closes what an exec closes. When other processes share the table, a
+    /// process with one LWP gets a copy of its own first, so that theirs stay as
+    /// they are. Lock-free but for the allocator; O(slots of the table).
+    ///
+    /// For an exec that the embedder makes: [drain](Entered::drain) the process
+    /// first.
+    pub fn fd_close_on_exec(&mut self) {
+        self.close_on_exec().settle();
+    }
+
+    /// See [`Entered::fd_close_on_exec`]; a panic of a file goes on in `settle`.
+    pub(crate) fn close_on_exec(&mut self) -> Aftermath<H> {
+        let mut aftermath = self.unshare_files();
+        let closed = self.close_where((0, u32::MAX), |flag| flag == OnExec::Close);
+        aftermath.then(closed);
+        aftermath
+    }
+
+    /// Gives the current LWP, when it is the only one of its process, a table
+    /// that no other process shares. (One that joins the process meanwhile
+    /// may still get the old one.)
+    fn unshare_files(&mut self) -> Aftermath<H> {
+        let mut aftermath = Aftermath::none();
+        let Some(node) = self.node() else {
+            return aftermath;
+        };
+        let (proc, files) = (self.proc(), self.files());
+        if proc.reaps_by_itself() || proc.word.load().nlwps() != 1 || files.table().users() == 1 {
+            return aftermath;
+        }
+        let pin = self.seat.pin();
+        let copy = files.copy(&pin);
+        proc.resources.files.replace(&copy, &pin);
+        drop(pin);
+        // SAFETY: bound to this thread; borrowed mutably, so nothing borrows the
+        // use.
+        if let Some(old) = unsafe { node.replace_files(Some(copy)) } {
+            aftermath.close_files(self.seat.me(), old);
+        }
+        aftermath
+    }
+
+    /// The open descriptors, ascending, and what an exec does with each. Each is
+    /// as it was at some moment of the call. Wait-free; O(slots of the table).
+    pub fn fds(&self) -> Vec<(Fd, OnExec)> {
+        self.fd_table().iter().map(|(fd, on_exec)| (number(fd), on_exec)).collect()
+    }
+
+    /// How many LWPs use the table of this context, in all processes that share
+    /// it. Wait-free.
+    pub fn fd_table_users(&self) -> usize {
+        self.fd_table().users()
+    }
+}
+
+/// For the teardown: closes what is open in the tables of proc0 and init, which
+/// no LWP of theirs ever gives back.
+pub(crate) fn close_permanent<H: Host>(seat: &crate::world::seat::Seat<'_, H>) -> Aftermath<H> {
+    let mut aftermath = Aftermath::none();
+    let world = seat.world();
+    for proc in [world.init, world.proc0] {
+        // SAFETY: never dies.
+        let node = unsafe { Managed::deref_counted(proc) };
+        // SAFETY: proc0's or init's.
+        let files = unsafe { node.resources.files.permanent() };
+        let close = |file| _ = aftermath.run(|| drop(file));
+        files.table().close_range((0, u32::MAX), |_| true, || seat.pin(), close);
+    }
+    aftermath
+}

@@ -1,0 +1,148 @@
+//! What comes with being in the kernel: the big lock, the virtual CPU's current
+//! LWP, numbers that are shown.
+
+use lwproc::{BigLockError, Errno, ExitStatus, Kernel, Lid, Pid, Rfork, WaitPolicy, WaitTarget};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::thread;
+
+fn cpus(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
+}
+
+#[test]
+fn the_big_lock_counts_and_belongs_to_the_context() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    assert_eq!(k.kernel_unlock().unwrap_err(), BigLockError::NotHeld);
+    assert_eq!(BigLockError::NotHeld.errno(), Errno::EPERM);
+    k.rfork(Rfork::Fresh).unwrap();
+    k.kernel_lock().unwrap();
+    k.kernel_lock().unwrap();
+    // The depth goes with the LWP that is switched away, and comes back with it.
+    let first = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    assert_eq!(k.kernel_lock_depth(), 0);
+    k.kernel_lock().unwrap();
+    let second = k.switch(first).unwrap().unwrap();
+    assert_eq!(k.kernel_lock_depth(), 2);
+    k.kernel_unlock().unwrap();
+    let first = k.switch(second).unwrap().unwrap();
+    assert_eq!(k.kernel_lock_depth(), 1);
+    k.releaselwp().unwrap();
+    k.switch(first).unwrap();
+    assert_eq!(k.kernel_lock_depth(), 1);
+    k.releaselwp().unwrap();
+    // Leaving gives it up.
+    drop(k);
+    let k = kernel.enter().unwrap();
+    assert_eq!(k.kernel_lock_depth(), 0);
+    k.kernel_lock().unwrap();
+}
+
+#[test]
+fn one_thread_at_a_time_holds_the_big_lock() {
+    // Two CPUs for four threads: who waits for the lock gives its CPU away.
+    for builder in [Kernel::builder(), Kernel::builder().virtual_cpus(cpus(2))] {
+        let kernel = builder.build().unwrap();
+        let (inside, total) = (AtomicBool::new(false), AtomicU32::new(0));
+        thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for turn in 0..200 {
+                        let mut k = kernel.enter().unwrap();
+                        k.rfork(Rfork::Fresh).unwrap();
+                        k.kernel_lock().unwrap();
+                        k.kernel_lock().unwrap();
+                        assert!(!inside.swap(true, SeqCst), "two inside");
+                        total.fetch_add(1, SeqCst);
+                        if turn % 3 == 0 {
+                            // Meanwhile another thread may be inside.
+                            inside.store(false, SeqCst);
+                            let old = k.rfork(Rfork::Fresh).unwrap().unwrap();
+                            k.releaselwp().unwrap();
+                            k.switch(old).unwrap();
+                            assert!(!inside.swap(true, SeqCst), "two inside after a switch");
+                        }
+                        inside.store(false, SeqCst);
+                        k.kernel_unlock().unwrap();
+                        k.kernel_unlock().unwrap();
+                        k.releaselwp().unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!((total.into_inner(), kernel.counts().procs), (800, 2));
+    }
+}
+
+#[test]
+fn who_waits_for_a_child_holds_no_big_lock_meanwhile() {
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    let child = k.switch(parent).unwrap().unwrap();
+    k.kernel_lock().unwrap();
+    thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(child).unwrap();
+            k.kernel_lock().unwrap();
+            k.kernel_unlock().unwrap();
+            k.exit(ExitStatus::exited(1)).unwrap();
+        });
+        let reaped = k.wait(WaitTarget::Any).unwrap();
+        assert_eq!(reaped.status.exit_code(), Some(1));
+        assert_eq!(k.kernel_lock_depth(), 1);
+    });
+    k.kernel_unlock().unwrap();
+    k.releaselwp().unwrap();
+}
+
+#[test]
+fn a_cpu_knows_its_current_lwp() {
+    let kernel = Kernel::builder().virtual_cpus(cpus(2)).build().unwrap();
+    let guard = kernel.pin();
+    let on = |cpu| kernel.cpu_curlwp(cpu, &guard).map(|lwp| (lwp.pid(), lwp.lid()));
+    let mut k = kernel.enter().unwrap();
+    let cpu = k.cpu().unwrap();
+    assert_eq!(on(cpu), None, "an implicit context");
+    k.rfork(Rfork::Fresh).unwrap();
+    assert_eq!(on(cpu), Some((k.pid(), k.lid().unwrap())));
+    let old = k.newlwp(k.pid()).unwrap().unwrap();
+    assert_eq!(on(cpu), Some((k.pid(), k.lid().unwrap())));
+    assert_ne!(on(cpu).unwrap().1, old.lid());
+    assert_eq!((on(1 - cpu), on(2), on(usize::MAX)), (None, None, None));
+    let numbers = (k.pid(), k.lid().unwrap());
+    drop(k);
+    assert_eq!(on(cpu), None, "nobody is in the kernel");
+    let mut k = kernel.enter().unwrap();
+    assert_eq!((k.cpu(), on(cpu)), (Some(cpu), Some(numbers)), "the same again");
+    k.unbind().unwrap();
+    assert_eq!(on(cpu), None);
+}
+
+#[test]
+fn numbers_that_are_shown_are_in_no_table() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let (pid, lid) = (k.pid(), k.lid().unwrap());
+    assert_eq!((k.shown_pid(), k.shown_lid()), (pid, Some(lid)));
+    k.allbetsareoff_setid(Pid(4711), Lid(-5));
+    assert_eq!((k.shown_pid(), k.shown_lid()), (Pid(4711), Some(Lid(-5))));
+    assert_eq!((k.pid(), k.lid()), (pid, Some(lid)));
+    let guard = kernel.pin();
+    assert!(kernel.find(Pid(4711), &guard).is_none());
+    assert!(kernel.find(pid, &guard).is_some());
+    drop(guard);
+    // A child shows its own, and another LWP of the process the process's.
+    let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    assert_eq!((k.shown_pid(), k.ppid()), (k.pid(), pid));
+    k.switch(parent).unwrap();
+    k.newlwp(pid).unwrap();
+    assert_eq!((k.shown_pid(), k.shown_lid()), (Pid(4711), k.lid()));
+    k.releaselwp().unwrap();
+    drop(k);
+    assert_eq!(kernel.enter().unwrap().shown_lid(), None);
+}

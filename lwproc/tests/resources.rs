@@ -1,0 +1,287 @@
+//! Limits, caps, use, names, and the place in the file system.
+
+use lwproc::{
+    CredChange, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel, Limit, LimitError, Limits,
+    NewLwpError, OnExec, Pid, Profile, Resource, Rfork, ThreadHost, Usage, WaitPolicy, WaitTarget,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn nofile(soft: u64, hard: u64) -> (Resource, Limit) {
+    (Resource::Nofile, Limit { soft, hard })
+}
+
+#[test]
+fn a_childs_limits_are_its_parents_until_either_changes_its_own() {
+    let limits = Limits::unlimited().with(Resource::Nofile, Limit { soft: 64, hard: 128 }).unwrap();
+    let kernel = Kernel::builder().limits(limits.clone()).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    assert_eq!(k.limits(), limits);
+    k.rfork(Rfork::Fresh).unwrap();
+    let (r, low) = nofile(10, 100);
+    // The parent's set is one of its own by now: R11 shared that with the child.
+    assert_eq!(k.set_rlimit(r, low), Ok(Limit { soft: 64, hard: 128 }));
+    let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    assert_eq!(k.rlimit(r), low);
+    let (_, lower) = nofile(5, 50);
+    k.set_rlimit(r, lower).unwrap();
+    let child = k.switch(parent).unwrap().unwrap();
+    assert_eq!(k.rlimit(r), low);
+    k.set_rlimit(r, Limit::both(7)).unwrap();
+    let parent = k.switch(child).unwrap().unwrap();
+    assert_eq!(k.rlimit(r), lower);
+    let guard = kernel.pin();
+    assert_eq!(kernel.find(parent.pid(), &guard).unwrap().rlimit(r), Some(Limit::both(7)));
+    assert_eq!(kernel.find(Pid::INIT, &guard).unwrap().rlimit(r).unwrap().soft, 64);
+}
+
+#[test]
+fn only_the_superuser_raises_a_hard_limit() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let (r, limit) = nofile(10, 20);
+    k.set_rlimit(r, limit).unwrap();
+    k.set_rlimit(r, Limit { soft: 10, hard: 30 }).unwrap();
+    k.set_cred(&CredChange::SetUid(1)).unwrap();
+    let error = k.set_rlimit(r, Limit { soft: 10, hard: 31 }).unwrap_err();
+    assert_eq!((error, error.errno()), (LimitError::NotPermitted, Errno::EPERM));
+    let error = k.set_rlimit(r, Limit { soft: 21, hard: 20 }).unwrap_err();
+    assert_eq!((error, error.errno()), (LimitError::SoftAboveHard, Errno::EINVAL));
+    assert_eq!(k.rlimit(r), Limit { soft: 10, hard: 30 });
+    k.set_rlimit(r, Limit { soft: 30, hard: 30 }).unwrap();
+}
+
+#[test]
+fn an_ended_process_has_no_limits() {
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    k.set_rlimit(Resource::Cpu, Limit::both(3)).unwrap();
+    let child = k.pid();
+    k.releaselwp().unwrap();
+    k.switch(parent).unwrap();
+    let guard = kernel.pin();
+    assert_eq!(kernel.find(child, &guard).unwrap().rlimit(Resource::Cpu), None);
+}
+
+#[test]
+fn nproc_is_enforced_when_asked_for_and_refunded() {
+    let limits = Limits::unlimited().with(Resource::Nproc, Limit::both(3)).unwrap();
+    let asked = Kernel::builder().limits(limits.clone()).enforce_nproc().build().unwrap();
+    let not = Kernel::builder().limits(limits).build().unwrap();
+    for (kernel, enforced) in [(&asked, true), (&not, false)] {
+        for _ in 0..3 {
+            let mut k = kernel.enter().unwrap();
+            k.rfork(Rfork::Fresh).unwrap();
+            // The superuser is not limited.
+            let kept: Vec<_> = (0..4).map(|_| k.rfork(Rfork::Share).unwrap()).collect();
+            k.set_cred(&CredChange::SetUid(7)).unwrap();
+            let mut own: Vec<_> = (0..2).map(|_| k.rfork(Rfork::Share).unwrap()).collect();
+            assert_eq!(kernel.user_counts(7).procs, 3);
+            let before = kernel.counts();
+            if enforced {
+                let error = k.rfork(Rfork::Share).unwrap_err();
+                assert_eq!((error, error.errno()), (ForkError::Limit, Errno::EAGAIN));
+                assert_eq!((kernel.counts(), kernel.user_counts(7).procs), (before, 3));
+                drop(own.pop());
+            }
+            k.rfork(Rfork::Share).unwrap();
+            k.releaselwp().unwrap();
+            drop((k, kept, own));
+            assert_eq!((kernel.counts().procs, kernel.user_counts(7).procs), (2, 0));
+        }
+    }
+}
+
+#[test]
+fn the_kernel_has_a_most_when_asked_for() {
+    let kernel = Kernel::builder().max_procs(4).build().unwrap();
+    for _ in 0..3 {
+        let two: Vec<_> = (0..2).map(|_| kernel.alloclwp(None).unwrap()).collect();
+        let before = kernel.counts();
+        let error = kernel.alloclwp(None).unwrap_err();
+        assert_eq!((error, error.errno()), (NewLwpError::KernelFull, Errno::EAGAIN));
+        let mut k = kernel.enter().unwrap();
+        assert_eq!(k.rfork(Rfork::Share).unwrap_err(), ForkError::KernelFull);
+        assert_eq!((kernel.counts(), kernel.user_counts(0).procs), (before, 4));
+        drop((k, two));
+    }
+    // The place is given back when the ids or the user's limit say no.
+    let few = Kernel::builder().max_procs(3).id_capacity(2).build().unwrap();
+    let mut k = few.enter().unwrap();
+    let lwp = few.alloclwp(Some(Pid::INIT)).unwrap();
+    assert_eq!(k.rfork(Rfork::Share).unwrap_err(), ForkError::IdsExhausted);
+    assert_eq!(few.user_counts(0).procs, 2);
+    drop(lwp);
+    k.rfork(Rfork::Share).unwrap();
+    k.releaselwp().unwrap();
+}
+
+#[test]
+fn use_goes_to_who_waits_and_profiling_to_the_children() {
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
+    let used = |ms, faults| Usage {
+        user: Duration::from_millis(ms),
+        max_rss: ms,
+        minor_faults: faults,
+        ..Usage::default()
+    };
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let profile = Profile { base: 0x1000, size: 64, offset: 0, scale: 1 };
+    k.set_profile(Some(profile));
+    k.add_usage(used(5, 1));
+    let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    assert_eq!((k.usage(), k.profile()), (Usage::default(), Some(profile)));
+    k.set_profile(None);
+    k.add_usage(used(10, 2));
+    let child = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    assert_eq!((k.usage(), k.profile()), (Usage::default(), None));
+    k.add_usage(used(20, 4));
+    k.exit(ExitStatus::exited(0)).unwrap();
+    k.switch(child).unwrap();
+    let grandchild = k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    assert_eq!(grandchild.usage, used(20, 4));
+    assert_eq!((k.usage(), k.children_usage()), (used(10, 2), used(20, 4)));
+    k.exit(ExitStatus::exited(0)).unwrap();
+    k.switch(parent).unwrap();
+    assert_eq!(k.children_usage(), Usage::default());
+    let expected = Usage { max_rss: 20, ..used(30, 6) };
+    assert_eq!(k.try_wait(WaitTarget::Any).unwrap().unwrap().usage, expected);
+    assert_eq!((k.usage(), k.children_usage()), (used(5, 1), expected));
+    assert_eq!(k.profile(), Some(profile));
+}
+
+#[test]
+fn an_lwp_has_a_name_of_its_own() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.set_lwp_name("nobody");
+    assert_eq!(k.lwp_name(), None);
+    k.rfork(Rfork::Fresh).unwrap();
+    assert_eq!(k.lwp_name(), None);
+    k.set_lwp_name("worker");
+    k.set_lwp_name("pagedaemon");
+    let first = k.newlwp(k.pid()).unwrap().unwrap();
+    assert_eq!(k.lwp_name(), None);
+    let guard = kernel.pin();
+    let seen = kernel.find_lwp(first.lid(), &guard).unwrap();
+    assert_eq!(seen.name().unwrap().as_str(), "pagedaemon");
+}
+
+/// A place that counts how many there are, and knows what it was made from.
+#[derive(Debug)]
+struct Place {
+    live: Arc<AtomicIsize>,
+    depth: u32,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { live: Arc::new(AtomicIsize::new(1)), depth: 0 }
+    }
+}
+
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        self.live.fetch_add(1, SeqCst);
+        Self { live: self.live.clone(), depth: self.depth + 1 }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, SeqCst);
+    }
+}
+
+#[derive(Default)]
+struct Places {
+    released: Mutex<Vec<u32>>,
+    panic_at: AtomicU32,
+}
+
+impl Host for Places {
+    type VmSpace = ();
+    type File = ();
+    type Emul = ();
+    type Vfs = Place;
+
+    fn vfs_init(&self, parent: &Place) -> Place {
+        assert!(self.panic_at.load(SeqCst) != 1, "no place");
+        parent.clone()
+    }
+
+    fn vfs_release(&self, vfs: Place) {
+        self.released.lock().unwrap().push(vfs.depth);
+        assert!(self.panic_at.load(SeqCst) != 2, "the place is on fire");
+    }
+}
+
+#[test]
+fn a_process_has_a_place_of_its_own_until_it_ends() {
+    let kernel = Kernel::builder().host(Places::default()).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    let live = k.vfs().live.clone();
+    assert_eq!(live.load(SeqCst), 1);
+    k.rfork(Rfork::Fresh).unwrap();
+    let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+    assert_eq!((k.vfs().depth, live.load(SeqCst)), (2, 3));
+    k.releaselwp().unwrap();
+    k.switch(parent).unwrap();
+    assert_eq!((k.vfs().depth, live.load(SeqCst)), (1, 2));
+    assert_eq!(*kernel.host().released.lock().unwrap(), [2]);
+
+    let before = kernel.counts();
+    kernel.host().panic_at.store(1, SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| k.rfork(Rfork::Fresh))).is_err());
+    kernel.host().panic_at.store(2, SeqCst);
+    assert_eq!((kernel.counts(), live.load(SeqCst)), (before, 2));
+    let parent = k.rfork(Rfork::Fresh).unwrap();
+    k.releaselwp().unwrap();
+    let left = catch_unwind(AssertUnwindSafe(|| k.switch(parent.unwrap())));
+    assert!(left.is_err(), "the panic comes through");
+    assert_eq!((kernel.counts(), live.load(SeqCst)), (before, 2), "and the process has ended");
+    kernel.host().panic_at.store(0, SeqCst);
+}
+
+#[test]
+fn the_default_host_has_no_places() {
+    let kernel: Kernel<ThreadHost> = Kernel::new();
+    assert_eq!(*kernel.enter().unwrap().vfs(), ());
+}
+
+/// Files that are nothing.
+#[derive(Default)]
+struct Files;
+
+impl Host for Files {
+    type VmSpace = ();
+    type File = u32;
+    type Emul = ();
+    type Vfs = ();
+}
+
+#[test]
+fn nofile_bounds_new_descriptors_and_spares_open_ones() {
+    let kernel = Kernel::builder().host(Files).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let fds: Vec<_> = (0..6).map(|i| k.fd_open(i, OnExec::Keep).unwrap()).collect();
+    k.set_rlimit(Resource::Nofile, Limit::both(4)).unwrap();
+    assert_eq!(*k.fd_get(fds[5]).unwrap(), 5);
+    assert_eq!(k.fd_open(9, OnExec::Keep).unwrap_err().errno(), Errno::EMFILE);
+    assert_eq!(k.fd_reserve(OnExec::Keep).map(drop), Err(FdError::TooMany));
+    assert_eq!(k.fd_dup(fds[0]), Err(FdError::TooMany));
+    assert_eq!(k.fd_dup_from(fds[0], Fd(4), OnExec::Keep), Err(FdError::BadMinimum));
+    assert_eq!(k.fd_dup2(fds[0], Fd(4)), Err(FdError::BadFd));
+    k.fd_close(fds[3]).unwrap();
+    assert_eq!(k.fd_dup(fds[0]), Ok(Fd(3)));
+    assert_eq!(k.fd_dup2(fds[0], fds[1]), Ok(fds[1]));
+    k.set_rlimit(Resource::Nofile, Limit { soft: Limit::INFINITY, hard: Limit::INFINITY }).unwrap();
+    assert_eq!(k.fd_dup(fds[0]), Ok(Fd(6)));
+}
