@@ -75,7 +75,7 @@ pub enum Ids {
 impl Ids {
     /// Whether the call changes nothing.
     pub fn is_question(&self) -> bool {
-        !matches!(self, Self::Change(_, Granted::Yes) | Self::Capabilities)
+        !matches!(self, Self::Change(..) | Self::Capabilities)
     }
 }
 

@@ -2,66 +2,32 @@
 
 use super::{Call, Parsed};
 use crate::parse::{Answer, text};
+use lwproc::{Limit, Resource};
 
 /// The syscalls of this family.
 pub const NAMES: &[&str] = &["prlimit64", "getrlimit", "setrlimit", "ugetrlimit"];
 
-/// Resources by their Linux names, in Linux's order.
-const RESOURCES: [&str; 16] = [
-    "RLIMIT_CPU",
-    "RLIMIT_FSIZE",
-    "RLIMIT_DATA",
-    "RLIMIT_STACK",
-    "RLIMIT_CORE",
-    "RLIMIT_RSS",
-    "RLIMIT_NPROC",
-    "RLIMIT_NOFILE",
-    "RLIMIT_MEMLOCK",
-    "RLIMIT_AS",
-    "RLIMIT_LOCKS",
-    "RLIMIT_SIGPENDING",
-    "RLIMIT_MSGQUEUE",
-    "RLIMIT_NICE",
-    "RLIMIT_RTPRIO",
-    "RLIMIT_RTTIME",
+const RESOURCES: [(&str, Resource); 16] = [
+    ("RLIMIT_AS", Resource::As),
+    ("RLIMIT_CORE", Resource::Core),
+    ("RLIMIT_CPU", Resource::Cpu),
+    ("RLIMIT_DATA", Resource::Data),
+    ("RLIMIT_FSIZE", Resource::Fsize),
+    ("RLIMIT_LOCKS", Resource::Locks),
+    ("RLIMIT_MEMLOCK", Resource::Memlock),
+    ("RLIMIT_MSGQUEUE", Resource::Msgqueue),
+    ("RLIMIT_NICE", Resource::Nice),
+    ("RLIMIT_NOFILE", Resource::Nofile),
+    ("RLIMIT_NPROC", Resource::Nproc),
+    ("RLIMIT_RSS", Resource::Rss),
+    ("RLIMIT_RTPRIO", Resource::Rtprio),
+    ("RLIMIT_RTTIME", Resource::Rttime),
+    ("RLIMIT_SIGPENDING", Resource::Sigpending),
+    ("RLIMIT_STACK", Resource::Stack),
 ];
 
-/// A resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Resource(u8);
-
-impl Resource {
-    /// How many there are.
-    pub const COUNT: usize = RESOURCES.len();
-
-    fn of(name: &[u8]) -> Option<Self> {
-        let at = RESOURCES.iter().position(|known| known.as_bytes() == name)?;
-        u8::try_from(at).ok().map(Self)
-    }
-
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..RESOURCES.len() as u8).map(Self)
-    }
-
-    /// Its Linux number.
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-
-    /// Its Linux name.
-    pub fn name(self) -> &'static str {
-        RESOURCES[self.index()]
-    }
-}
-
-/// Both limits of a resource; `u64::MAX` is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// What holds.
-    pub soft: u64,
-    /// What the soft limit may be raised to.
-    pub hard: u64,
+fn resource(name: &[u8]) -> Option<Resource> {
+    RESOURCES.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, resource)| *resource)
 }
 
 /// Whether a change was made.
@@ -93,7 +59,7 @@ pub struct Limits<N> {
 impl<N> Limits<N> {
     /// Whether the call changes nothing.
     pub fn is_question(&self) -> bool {
-        self.new.is_none() || self.granted != Granted::Yes
+        self.new.is_none()
     }
 
     pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Limits<M> {
@@ -124,7 +90,7 @@ fn limits(name: &[u8], args: &[u8], granted: Granted) -> Option<Limits<i32>> {
         _ => 0,
     };
     let of = Some(of).filter(|pid| *pid != 0);
-    let resource = Resource::of(args.next()?)?;
+    let resource = resource(args.next()?)?;
     let (new, old) = match name {
         b"prlimit64" => (limit(args.next()?)?, args.next()?),
         b"setrlimit" => (limit(args.next()?)?, &b"NULL"[..]),
@@ -148,7 +114,7 @@ fn limit(text: &[u8]) -> Option<Option<Limit>> {
 
 fn value(text: &[u8]) -> Option<u64> {
     if text.starts_with(b"RLIM") && text.ends_with(b"INFINITY") {
-        return Some(u64::MAX);
+        return Some(Limit::INFINITY);
     }
     let factor = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
     let mut factors = text.split(|byte| *byte == b'*').map(factor);
@@ -171,10 +137,10 @@ mod tests {
 
     #[test]
     fn questions_and_changes() {
-        let (zero, stack) = (Answer::Value(0), Limit { soft: 8 << 20, hard: u64::MAX });
+        let (zero, stack) = (Answer::Value(0), Limit { soft: 8 << 20, hard: Limit::INFINITY });
         let asked =
             of("prlimit64", &format!("0, RLIMIT_STACK, NULL, {STACK}"), zero).expect("a limit");
-        assert_eq!((asked.of, asked.resource.name()), (None, "RLIMIT_STACK"));
+        assert_eq!((asked.of, asked.resource), (None, Resource::Stack));
         assert_eq!((asked.new, asked.old, asked.is_question()), (None, Some(stack), true));
         let set =
             of("prlimit64", &format!("7, RLIMIT_STACK, {STACK}, NULL"), zero).expect("a limit");
@@ -185,11 +151,11 @@ mod tests {
         let old = of("getrlimit", "RLIMIT_NOFILE, {rlim_cur=1024, rlim_max=4*1024}", zero);
         assert_eq!(old.and_then(|asked| asked.old), Some(Limit { soft: 1024, hard: 4096 }));
         let new = of("setrlimit", "RLIMIT_CORE, {rlim_cur=0, rlim_max=RLIM_INFINITY}", zero);
-        assert_eq!(new.and_then(|asked| asked.new), Some(Limit { soft: 0, hard: u64::MAX }));
+        assert_eq!(new.and_then(|asked| asked.new), Some(Limit { soft: 0, hard: Limit::INFINITY }));
         let refused =
             of("prlimit64", &format!("0, RLIMIT_STACK, {STACK}, 0x7f"), Answer::Error(b"EPERM"));
         let refused = refused.expect("a limit");
-        assert_eq!((refused.granted, refused.is_question()), (Granted::NotPermitted, true));
+        assert_eq!((refused.granted, refused.is_question()), (Granted::NotPermitted, false));
     }
 
     #[test]

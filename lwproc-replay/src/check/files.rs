@@ -1,15 +1,18 @@
 //! Descriptors: which numbers are given out, which are open, what an execve closes.
 
-use crate::calls::files::{Closed, Files, OnExec};
+use crate::calls::files::{Closed, Files};
 use crate::plan::{CallId, ProcId};
 use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Verdict};
 use crate::world::{Answer, Descriptor, Known, Need, Table};
-use lwproc::Errno;
+use lwproc::{CloseRange, Errno, OnExec};
 
 /// How many effects are applied early for one answer, at most.
 const MOST_PULLS: usize = 256;
 
-pub(super) fn verdict(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Verdict {
+pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Verdict {
+    if let Files::Full(wanted) = files {
+        return Verdict::of(scene.world.is_full(*wanted));
+    }
     let proc = scene.caller(id);
     if scene.world.table(proc).need(files).is_none() {
         return Verdict::Agrees;
@@ -149,8 +152,8 @@ fn ask(scene: &mut Scene<'_, '_>, files: &Files) -> Result<(), String> {
             same_number(*new, world.copy_to(*old, *new, *on_exec))
         }
         Files::Close(fd) => done(world.close(*fd)),
-        Files::CloseRange(first, last) => done(world.close_range(*first, *last)),
-        Files::MarkRange(first, last) => done(world.mark_range(*first, *last)),
+        Files::CloseRange(first, last) => done(world.range(*first, *last, CloseRange::Close)),
+        Files::MarkRange(first, last) => done(world.range(*first, *last, CloseRange::SetOnExec)),
         Files::SetOnExec(fd, mark) => done(world.set_mark(*fd, *mark)),
         Files::GetOnExec(fd, mark) => match world.mark(*fd) {
             Ok(ours) if ours == *mark => Ok(()),
@@ -163,6 +166,8 @@ fn ask(scene: &mut Scene<'_, '_>, files: &Files) -> Result<(), String> {
             Err(Errno::EBADF) => Ok(()),
             ours => Err(format!("the log says EBADF, the kernel {}", answer(ours))),
         },
+        // Asked in the verdict.
+        Files::Full(_) => Ok(()),
     }
 }
 
@@ -200,6 +205,7 @@ pub(super) fn follow(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> St
             let ours = state(scene.world.table(proc).get(fd));
             format!("descriptor {fd} must be {}, and is {ours}", state(Some(mark)))
         }
+        None if matches!(files, Files::Full(_)) => "the table is not full".to_owned(),
         Some(Need::Never) | None => "no table gives these numbers".to_owned(),
     };
     let table = scene.world.table_mut(proc);

@@ -7,15 +7,26 @@ use lwproc::{Errno, IdSet};
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, ids: &Ids) -> Verdict {
     let agrees = match ids {
-        // The kernel itself is asked when the call is applied.
-        Ids::Change(..) => true,
+        // The kernel itself is asked for it when it is applied.
+        Ids::Change(_, Granted::Yes) => true,
+        Ids::Change(change, refused) => {
+            let errno = scene.world.cpu().cred().changed(change).err().map(|error| error.errno());
+            errno == errno_of(*refused)
+        }
         asked => is_so(scene, asked),
     };
     match Verdict::or_after(agrees, || pull_change(scene, id)) {
-        Verdict::Disagrees if !scene.world.has_same_ids(scene.caller(id)) => {
-            Verdict::Unexplained(Cause::Capability)
-        }
+        Verdict::Disagrees if is_beyond(scene, id, ids) => Verdict::Unexplained(Cause::Capability),
         verdict => verdict,
+    }
+}
+
+/// Whether capabilities may have decided: of the answer itself, or of what it tells.
+fn is_beyond(scene: &Scene<'_, '_>, id: CallId, ids: &Ids) -> bool {
+    let caller = scene.caller(id);
+    match ids {
+        Ids::Change(..) => !scene.plan.is_plain(caller, scene.now),
+        _ => !scene.world.has_same_ids(caller),
     }
 }
 
@@ -68,11 +79,8 @@ pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, ids: &Ids) -> Result<Se
         return Ok(Settled::Agreed);
     };
     let ours = scene.world.cpu().set_cred(change).map_err(|error| error.errno());
-    match (granted, ours) {
-        (Granted::Yes, Ok(()))
-        | (Granted::NotPermitted, Err(Errno::EPERM))
-        | (Granted::Invalid, Err(Errno::EINVAL)) => return Ok(Settled::Agreed),
-        _ => {}
+    if ours.err() == errno_of(*granted) {
+        return Ok(Settled::Agreed);
     }
     let caller = scene.caller(id);
     if !scene.plan.is_plain(caller, scene.now) {
@@ -81,6 +89,14 @@ pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, ids: &Ids) -> Result<Se
     }
     let ours = ours.map_or_else(|errno| errno.to_string(), |()| "done".to_owned());
     Err(format!("the log says {}, the kernel {ours}", says(*granted)))
+}
+
+fn errno_of(granted: Granted) -> Option<Errno> {
+    match granted {
+        Granted::Yes => None,
+        Granted::NotPermitted => Some(Errno::EPERM),
+        Granted::Invalid => Some(Errno::EINVAL),
+    }
 }
 
 fn says(granted: Granted) -> &'static str {

@@ -47,7 +47,7 @@ pub(crate) fn act(scene: &mut Scene<'_, '_>, id: CallId) -> Result<Settled, Stri
         Says::Answer(Call::Files(files)) => files::act(scene, id, files),
         Says::Answer(Call::Ids(ids)) => return ids::act(scene, id, ids),
         Says::Answer(Call::Groups(groups)) => groups::act(scene, id, groups),
-        Says::Answer(Call::Limits(limits)) => limits::act(scene, id, limits),
+        Says::Answer(Call::Limits(limits)) => return limits::act(scene, id, limits),
         Says::Answer(Call::Kill(_) | Call::Exit(_)) | Says::NotModelled | Says::Nothing => Ok(()),
     };
     done.map(|()| Settled::Agreed)

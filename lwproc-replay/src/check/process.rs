@@ -79,7 +79,7 @@ pub(super) fn exec(scene: &mut Scene<'_, '_>, id: CallId, exec: &Exec) -> Result
         }
     }
     scene.world.run(caller).map_err(|trouble| trouble.to_string())?;
-    scene.world.exec_descriptors(proc).map_err(|trouble| trouble.to_string())?;
+    scene.world.exec_descriptors(proc);
     super::same_descriptors(scene, proc)?;
     let lwps = scene.world.nlwps(proc);
     let cpu = scene.world.cpu();

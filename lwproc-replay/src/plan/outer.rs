@@ -7,10 +7,10 @@ use super::{Action, CallId, Origin, Plan, ProcId, Says, TaskId, Who};
 use crate::calls::{
     Call,
     groups::{Groups, Which},
-    ids::{Granted, Ids, Part, Side},
-    limits::{Limit, Limits, Resource},
+    ids::{self, Ids, Side},
+    limits::{Granted, Limits},
 };
-use lwproc::CredChange;
+use lwproc::{CredChange, Limit, Resource};
 
 /// Ids of one side: real, effective, saved.
 type ThreeIds = [Option<u32>; 3];
@@ -21,7 +21,8 @@ pub struct Outer {
     users: ThreeIds,
     groups: ThreeIds,
     supplementary: Option<Vec<u32>>,
-    limits: [Option<Limit>; Resource::COUNT],
+    /// Its limits, where the log tells them.
+    pub limits: Vec<(Resource, Limit)>,
     /// Its process group.
     pub pgrp: Option<Who>,
     /// Its session.
@@ -42,11 +43,6 @@ impl Outer {
             changes.push(CredChange::SetResuid(real, effective, saved));
         }
         changes
-    }
-
-    /// The limits, where the log tells them.
-    pub fn limits(&self) -> impl Iterator<Item = (Resource, Limit)> {
-        Resource::all().zip(self.limits).filter_map(|(resource, limit)| Some((resource, limit?)))
     }
 }
 
@@ -75,7 +71,9 @@ fn side(side: Side) -> Changed {
 }
 
 fn limit(resource: Resource) -> Changed {
-    1 << (8 + resource.index())
+    let at = Resource::ALL.iter().position(|known| *known == resource);
+    // More than fit a word would share the last bit: they would be learnt less often.
+    1 << at.map_or(31, |at| (8 + at).min(31))
 }
 
 /// Goes over the log once more, and marks the calls it took the first sight from.
@@ -143,16 +141,11 @@ impl Pass {
         match ids {
             Ids::One(which, part, id) if self.has_outer(proc, side(*which)) => {
                 let ids = self.side(*which);
-                let at = match part {
-                    Part::Real => &mut ids[0],
-                    Part::Effective => &mut ids[1],
-                    Part::Saved => &mut ids[2],
-                };
-                see(at, *id)
+                see_id(ids, *part as usize, *id)
             }
             Ids::All(which, told) if self.has_outer(proc, side(*which)) => {
                 let ids = self.side(*which);
-                ids.iter_mut().zip(told).map(|(at, id)| see(at, *id)).fold(false, |a, b| a | b)
+                (0..3).map(|at| see_id(ids, at, told[at])).fold(false, |a, b| a | b)
             }
             Ids::Groups(told) if self.has_outer(proc, SUPPLEMENTARY) => {
                 see(&mut self.outer.supplementary, told.clone())
@@ -162,7 +155,7 @@ impl Pass {
                 let some = (0..*count).filter_map(|id| u32::try_from(id).ok()).collect();
                 see(&mut self.outer.supplementary, some)
             }
-            Ids::Change(change, Granted::Yes) => {
+            Ids::Change(change, ids::Granted::Yes) => {
                 let what = match change {
                     CredChange::SetGroups(_) => SUPPLEMENTARY,
                     CredChange::SetGid(_)
@@ -221,13 +214,23 @@ impl Pass {
         if let Some(old) = limits.old
             && self.has_outer(of, limit(limits.resource))
         {
-            first = see(&mut self.outer.limits[limits.resource.index()], old);
+            let known = &mut self.outer.limits;
+            first = known.iter().all(|(resource, _)| *resource != limits.resource);
+            if first {
+                known.push((limits.resource, old));
+            }
         }
-        if !limits.is_question() {
+        if limits.new.is_some() && limits.granted == Granted::Yes {
             self.changes(of, limit(limits.resource));
         }
         first
     }
+}
+
+/// As [`see`]. What is expected already, because one starts with all three the same, is no news.
+fn see_id(ids: &mut ThreeIds, at: usize, id: u32) -> bool {
+    let expected = ids.contains(&Some(id));
+    see(&mut ids[at], id) && !expected
 }
 
 /// Whether this is the first sight.

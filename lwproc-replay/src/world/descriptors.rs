@@ -4,12 +4,19 @@
 
 use super::table::{Descriptor, Table};
 use super::{Trouble, World, refused};
-use crate::calls::files::OnExec;
 use crate::plan::{ProcId, TaskId};
-use lwproc::Errno;
+use lwproc::{CloseRange, Errno, Fd, FdError, OnExec};
 
 /// What the kernel answers.
 pub type Answer<T> = Result<T, Errno>;
+
+fn errno<T>(answer: Result<T, FdError>) -> Answer<T> {
+    answer.map_err(|error| error.errno())
+}
+
+fn number(answer: Answer<Fd>) -> Answer<i32> {
+    answer.map(|fd| fd.0)
+}
 
 impl World<'_, '_> {
     /// What the log has told of the table of a process.
@@ -29,77 +36,54 @@ impl World<'_, '_> {
 
     /// A descriptor at the lowest free number, in the process that runs.
     pub fn open(&mut self, mark: OnExec) -> Answer<i32> {
-        let table = self.stub();
-        let fd = (0..).find(|fd| table.get(*fd).is_none()).unwrap_or(0);
-        table.set(fd, Some(mark));
-        Ok(fd)
+        number(self.cpu.fd_open((), mark).map_err(|error| error.errno()))
+    }
+
+    /// Whether there are fewer free numbers than that, to the limit.
+    pub fn is_full(&mut self, wanted: usize) -> bool {
+        let held: Vec<_> =
+            (0..wanted).map_while(|_| self.cpu.fd_reserve(OnExec::Keep).ok()).collect();
+        held.len() < wanted
     }
 
     /// Closes one.
     pub fn close(&mut self, fd: i32) -> Answer<()> {
-        self.mark(fd)?;
-        self.stub().set(fd, None);
-        Ok(())
+        errno(self.cpu.fd_close(Fd(fd)))
     }
 
     /// A copy at the lowest free number from `min` on.
     pub fn copy(&mut self, old: i32, min: i32, mark: OnExec) -> Answer<i32> {
-        self.mark(old)?;
-        let table = self.stub();
-        let fd = (min..).find(|fd| table.get(*fd).is_none()).unwrap_or(0);
-        table.set(fd, Some(mark));
-        Ok(fd)
+        number(errno(self.cpu.fd_dup_from(Fd(old), Fd(min), mark)))
     }
 
-    /// A copy at `new`.
+    /// A copy at `new`; of a number to itself, nothing.
     pub fn copy_to(&mut self, old: i32, new: i32, mark: OnExec) -> Answer<i32> {
-        self.mark(old)?;
-        if old != new {
-            self.stub().set(new, Some(mark));
-        }
-        Ok(new)
+        number(errno(match mark {
+            OnExec::Keep => self.cpu.fd_dup2(Fd(old), Fd(new)),
+            OnExec::Close => self.cpu.fd_dup3(Fd(old), Fd(new), mark),
+        }))
     }
 
-    /// Closes all from `first` to `last`.
-    pub fn close_range(&mut self, first: i32, last: i32) -> Answer<()> {
-        self.stub().apply(&crate::calls::files::Files::CloseRange(first, last));
-        Ok(())
-    }
-
-    /// Marks all from `first` to `last`.
-    pub fn mark_range(&mut self, first: i32, last: i32) -> Answer<()> {
-        self.stub().apply(&crate::calls::files::Files::MarkRange(first, last));
-        Ok(())
+    /// Closes or marks all from `first` to `last`.
+    pub fn range(&mut self, first: i32, last: i32, how: CloseRange) -> Answer<()> {
+        errno(self.cpu.fd_close_range(Fd(first), Fd(last), how))
     }
 
     /// The mark of one.
     pub fn mark(&mut self, fd: i32) -> Answer<OnExec> {
-        self.stub().get(fd).ok_or(Errno::EBADF)
+        errno(self.cpu.fd_on_exec(Fd(fd)))
     }
 
     /// Sets the mark of one.
     pub fn set_mark(&mut self, fd: i32, mark: OnExec) -> Answer<()> {
-        self.mark(fd)?;
-        self.stub().set(fd, Some(mark));
-        Ok(())
+        errno(self.cpu.fd_set_on_exec(Fd(fd), mark))
     }
 
-    /// Closes what is marked: what an execve does, on a table of its own.
-    pub fn exec_descriptors(&mut self, proc: ProcId) -> Result<(), Trouble> {
+    /// Closes what is marked, in the process that runs: what an execve does, on a table of its own.
+    pub fn exec_descriptors(&mut self, proc: ProcId) {
         self.own_table(proc);
-        self.stub().exec();
+        self.cpu.fd_close_on_exec();
         self.table_mut(proc).exec();
-        Ok(())
-    }
-
-    /// All descriptors of the process that runs, in order.
-    fn all(&mut self) -> Vec<(i32, OnExec)> {
-        self.stub().all().collect()
-    }
-
-    fn stub(&mut self) -> &mut Table {
-        let proc = self.current.map_or(0, |task| self.procs[self.plan.proc_of(task).index()].table);
-        &mut self.stubs[proc]
     }
 
     /// Makes one number in the process that runs as the log has it, and tells the table so.
@@ -130,8 +114,8 @@ impl World<'_, '_> {
 
     /// The first difference between the kernel's table and what the log has told, if any.
     pub fn table_difference(&mut self, proc: ProcId) -> Option<(i32, Descriptor, Descriptor)> {
-        let ours = self.all();
-        let mut ours = ours.into_iter().peekable();
+        let ours = self.cpu.fds();
+        let mut ours = ours.into_iter().map(|(fd, mark)| (fd.0, mark)).peekable();
         let mut told = self.table(proc).all().peekable();
         loop {
             match (told.peek().copied(), ours.peek().copied()) {
@@ -181,7 +165,6 @@ impl World<'_, '_> {
     }
 
     fn new_table(&mut self, task: TaskId, table: Table) {
-        self.stubs.push(table.clone());
         self.tables.push(table);
         self.procs[self.plan.proc_of(task).index()].table = self.tables.len() - 1;
     }
@@ -192,8 +175,6 @@ impl World<'_, '_> {
             let own = self.table(proc).copied();
             self.table_mut(proc).users -= 1;
             self.tables.push(own);
-            let stub = self.stubs[self.procs[proc.index()].table].clone();
-            self.stubs.push(stub);
             self.procs[proc.index()].table = self.tables.len() - 1;
         }
     }

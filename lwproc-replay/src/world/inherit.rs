@@ -9,6 +9,10 @@ impl World<'_, '_> {
     /// The first task, which runs, becomes who the log's answers say it was.
     pub(super) fn outer_world(&mut self) -> Result<(), Trouble> {
         let plan = self.plan;
+        for (resource, limit) in &plan.outer.limits {
+            let set = self.cpu.set_rlimit(*resource, *limit);
+            set.map_err(|error| refused("a limit")(error.errno()))?;
+        }
         for change in plan.outer.changes() {
             self.cpu.set_cred(&change).map_err(|error| refused("ids")(error.errno()))?;
         }

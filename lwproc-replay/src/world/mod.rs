@@ -2,6 +2,7 @@
 //!
 //! This is the only module that creates, switches and releases LWPs.
 
+mod birth;
 mod descriptors;
 mod inherit;
 mod table;
@@ -9,10 +10,9 @@ mod table;
 pub use descriptors::Answer;
 pub use table::{Descriptor, Known, Need, Table};
 
-use crate::calls::process::{Descriptors, Makes};
 use crate::calls::wait::Status;
-use crate::plan::{Origin, Plan, ProcId, TaskId, Who};
-use lwproc::{CoreDump, Cred, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid, Rfork};
+use crate::plan::{Plan, ProcId, TaskId, Who};
+use lwproc::{CoreDump, Cred, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -108,7 +108,6 @@ pub struct World<'p, 'k> {
     procs: Vec<ProcState>,
     /// Descriptor tables as the log has told them.
     tables: Vec<Table>,
-    stubs: Vec<Table>,
     /// Whose LWP runs; none in the implicit context, or when it is exiting.
     current: Option<TaskId>,
     bearers: HashMap<i32, TaskId>,
@@ -152,7 +151,6 @@ impl<'p, 'k> World<'p, 'k> {
             procs: plan.procs.iter().map(|_| ProcState::default()).collect(),
             // The first one is that of processes not born yet.
             tables: vec![Table::default()],
-            stubs: vec![Table::default()],
             current: None,
             bearers: HashMap::new(),
             switches: 0,
@@ -270,8 +268,19 @@ impl<'p, 'k> World<'p, 'k> {
         Ok(())
     }
 
+    /// Moves the context to some task of a process.
+    ///
+    /// # Errors
+    /// [`Trouble::NotAlive`], or what the kernel says.
+    pub fn run_in(&mut self, proc: ProcId) -> Result<(), Trouble> {
+        match self.current {
+            Some(task) if self.plan.proc_of(task) == proc => Ok(()),
+            _ => self.run(self.runnable_in(proc).ok_or(Trouble::NotAlive)?),
+        }
+    }
+
     /// Books a switch: the LWP that ran is parked, if it still lives.
-    fn arrived(&mut self, task: Option<TaskId>, old: Option<Lwp>) {
+    pub(super) fn arrived(&mut self, task: Option<TaskId>, old: Option<Lwp>) {
         if let (Some(left), Some(lwp)) = (self.current, old) {
             self.tasks[left.index()].stage = Stage::Parked(lwp);
         }
@@ -280,7 +289,7 @@ impl<'p, 'k> World<'p, 'k> {
     }
 
     /// Moves the context to init.
-    fn run_init(&mut self) -> Result<(), Trouble> {
+    pub(super) fn run_init(&mut self) -> Result<(), Trouble> {
         let old = match self.cpu.unbind() {
             Ok(old) => old,
             // The LWP is exiting, and only a switch frees it: to an LWP of init, which is
@@ -291,117 +300,8 @@ impl<'p, 'k> World<'p, 'k> {
         Ok(())
     }
 
-    fn runnable_in(&self, proc: ProcId) -> Option<TaskId> {
+    pub(super) fn runnable_in(&self, proc: ProcId) -> Option<TaskId> {
         self.plan.proc(proc).tasks.iter().copied().find(|task| self.is_alive(*task))
-    }
-
-    /// Brings a task to life, as its origin says.
-    ///
-    /// # Errors
-    /// When the kernel refuses, or gives numbers that do not fit.
-    pub fn birth(&mut self, task: TaskId) -> Result<(), Trouble> {
-        if self.was_born(task) {
-            return Ok(());
-        }
-        match self.plan.task(task).origin {
-            Origin::Root | Origin::Stray => {
-                self.fork_from_init(task)?;
-                self.first_table(task)?;
-                self.outer_world()
-            }
-            Origin::Fork { parent, makes: Makes::Thread, .. } => self.thread(parent, task),
-            Origin::Fork { parent, makes: Makes::Child, descriptors, .. } => {
-                if self.is_alive(parent) {
-                    self.fork_from(parent, task, descriptors)
-                } else {
-                    // Its parent died in the fork: init has adopted it.
-                    self.fork_from_init(task)?;
-                    self.inherit(parent, task)
-                }
-            }
-            Origin::Fork { parent, makes: Makes::Sibling, .. } => {
-                let grandparent = self.plan.proc(self.plan.proc_of(parent)).parent;
-                match grandparent.and_then(|proc| self.runnable_in(proc)) {
-                    Some(runs) => self.fork_from(runs, task, Descriptors::Copied)?,
-                    None => self.fork_from_init(task)?,
-                }
-                self.inherit(parent, task)
-            }
-            Origin::Exec { leader, thread } => self.take_over(leader, thread, task),
-        }
-    }
-
-    /// A child of the process of `parent`, which is alive; the context is the child's afterwards.
-    fn fork_from(
-        &mut self,
-        parent: TaskId,
-        child: TaskId,
-        descriptors: Descriptors,
-    ) -> Result<(), Trouble> {
-        self.run(parent)?;
-        let (of, born) = (self.plan.proc_of(parent), self.plan.proc_of(child));
-        let share = match descriptors {
-            Descriptors::Copied => Rfork::Copy,
-            Descriptors::Shared => Rfork::Share,
-        };
-        self.fork_here(share, child)?;
-        match descriptors {
-            Descriptors::Copied => self.copied_table(of, child),
-            Descriptors::Shared => self.shared_table(of, child),
-        }
-        self.procs[born.index()].other_ids = self.procs[of.index()].other_ids;
-        let siblings = &mut self.procs[of.index()].children;
-        siblings.push(born);
-        self.procs[born.index()].place = siblings.len() - 1;
-        if self.cpu.ppid() == self.pid(of) { Ok(()) } else { Err(Trouble::WrongParent) }
-    }
-
-    fn fork_from_init(&mut self, child: TaskId) -> Result<(), Trouble> {
-        self.run_init()?;
-        self.fork_here(Rfork::Fresh, child)
-    }
-
-    /// `rfork` from the LWP that runs; the context is the child's afterwards.
-    fn fork_here(&mut self, share: Rfork, child: TaskId) -> Result<(), Trouble> {
-        let old = self.cpu.rfork(share).map_err(|error| refused("rfork")(error.errno()))?;
-        self.arrived(Some(child), old);
-        let lid = self.born(child)?;
-        if lid.0 == self.cpu.pid().0 { Ok(()) } else { Err(Trouble::FirstLwp) }
-    }
-
-    fn thread(&mut self, parent: TaskId, task: TaskId) -> Result<(), Trouble> {
-        let proc = self.plan.proc_of(parent);
-        let runs = if self.is_alive(parent) { Some(parent) } else { self.runnable_in(proc) };
-        self.run(runs.ok_or(Trouble::NoParent)?)?;
-        let old =
-            self.cpu.newlwp(self.pid(proc)).map_err(|error| refused("newlwp")(error.errno()))?;
-        self.arrived(Some(task), old);
-        self.born(task).map(drop)
-    }
-
-    /// The context runs a new LWP: book it under its task.
-    fn born(&mut self, task: TaskId) -> Result<Lid, Trouble> {
-        let pid = self.cpu.pid();
-        let lid = self.cpu.lid().ok_or(Trouble::NotAlive)?;
-        self.tasks[task.index()] = TaskState { stage: Stage::Running, lid, pid };
-        self.procs[self.plan.proc_of(task).index()].live += 1;
-        let before = self.bearers.insert(lid.0, task);
-        if before.is_some_and(|before| self.is_alive(before)) {
-            return Err(Trouble::NumberTwice);
-        }
-        Ok(lid)
-    }
-
-    /// A thread's execve: the leader goes, and a new LWP bears the pid instead of the thread's.
-    fn take_over(&mut self, leader: TaskId, thread: TaskId, task: TaskId) -> Result<(), Trouble> {
-        if self.is_alive(leader) {
-            self.retire(leader, Status::Exited(0))?;
-        }
-        self.run(thread)?;
-        self.thread(thread, task)?;
-        self.retire(thread, Status::Exited(0))?;
-        self.run(task)?;
-        if self.lid(task).0 == self.cpu.pid().0 { Ok(()) } else { Err(Trouble::NoTakeOver) }
     }
 
     /// Ends a task. Its LWP is freed when the context next moves, which precedes every question.

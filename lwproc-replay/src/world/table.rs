@@ -3,7 +3,8 @@
 //! The kernel has the table itself and is compared with this one; this one says which order of
 //! overlapping calls explains an answer, and what the log has not shown.
 
-use crate::calls::files::{FD_END, Files, OnExec};
+use crate::calls::files::{FD_END, Files};
+use lwproc::OnExec;
 
 /// A descriptor: closed, or open with its mark.
 pub type Descriptor = Option<OnExec>;
@@ -189,7 +190,8 @@ impl Table {
             | Files::Close(fd)
             | Files::SetOnExec(fd, _)
             | Files::Used(fd) => open(*fd),
-            Files::CloseRange(..) | Files::MarkRange(..) => None,
+            // Full: the kernel knows the limit.
+            Files::CloseRange(..) | Files::MarkRange(..) | Files::Full(_) => None,
             Files::GetOnExec(fd, mark) => {
                 (self.get(*fd) != Some(*mark)).then_some(Need::Marked(*fd, *mark))
             }
@@ -218,7 +220,9 @@ impl Table {
             Files::CloseRange(first, last) | Files::MarkRange(first, last) => {
                 self.open.within(*first, *last).collect()
             }
-            Files::GetOnExec(..) | Files::Used(_) | Files::NotOpen(..) => Vec::new(),
+            Files::GetOnExec(..) | Files::Used(_) | Files::NotOpen(..) | Files::Full(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -261,6 +265,7 @@ impl Table {
                 self.set(*fd, Some(*mark));
             }
             Files::Used(fd) | Files::NotOpen(fd, _) => self.tell(*fd),
+            Files::Full(_) => {}
         }
     }
 

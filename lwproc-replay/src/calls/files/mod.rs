@@ -1,19 +1,15 @@
 //! Descriptors: new ones, copies, closing, close-on-exec, and calls that only use one.
 
+mod names;
+
+pub use names::NAMES;
+
 use super::{Call, Parsed};
 use crate::parse::{Answer, text};
+use lwproc::OnExec;
 
 /// Numbers from here on are not replayed.
 pub const FD_END: i32 = 1 << 16;
-
-/// What an execve does with a descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnExec {
-    /// It stays open.
-    Keep,
-    /// It is closed (FD_CLOEXEC).
-    Close,
-}
 
 /// What an EBADF tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,117 +64,23 @@ pub enum Files {
     Used(i32),
     /// EBADF, from whatever call.
     NotOpen(i32, Closed),
+    /// EMFILE: there are fewer free numbers than that.
+    Full(usize),
 }
 
 impl Files {
     /// Whether the call changes nothing.
     pub fn is_question(&self) -> bool {
-        matches!(self, Self::GetOnExec(..) | Self::Used(_) | Self::NotOpen(..))
+        matches!(self, Self::GetOnExec(..) | Self::Used(_) | Self::NotOpen(..) | Self::Full(_))
     }
 }
-
-/// The syscalls of this family.
-pub const NAMES: &[&str] = &[
-    "open",
-    "openat",
-    "openat2",
-    "creat",
-    "open_by_handle_at",
-    "open_tree",
-    "fsopen",
-    "fsmount",
-    "fspick",
-    "mq_open",
-    "pipe",
-    "pipe2",
-    "socket",
-    "socketpair",
-    "accept",
-    "accept4",
-    "eventfd",
-    "eventfd2",
-    "epoll_create",
-    "epoll_create1",
-    "timerfd_create",
-    "memfd_create",
-    "memfd_secret",
-    "inotify_init",
-    "inotify_init1",
-    "signalfd",
-    "signalfd4",
-    "pidfd_open",
-    "pidfd_getfd",
-    "perf_event_open",
-    "fanotify_init",
-    "userfaultfd",
-    "io_uring_setup",
-    "landlock_create_ruleset",
-    "recvmsg",
-    "dup",
-    "dup2",
-    "dup3",
-    "fcntl",
-    "fcntl64",
-    "close",
-    "close_range",
-    "read",
-    "write",
-    "readv",
-    "writev",
-    "pread64",
-    "pwrite64",
-    "preadv",
-    "pwritev",
-    "preadv2",
-    "pwritev2",
-    "lseek",
-    "_llseek",
-    "fstat",
-    "fstat64",
-    "fstatfs",
-    "ioctl",
-    "fsync",
-    "fdatasync",
-    "syncfs",
-    "ftruncate",
-    "fallocate",
-    "fadvise64",
-    "readahead",
-    "flock",
-    "fchdir",
-    "fchmod",
-    "fchown",
-    "getdents",
-    "getdents64",
-    "connect",
-    "bind",
-    "listen",
-    "shutdown",
-    "getsockname",
-    "getpeername",
-    "setsockopt",
-    "getsockopt",
-    "sendto",
-    "recvfrom",
-    "sendmsg",
-    "sendmmsg",
-    "recvmmsg",
-    "epoll_ctl",
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "inotify_add_watch",
-    "inotify_rm_watch",
-    "timerfd_settime",
-    "timerfd_gettime",
-    "pidfd_send_signal",
-];
 
 /// Reads a call of this family.
 pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
     let files = match answer {
         Answer::None => return Parsed::Unanswered,
         Answer::Error(b"EBADF") => not_open(name, args),
+        Answer::Error(b"EMFILE") => full(name),
         // Whatever else a close says, the descriptor is gone.
         Answer::Error(b"EINTR" | b"EIO" | b"ENOSPC" | b"EDQUOT") if name == b"close" => {
             first(args).map(Files::Close)
@@ -212,7 +114,7 @@ fn in_reach(files: &Files) -> bool {
             fits(fd)
         }
         // What is out of reach is not open.
-        Files::NotOpen(..) => true,
+        Files::NotOpen(..) | Files::Full(_) => true,
     }
 }
 
@@ -239,6 +141,16 @@ fn not_open(name: &[u8], args: &[u8]) -> Option<Files> {
         _ => Closed::OrWrongMode,
     };
     Some(Files::NotOpen(first(args)?, closed))
+}
+
+/// Elsewhere EMFILE is about other things, or about part of the table.
+fn full(name: &[u8]) -> Option<Files> {
+    match name {
+        b"open" | b"openat" | b"creat" | b"socket" | b"accept" | b"accept4" | b"dup"
+        | b"eventfd2" | b"epoll_create1" => Some(Files::Full(1)),
+        b"pipe" | b"pipe2" | b"socketpair" => Some(Files::Full(2)),
+        _ => None,
+    }
 }
 
 fn answered(name: &[u8], args: &[u8], value: i64) -> Option<Files> {
@@ -378,7 +290,7 @@ mod tests {
     #[test]
     fn every_family_is_read() {
         let is_known = |name: &&str| super::super::family(name.as_bytes()).is_some();
-        assert!(NAMES.iter().all(|name| is_known(&name)));
+        assert!(NAMES.iter().all(is_known));
         let mut names = NAMES.to_vec();
         names.sort_unstable();
         names.dedup();
@@ -475,6 +387,10 @@ mod tests {
         assert_eq!(bad("dup2(3, 1)"), Some(Files::NotOpen(3, Closed::Surely)));
         assert_eq!(bad("dup2(3, 5000000)"), None);
         assert_eq!(bad("openat(3, \"a\", O_RDONLY)"), None);
+        let full = |call: &str| of(&format!("{call} = -1 EMFILE (Too many open files)"));
+        assert_eq!(full("dup(3)"), Some(Files::Full(1)));
+        assert_eq!(full("pipe2(0x7f, 0)"), Some(Files::Full(2)));
+        assert_eq!(full("inotify_init1(0)"), None);
         assert_eq!(of("read(3, \"a\", 9) = 1"), Some(Files::Used(3)));
         assert_eq!(of("write(3, \"a\", 1) = -1 EPIPE (Broken pipe)"), None);
     }
