@@ -5,7 +5,7 @@ use crate::plan::{Action, CallId, Death, Fate, Plan, ProcId, Says, Step, TaskId}
 use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Settled, Verdict};
 use crate::world::{Trouble, World};
 use lwproc::{EnterError, Kernel};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Most disagreements kept; the rest are only counted.
@@ -124,7 +124,6 @@ pub fn replay(
         now: 0,
         in_flight: Vec::new(),
         outer_parent: None,
-        outer_descriptors: HashMap::new(),
     };
     let mut replay = Replay {
         scene,
@@ -260,7 +259,6 @@ impl Replay<'_, '_> {
                 Pull::Adopt(Adoption { reason: Reason::FirstSight, .. }) => {
                     cause = Some(Cause::OuterDescriptor);
                 }
-                Pull::Adopt(Adoption { reason: Reason::SeenBefore, .. }) => {}
                 _ => reordered = true,
             }
             self.pull(*pull);
@@ -354,10 +352,12 @@ impl Replay<'_, '_> {
                 }
             }
             Pull::Adopt(Adoption { proc, fd, state, reason }) => {
-                if reason == Reason::FirstSight {
-                    self.scene.outer_descriptors.insert(fd, state);
-                }
-                if let Err(trouble) = self.scene.world.adopt(proc, fd, state) {
+                let world = &mut self.scene.world;
+                let adopted = match reason {
+                    Reason::Order => world.adopt(proc, fd, state),
+                    Reason::FirstSight => world.adopt_from_outside(proc, fd, state),
+                };
+                if let Err(trouble) = adopted {
                     let task = self.scene.plan.proc(proc).leader;
                     self.break_off(task, "a descriptor", trouble);
                 }

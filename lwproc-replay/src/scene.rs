@@ -13,7 +13,6 @@ use crate::calls::{
 };
 use crate::plan::{CallId, Death, Fate, Origin, Plan, ProcId, Says, TaskId, Who};
 use crate::world::{Descriptor, Life, Trouble, World};
-use std::collections::HashMap;
 
 /// An effect to apply before its last line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +49,6 @@ pub enum Reason {
     Order,
     /// It comes from outside the log, and is seen for the first time.
     FirstSight,
-    /// It comes from outside the log, and is as another process has shown.
-    SeenBefore,
 }
 
 /// Why the log does not explain an answer.
@@ -129,9 +126,6 @@ pub struct Scene<'p, 'k> {
     pub in_flight: Vec<CallId>,
     /// Number of the root's parent, once the log has told it.
     pub outer_parent: Option<i32>,
-    /// Descriptors that the first task had from outside the log, or had not, as some process has
-    /// shown.
-    pub outer_descriptors: HashMap<i32, Descriptor>,
 }
 
 impl<'p, 'k> Scene<'p, 'k> {

@@ -75,11 +75,10 @@ impl Search<'_, '_, '_> {
             Need::Marked(fd, mark) => (fd, Some(mark)),
             Need::Never => return false,
         };
-        let reason = match (self.table.known(fd), self.scene.outer_descriptors.get(&fd)) {
-            (Known::ByOrder, _) => Reason::Order,
-            (Known::NotSeen, None) => Reason::FirstSight,
-            (Known::NotSeen, Some(seen)) if *seen == state => Reason::SeenBefore,
-            (Known::NotSeen, Some(_)) | (Known::Told, _) => return false,
+        let reason = match self.table.known(fd) {
+            Known::ByOrder => Reason::Order,
+            Known::NotSeen => Reason::FirstSight,
+            Known::Told => return false,
         };
         self.table.set(fd, state);
         self.pulls.push(Pull::Adopt(Adoption { proc: self.proc, fd, state, reason }));

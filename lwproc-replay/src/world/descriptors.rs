@@ -2,7 +2,7 @@
 //!
 //! Every call to the kernel about descriptors is made here.
 
-use super::table::{Descriptor, Table};
+use super::table::{Descriptor, Known, Table};
 use super::{Trouble, World, refused};
 use crate::plan::{ProcId, TaskId};
 use lwproc::{CloseRange, Errno, Fd, FdError, OnExec};
@@ -86,10 +86,35 @@ impl World<'_, '_> {
         self.table_mut(proc).exec();
     }
 
-    /// Makes one number in the process that runs as the log has it, and tells the table so.
+    /// Makes one number of a process as the log has it, and tells its table so.
+    ///
+    /// # Errors
+    /// What the kernel says.
     pub fn adopt(&mut self, proc: ProcId, fd: i32, state: Descriptor) -> Result<(), Trouble> {
+        self.run_in(proc)?;
         self.force(fd, state).map_err(refused("a descriptor"))?;
         self.table_mut(proc).set(fd, state);
+        Ok(())
+    }
+
+    /// What one process shows to come from outside the log, all have that did not show otherwise.
+    ///
+    /// # Errors
+    /// What the kernel says of that one process.
+    pub fn adopt_from_outside(
+        &mut self,
+        proc: ProcId,
+        fd: i32,
+        state: Descriptor,
+    ) -> Result<(), Trouble> {
+        self.adopt(proc, fd, state)?;
+        for index in 0..self.procs.len() {
+            let other = ProcId::at(index);
+            if self.procs[index].live > 0 && self.table(other).known(fd) == Known::NotSeen {
+                // One whose limit has been lowered since cannot have it: it stays unseen there.
+                let _ = self.adopt(other, fd, state);
+            }
+        }
         Ok(())
     }
 
