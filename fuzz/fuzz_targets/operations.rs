@@ -5,12 +5,32 @@
 mod model;
 
 use libfuzzer_sys::fuzz_target;
-use lwproc::WaitPolicy;
-use model::{Op, run};
+use lwproc::{Rfork, WaitPolicy};
+use model::{FdOp, Op, run};
 
-fn decode(code: u8, arg: u8) -> Op {
-    match code % 22 {
-        0 => Op::Rfork,
+fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
+    match code % 15 {
+        0 => FdOp::Open(a),
+        1 => FdOp::Reserve(a),
+        2 => FdOp::Close(a),
+        3 => FdOp::Dup(a),
+        4 => FdOp::DupFrom(a, b),
+        5 => FdOp::Dup2(a, b),
+        6 => FdOp::Dup3(a, b),
+        7 => FdOp::SetOnExec(a, b),
+        8 => FdOp::CloseRange(a, b),
+        9 => FdOp::MarkRange(a, b),
+        10 => FdOp::CloseOnExec,
+        11 => FdOp::Take(a),
+        12 => FdOp::Install(a),
+        13 => FdOp::Forget(a),
+        _ => FdOp::Limit(a),
+    }
+}
+
+fn decode(code: u8, arg: u8, more: u8) -> Op {
+    match code {
+        0 => Op::Rfork([Rfork::Share, Rfork::Copy, Rfork::Fresh][usize::from(arg % 3)]),
         1 => Op::Newlwp(arg),
         // Numbers that are never issued within the capacities below.
         2 => Op::NewlwpNumber([-1, i32::MIN, i32::MAX, 1 << 30][usize::from(arg % 4)]),
@@ -32,6 +52,8 @@ fn decode(code: u8, arg: u8) -> Op {
         18 => Op::Reopen,
         19 => Op::Rename(arg),
         20 => Op::SetUid(arg),
+        21 => Op::AddUsage(arg),
+        128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,
     }
 }
@@ -40,6 +62,6 @@ fuzz_target!(|data: &[u8]| {
     let Some((setting, ops)) = data.split_first() else { return };
     let policy = if setting % 2 == 0 { WaitPolicy::AutoReap } else { WaitPolicy::Wait };
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
-    let ops: Vec<Op> = ops.chunks_exact(2).take(400).map(|c| decode(c[0], c[1])).collect();
+    let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
     run(policy, capacity, &ops);
 });

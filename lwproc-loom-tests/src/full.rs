@@ -29,6 +29,7 @@ pub fn models() -> Vec<Model> {
         pair("kernel_wait_as_init_against_exit", wait_as_init).long(),
         pair("kernel_wait_against_wait", wait_against_wait).long(),
         pair("kernel_rename_against_comm", rename_against_comm),
+        pair("kernel_rename_against_rename", rename_against_rename),
         pair("kernel_handle_against_release", handle_against_release),
         pair("kernel_enter_against_enter", enter_against_enter),
         pair("kernel_drop_of_survivors_after_shutdown", survivors_after_shutdown),
@@ -367,6 +368,29 @@ fn rename_against_comm() {
         e.releaselwp().unwrap();
     };
     at_once(&kernel, there, here);
+    assert_empty(&kernel);
+}
+
+/// Two LWPs name their process: each gives back the name it replaced.
+fn rename_against_rename() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let k = kernel.clone();
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.set_comm("a");
+        e.releaselwp().unwrap();
+    };
+    let here = || {
+        let mut e = enter_as(&kernel, b);
+        e.set_comm("b");
+        e
+    };
+    let ((), mut e) = at_once(&kernel, there, here);
+    assert!(["a", "b"].contains(&e.comm().as_str()));
+    e.releaselwp().unwrap();
+    drop(e);
     assert_empty(&kernel);
 }
 

@@ -4,14 +4,14 @@
 
 mod model;
 
-use lwproc::WaitPolicy;
-use model::{Op, run};
+use lwproc::{Rfork, WaitPolicy};
+use model::{FdOp, Op, run};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
     let i = any::<u8>;
     prop_oneof![
-        6 => Just(Op::Rfork),
+        6 => prop_oneof![Just(Rfork::Share), Just(Rfork::Copy), Just(Rfork::Fresh)].prop_map(Op::Rfork),
         4 => i().prop_map(Op::Newlwp),
         1 => prop_oneof![Just(-1), Just(i32::MAX), Just(37), any::<i32>().prop_filter("a live number", |n| !(0..100).contains(n))]
             .prop_map(Op::NewlwpNumber),
@@ -34,6 +34,29 @@ fn op() -> impl Strategy<Value = Op> {
         1 => i().prop_map(Op::Rename),
         2 => i().prop_map(Op::SetUid),
         2 => Just(Op::LeaveAndEnter),
+        1 => i().prop_map(Op::AddUsage),
+        12 => fd_op().prop_map(Op::Fd),
+    ]
+}
+
+fn fd_op() -> impl Strategy<Value = FdOp> {
+    let i = any::<u8>;
+    prop_oneof![
+        6 => i().prop_map(FdOp::Open),
+        1 => i().prop_map(FdOp::Reserve),
+        4 => i().prop_map(FdOp::Close),
+        1 => i().prop_map(FdOp::Dup),
+        2 => (i(), i()).prop_map(|(a, b)| FdOp::DupFrom(a, b)),
+        2 => (i(), i()).prop_map(|(a, b)| FdOp::Dup2(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| FdOp::Dup3(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| FdOp::SetOnExec(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| FdOp::CloseRange(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| FdOp::MarkRange(a, b)),
+        1 => Just(FdOp::CloseOnExec),
+        1 => i().prop_map(FdOp::Take),
+        1 => i().prop_map(FdOp::Install),
+        1 => i().prop_map(FdOp::Forget),
+        1 => i().prop_map(FdOp::Limit),
     ]
 }
 

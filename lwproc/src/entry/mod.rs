@@ -4,6 +4,7 @@
 mod biglock;
 mod current;
 mod files;
+mod groups;
 mod resources;
 mod wait;
 

@@ -5,10 +5,11 @@ use super::Entered;
 use crate::error::WaitError;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
+use crate::pgrp;
 use crate::proc::ProcPtr;
-use crate::proc::family;
+use crate::proc::family::{self, Child};
 use crate::proc::status::ExitStatus;
-use crate::reclaim::Managed;
+use crate::reclaim::{Managed, Pin};
 use crate::sync::Relaxed;
 use crate::usage::Usage;
 use crate::world::lifecycle;
@@ -22,15 +23,11 @@ pub enum WaitTarget {
     Any,
     /// The child with that pid.
     Pid(Pid),
-}
-
-impl WaitTarget {
-    fn matches(self, pid: Pid) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Pid(wanted) => wanted == pid,
-        }
-    }
+    /// Any child in that process group.
+    Pgrp(Pid),
+    /// Any child in the process group that the current process is in when it
+    /// starts to wait.
+    OwnPgrp,
 }
 
 /// A child that has been waited for.
@@ -104,18 +101,17 @@ impl<H: Host> Entered<'_, H> {
     /// Takes the right to reap a child of the current process that has ended;
     /// `None` when none has yet. Exactly one caller gets each zombie; init and
     /// proc0, whose children are reaped for them, never do.
-    /// Lock-free; O(children).
+    /// Lock-free; O(children), for [`WaitTarget::Pid`] O(1).
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD).
     pub fn claim_zombie(&self, target: WaitTarget) -> Result<Option<Zombie<'_, H>>, WaitError> {
         let pin = self.seat.pin();
-        let children = family::children(&self.seat.world().ids, self.proc(), &pin);
         // init's and proc0's zombies are reaped by whoever made them: a claim
         // that comes between and is given back would leave them to nobody.
         let takes = !self.proc().reaps_by_itself();
         let mut any = false;
-        for child in children.filter(|child| target.matches(child.node.pid())) {
+        for child in self.awaited(target, &pin) {
             any = true;
             if takes && child.is_zombie() && child.claim().is_some() {
                 return Ok(Some(Zombie { entered: self, child: child.ptr }));
@@ -125,7 +121,7 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Reaps a child of the current process that has ended; `None` when none
-    /// has yet (`WNOHANG`). Lock-free; O(children).
+    /// has yet (`WNOHANG`). Lock-free; as [`Entered::claim_zombie`].
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD). With
@@ -142,6 +138,10 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
     pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
+        let target = match target {
+            WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.pgid()),
+            other => other,
+        };
         loop {
             if let Some(outcome) = self.try_wait(target).transpose() {
                 return outcome;
@@ -155,9 +155,31 @@ impl<H: Host> Entered<'_, H> {
     /// Whether [`Entered::try_wait`] would be worth a try.
     fn may_wait_end(&self, target: WaitTarget) -> bool {
         let pin = self.seat.pin();
-        let mut children = family::children(&self.seat.world().ids, self.proc(), &pin)
-            .filter(|child| target.matches(child.node.pid()))
-            .peekable();
+        let mut children = self.awaited(target, &pin).peekable();
         children.peek().is_none() || children.any(|child| child.is_zombie())
+    }
+
+    /// The children that are waited for, zombies included.
+    fn awaited<'g>(
+        &'g self,
+        target: WaitTarget,
+        pin: &'g Pin<'_>,
+    ) -> impl Iterator<Item = Child<'g, H>> {
+        let ids = &self.seat.world().ids;
+        let one = match target {
+            WaitTarget::Pid(pid) => Some(family::child(ids, self.proc_ptr(), pid, pin)),
+            _ => None,
+        };
+        let many = one.is_none().then(|| family::children(ids, self.proc(), pin));
+        let group = match target {
+            WaitTarget::Any | WaitTarget::Pid(_) => None,
+            WaitTarget::Pgrp(pgid) => Some(pgid),
+            WaitTarget::OwnPgrp => Some(self.pgid()),
+        };
+        let is_in = move |child: &Child<'g, H>, pgid| {
+            pgrp::group_of(child.node, pin).is_some_and(|its| its.id().pid() == pgid)
+        };
+        let all = one.flatten().into_iter().chain(many.into_iter().flatten());
+        all.filter(move |child| group.is_none_or(|pgid| is_in(child, pgid)))
     }
 }

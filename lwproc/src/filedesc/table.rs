@@ -82,7 +82,7 @@ impl<F> FdTable<F> {
 
     /// How many LWPs use it. Wait-free.
     pub fn users(&self) -> usize {
-        self.users.count()
+        usize::try_from(self.users.load()).unwrap_or(usize::MAX)
     }
 
     /// Takes the lowest descriptor from `min` on that is free. Wait-free but

@@ -1,7 +1,8 @@
 //! What a user holds: a guard to look under, borrowed and counted views of
-//! processes and LWPs, and the owned right to run an LWP.
+//! processes, groups and LWPs, and the owned right to run an LWP.
 
 pub(crate) mod guard;
 pub(crate) mod lwp;
 pub(crate) mod owned;
+pub(crate) mod pgrp;
 pub(crate) mod proc;

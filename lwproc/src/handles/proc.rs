@@ -7,6 +7,7 @@ use crate::cred::Cred;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::limits::{Limit, Resource};
+use crate::pgrp;
 use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
@@ -74,6 +75,17 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// itself, and for a process that has been reaped. Wait-free.
     pub fn ppid(&self) -> Pid {
         family::edge_of(self.node(), self.guard.pin()).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
+    }
+
+    /// Its process group; `None` once it has been reaped. Wait-free.
+    pub fn pgid(&self) -> Option<Pid> {
+        pgrp::group_of(self.node(), self.guard.pin()).map(|group| group.id().pid())
+    }
+
+    /// Its session; `None` once it has been reaped. Wait-free.
+    pub fn sid(&self) -> Option<Pid> {
+        let pin = self.guard.pin();
+        pgrp::group_of(self.node(), pin).map(|group| group.session(pin).id().pid())
     }
 
     /// How many LWPs live in it.

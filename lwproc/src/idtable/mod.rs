@@ -4,9 +4,14 @@
 //! the slot's *generation* above, so each reuse of a slot yields a new number
 //! and a stale number misses, until the generations that fit in 31 bits have
 //! gone round (1,024 reuses of the slot with the default capacity; the 64-bit
-//! identity never does). A slot has two pointers, the process and the LWP
-//! that bear its id; that makes the first-LWP rule, the take-over of a pid by
-//! a later LWP, and "the pid stays findable" plain stores.
+//! identity never does). A slot has three pointers, the process, the LWP and
+//! the process group that bear its id; that makes the first-LWP rule, the
+//! take-over of a pid by a later LWP, and "the pid stays findable" plain stores.
+//!
+//! An id that is in use has one bearer, and may get more: the group and the
+//! session that its process leads. Who takes the last one off releases the id.
+//! The count of the further ones is in the same word as the generation, so no
+//! bearer is added to an id that has been released, or to its successor.
 //!
 //! Ids are handed out by *reserve, build, publish*: a reserved id is found by
 //! nobody until the finished object is stored in its slot (R3).
@@ -21,7 +26,7 @@ pub use segments::Slot;
 pub use shard::Shard;
 
 use crate::id::Identity;
-use crate::sync::{AtomicU32, Relaxed};
+use crate::sync::{AcqRel, AtomicU32, Relaxed};
 use crossbeam_utils::CachePadded;
 use segments::Segments;
 
@@ -38,6 +43,11 @@ const QUARANTINE: u32 = 64;
 #[cfg(lwproc_loom)]
 const QUARANTINE: u32 = 1;
 
+/// Bits of a slot's `generation` that are the generation.
+const GENERATION: u64 = BEARER - 1;
+/// One further bearer.
+const BEARER: u64 = 1 << 48;
+
 /// A reserved id: its holder alone may publish under it or give it back.
 #[must_use = "a reserved id must be published or released"]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,8 +59,8 @@ pub struct Exhausted;
 
 /// See the module.
 #[derive(Debug)]
-pub struct IdTable<P, L> {
-    segments: Segments<P, L>,
+pub struct IdTable<P, L, G = ()> {
+    segments: Segments<P, L, G>,
     /// Ids are `1..=last` (0 is proc0's).
     last: u32,
     /// Low bits of a number that are its slot index.
@@ -59,7 +69,7 @@ pub struct IdTable<P, L> {
     fresh: CachePadded<AtomicU32>,
 }
 
-impl<P, L> IdTable<P, L> {
+impl<P, L, G> IdTable<P, L, G> {
     /// The largest capacity: half of the 31-bit numbers, so that every slot
     /// has at least two generations.
     pub const MAX_CAPACITY: usize = (1 << 30) - 1;
@@ -81,13 +91,13 @@ impl<P, L> IdTable<P, L> {
     }
 
     /// The slot of index 0, for proc0.
-    pub fn slot_zero(&self) -> &Slot<P, L> {
+    pub fn slot_zero(&self) -> &Slot<P, L, G> {
         self.segments.ensure(0)
     }
 
     /// The slot that a number names, if it exists. Wait-free.
     #[inline]
-    pub fn slot(&self, number: i32) -> Option<&Slot<P, L>> {
+    pub fn slot(&self, number: i32) -> Option<&Slot<P, L, G>> {
         let number = u32::try_from(number).ok()?;
         let index = number & ((1 << self.index_bits) - 1);
         self.segments.get(index)
@@ -95,7 +105,7 @@ impl<P, L> IdTable<P, L> {
 
     /// Slots in index order: `(index, slot)`. Sees every slot that was in use
     /// when the iteration started.
-    pub fn slots(&self) -> impl Iterator<Item = &Slot<P, L>> {
+    pub fn slots(&self) -> impl Iterator<Item = &Slot<P, L, G>> {
         // Relaxed: a slot's occupants are published by the slot itself.
         let high = self.fresh.load(Relaxed).min(self.last);
         (0..=high).filter_map(|index| self.segments.get(index))
@@ -125,18 +135,76 @@ impl<P, L> IdTable<P, L> {
             })
             .ok_or(Exhausted)?;
         // Relaxed: the free list handed the slot over, generation included.
-        let generation = self.segments.ensure(index).generation.load(Relaxed);
-        Ok(Reserved(Identity(generation << self.index_bits | u64::from(index))))
+        let word = self.segments.ensure(index).generation.load(Relaxed);
+        Ok(Reserved(self.identity(word, index)))
     }
 
-    /// Gives an id back. Nothing may be published under it any more.
-    /// Lock-free.
+    fn index_of(&self, id: Identity) -> u32 {
+        (id.0 & ((1 << self.index_bits) - 1)) as u32
+    }
+
+    /// The id that a slot with that `generation` is in.
+    fn identity(&self, word: u64, index: u32) -> Identity {
+        Identity((word & GENERATION) << self.index_bits | u64::from(index))
+    }
+
+    /// Gives an id back that never had more than one bearer. Nothing may be
+    /// published under it any more. Lock-free.
     pub fn release(&self, own: &Shard, id: Reserved) {
-        let index = (id.0.0 & ((1 << self.index_bits) - 1)) as u32;
+        let index = self.index_of(id.0);
         let slot = self.segments.ensure(index);
         // Relaxed: this thread owns the slot; the free list publishes it.
-        slot.generation.store(slot.generation.load(Relaxed) + 1, Relaxed);
+        let word = slot.generation.load(Relaxed);
+        debug_assert!(word < BEARER, "released while others bear it");
+        slot.generation.store((word + 1) & GENERATION, Relaxed);
         own.push_freed(index, &self.segments);
+    }
+
+    /// Adds a bearer to an id, unless it has been released. Lock-free.
+    #[must_use]
+    pub fn hold(&self, id: Identity) -> bool {
+        let index = self.index_of(id);
+        let word = &self.segments.ensure(index).generation;
+        // Relaxed: the CAS decides, and publishes nothing: it only keeps the id.
+        let mut seen = word.load(Relaxed);
+        while self.identity(seen, index) == id {
+            // The count is full: 65,535 threads are making one group at this
+            // moment, and each that loses takes its own off again.
+            if seen >> 48 == 0xffff {
+                seen = word.load(Relaxed);
+                continue;
+            }
+            match word.compare_exchange(seen, seen + BEARER, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// Takes a bearer off an id; true when it was the last, and the id has been
+    /// released. What it published under the id is gone. Lock-free.
+    pub fn unhold(&self, own: &Shard, id: Reserved) -> bool {
+        let index = self.index_of(id.0);
+        let word = &self.segments.ensure(index).generation;
+        // Relaxed: the CAS decides.
+        let mut seen = word.load(Relaxed);
+        let last = loop {
+            debug_assert_eq!(self.identity(seen, index), id.0, "released while borne");
+            let last = seen < BEARER;
+            let new = if last { (seen + 1) & GENERATION } else { seen - BEARER };
+            // AcqRel [P40]: Release: this bearer's pointer in the slot is empty;
+            // Acquire: so are the others', before the last one gives the id to
+            // the free list.
+            match word.compare_exchange(seen, new, AcqRel, Relaxed) {
+                Ok(_) => break last,
+                Err(now) => seen = now,
+            }
+        };
+        if last {
+            own.push_freed(index, &self.segments);
+        }
+        last
     }
 
     fn take_fresh(&self, own: &Shard) -> Option<u32> {
@@ -207,6 +275,24 @@ mod tests {
                 table.release(&shards[1], id);
             }
         }
+    }
+
+    #[test]
+    fn an_id_is_released_by_its_last_bearer_and_by_no_other() {
+        let (table, shard) = (Table::new(1), Shard::new());
+        let id = table.reserve(&shard, [].iter()).unwrap();
+        assert!(table.hold(id.0) && table.hold(id.0));
+        assert!(!table.unhold(&shard, id));
+        assert!(table.hold(id.0), "as long as there is one");
+        assert!(!table.unhold(&shard, id));
+        assert_eq!(table.reserve(&shard, [].iter()), Err(Exhausted));
+        assert!(!table.unhold(&shard, id));
+        assert!(table.unhold(&shard, id));
+        assert!(!table.hold(id.0), "released");
+        let next = table.reserve(&shard, [].iter()).unwrap();
+        assert_ne!(next, id);
+        assert!(!table.hold(id.0), "its successor is not it");
+        assert!(table.hold(next.0));
     }
 
     #[test]

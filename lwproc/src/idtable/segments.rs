@@ -20,23 +20,27 @@ const SEGMENTS: usize = 4;
 
 /// One id: who bears it, and its place in a free list.
 #[derive(Debug)]
-pub struct Slot<P, L> {
+pub struct Slot<P, L, G = ()> {
     /// The process whose pid this is.
     pub proc: Link<P>,
     /// The LWP whose lid this is.
     pub lwp: Link<L>,
-    /// How often the id has been released. Owned by whoever holds the id.
+    /// The process group of this id.
+    pub pgrp: Link<G>,
+    /// How often the id has been released, and in the 16 bits on top how many
+    /// bear it beside the first.
     pub generation: AtomicU64,
     /// In a free list: the next index, and how deep the list is here.
     pub link: AtomicU64,
 }
 
 #[cfg(any(test, lwproc_loom))]
-impl<P, L> Slot<P, L> {
+impl<P, L, G> Slot<P, L, G> {
     fn new() -> Self {
         Self {
             proc: Link::new(Tagged::NULL),
             lwp: Link::new(Tagged::NULL),
+            pgrp: Link::new(Tagged::NULL),
             generation: AtomicU64::new(0),
             link: AtomicU64::new(0),
         }
@@ -45,13 +49,13 @@ impl<P, L> Slot<P, L> {
 
 /// The growing array of slots.
 #[derive(Debug)]
-pub struct Segments<P, L>([AtomicPtr<Slot<P, L>>; SEGMENTS]);
+pub struct Segments<P, L, G = ()>([AtomicPtr<Slot<P, L, G>>; SEGMENTS]);
 
 // SAFETY: slots hold atomics only; the pointers in them are managed by the
 // kernel, whose own bounds say whether they may cross threads.
-unsafe impl<P: Send + Sync, L: Send + Sync> Send for Segments<P, L> {}
+unsafe impl<P: Send + Sync, L: Send + Sync, G: Send + Sync> Send for Segments<P, L, G> {}
 // SAFETY: as above.
-unsafe impl<P: Send + Sync, L: Send + Sync> Sync for Segments<P, L> {}
+unsafe impl<P: Send + Sync, L: Send + Sync, G: Send + Sync> Sync for Segments<P, L, G> {}
 
 /// Segment and offset of an index: biased by the first segment's size, the
 /// number of leading zeros names the segment.
@@ -66,14 +70,14 @@ fn segment_len(segment: usize) -> usize {
     (FIRST as usize) << segment
 }
 
-impl<P, L> Segments<P, L> {
+impl<P, L, G> Segments<P, L, G> {
     pub fn new() -> Self {
         Self(std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())))
     }
 
     /// The slot, if its segment exists. Wait-free.
     #[inline]
-    pub fn get(&self, index: u32) -> Option<&Slot<P, L>> {
+    pub fn get(&self, index: u32) -> Option<&Slot<P, L, G>> {
         if index >= 1 << 30 {
             return None;
         }
@@ -91,7 +95,7 @@ impl<P, L> Segments<P, L> {
 
     /// The slot, with its segment made if need be. Lock-free but for the
     /// allocator; when two threads make a segment one of the two is dropped.
-    pub fn ensure(&self, index: u32) -> &Slot<P, L> {
+    pub fn ensure(&self, index: u32) -> &Slot<P, L, G> {
         if let Some(slot) = self.get(index) {
             return slot;
         }
@@ -108,32 +112,32 @@ impl<P, L> Segments<P, L> {
     }
 
     #[cfg(not(lwproc_loom))]
-    fn allocate(len: usize) -> *mut Slot<P, L> {
+    fn allocate(len: usize) -> *mut Slot<P, L, G> {
         // Zeroed pages come from the system untouched: a large segment costs
         // nothing until its slots are used.
-        let slots = Box::<[Slot<P, L>]>::new_zeroed_slice(len);
+        let slots = Box::<[Slot<P, L, G>]>::new_zeroed_slice(len);
         // SAFETY: all-zero is `Slot::new()`: null links and zero counters.
         let slots = unsafe { slots.assume_init() };
         Box::into_raw(slots).cast()
     }
 
     #[cfg(lwproc_loom)]
-    fn allocate(len: usize) -> *mut Slot<P, L> {
-        let slots: Box<[Slot<P, L>]> = (0..len).map(|_| Slot::new()).collect();
+    fn allocate(len: usize) -> *mut Slot<P, L, G> {
+        let slots: Box<[Slot<P, L, G>]> = (0..len).map(|_| Slot::new()).collect();
         Box::into_raw(slots).cast()
     }
 
     /// # Safety
     /// `base` came from [`Self::allocate`] with this length, and nobody else
     /// has it.
-    unsafe fn free(base: *mut Slot<P, L>, len: usize) {
+    unsafe fn free(base: *mut Slot<P, L, G>, len: usize) {
         let slots = std::ptr::slice_from_raw_parts_mut(base, len);
         // SAFETY: sole owner by this function's contract.
         drop(unsafe { Box::from_raw(slots) });
     }
 }
 
-impl<P, L> Drop for Segments<P, L> {
+impl<P, L, G> Drop for Segments<P, L, G> {
     fn drop(&mut self) {
         for (segment, cell) in self.0.iter().enumerate() {
             // Relaxed: `&mut self`, nobody else is left.
@@ -170,6 +174,7 @@ mod tests {
         let fresh = Slot::<(), ()>::new();
         assert!(slot.proc.load(Relaxed) == fresh.proc.load(Relaxed));
         assert!(slot.lwp.load(Relaxed) == fresh.lwp.load(Relaxed));
+        assert!(slot.pgrp.load(Relaxed) == fresh.pgrp.load(Relaxed));
         assert_eq!(slot.generation.load(Relaxed), fresh.generation.load(Relaxed));
         assert_eq!(slot.link.load(Relaxed), fresh.link.load(Relaxed));
     }

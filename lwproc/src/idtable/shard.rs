@@ -48,7 +48,7 @@ impl Shard {
     }
 
     /// Takes an id from `ready`. Lock-free.
-    pub fn pop<P, L>(&self, segments: &Segments<P, L>) -> Option<u32> {
+    pub fn pop<P, L, G>(&self, segments: &Segments<P, L, G>) -> Option<u32> {
         // Acquire [P2]: the link and generation of the top slot; pairs with
         // Release in `install`.
         let mut head = Word(self.0.ready.load(Acquire));
@@ -68,7 +68,7 @@ impl Shard {
     }
 
     /// Puts an id aside for later. Lock-free.
-    pub fn push_freed<P, L>(&self, index: u32, segments: &Segments<P, L>) {
+    pub fn push_freed<P, L, G>(&self, index: u32, segments: &Segments<P, L, G>) {
         let link = &segments.ensure(index).link;
         // Relaxed: the CAS publishes.
         let mut head = Word(self.0.freed.load(Relaxed));
@@ -87,7 +87,7 @@ impl Shard {
 
     /// If more than `at_least` ids have been freed here, makes them ready and
     /// takes one. Owner only.
-    pub fn recycle<P, L>(&self, segments: &Segments<P, L>, at_least: u32) -> Option<u32> {
+    pub fn recycle<P, L, G>(&self, segments: &Segments<P, L, G>, at_least: u32) -> Option<u32> {
         // Relaxed: a hint; the swap decides.
         if Word(self.0.freed.load(Relaxed)).high() <= at_least {
             return None;
@@ -97,7 +97,7 @@ impl Shard {
 
     /// Takes all that `victim` has freed: one to return, the rest made ready
     /// here. Owner only.
-    pub fn steal<P, L>(&self, victim: &Shard, segments: &Segments<P, L>) -> Option<u32> {
+    pub fn steal<P, L, G>(&self, victim: &Shard, segments: &Segments<P, L, G>) -> Option<u32> {
         let chain = victim.take_freed();
         let first = chain.index();
         if first == 0 {
@@ -112,10 +112,10 @@ impl Shard {
     }
 
     /// Makes fresh ids ready, the last of the iterator on top. Owner only.
-    pub fn install_fresh<P, L>(
+    pub fn install_fresh<P, L, G>(
         &self,
         indices: impl Iterator<Item = u32>,
-        segments: &Segments<P, L>,
+        segments: &Segments<P, L, G>,
     ) {
         let mut top = 0;
         for index in indices {

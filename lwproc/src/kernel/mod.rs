@@ -4,6 +4,7 @@
 mod builder;
 mod counting;
 mod display;
+mod groups;
 mod teardown;
 
 pub use builder::Builder;

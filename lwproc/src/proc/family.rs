@@ -35,6 +35,7 @@ use crate::id::{Identity, Pid};
 use crate::idtable::IdTable;
 use crate::list::Node;
 use crate::lwp::LwpNode;
+use crate::pgrp::Pgrp;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 
@@ -88,7 +89,8 @@ impl<H: Host> Node for Edge<H> {
     }
 }
 
-type Table<H> = IdTable<ProcNode<H>, LwpNode<H>>;
+/// The id table of a kernel.
+pub(crate) type Table<H> = IdTable<ProcNode<H>, LwpNode<H>, Pgrp>;
 
 /// The process that bears the number's slot, if one is published. Wait-free.
 #[inline]
@@ -115,7 +117,7 @@ pub(crate) fn find<'g, H: Host>(
 }
 
 /// The process of that identity, if it is published. Wait-free.
-fn resolve<'g, H: Host>(
+pub(crate) fn resolve<'g, H: Host>(
     ids: &Table<H>,
     id: Identity,
     pin: &'g Pin<'_>,
@@ -191,6 +193,21 @@ pub(crate) fn children<'g, H: Host>(
         let edge = node.edge.load(Acquire);
         (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
     })
+}
+
+/// The child of `parent` with that pid, zombies included. Wait-free.
+pub(crate) fn child<'g, H: Host>(
+    ids: &'g Table<H>,
+    parent: ProcPtr<H>,
+    pid: Pid,
+    pin: &'g Pin<'_>,
+) -> Option<Child<'g, H>> {
+    let (node, ptr) = find(ids, pid, pin)?;
+    // Acquire [P9], [P13]: as in `children`.
+    let edge = node.edge.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin; swung away before retired.
+    let its_parent = unsafe { edge.as_ref(pin) }?.parent;
+    std::ptr::eq(its_parent, parent).then_some(Child { node, ptr, edge })
 }
 
 /// The edge to the parent; `None` for proc0 and for a process that has been

@@ -13,6 +13,7 @@
 //!   having attached one; and on the children of proc0 and init, which never
 //!   end, by anybody.
 //! * `edge`: the family rules in [`family`].
+//! * `membership`: the rules of [`crate::pgrp`].
 //! * `status`: LWPs of the process; readers after claiming the zombie.
 //! * `resources.embedded`: LWPs of the process; then the thread that ended it.
 #![allow(unsafe_code)]
@@ -27,6 +28,7 @@ use crate::host::Host;
 use crate::id::{Alias, Identity, Pid};
 use crate::list::List;
 use crate::lwp::LwpNode;
+use crate::pgrp::Membership;
 use crate::reclaim::{Link, Managed, RefCount, Tagged};
 use crate::sync::{AtomicIsize, AtomicU32};
 use crate::waitq::WaitQueue;
@@ -53,6 +55,8 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) nchildren: AtomicIsize,
     /// The parent, and in the tag the stage of this process's end.
     pub(crate) edge: Link<Edge<H>>,
+    /// The process group, and in the tag what [`crate::pgrp`] says.
+    pub(crate) membership: Link<Membership>,
     /// LWPs of this process that wait for a child.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
@@ -82,6 +86,7 @@ impl<H: Host> ProcNode<H> {
             children: List::new(),
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
+            membership: Link::new(Tagged::NULL),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

@@ -4,7 +4,7 @@
 
 use super::refcount::Dropped;
 use super::{Link, Managed, Pin, RefCount, Tagged};
-use crate::sync::{AcqRel, Acquire, Relaxed};
+use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 
 /// A value with a count: one for each cell and each reference.
 pub struct Counted<T> {
@@ -153,9 +153,10 @@ impl<T> CountedCell<T> {
             let old = unsafe { seen.as_ref(pin) }.expect("a process with LWPs has a value here");
             let new = CountedRef::new(change(&old.value)?);
             let cells = new.share();
-            // AcqRel [P18]: Release: the new fields; Acquire: the old node is
-            // given back here. Acquire on failure: the node seen is read next.
-            match self.0.compare_exchange(seen, Tagged::new(cells.0), AcqRel, Acquire) {
+            // Release [P18]: the new fields. Not Acquire: the old node, given back
+            // here, was loaded with Acquire, and the pin keeps its address from
+            // reuse. Acquire on failure: the node seen is read next.
+            match self.0.compare_exchange(seen, Tagged::new(cells.0), Release, Acquire) {
                 Ok(_) => {
                     // The cell's own reference.
                     CountedRef(seen.ptr()).release(pin);

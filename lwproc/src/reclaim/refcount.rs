@@ -23,10 +23,10 @@ impl RefCount {
         Self(AtomicU64::new(1))
     }
 
-    /// How many references there are. May be past already. Wait-free.
-    pub fn count(&self) -> usize {
-        // Relaxed: a number to look at.
-        usize::try_from(self.0.load(Relaxed)).unwrap_or(usize::MAX)
+    /// How many references there are; may be past already.
+    pub fn load(&self) -> u64 {
+        // Relaxed: a hint.
+        self.0.load(Relaxed)
     }
 
     /// Adds a reference unless the object is already on its way out. For

@@ -19,6 +19,7 @@ use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
+use crate::pgrp::change::{self, Bearers};
 use crate::policy::WaitPolicy;
 use crate::proc::resources::{Embedded, Resources};
 use crate::proc::word::{AttachRefused, Detached};
@@ -86,6 +87,7 @@ pub(crate) fn newproc<H: Host>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     let edge = family::beget(parent, node);
+    change::inherit(parent_node, node, &pin);
 
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     super::publish(slot, proc, lwp);
@@ -505,6 +507,7 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     // SAFETY: the table's claim still holds it.
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
+    let bearers = change::leave(world, me, node, pin);
     node.resources.charge.get().refund_proc();
     if let Some(cap) = &world.proc_cap {
         cap.refund();
@@ -522,8 +525,14 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
         // SAFETY: unpublished above, and no handle is left.
         unsafe { pin.retire(proc) };
     }
-    world.ids.release(&me.shard, Reserved(id));
-    me.tally.add(Tally { procs: -1, ids: -1, ..Tally::default() });
+    me.tally.add(Tally { procs: -1, ..Tally::default() });
+    match bearers {
+        Bearers::One => {
+            world.ids.release(&me.shard, Reserved(id));
+            me.tally.add(Tally { ids: -1, ..Tally::default() });
+        }
+        Bearers::Several => change::release_id(world, me, id),
+    }
     // A thread may wait for the last of its children to be gone.
     parent.waiters.wake_all();
 }

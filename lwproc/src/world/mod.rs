@@ -22,6 +22,7 @@ use crate::id::{Identity, Pid};
 use crate::idtable::{IdTable, Slot};
 use crate::limits::{Limits, LimitsRef};
 use crate::lwp::{LwpNode, LwpPtr};
+use crate::pgrp::{Membership, Pgrp, change};
 use crate::policy::WaitPolicy;
 use crate::proc::comm::Comm;
 use crate::proc::resources::{Embedded, Resources};
@@ -101,7 +102,7 @@ pub(crate) struct World<H: Host> {
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,
-    pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>>,
+    pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>, Pgrp>,
     /// What each user has.
     pub(crate) uids: Uids,
     /// The superuser's credentials, which proc0 and init start with.
@@ -152,7 +153,8 @@ impl<H: Host> World<H> {
             let zero = Identity(0);
             let files = TableUse::fresh();
             let resources0 = resources("system", root.share(), &files);
-            let (proc0, lwp0) = permanent(this, zero, resources0, files, &host);
+            let group = change::permanent(ids.slot_zero());
+            let (proc0, lwp0) = permanent(this, zero, resources0, files, group, &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
@@ -160,7 +162,7 @@ impl<H: Host> World<H> {
             debug_assert_eq!(one.0.pid(), Pid::INIT);
             let files = TableUse::fresh();
             let resources1 = resources("init", root.share(), &files);
-            let (init, init_lwp) = permanent(this, one.0, resources1, files, &host);
+            let (init, init_lwp) = permanent(this, one.0, resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -239,6 +241,7 @@ fn permanent<H: Host>(
     id: Identity,
     resources: Resources<H>,
     files: TableUse<H::File>,
+    group: Tagged<Membership>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>) {
     let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
@@ -249,6 +252,8 @@ fn permanent<H: Host>(
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_files(Some(files)) };
+    // Relaxed: published with the process [P3].
+    node.membership.store(group, Relaxed);
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     host.create(LwpNode::token(lwp));
@@ -257,7 +262,7 @@ fn permanent<H: Host>(
 
 /// Stores a process and its first LWP in the slot of their id.
 pub(crate) fn publish<H: Host>(
-    slot: &Slot<ProcNode<H>, LwpNode<H>>,
+    slot: &Slot<ProcNode<H>, LwpNode<H>, Pgrp>,
     proc: ProcPtr<H>,
     lwp: LwpPtr<H>,
 ) {
@@ -308,6 +313,8 @@ impl<H: Host> Drop for World<H> {
         let limits = unsafe { ManuallyDrop::take(&mut self.limits) };
         // SAFETY: nobody else is left.
         unsafe { limits.free_permanent() };
+        // SAFETY: nobody else is left.
+        unsafe { change::free_all(self) };
         // SAFETY: no process is left that could have init as its parent.
         unsafe { Managed::free(self.init) };
         // SAFETY: the same for proc0.

@@ -2,13 +2,18 @@
 //! behaviour, and a driver that runs the same operations on both and compares
 //! every answer and the whole state after every step.
 
+mod files;
+mod state;
+
+pub use files::{Embedder, FdOp};
 use lwproc::*;
+use state::{Cur, Model, ProcModel};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One operation. Indices choose among what there is, modulo its number.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Rfork,
+    Rfork(Rfork),
     Newlwp(u8),
     NewlwpNumber(i32),
     Alloclwp,
@@ -29,148 +34,18 @@ pub enum Op {
     Reopen,
     Rename(u8),
     SetUid(u8),
+    AddUsage(u8),
+    Fd(FdOp),
     LeaveAndEnter,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ProcModel {
-    ppid: Pid,
-    lwps: BTreeSet<Lid>,
-    draining: bool,
-    status: ExitStatus,
-    zombie: bool,
-    comm: String,
-    uid: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Cur {
-    pid: Pid,
-    lid: Lid,
-    refcnt: u32,
-    exiting: bool,
-}
-
-/// What the kernel should be.
-pub struct Model {
-    policy: WaitPolicy,
-    capacity: usize,
-    procs: BTreeMap<Pid, ProcModel>,
-    cur: Option<Cur>,
-    parked: BTreeSet<(Pid, Lid)>,
-}
-
-impl Model {
-    fn new(policy: WaitPolicy, capacity: usize) -> Self {
-        let permanent = |pid: i32, comm: &str| ProcModel {
-            ppid: Pid(0),
-            lwps: BTreeSet::from([Lid(pid)]),
-            draining: false,
-            status: ExitStatus::default(),
-            zombie: false,
-            comm: comm.into(),
-            uid: 0,
-        };
-        let procs =
-            BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
-        Self { policy, capacity, procs, cur: None, parked: BTreeSet::new() }
-    }
-
-    fn curproc(&self) -> Pid {
-        self.cur.map_or(Pid(1), |cur| cur.pid)
-    }
-
-    /// Ids in use, 0 included.
-    fn ids(&self) -> BTreeSet<i32> {
-        let lids = self.procs.values().flat_map(|p| &p.lwps).map(|l| l.0);
-        self.procs.keys().map(|p| p.0).chain(lids).collect()
-    }
-
-    fn full(&self) -> bool {
-        self.ids().len() == self.capacity + 1
-    }
-
-    fn lwps(&self) -> usize {
-        self.procs.values().map(|p| p.lwps.len()).sum()
-    }
-
-    fn fork(&mut self, parent: Pid, pid: Pid) {
-        assert!(!self.ids().contains(&pid.0), "{pid} is in use");
-        let lwps = BTreeSet::from([Lid(pid.0)]);
-        let (comm, uid) = (self.procs[&parent].comm.clone(), self.procs[&parent].uid);
-        let comm = if comm.is_empty() { "rumproc".into() } else { comm };
-        let (status, draining, zombie) = (ExitStatus::default(), false, false);
-        let proc = ProcModel { ppid: parent, lwps, draining, status, zombie, comm, uid };
-        self.procs.insert(pid, proc);
-    }
-
-    fn newlwp_error(&self, pid: Pid) -> Option<NewLwpError> {
-        match self.procs.get(&pid) {
-            None => Some(NewLwpError::NoSuchProcess),
-            Some(p) if p.lwps.is_empty() => Some(NewLwpError::NoSuchProcess),
-            Some(p) if p.draining => Some(NewLwpError::Draining),
-            Some(p) if p.lwps.contains(&Lid(pid.0)) && self.full() => {
-                Some(NewLwpError::IdsExhausted)
-            }
-            Some(_) => None,
-        }
-    }
-
-    fn newlwp(&mut self, pid: Pid, lid: Lid) {
-        let free = !self.procs[&pid].lwps.contains(&Lid(pid.0));
-        assert_eq!(free, lid.0 == pid.0, "the pid is taken over whenever it is free");
-        assert!(free || !self.ids().contains(&lid.0), "{lid} is in use");
-        self.procs.get_mut(&pid).unwrap().lwps.insert(lid);
-    }
-
-    fn freelwp(&mut self, pid: Pid, lid: Lid) {
-        let proc = self.procs.get_mut(&pid).unwrap();
-        assert!(proc.lwps.remove(&lid));
-        if !proc.lwps.is_empty() {
-            return;
-        }
-        let ppid = proc.ppid;
-        let orphans: Vec<Pid> =
-            self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
-        for orphan in orphans {
-            if self.procs[&orphan].zombie {
-                self.procs.remove(&orphan);
-            } else {
-                self.procs.get_mut(&orphan).unwrap().ppid = Pid(1);
-            }
-        }
-        if self.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
-            self.procs.remove(&pid);
-        } else {
-            self.procs.get_mut(&pid).unwrap().zombie = true;
-        }
-    }
-
-    /// The exiting LWP goes, at a switch or when leaving.
-    fn settle(&mut self) -> Option<Cur> {
-        let old = self.cur.take()?;
-        if old.exiting {
-            self.freelwp(old.pid, old.lid);
-            return None;
-        }
-        Some(old)
-    }
-
-    fn children(&self) -> impl Iterator<Item = (Pid, &ProcModel)> {
-        let me = self.curproc();
-        self.procs
-            .iter()
-            .filter(move |(pid, p)| p.ppid == me && **pid > Pid(0))
-            .map(|(pid, p)| (*pid, p))
-    }
 }
 
 /// A kernel and its model, run in step.
 struct Driver<'k> {
-    kernel: &'k Kernel,
-    k: Option<Entered<'k>>,
-    owned: Vec<Lwp>,
-    handles: Vec<LwpHandle>,
+    kernel: &'k Kernel<Embedder>,
+    k: Option<Entered<'k, Embedder>>,
+    owned: Vec<Lwp<Embedder>>,
+    handles: Vec<LwpHandle<Embedder>>,
+    files: Vec<FileHandle<Embedder>>,
     model: Model,
 }
 
@@ -184,7 +59,7 @@ impl Driver<'_> {
         pick(self.model.procs.keys().copied(), index).unwrap()
     }
 
-    fn any_owned(&mut self, index: u8) -> Option<Lwp> {
+    fn any_owned(&mut self, index: u8) -> Option<Lwp<Embedder>> {
         let i = usize::from(index).checked_rem(self.owned.len())?;
         Some(self.owned.swap_remove(i))
     }
@@ -195,7 +70,7 @@ impl Driver<'_> {
     }
 
     /// The old LWP that a switching operation gave back.
-    fn gave_back(&mut self, old: Option<Lwp>) {
+    fn gave_back(&mut self, old: Option<Lwp<Embedder>>) {
         let expected = self.model.settle().map(|cur| (cur.pid, cur.lid));
         assert_eq!(old.as_ref().map(|l| (l.pid(), l.lid())), expected);
         self.owned.extend(old);
@@ -254,7 +129,10 @@ impl Driver<'_> {
         match k.try_wait(target) {
             Ok(Some(reaped)) => {
                 assert_eq!(zombies.get(&reaped.pid), Some(&reaped.status));
-                self.model.procs.remove(&reaped.pid);
+                let (own, children) = self.model.procs.remove(&reaped.pid).unwrap().faults;
+                assert_eq!(reaped.usage.minor_faults, own + children);
+                let me = self.model.curproc();
+                self.model.procs.get_mut(&me).unwrap().faults.1 += own + children;
             }
             other => {
                 assert!(zombies.is_empty(), "missed {zombies:?}");
@@ -265,15 +143,15 @@ impl Driver<'_> {
 
     fn step(&mut self, op: Op) {
         match op {
-            Op::Rfork => {
+            Op::Rfork(how) => {
                 let (parent, full) = (self.model.curproc(), self.model.full());
-                match self.k.as_mut().unwrap().rfork(Rfork::Share) {
+                match self.k.as_mut().unwrap().rfork(how) {
                     Err(error) => assert_eq!((error, full), (ForkError::IdsExhausted, true)),
                     Ok(old) => {
                         assert!(!full);
                         let (pid, lid) = self.here();
                         assert_eq!(lid.0, pid.0);
-                        self.model.fork(parent, pid);
+                        self.model.fork(parent, pid, how);
                         self.gave_back(old);
                         self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
                     }
@@ -287,7 +165,7 @@ impl Driver<'_> {
                     Err(error) => assert_eq!((error, full), (NewLwpError::IdsExhausted, true)),
                     Ok(lwp) => {
                         assert!(!full);
-                        self.model.fork(Pid(0), lwp.pid());
+                        self.model.fork(Pid(0), lwp.pid(), Rfork::Fresh);
                         self.owned.push(lwp);
                     }
                 }
@@ -406,6 +284,13 @@ impl Driver<'_> {
                 self.k.as_mut().unwrap().set_cred(&change).unwrap();
                 self.model.procs.get_mut(&pid).unwrap().uid = uid;
             }
+            Op::AddUsage(n) => {
+                let pid = self.model.curproc();
+                let more = Usage { minor_faults: n.into(), ..Usage::default() };
+                self.k.as_ref().unwrap().add_usage(more);
+                self.model.procs.get_mut(&pid).unwrap().faults.0 += u64::from(n);
+            }
+            Op::Fd(op) => self.fd_step(op),
             Op::LeaveAndEnter => {
                 self.k = None;
                 self.model.cur = self.model.settle();
@@ -425,6 +310,9 @@ impl Driver<'_> {
             k.curlwp().map(|l| (l.pid(), l.lid(), l.refcnt())),
             current.map(|cur| (cur.pid, cur.lid, cur.refcnt))
         );
+        let faults = (k.usage().minor_faults, k.children_usage().minor_faults);
+        assert_eq!(faults, model.procs[&model.curproc()].faults);
+        self.check_files();
         let guard = self.kernel.pin();
         let mut seen = BTreeMap::new();
         for proc in self.kernel.procs(&guard) {
@@ -440,7 +328,12 @@ impl Driver<'_> {
             let (ppid, comm) = (proc.ppid(), proc.comm().to_string());
             let lwps = lwps.into_iter().collect();
             let uid = proc.cred().unwrap().users().real;
-            let found = ProcModel { ppid, lwps, draining, status, zombie, comm, uid };
+            let known = &model.procs[&proc.pid()];
+            // A zombie has no limits, and nobody asks for its children's use.
+            let nofile = proc.rlimit(Resource::Nofile).map_or(known.nofile, |limit| limit.soft);
+            let faults = (proc.usage().minor_faults, known.faults.1);
+            let found =
+                ProcModel { ppid, lwps, draining, status, zombie, comm, uid, nofile, faults };
             assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
@@ -469,20 +362,24 @@ impl Driver<'_> {
 
 /// Runs the operations on a new kernel and on the model.
 pub fn run(policy: WaitPolicy, capacity: usize, ops: &[Op]) {
-    let kernel = Kernel::builder().wait_policy(policy).id_capacity(capacity).build().unwrap();
+    let builder = Kernel::builder().wait_policy(policy).id_capacity(capacity);
+    let embedder = Embedder::default();
+    let kernel = builder.host(embedder.clone()).build().unwrap();
     run_in(&kernel, Model::new(policy, capacity), ops);
     kernel.flush();
     let stats = kernel.reclaim_stats();
     assert_eq!(stats.retired, stats.freed, "everything retired is freed");
     assert!(kernel.shutdown().is_clean());
+    assert!(embedder.open_files().is_empty(), "every file is closed");
 }
 
-fn run_in(kernel: &Kernel, model: Model, ops: &[Op]) {
+fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
     let mut driver = Driver {
         kernel,
         k: Some(kernel.enter().unwrap()),
         owned: Vec::new(),
         handles: Vec::new(),
+        files: Vec::new(),
         model,
     };
     driver.check();

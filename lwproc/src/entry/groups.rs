@@ -1,0 +1,93 @@
+//! Process groups and sessions, for the process that runs.
+
+use super::Entered;
+use crate::host::Host;
+use crate::id::Pid;
+use crate::pgrp::{self, GroupError, Pgrp, change};
+use crate::proc::{ProcNode, family};
+use crate::reclaim::Pin;
+
+impl<H: Host> Entered<'_, H> {
+    /// The current process's group (`getpgrp`). Wait-free.
+    pub fn pgid(&self) -> Pid {
+        self.own_group(&self.seat.pin()).id().pid()
+    }
+
+    /// The current process's session. Wait-free.
+    pub fn sid(&self) -> Pid {
+        let pin = self.seat.pin();
+        self.own_group(&pin).session(&pin).id().pid()
+    }
+
+    fn own_group<'g>(&self, pin: &'g Pin<'_>) -> &'g Pgrp {
+        pgrp::group_of(self.proc(), pin).expect("a process that runs has a group")
+    }
+
+    /// The group of the process with that pid, zombies included; 0 is the
+    /// current process. Wait-free.
+    ///
+    /// # Errors
+    /// [`GroupError::NoSuchProcess`] (ESRCH).
+    pub fn getpgid(&self, pid: Pid) -> Result<Pid, GroupError> {
+        let pin = self.seat.pin();
+        let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
+        found.map(|group| group.id().pid()).ok_or(GroupError::NoSuchProcess)
+    }
+
+    /// The session of the process with that pid, zombies included; 0 is the
+    /// current process. Wait-free.
+    ///
+    /// # Errors
+    /// [`GroupError::NoSuchProcess`] (ESRCH).
+    pub fn getsid(&self, pid: Pid) -> Result<Pid, GroupError> {
+        let pin = self.seat.pin();
+        let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
+        found.map(|group| group.session(&pin).id().pid()).ok_or(GroupError::NoSuchProcess)
+    }
+
+    fn find_or_own<'g>(
+        &'g self,
+        pid: Pid,
+        pin: &'g Pin<'_>,
+    ) -> Result<&'g ProcNode<H>, GroupError> {
+        if pid.0 == 0 {
+            return Ok(self.proc());
+        }
+        let found = family::find(&self.seat.world().ids, pid, pin);
+        found.map(|(node, _)| node).ok_or(GroupError::NoSuchProcess)
+    }
+
+    /// Moves the current process, or a child of it, into a process group of its
+    /// session: one that there is, or the one of its own pid, which is made if
+    /// need be. `pid` 0 is the current process, `pgid` 0 the pid that is moved.
+    /// Whoever waits for that child looks again.
+    ///
+    /// The checks of the process that is moved, and the move, are one step; that
+    /// the caller is still in the session in which it was looked at is not part
+    /// of it. Lock-free but for the allocator.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    /// * [`GroupError::BadNumber`] (EINVAL): `pgid` is negative.
+    /// * [`GroupError::NoSuchProcess`] (ESRCH): `pid` is neither the current
+    ///   process nor a living child of it; a zombie is not moved.
+    /// * [`GroupError::HasExeced`] (EACCES): the child has run another program.
+    /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
+    ///   [`GroupError::NoSuchGroup`] (EPERM): the process leads a session; the
+    ///   child or the group is in another session; there is no such group.
+    pub fn setpgid(&self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
+        change::setpgid(&self.seat, self.proc_ptr(), pid, pgid)
+    }
+
+    /// Makes the current process the leader of a new session and of a new
+    /// process group in it; their number, which is its pid. Lock-free but for
+    /// the allocator.
+    ///
+    /// # Errors
+    /// [`GroupError::GroupExists`] (EPERM): a group of that number exists, with
+    /// the process in it or without. A group that another thread is about to
+    /// make for this process, or to move a process into, exists from then on.
+    pub fn setsid(&self) -> Result<Pid, GroupError> {
+        change::setsid(&self.seat, self.proc_ptr())
+    }
+}

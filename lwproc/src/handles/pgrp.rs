@@ -1,0 +1,77 @@
+//! Looking at a process group.
+#![allow(unsafe_code)]
+
+use super::guard::Guard;
+use super::proc::ProcRef;
+use crate::host::{Host, ThreadHost};
+use crate::id::{Identity, Pid};
+use crate::pgrp::{self, GroupPtr, Pgrp};
+use crate::reclaim::Tagged;
+use std::fmt;
+
+/// A process group seen under a guard. `Copy`.
+pub struct PgrpRef<'g, H: Host = ThreadHost> {
+    ptr: GroupPtr,
+    guard: &'g Guard<'g, H>,
+}
+
+impl<H: Host> Clone for PgrpRef<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<H: Host> Copy for PgrpRef<'_, H> {}
+
+impl<'g, H: Host> PgrpRef<'g, H> {
+    /// # Safety
+    /// `ptr` was found published under `guard`.
+    pub(crate) unsafe fn new(ptr: GroupPtr, guard: &'g Guard<'g, H>) -> Self {
+        Self { ptr, guard }
+    }
+
+    fn node(&self) -> &'g Pgrp {
+        // SAFETY: found published under the guard, by `new`'s contract.
+        unsafe { Tagged::new(self.ptr).as_ref(self.guard.pin()) }.expect("never null")
+    }
+
+    /// Its number: the pid of the process that made it.
+    pub fn id(&self) -> Pid {
+        self.node().id().pid()
+    }
+
+    /// The number that is never issued again.
+    pub fn identity(&self) -> Identity {
+        self.node().id()
+    }
+
+    /// Its session: the pid of the process that made that.
+    pub fn sid(&self) -> Pid {
+        self.node().session(self.guard.pin()).id().pid()
+    }
+
+    /// Its members, zombies included. Weakly consistent: a process that is in
+    /// the group throughout is seen exactly once, none twice; and one that was
+    /// forked by a member is here as soon as it can be found at all. None at
+    /// all, if the last has just gone.
+    ///
+    /// Wait-free per step; O(members), for group 0 O(ids in use).
+    pub fn members(&self) -> impl Iterator<Item = ProcRef<'g, H>> {
+        let guard = self.guard;
+        pgrp::members(&guard.world().ids, self.node(), guard.pin())
+            // SAFETY: resolved through the table under the guard.
+            .map(move |(_, ptr)| unsafe { ProcRef::new(ptr, guard) })
+    }
+
+    /// Whether no member has a parent in another group of the same session:
+    /// nobody is left there to continue the group when it is stopped. Zombies
+    /// are not asked. A look at each member in turn, no snapshot.
+    pub fn is_orphaned(&self) -> bool {
+        pgrp::is_orphaned(&self.guard.world().ids, self.node(), self.guard.pin())
+    }
+}
+
+impl<H: Host> fmt::Debug for PgrpRef<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PgrpRef({} of session {})", self.id(), self.sid())
+    }
+}

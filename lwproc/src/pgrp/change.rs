@@ -1,0 +1,391 @@
+//! Joining, founding and leaving groups.
+//!
+//! To change a process's group: look at its membership, check what is to be
+//! checked, count the process into the new group, put a new membership on that
+//! group's list, and turn the process from the membership that was looked at to
+//! the new one with one CAS. If that fails, nothing has happened, the new
+//! membership and the count are given back, and it starts over from the checks.
+//! No membership is ever a process's twice but the one of group 0, to which
+//! nobody comes back; so the CAS succeeds only if nothing has changed since the
+//! checks.
+//!
+//! To found a group the id must be kept, beside its process, by the group. The
+//! process that has led no group so far is first marked LED, in its
+//! `membership`: so a process without that mark gives its id back at its end
+//! without a look at the others. Then the group counts as a bearer of the id,
+//! and is published in its slot by a CAS: two threads found one group.
+#![allow(unsafe_code)]
+
+use super::{EXECED, GroupError, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr};
+use super::{find, membership_of};
+use crate::host::Host;
+use crate::id::{Identity, Pid};
+use crate::idtable::{Reserved, Slot};
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Managed, Pin, RefCount, Tagged};
+use crate::sync::{Acquire, Relaxed, Release};
+use crate::world::World;
+use crate::world::participant::{Participant, Tally};
+use crate::world::seat::Seat;
+
+/// What an attempt needs.
+struct Change<'a, H: Host> {
+    world: &'a World<H>,
+    me: &'a Participant<H>,
+    pin: &'a Pin<'a>,
+}
+
+/// Another thread changed something: to be tried again from the checks.
+struct Overtaken;
+
+/// Puts group 0 in its slot; the one membership of it.
+pub(crate) fn permanent<P, L>(slot: &Slot<P, L, Pgrp>) -> Tagged<Membership> {
+    let id = Identity(0);
+    let session = Managed::new(Session { id, groups: RefCount::new() });
+    let group = Pgrp::new(id, session);
+    // Release [P42]: as in `found`.
+    slot.pgrp.store(Tagged::new(group), Release);
+    Tagged::new(Membership::new(group, id))
+}
+
+/// Gives a new process, which nobody can see yet, its parent's group.
+/// Lock-free but for the allocator.
+///
+/// It is listed before it is published, so whoever finds it finds it there.
+///
+/// Seed: `newproc` S233, S296-S297, in one step (R13).
+pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
+    loop {
+        let (seen, membership) = membership_of(parent, pin).expect("the parent lives");
+        let group = membership.group(pin);
+        if group.is_permanent() {
+            // Relaxed: published with the child [P3].
+            return child.membership.store(Tagged::new(seen.ptr()), Relaxed);
+        }
+        // If it has died, the parent has moved [P10].
+        if group.joined.try_inc() {
+            let new = Membership::new(membership.group, child.id);
+            // Relaxed: published with the child [P3].
+            child.membership.store(Tagged::new(new), Relaxed);
+            // SAFETY: a new membership; the group is counted.
+            return unsafe { group.members.push(new) };
+        }
+    }
+}
+
+/// Takes an ended process out of its group. Whether others may bear its id.
+/// Lock-free.
+///
+/// Seed: the end of `proc_free`, S183-S184.
+pub(crate) fn leave<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+) -> Bearers {
+    // Acquire [P41]: the membership's fields; pairs with Release in `swing`.
+    let old = node.membership.swap(Tagged::NULL, Acquire);
+    Change { world, me, pin }.part(old.ptr());
+    if old.tag() & LED == 0 { Bearers::One } else { Bearers::Several }
+}
+
+/// Who bears the id of a process that is being reaped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Bearers {
+    /// The process alone.
+    One,
+    /// Perhaps its group and its session.
+    Several,
+}
+
+/// Takes a bearer off an id. Lock-free.
+pub(crate) fn release_id<H: Host>(world: &World<H>, me: &Participant<H>, id: Identity) {
+    if world.ids.unhold(&me.shard, Reserved(id)) {
+        me.tally.add(Tally { ids: -1, ..Tally::default() });
+    }
+}
+
+/// Moves a process to a group. Lock-free but for the allocator.
+pub(crate) fn setpgid<H: Host>(
+    seat: &Seat<'_, H>,
+    caller: ProcPtr<H>,
+    pid: Pid,
+    pgid: Pid,
+) -> Result<(), GroupError> {
+    if pgid.0 < 0 {
+        return Err(GroupError::BadNumber);
+    }
+    let pin = seat.pin();
+    let world = seat.world();
+    let change = Change { world, me: seat.me(), pin: &pin };
+    // SAFETY: the caller runs as one of its LWPs.
+    let own = unsafe { Managed::deref_counted(caller) };
+    let target = if pid.0 == 0 || pid == own.pid() {
+        own
+    } else {
+        let child = family::child(&world.ids, caller, pid, &pin);
+        let living = child.filter(|child| !child.node.word.load().is_dead());
+        living.ok_or(GroupError::NoSuchProcess)?.node
+    };
+    let pgid = if pgid.0 == 0 { target.pid() } else { pgid };
+    loop {
+        let (seen, from) = membership_of(target, &pin).ok_or(GroupError::NoSuchProcess)?;
+        let (old, session) = (from.group(&pin), from.group(&pin).session(&pin));
+        if !std::ptr::eq(target, own) {
+            let (_, callers) = membership_of(own, &pin).expect("the caller lives");
+            if callers.group(&pin).session != old.session {
+                return Err(GroupError::OtherSession);
+            }
+            if seen.tag() & EXECED != 0 {
+                return Err(GroupError::HasExeced);
+            }
+        }
+        if session.id == target.id {
+            return Err(GroupError::SessionLeader);
+        }
+        if old.id.pid() == pgid {
+            return Ok(());
+        }
+        let attempt = if pgid == target.pid() {
+            change.join_own(target, seen, old.session)?
+        } else {
+            change.join_other(pgid, old.session).map(|group| Ok((seen, group)))?
+        };
+        if let Ok((seen, group)) = attempt
+            && change.swing(target, seen, group)
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes the caller the leader of a new session, and of a new group in it.
+/// Lock-free but for the allocator.
+pub(crate) fn setsid<H: Host>(seat: &Seat<'_, H>, caller: ProcPtr<H>) -> Result<Pid, GroupError> {
+    let pin = seat.pin();
+    let world = seat.world();
+    let change = Change { world, me: seat.me(), pin: &pin };
+    // SAFETY: the caller runs as one of its LWPs.
+    let own = unsafe { Managed::deref_counted(caller) };
+    let slot = world.ids.slot(own.pid().0).expect("a process has a slot");
+    loop {
+        let (seen, from) = membership_of(own, &pin).expect("the caller lives");
+        if from.group(&pin).id == own.id {
+            return Err(GroupError::GroupExists);
+        }
+        // Acquire [P42]: as in `find`.
+        let found = slot.pgrp.load(Acquire);
+        // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+        if unsafe { found.as_ref(&pin) }.is_some_and(Pgrp::is_live) {
+            return Err(GroupError::GroupExists);
+        }
+        let Ok(seen) = mark_led(own, seen) else { continue };
+        if !world.ids.hold(own.id) {
+            return Err(GroupError::NoSuchProcess);
+        }
+        // Its one group is the one made below.
+        let session = Managed::new(Session { id: own.id, groups: RefCount::new() });
+        if let Ok(group) = change.found(own.id, found, session)?
+            && change.swing(own, seen, group)
+        {
+            return Ok(own.pid());
+        }
+    }
+}
+
+/// Marks a process that may get a group of its own.
+fn mark_led<H: Host>(
+    node: &ProcNode<H>,
+    seen: Tagged<Membership>,
+) -> Result<Tagged<Membership>, Overtaken> {
+    let led = seen.with_tag(seen.tag() | LED);
+    // Relaxed: the mark is in the word that `leave` takes; and it goes on with
+    // what was published there.
+    if led == seen || node.membership.compare_exchange(seen, led, Relaxed, Relaxed).is_ok() {
+        Ok(led)
+    } else {
+        Err(Overtaken)
+    }
+}
+
+impl<H: Host> Change<'_, H> {
+    /// Counts a process into the group of its own id, which is made if need be.
+    fn join_own(
+        &self,
+        node: &ProcNode<H>,
+        seen: Tagged<Membership>,
+        session: SessionPtr,
+    ) -> Result<Result<(Tagged<Membership>, GroupPtr), Overtaken>, GroupError> {
+        let Ok(seen) = mark_led(node, seen) else { return Ok(Err(Overtaken)) };
+        let slot = self.world.ids.slot(node.pid().0).expect("a process has a slot");
+        // Acquire [P42]: as in `find`.
+        let found = slot.pgrp.load(Acquire);
+        // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+        if let Some(group) = unsafe { found.as_ref(self.pin) }
+            && group.is_live()
+        {
+            if group.id != node.id {
+                // The process is gone, and its id borne by another.
+                return Err(GroupError::NoSuchProcess);
+            }
+            if group.session != session {
+                // It is making a session at this moment.
+                return Err(GroupError::OtherSession);
+            }
+            if group.joined.try_inc() {
+                return Ok(Ok((seen, found.ptr())));
+            }
+        }
+        if !session_of(session, self.pin).attach() {
+            return Ok(Err(Overtaken));
+        }
+        Ok(self.found(node.id, found, session)?.map(|group| (seen, group)))
+    }
+
+    /// Counts a process into a group of the session.
+    fn join_other(&self, pgid: Pid, session: SessionPtr) -> Result<GroupPtr, GroupError> {
+        let (group, ptr) = find(&self.world.ids, pgid, self.pin).ok_or(GroupError::NoSuchGroup)?;
+        if group.session != session {
+            return Err(GroupError::OtherSession);
+        }
+        if group.joined.try_inc() { Ok(ptr) } else { Err(GroupError::NoSuchGroup) }
+    }
+
+    /// Makes a group with a count of one, in the place of what was found in its
+    /// slot: nothing, or a dead one. The session's count for it is given back
+    /// when that fails.
+    fn found(
+        &self,
+        id: Identity,
+        found: Tagged<Pgrp>,
+        session: SessionPtr,
+    ) -> Result<Result<GroupPtr, Overtaken>, GroupError> {
+        if !self.world.ids.hold(id) {
+            self.detach_session(session);
+            return Err(GroupError::NoSuchProcess);
+        }
+        let slot = self.world.ids.slot(id.number()).expect("a process had a slot");
+        let group = Pgrp::new(id, session);
+        // Release [P42]: the group's fields; pairs with Acquire in `find`. A
+        // dead group is ended by who brought it to zero, wherever it is.
+        // Relaxed on failure: tried again from the checks.
+        if slot.pgrp.compare_exchange(found, Tagged::new(group), Release, Relaxed).is_ok() {
+            return Ok(Ok(group));
+        }
+        // SAFETY: published nowhere.
+        unsafe { Managed::free(group) };
+        release_id(self.world, self.me, id);
+        self.detach_session(session);
+        Ok(Err(Overtaken))
+    }
+
+    /// Turns a process from the membership that was seen to a new one in
+    /// `group`, into which it has been counted; that count is given back when
+    /// something has changed since. Whether it moved.
+    fn swing(&self, node: &ProcNode<H>, seen: Tagged<Membership>, group: GroupPtr) -> bool {
+        let new = Membership::new(group, node.id);
+        // SAFETY: counted in.
+        let members = &unsafe { Managed::deref_counted(group) }.members;
+        // SAFETY: a new membership; the list gets the only claim on it.
+        unsafe { members.push(new) };
+        let now = Tagged::new(new).with_tag(seen.tag());
+        // Release [P41]: the new membership's fields, and its group's; pairs with
+        // Acquire in `membership_of`. Not Acquire: what was seen was loaded with
+        // it. Relaxed on failure: it starts over with a load.
+        if node.membership.compare_exchange(seen, now, Release, Relaxed).is_err() {
+            self.part(new);
+            return false;
+        }
+        self.part(seen.ptr());
+        // Whoever waits for a child of that group may have none any more.
+        if let Some((edge, _)) = family::edge_of(node, self.pin) {
+            edge.parent(self.pin).waiters.wake_all();
+        }
+        true
+    }
+
+    /// Ends a membership that is no process's: takes it off its group's list,
+    /// and a count off the group.
+    fn part(&self, membership: *mut Managed<Membership>) {
+        // SAFETY: in its list until it is removed below, once, here.
+        let group = unsafe { Managed::deref_counted(membership) }.group;
+        // SAFETY: the membership's count keeps it.
+        let node = unsafe { Managed::deref_counted(group) };
+        if node.is_permanent() {
+            return;
+        }
+        let living = node.joined.load() as usize - 1;
+        // SAFETY: in that list since it was made.
+        unsafe { node.members.remove(membership, living, self.pin) };
+        if node.joined.dec() == Dropped::Last {
+            self.end(group, node);
+        }
+    }
+
+    /// Ends a group whose count this thread brought to zero.
+    fn end(&self, group: GroupPtr, node: &Pgrp) {
+        let (id, session) = (node.id, node.session);
+        let slot = self.world.ids.slot(id.number()).expect("a group has a slot");
+        // Relaxed: nothing is published; and if the slot has a new group
+        // already, who reads that cannot read this one any more.
+        let _ = slot.pgrp.compare_exchange(Tagged::new(group), Tagged::NULL, Relaxed, Relaxed);
+        // SAFETY: no process has it and no slot, and zero is reached once.
+        unsafe { self.pin.retire(group) };
+        self.detach_session(session);
+        release_id(self.world, self.me, id);
+    }
+
+    /// Takes a group off its session, and ends that with the last.
+    fn detach_session(&self, session: SessionPtr) {
+        let node = session_of(session, self.pin);
+        if node.id.0 != 0 && node.groups.dec() == Dropped::Last {
+            let id = node.id;
+            // SAFETY: no group has it any more, and zero is reached once.
+            unsafe { self.pin.retire(session) };
+            release_id(self.world, self.me, id);
+        }
+    }
+}
+
+/// A session that the caller found through a group, or counts.
+fn session_of<'g>(session: SessionPtr, pin: &'g Pin<'_>) -> &'g Session {
+    // SAFETY: see `Pgrp::session`.
+    unsafe { Tagged::new(session).as_ref(pin) }.expect("never null")
+}
+
+impl Session {
+    /// Adds a group, unless the last one is gone.
+    fn attach(&self) -> bool {
+        self.id.0 == 0 || self.groups.try_inc()
+    }
+}
+
+/// Frees what is left at the end of the world: the groups of processes that
+/// never end, or were leaked.
+///
+/// # Safety
+/// Nobody else is left, and no process is looked at by its group any more.
+pub(crate) unsafe fn free_all<H: Host>(world: &World<H>) {
+    // SAFETY: proc0 is never freed before this.
+    let proc0 = unsafe { Managed::deref_counted(world.proc0) };
+    // Relaxed: nobody else is left; below too.
+    let permanent = proc0.membership.load(Relaxed).ptr();
+    for slot in world.ids.slots() {
+        let group = slot.pgrp.load(Relaxed).ptr();
+        if group.is_null() {
+            continue;
+        }
+        // SAFETY: in its slot, so not retired.
+        let session = unsafe { Managed::deref_counted(group) }.session;
+        // SAFETY: counted by the group.
+        if unsafe { Managed::deref_counted(session) }.groups.dec() == Dropped::Last {
+            // SAFETY: its last group goes here.
+            unsafe { Managed::free(session) };
+        }
+        // SAFETY: nobody is left; its list frees the memberships of its members.
+        unsafe { Managed::free(group) };
+    }
+    // SAFETY: in no list; proc0 was the last to look.
+    unsafe { Managed::free(permanent) };
+}

@@ -1,0 +1,256 @@
+//! Process groups and sessions.
+//!
+//! A process's `membership` is the one authority on which group it is in; a
+//! group's `members` list holds memberships as hints. A membership in the list
+//! counts only while the process's `membership` is that very one (as with
+//! parents, in [`crate::proc::family`]). What sets them is in [`change`].
+//!
+//! * **A group** lives while its count is not zero: one for each member, and one
+//!   for each process that is about to join. Zero is death, once: a join is
+//!   refused by it, and whoever brings it there ends the group.
+//! * **A session** lives while it has groups. It has no list, and is found
+//!   through its groups only.
+//! * **The id** of either is the pid of the process that made it. Group and
+//!   session each bear it, as the process does; the last of the three releases
+//!   it (`IdTable::unhold`).
+//! * **Group 0 and session 0**, proc0's, are permanent: never counted, and the
+//!   group has no list. All processes in it have one membership in common, so
+//!   that a fork, or an exit, of a process that stays there writes nothing that
+//!   threads share. Nobody comes back to it: 0 cannot be named.
+//!
+//! The tag of `membership` says more of the process; it changes in the same
+//! step as the group, or refuses it:
+//!
+//! | bit | meaning | set by |
+//! |---|---|---|
+//! | 0 | EXECED: it has run another program, and its parent moves it no more | `mark_execed` |
+//! | 1 | LED: a group of its id may have been made, so others may bear the id | who is about to make one |
+//!
+//! Null: the process has been reaped.
+#![allow(unsafe_code)]
+
+pub(crate) mod change;
+
+use crate::errno::errors;
+use crate::host::Host;
+use crate::id::{Identity, Pid};
+use crate::list::{List, Node};
+use crate::proc::family::{self, Table};
+use crate::proc::{ProcNode, ProcPtr};
+use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::sync::{Acquire, Relaxed};
+
+const EXECED: usize = 1;
+const LED: usize = 2;
+
+errors! {
+    /// Why a process did not change its group or session.
+    GroupError {
+        /// The group's number is negative.
+        BadNumber => EINVAL, "a process group has no negative number";
+        /// It is neither the caller nor a living child of it.
+        NoSuchProcess => ESRCH, "no such process";
+        /// The child has run another program.
+        HasExeced => EACCES, "the child has run another program";
+        /// It leads a session.
+        SessionLeader => EPERM, "the process leads a session";
+        /// The child, or the group, is in another session.
+        OtherSession => EPERM, "in another session";
+        /// No group has that number.
+        NoSuchGroup => EPERM, "no such process group";
+        /// There is a group of the caller's pid: its own, or one it has left.
+        GroupExists => EPERM, "there is a process group of that number";
+    }
+}
+
+pub(crate) type GroupPtr = *mut Managed<Pgrp>;
+type SessionPtr = *mut Managed<Session>;
+
+/// A session.
+pub(crate) struct Session {
+    id: Identity,
+    /// Its groups.
+    groups: RefCount,
+}
+
+impl Session {
+    pub(crate) fn id(&self) -> Identity {
+        self.id
+    }
+}
+
+/// A process group (`struct pgrp`).
+pub(crate) struct Pgrp {
+    id: Identity,
+    session: SessionPtr,
+    /// Members, and processes about to join.
+    joined: RefCount,
+    /// Hints, see the module.
+    members: List<Membership>,
+}
+
+/// One "is in the group".
+pub(crate) struct Membership {
+    next: Link<Membership>,
+    group: GroupPtr,
+    member: Identity,
+}
+
+// SAFETY: atomics and immutable fields; the pointers are to objects that are
+// `Sync`, and kept by the rules of this module.
+unsafe impl Send for Pgrp {}
+// SAFETY: as above.
+unsafe impl Sync for Pgrp {}
+
+impl Pgrp {
+    fn new(id: Identity, session: SessionPtr) -> GroupPtr {
+        Managed::new(Self { id, session, joined: RefCount::new(), members: List::new() })
+    }
+
+    pub(crate) fn id(&self) -> Identity {
+        self.id
+    }
+
+    fn is_permanent(&self) -> bool {
+        self.id.0 == 0
+    }
+
+    /// Whether it lives, or some process is about to join it.
+    fn is_live(&self) -> bool {
+        self.joined.load() != 0
+    }
+
+    /// Its session, for a reader that found it under `pin`.
+    pub(crate) fn session<'g>(&self, pin: &'g Pin<'_>) -> &'g Session {
+        // SAFETY: a session is retired after its last group has died; who
+        // finds a group under a pin can still look at it.
+        unsafe { Tagged::new(self.session).as_ref(pin) }.expect("a group has a session")
+    }
+}
+
+impl Membership {
+    fn new(group: GroupPtr, member: Identity) -> *mut Managed<Self> {
+        Managed::new(Self { next: Link::new(Tagged::NULL), group, member })
+    }
+
+    /// The group, for a reader that loaded this from a process under `pin`.
+    pub(crate) fn group<'g>(&self, pin: &'g Pin<'_>) -> &'g Pgrp {
+        // SAFETY: a group is retired after the last process has been swung away
+        // from it.
+        unsafe { Tagged::new(self.group).as_ref(pin) }.expect("a membership has a group")
+    }
+}
+
+impl Node for Membership {
+    fn next(&self) -> &Link<Self> {
+        &self.next
+    }
+
+    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
+        // SAFETY: not the process's any more, and unlinked by this thread.
+        unsafe { pin.retire(this) };
+    }
+
+    unsafe fn abandoned(this: *mut Managed<Self>) {
+        // SAFETY: the group is past its grace period; so is whoever could have
+        // found the membership in a process.
+        unsafe { Managed::free(this) };
+    }
+}
+
+/// Where a process is, as seen; `None` once it has been reaped. Wait-free.
+pub(crate) fn membership_of<'g, H: Host>(
+    node: &ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> Option<(Tagged<Membership>, &'g Membership)> {
+    // Acquire [P41]: the membership's and the group's fields; pairs with Release
+    // in `change::swing`.
+    let seen = node.membership.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin; swung away before retired.
+    Some((seen, unsafe { seen.as_ref(pin) }?))
+}
+
+/// The group of a process; `None` once it has been reaped. Wait-free.
+pub(crate) fn group_of<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> Option<&'g Pgrp> {
+    membership_of(node, pin).map(|(_, membership)| membership.group(pin))
+}
+
+/// The living group with that number. Wait-free.
+pub(crate) fn find<'g, H: Host>(
+    ids: &'g Table<H>,
+    pgid: Pid,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g Pgrp, GroupPtr)> {
+    // Acquire [P42]: the group's fields; pairs with Release in `change::publish`.
+    let found = ids.slot(pgid.0)?.pgrp.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+    let group = unsafe { found.as_ref(pin) }?;
+    (group.id.pid() == pgid && group.is_live()).then_some((group, found.ptr()))
+}
+
+/// Every living group, in slot order. Weakly consistent.
+pub(crate) fn all<'g, H: Host>(
+    ids: &'g Table<H>,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = GroupPtr> + 'g {
+    ids.slots().filter_map(move |slot| {
+        // Acquire [P42]: as in `find`.
+        let found = slot.pgrp.load(Acquire);
+        // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+        unsafe { found.as_ref(pin) }?.is_live().then_some(found.ptr())
+    })
+}
+
+/// The members of a group, zombies included. Weakly consistent: a process that
+/// is in the group throughout is seen exactly once, none twice.
+pub(crate) fn members<'g, H: Host>(
+    ids: &'g Table<H>,
+    group: &'g Pgrp,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = (&'g ProcNode<H>, ProcPtr<H>)> {
+    let listed = group.members.iter(pin).filter_map(move |(hint, hint_ptr)| {
+        let (node, ptr) = family::resolve(ids, hint.member, pin)?;
+        // Relaxed: a comparison. The hint is under the pin, so its address has
+        // not been reused.
+        (node.membership.load(Relaxed).ptr() == hint_ptr).then_some((node, ptr))
+    });
+    let slots = group.is_permanent().then(|| ids.slots()).into_iter().flatten();
+    let scanned = slots.filter_map(move |slot| {
+        // Acquire [P3]: as in `family::find`.
+        let found = slot.proc.load(Acquire);
+        // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+        let node = unsafe { found.as_ref(pin) }?;
+        let its = group_of(node, pin)?;
+        std::ptr::eq(its, group).then_some((node, found.ptr()))
+    });
+    listed.chain(scanned)
+}
+
+/// Whether no living member has a parent in another group of the same session.
+pub(crate) fn is_orphaned<H: Host>(ids: &Table<H>, group: &Pgrp, pin: &Pin<'_>) -> bool {
+    let ties = |node: &ProcNode<H>| {
+        let parent = family::edge_of(node, pin)?.0.parent(pin);
+        let its = group_of(parent, pin)?;
+        Some(!std::ptr::eq(its, group) && its.session == group.session)
+    };
+    !members(ids, group, pin)
+        .any(|(node, _)| !node.word.load().is_dead() && ties(node) == Some(true))
+}
+
+impl<H: Host> ProcNode<H> {
+    /// Says that the process has run another program: from then on its parent
+    /// cannot change its group. Not inherited. Wait-free.
+    // For `execnotify`.
+    #[allow(dead_code)]
+    pub(crate) fn mark_execed(&self) {
+        // Relaxed: it is in the word that it guards.
+        self.membership.fetch_or_tag(EXECED, Relaxed);
+    }
+
+    /// Whether the process has run another program. Wait-free.
+    #[allow(dead_code)]
+    pub(crate) fn has_execed(&self) -> bool {
+        // Relaxed: a flag, with nothing behind it.
+        self.membership.load(Relaxed).tag() & EXECED != 0
+    }
+}

@@ -1,0 +1,158 @@
+//! What the kernel should be.
+
+use super::files::FilesModel;
+use lwproc::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcModel {
+    pub ppid: Pid,
+    pub lwps: BTreeSet<Lid>,
+    pub draining: bool,
+    pub status: ExitStatus,
+    pub zombie: bool,
+    pub comm: String,
+    pub uid: u32,
+    /// The soft limit of descriptors.
+    pub nofile: u64,
+    /// Faults: its own, and of the children it waited for.
+    pub faults: (u64, u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cur {
+    pub pid: Pid,
+    pub lid: Lid,
+    pub refcnt: u32,
+    pub exiting: bool,
+}
+
+/// What the kernel should be.
+pub struct Model {
+    pub policy: WaitPolicy,
+    pub capacity: usize,
+    pub procs: BTreeMap<Pid, ProcModel>,
+    pub cur: Option<Cur>,
+    pub parked: BTreeSet<(Pid, Lid)>,
+    pub files: FilesModel,
+}
+
+impl Model {
+    pub fn new(policy: WaitPolicy, capacity: usize) -> Self {
+        let permanent = |pid: i32, comm: &str| ProcModel {
+            ppid: Pid(0),
+            lwps: BTreeSet::from([Lid(pid)]),
+            draining: false,
+            status: ExitStatus::default(),
+            zombie: false,
+            comm: comm.into(),
+            uid: 0,
+            nofile: Limit::INFINITY,
+            faults: (0, 0),
+        };
+        let procs =
+            BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
+        Self {
+            policy,
+            capacity,
+            procs,
+            cur: None,
+            parked: BTreeSet::new(),
+            files: FilesModel::new(),
+        }
+    }
+
+    pub fn curproc(&self) -> Pid {
+        self.cur.map_or(Pid(1), |cur| cur.pid)
+    }
+
+    /// Ids in use, 0 included.
+    pub fn ids(&self) -> BTreeSet<i32> {
+        let lids = self.procs.values().flat_map(|p| &p.lwps).map(|l| l.0);
+        self.procs.keys().map(|p| p.0).chain(lids).collect()
+    }
+
+    pub fn full(&self) -> bool {
+        self.ids().len() == self.capacity + 1
+    }
+
+    pub fn lwps(&self) -> usize {
+        self.procs.values().map(|p| p.lwps.len()).sum()
+    }
+
+    pub fn fork(&mut self, parent: Pid, pid: Pid, how: Rfork) {
+        assert!(!self.ids().contains(&pid.0), "{pid} is in use");
+        let lwps = BTreeSet::from([Lid(pid.0)]);
+        let mut child = self.procs[&parent].clone();
+        if child.comm.is_empty() {
+            child.comm = "rumproc".into();
+        }
+        let (status, draining, zombie) = (ExitStatus::default(), false, false);
+        let faults = (0, 0);
+        child = ProcModel { ppid: parent, lwps, draining, status, zombie, faults, ..child };
+        self.procs.insert(pid, child);
+        self.files.fork(parent, pid, how);
+    }
+
+    pub fn newlwp_error(&self, pid: Pid) -> Option<NewLwpError> {
+        match self.procs.get(&pid) {
+            None => Some(NewLwpError::NoSuchProcess),
+            Some(p) if p.lwps.is_empty() => Some(NewLwpError::NoSuchProcess),
+            Some(p) if p.draining => Some(NewLwpError::Draining),
+            Some(p) if p.lwps.contains(&Lid(pid.0)) && self.full() => {
+                Some(NewLwpError::IdsExhausted)
+            }
+            Some(_) => None,
+        }
+    }
+
+    pub fn newlwp(&mut self, pid: Pid, lid: Lid) {
+        let free = !self.procs[&pid].lwps.contains(&Lid(pid.0));
+        assert_eq!(free, lid.0 == pid.0, "the pid is taken over whenever it is free");
+        assert!(free || !self.ids().contains(&lid.0), "{lid} is in use");
+        self.files.newlwp(pid, lid);
+        self.procs.get_mut(&pid).unwrap().lwps.insert(lid);
+    }
+
+    pub fn freelwp(&mut self, pid: Pid, lid: Lid) {
+        self.files.freelwp(pid, lid);
+        let proc = self.procs.get_mut(&pid).unwrap();
+        assert!(proc.lwps.remove(&lid));
+        if !proc.lwps.is_empty() {
+            return;
+        }
+        let ppid = proc.ppid;
+        let orphans: Vec<Pid> =
+            self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
+        for orphan in orphans {
+            if self.procs[&orphan].zombie {
+                self.procs.remove(&orphan);
+            } else {
+                self.procs.get_mut(&orphan).unwrap().ppid = Pid(1);
+            }
+        }
+        if self.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
+            self.procs.remove(&pid);
+        } else {
+            self.procs.get_mut(&pid).unwrap().zombie = true;
+        }
+    }
+
+    /// The exiting LWP goes, at a switch or when leaving.
+    pub fn settle(&mut self) -> Option<Cur> {
+        let old = self.cur.take()?;
+        if old.exiting {
+            self.freelwp(old.pid, old.lid);
+            return None;
+        }
+        Some(old)
+    }
+
+    pub fn children(&self) -> impl Iterator<Item = (Pid, &ProcModel)> {
+        let me = self.curproc();
+        self.procs
+            .iter()
+            .filter(move |(pid, p)| p.ppid == me && **pid > Pid(0))
+            .map(|(pid, p)| (*pid, p))
+    }
+}
