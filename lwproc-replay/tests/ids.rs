@@ -140,6 +140,13 @@ fn limits_of_another_process() {
     agrees(&format!("{text}11 {}10 {}", get(LOWER), get(STACK)));
     lies_at(3, &format!("{text}11 {}", get(STACK)));
     agrees(&format!("{text}10 prlimit64(11, RLIMIT_STACK, NULL, {LOWER}) = 0\n11 getpid() = 11\n"));
+    let gone = "10 prlimit64(11, RLIMIT_STACK, NULL, 0x7f) = -1 ESRCH (No such process)\n";
+    lies_at(3, &format!("{text}{gone}11 getpid() = 11\n"));
+    let reaped = format!(
+        "{text}11 exit_group(0) = ?\n11 +++ exited with 0 +++\n10 wait4(-1, NULL, 0, NULL) = 11\n"
+    );
+    agrees(&format!("{reaped}{gone}"));
+    lies_at(6, &format!("{reaped}10 prlimit64(11, RLIMIT_STACK, NULL, {LOWER}) = 0\n"));
 }
 
 #[test]

@@ -164,8 +164,9 @@ fn groups(args: &[u8], count: usize) -> Option<Ids> {
 fn change(name: &[u8], args: &[u8]) -> Option<CredChange> {
     let mut args = text::args(args);
     if name == b"setgroups" {
-        let (count, groups) = (args.next()?, list(args.next()?)?);
-        let whole = text::int(count)? == i64::try_from(groups.len()).ok()?;
+        let (count, groups) = (text::int(args.next()?)?, args.next()?);
+        let groups = if count == 0 { Vec::new() } else { list(groups)? };
+        let whole = count == i64::try_from(groups.len()).ok()?;
         return whole.then(|| CredChange::SetGroups(groups.into()));
     }
     let mut next = || id_or_none(args.next()?);
@@ -236,7 +237,7 @@ mod tests {
             made(CredChange::SetGroups([4, 24].into()))
         );
         assert_eq!(of("setgroups", "0, []", zero), made(CredChange::SetGroups([].into())));
-        assert_eq!(of("setgroups", "0, NULL", zero), None);
+        assert_eq!(of("setgroups", "0, NULL", zero), made(CredChange::SetGroups([].into())));
         assert_eq!(of("setgroups", "40, [4, 24, ...]", zero), None);
         let not_permitted = Some(Ids::Change(CredChange::SetUid(0), Granted::NotPermitted));
         assert_eq!(of("setuid", "0", Answer::Error(b"EPERM")), not_permitted);

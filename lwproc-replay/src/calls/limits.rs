@@ -39,6 +39,8 @@ pub enum Granted {
     NotPermitted,
     /// EINVAL.
     Invalid,
+    /// ESRCH.
+    NoSuchProcess,
 }
 
 /// A call of this family, with its answer.
@@ -59,7 +61,7 @@ pub struct Limits<N> {
 impl<N> Limits<N> {
     /// Whether the call changes nothing.
     pub fn is_question(&self) -> bool {
-        self.new.is_none()
+        self.new.is_none() || self.granted == Granted::NoSuchProcess
     }
 
     pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Limits<M> {
@@ -75,6 +77,7 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
         Answer::Value(0) => Granted::Yes,
         Answer::Error(b"EPERM") => Granted::NotPermitted,
         Answer::Error(b"EINVAL") => Granted::Invalid,
+        Answer::Error(b"ESRCH") => Granted::NoSuchProcess,
         _ => return Parsed::NotModelled,
     };
     match limits(name, args, granted) {
@@ -98,7 +101,8 @@ fn limits(name: &[u8], args: &[u8], granted: Granted) -> Option<Limits<i32>> {
     };
     // A refused call leaves the buffer for the old limit alone.
     let old = if granted == Granted::Yes { limit(old)? } else { None };
-    let says_something = new.is_some() || (old.is_some() && granted == Granted::Yes);
+    let missing = granted == Granted::NoSuchProcess;
+    let says_something = new.is_some() || old.is_some() || missing;
     says_something.then_some(Limits { of, resource, new, old, granted })
 }
 
@@ -156,6 +160,9 @@ mod tests {
             of("prlimit64", &format!("0, RLIMIT_STACK, {STACK}, 0x7f"), Answer::Error(b"EPERM"));
         let refused = refused.expect("a limit");
         assert_eq!((refused.granted, refused.is_question()), (Granted::NotPermitted, false));
+        let gone = of("prlimit64", "7, RLIMIT_STACK, NULL, 0x7f", Answer::Error(b"ESRCH"));
+        let gone = gone.expect("a limit");
+        assert_eq!((gone.of, gone.granted, gone.old), (Some(7), Granted::NoSuchProcess, None));
     }
 
     #[test]

@@ -1,14 +1,23 @@
 //! Whether the target of a signal exists.
 
-use super::name;
+use super::{groups, name};
 use crate::calls::kill::{Found, Kill, Target};
-use crate::plan::{TaskId, Who};
+use crate::plan::{CallId, TaskId, Who};
 use crate::scene::{Pull, Scene, Verdict};
 use crate::world::Life;
 
-pub(super) fn verdict(scene: &Scene<'_, '_>, kill: &Kill<Who>) -> Verdict {
-    if let Target::Group(_) = kill.target {
-        return Verdict::Agrees;
+pub(super) fn verdict(scene: &Scene<'_, '_>, id: CallId, kill: &Kill<Who>) -> Verdict {
+    match kill.target {
+        Target::Group(Some(Who::Task(leader))) => {
+            let leader = scene.plan.proc_of(leader);
+            let there = kill.found != Found::NotThere;
+            return Verdict::or_after(groups::exists(scene, leader) == there, || {
+                there.then(|| groups::pull_leader(scene, id, leader).map(|pull| vec![pull]))?
+            });
+        }
+        // The caller is in its own.
+        Target::Group(_) => return Verdict::of(kill.found != Found::NotThere),
+        _ => {}
     }
     let (Some(task), exists) = (target(kill), exists(scene, kill)) else {
         return Verdict::Disagrees;
@@ -65,6 +74,11 @@ fn vanish(scene: &Scene<'_, '_>, task: TaskId) -> Option<Vec<Pull>> {
 
 pub(super) fn describe(scene: &Scene<'_, '_>, kill: &Kill<Who>) -> String {
     let says = |exists| if exists { "exists" } else { "does not exist" };
+    if let Target::Group(group) = kill.target {
+        let leader = group.map_or(0, |group| name(scene, group));
+        let log = says(kill.found != Found::NotThere);
+        return format!("the log says that group {leader} {log}, the kernel otherwise");
+    }
     let target = target(kill).map_or(0, |task| name(scene, Who::Task(task)));
     let log = says(kill.found != Found::NotThere);
     format!("the log says that {target} {log}, the kernel that it {}", says(exists(scene, kill)))

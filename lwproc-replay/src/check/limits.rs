@@ -3,6 +3,7 @@
 use crate::calls::limits::{Granted, Limits};
 use crate::plan::{CallId, ProcId, Says, Who};
 use crate::scene::{Cause, Pull, Scene, Settled, Verdict};
+use crate::world::Life;
 use lwproc::{Errno, Limit};
 
 /// Whose limits the call is about.
@@ -15,6 +16,10 @@ fn of(scene: &Scene<'_, '_>, id: CallId, limits: &Limits<Who>) -> ProcId {
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, limits: &Limits<Who>) -> Verdict {
     let of = of(scene, id, limits);
+    if limits.granted == Granted::NoSuchProcess {
+        let gone = scene.world.life(of) == Life::Unknown;
+        return Verdict::or_after(gone, || scene.pull_reap(of));
+    }
     if scene.world.run_in(of).is_err() {
         return Verdict::Disagrees;
     }
@@ -49,8 +54,9 @@ pub(super) fn act(
     id: CallId,
     limits: &Limits<Who>,
 ) -> Result<Settled, String> {
-    let Some(new) = limits.new else {
-        return Ok(Settled::Agreed);
+    let new = match limits.new {
+        Some(new) if limits.granted != Granted::NoSuchProcess => new,
+        _ => return Ok(Settled::Agreed),
     };
     let of = of(scene, id, limits);
     scene.world.run_in(of).map_err(|trouble| trouble.to_string())?;
@@ -78,6 +84,7 @@ fn says(granted: Granted) -> &'static str {
         Granted::Yes => "done",
         Granted::NotPermitted => "EPERM",
         Granted::Invalid => "EINVAL",
+        Granted::NoSuchProcess => "ESRCH",
     }
 }
 
@@ -87,7 +94,7 @@ pub(super) fn describe(scene: &mut Scene<'_, '_>, id: CallId, limits: &Limits<Wh
         return trouble.to_string();
     }
     let ours = scene.world.cpu().rlimit(limits.resource);
-    let log = limits.old.map_or_else(|| "nothing".to_owned(), text);
+    let log = limits.old.map_or_else(|| says(limits.granted).to_owned(), text);
     format!("{:?}: the log says {log}, the kernel {}", limits.resource, text(ours))
 }
 

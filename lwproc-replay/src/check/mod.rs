@@ -19,7 +19,7 @@ pub(crate) fn verdict(scene: &mut Scene<'_, '_>, id: CallId) -> Verdict {
         Says::Answer(Call::Identity(identity)) => process::identity(scene, id, identity),
         Says::Answer(Call::Fork(fork)) => process::fork(scene, id, fork),
         Says::Answer(Call::Wait(wait)) => wait::verdict(scene, id, wait),
-        Says::Answer(Call::Kill(kill)) => kill::verdict(scene, kill),
+        Says::Answer(Call::Kill(kill)) => kill::verdict(scene, id, kill),
         Says::Answer(Call::Files(files)) => files::verdict(scene, id, files),
         Says::Answer(Call::Ids(ids)) => ids::verdict(scene, id, ids),
         Says::Answer(Call::Groups(groups)) => groups::verdict(scene, id, groups),

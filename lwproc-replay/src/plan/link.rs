@@ -10,6 +10,7 @@ use crate::calls::{
     ids::Ids,
     limits::Limits,
     process::{Descriptors, Makes, Scope},
+    wait::{Outcome, Target, Wait},
 };
 use std::collections::HashMap;
 
@@ -134,6 +135,10 @@ fn resolve(call: RawCall, tasks: &[Task], lives: &HashMap<i32, Vec<TaskId>>) -> 
         Parsed::Modelled(typed) => match typed.resolve(&mut find) {
             // Whether a process that nobody traced exists is not ours to say.
             Call::Kill(kill) if kill.is_outside() => Says::NotModelled,
+            Call::Wait(wait) => match without_outer_group(wait) {
+                Some(wait) => Says::Answer(Call::Wait(wait)),
+                None => Says::NotModelled,
+            },
             Call::Groups(groups) if asks_outside(&groups) => Says::NotModelled,
             Call::Limits(Limits { of: Some(Who::Outside(_)), .. }) => Says::NotModelled,
             Call::Ids(Ids::Capabilities) => Says::NotModelled,
@@ -148,12 +153,24 @@ fn resolve(call: RawCall, tasks: &[Task], lives: &HashMap<i32, Vec<TaskId>>) -> 
     PlannedCall { task, name, start, end, says, first_sight: false }
 }
 
+/// Of a group outside the log only a child that it yields can be checked.
+fn without_outer_group(wait: Wait<Who>) -> Option<Wait<Who>> {
+    match wait {
+        Wait { target: Target::Group(Some(Who::Outside(_))), outcome } => match outcome {
+            Outcome::Reaped(..) | Outcome::Seen(..) => Some(Wait { target: Target::Set, outcome }),
+            Outcome::Nothing | Outcome::NoChild => None,
+        },
+        wait => Some(wait),
+    }
+}
+
 /// Groups of processes that nobody traced are not ours to know. An answer may name one.
 fn asks_outside(groups: &Groups<Who>) -> bool {
     let outside = |who: &Option<Who>| matches!(who, Some(Who::Outside(_)));
     match groups {
         Groups::Get { of, .. } => outside(of),
-        Groups::Join { who, group, .. } => outside(who) || outside(group),
+        // The group may be the one that the first task was started in.
+        Groups::Join { who, .. } => outside(who),
         Groups::Lead { .. } => false,
     }
 }

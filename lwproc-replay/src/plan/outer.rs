@@ -91,6 +91,21 @@ pub(super) fn learn(plan: &mut Plan) {
         }
     }
     plan.outer = pass.outer;
+    forget_other_groups(plan);
+}
+
+/// Whether a process could join a group outside the log is not ours to say, unless it is the one
+/// that the first task was started in.
+fn forget_other_groups(plan: &mut Plan) {
+    for call in &mut plan.calls {
+        if let Says::Answer(Call::Groups(Groups::Join { group, answer: Ok(()), .. })) = &call.says
+            && matches!(group, Some(Who::Outside(_)))
+            && *group != plan.outer.pgrp
+        {
+            call.says = Says::NotModelled;
+            plan.census.names[call.name.index()].not_modelled += 1;
+        }
+    }
 }
 
 struct Pass {

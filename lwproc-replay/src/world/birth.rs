@@ -16,10 +16,15 @@ impl World<'_, '_> {
             return Ok(());
         }
         match self.plan.task(task).origin {
-            Origin::Root | Origin::Stray => {
+            Origin::Root => {
+                self.fork_from_outside(task)?;
+                self.first_table(task)?;
+                self.outer_world(task)
+            }
+            Origin::Stray => {
                 self.fork_from_init(task)?;
                 self.first_table(task)?;
-                self.outer_world()
+                self.outer_world(task)
             }
             Origin::Fork { parent, makes: Makes::Thread, .. } => self.thread(parent, task),
             Origin::Fork { parent, makes: Makes::Child, descriptors, .. } => {
@@ -70,6 +75,17 @@ impl World<'_, '_> {
 
     fn fork_from_init(&mut self, child: TaskId) -> Result<(), Trouble> {
         self.run_init()?;
+        self.fork_here(Rfork::Fresh, child)
+    }
+
+    /// The first task: its parent made the session and the group that it was started in, and is
+    /// gone.
+    fn fork_from_outside(&mut self, child: TaskId) -> Result<(), Trouble> {
+        self.run_init()?;
+        self.cpu.rfork(Rfork::Fresh).map_err(|error| refused("rfork")(error.errno()))?;
+        let led = self.cpu.setsid().map_err(|error| refused("setsid")(error.errno()))?;
+        self.outer_group = led;
+        // The parent's LWP is nobody's, and released.
         self.fork_here(Rfork::Fresh, child)
     }
 

@@ -2,13 +2,21 @@
 //! caller of a CLONE_PARENT, or from a parent that died in the fork.
 
 use super::{Trouble, World, refused};
-use crate::plan::TaskId;
+use crate::plan::{TaskId, Who};
 use lwproc::{Cred, CredChange, IdSet};
 
 impl World<'_, '_> {
     /// The first task, which runs, becomes who the log's answers say it was.
-    pub(super) fn outer_world(&mut self) -> Result<(), Trouble> {
+    pub(super) fn outer_world(&mut self, task: TaskId) -> Result<(), Trouble> {
         let plan = self.plan;
+        // It may have led its session, or its group, from the start.
+        let own = |who| matches!(who, Some(Who::Task(led)) if led == task);
+        if own(plan.outer.session) {
+            self.cpu.setsid().map_err(|error| refused("setsid")(error.errno()))?;
+        } else if own(plan.outer.pgrp) {
+            let own = self.cpu.pid();
+            self.cpu.setpgid(own, own).map_err(|error| refused("setpgid")(error.errno()))?;
+        }
         for (resource, limit) in &plan.outer.limits {
             let set = self.cpu.set_rlimit(*resource, *limit);
             set.map_err(|error| refused("a limit")(error.errno()))?;

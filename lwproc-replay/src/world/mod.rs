@@ -110,6 +110,8 @@ pub struct World<'p, 'k> {
     tables: Vec<Table>,
     /// Whose LWP runs; none in the implicit context, or when it is exiting.
     current: Option<TaskId>,
+    /// The kernel's number of the group and of the session that the first task was started in.
+    outer_group: Pid,
     bearers: HashMap<i32, TaskId>,
     switches: u64,
 }
@@ -152,6 +154,7 @@ impl<'p, 'k> World<'p, 'k> {
             // The first one is that of processes not born yet.
             tables: vec![Table::default()],
             current: None,
+            outer_group: Pid::KERNEL,
             bearers: HashMap::new(),
             switches: 0,
         })
@@ -210,6 +213,11 @@ impl<'p, 'k> World<'p, 'k> {
         self.procs[proc.index()].other_ids = true;
     }
 
+    /// The kernel's number of the group and of the session that the first task was started in.
+    pub fn outer_group(&self) -> Pid {
+        self.outer_group
+    }
+
     /// The children of a process that live or wait to be reaped.
     pub fn children(&self, proc: ProcId) -> &[ProcId] {
         &self.procs[proc.index()].children
@@ -229,6 +237,12 @@ impl<'p, 'k> World<'p, 'k> {
     pub fn ppid(&self, proc: ProcId) -> Option<Pid> {
         let guard = self.kernel.pin();
         self.kernel.find(self.pid(proc), &guard).map(|found| found.ppid())
+    }
+
+    /// The kernel's number of a process's group.
+    pub fn pgid(&self, proc: ProcId) -> Option<Pid> {
+        let guard = self.kernel.pin();
+        self.kernel.find(self.pid(proc), &guard).and_then(|found| found.pgid())
     }
 
     /// How many LWPs the kernel counts in a process.
