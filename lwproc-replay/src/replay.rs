@@ -175,9 +175,10 @@ impl Replay<'_, '_> {
             Ok(()) => true,
             Err(trouble) => {
                 // A task that was ended early may still have lines to write before its `+++`.
-                let death = self.scene.plan.task(task).death;
+                let (now, planned) = (self.scene.now, self.scene.plan.task(task));
                 let leaving = self.scene.world.was_born(task)
-                    && death.is_some_and(|death| self.scene.now <= death.line);
+                    && planned.dying_from <= now
+                    && planned.death.is_some_and(|death| now <= death.line);
                 if !leaving {
                     self.break_off(task, "a line", trouble);
                 }

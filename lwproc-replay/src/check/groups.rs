@@ -162,6 +162,7 @@ pub(super) fn act(
             let proc = proc_of(scene, id, who);
             let pid = scene.world.pid(proc);
             let pgid = match group {
+                Some(Who::Outside(negative @ ..=-1)) => Pid(negative),
                 // One outside the log that could not be joined: none of that number will do.
                 Some(group) => {
                     number(scene, Which::Pgrp, group).unwrap_or_else(|| scene.world.number(group))
