@@ -279,7 +279,11 @@ impl Replay<'_, '_> {
 
     /// Applies a call and counts its answer, for good.
     fn settle_now(&mut self, call: CallId, cause: Option<Cause>) {
-        self.progress[call.index()] = Progress::Settled;
+        // A question may have been answered by what was applied for its sake.
+        let before = std::mem::replace(&mut self.progress[call.index()], Progress::Settled);
+        if before == Progress::Settled {
+            return;
+        }
         self.scene.in_flight.retain(|other| *other != call);
         self.unsettled.retain(|other| *other != call);
         let plan = self.scene.plan;
@@ -350,6 +354,9 @@ impl Replay<'_, '_> {
             Pull::Call(call) => {
                 if self.arrive(self.scene.plan.call(call).task) {
                     self.settle_now(call, None);
+                } else {
+                    // Whoever called is gone, and the call with it.
+                    self.scene.in_flight.retain(|other| *other != call);
                 }
             }
             Pull::Adopt(Adoption { proc, fd, state, reason }) => {
