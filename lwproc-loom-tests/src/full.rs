@@ -4,7 +4,7 @@
 
 use crate::runner::{Model, pair};
 use lwproc::{
-    ClaimError, Entered, ExitStatus, Kernel, Lid, Lwp, NewLwpError, Pid, Rfork, WaitPolicy,
+    ClaimError, Entered, ExitStatus, Host, Kernel, Lid, Lwp, NewLwpError, Pid, Rfork, WaitPolicy,
     WaitTarget,
 };
 use std::sync::Arc;
@@ -47,8 +47,8 @@ pub(crate) fn kernel() -> Arc<Kernel> {
 }
 
 /// Runs the two at once, the first on a thread of its own.
-pub(crate) fn at_once<A: Send + 'static, B>(
-    kernel: &Kernel,
+pub(crate) fn at_once<H: Host, A: Send + 'static, B>(
+    kernel: &Kernel<H>,
     there: impl FnOnce() -> A + Send + 'static,
     here: impl FnOnce() -> B,
 ) -> (A, B) {
@@ -62,7 +62,7 @@ pub(crate) fn at_once<A: Send + 'static, B>(
     (t.join().unwrap(), b)
 }
 
-pub(crate) fn assert_empty(kernel: &Kernel) {
+pub(crate) fn assert_empty<H: Host>(kernel: &Kernel<H>) {
     let counts = kernel.counts();
     assert_eq!((counts.procs, counts.lwps, counts.zombies, counts.ids), (2, 2, 0, 2));
 }
@@ -295,7 +295,7 @@ fn newlwp_against_iterate() {
     assert_empty(&kernel);
 }
 
-pub(crate) fn enter_as(kernel: &Kernel, lwp: Lwp) -> Entered<'_> {
+pub(crate) fn enter_as<H: Host>(kernel: &Kernel<H>, lwp: Lwp<H>) -> Entered<'_, H> {
     let mut k = kernel.enter().unwrap();
     k.switch(lwp).unwrap();
     k

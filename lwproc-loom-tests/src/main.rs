@@ -10,10 +10,18 @@
 #[cfg(lwproc_loom)]
 mod creds;
 #[cfg(lwproc_loom)]
+mod drain;
+#[cfg(lwproc_loom)]
 mod edges;
+#[cfg(lwproc_loom)]
+mod files;
 #[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
+#[cfg(lwproc_loom)]
+mod groups;
+#[cfg(lwproc_loom)]
+mod hooks;
 #[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
@@ -21,14 +29,30 @@ mod layers;
 mod resources;
 #[cfg(lwproc_loom)]
 mod runner;
+#[cfg(lwproc_loom)]
+mod signals;
+#[cfg(lwproc_loom)]
+#[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
+mod sleep;
 
 use std::process::ExitCode;
 
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
-    let models: Vec<runner::Model> =
-        [layers::models(), full::models(), edges::models(), creds::models(), resources::models()]
-            .concat();
+    let models: Vec<runner::Model> = [
+        layers::models(),
+        full::models(),
+        edges::models(),
+        creds::models(),
+        files::models(),
+        groups::models(),
+        hooks::models(),
+        resources::models(),
+        signals::models(),
+        drain::models(),
+        sleep::models(),
+    ]
+    .concat();
     runner::run(&models)
 }
 

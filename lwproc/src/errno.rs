@@ -18,6 +18,7 @@ pub enum Errno {
     EINTR,
     EINVAL,
     EMFILE,
+    ENOENT,
     EOVERFLOW,
     EPERM,
     ESRCH,

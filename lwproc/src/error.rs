@@ -100,6 +100,9 @@ errors! {
     WaitError {
         /// No child matches.
         NoChild => ECHILD, "no child to wait for";
+        /// The wait was interrupted: an unblocked signal is pending, or the LWP is
+        /// to exit.
+        Interrupted => EINTR, "interrupted";
     }
 }
 

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use crate::id::Pid;
 use crate::report::Teardown;
+use crate::signal::Signo;
 
 /// Names one LWP towards the host: unique among the live LWPs of all kernels
 /// in this host process, opaque, and never looked through.
@@ -40,8 +42,9 @@ impl fmt::Debug for LwpToken {
 /// # Panics
 /// A panic passes through to the caller, and nothing is lost: an LWP whose
 /// `create` panics is released, with its `destroy`; when `set` or `clear` panics,
-/// the LWPs of that switch are released. A panic while the kernel itself is
-/// built or torn down leaks its memory.
+/// the LWPs of that switch are released; when `syscall_intern` does, no process is
+/// made. The teardown releases everything and panics afterwards. A panic while the
+/// kernel is built leaks its memory.
 ///
 /// # Blocking
 /// The kernel holds no lock while it calls the host; an operation that calls
@@ -111,6 +114,27 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// Seed: S187.
     fn vfs_release(&self, vfs: Self::Vfs) {
         drop(vfs);
+    }
+
+    /// A process is made, which has the default emulation (`e_syscall_intern`).
+    /// It cannot be found by its number yet. Not called for proc0 and init.
+    fn syscall_intern(&self, emul: &Self::Emul, pid: Pid) {
+        let _ = (emul, pid);
+    }
+
+    /// A signal for a process, in a kernel that passes signals to its host
+    /// ([`SigModel::Raise`](crate::SigModel::Raise)). Called with a guard held.
+    fn raise(&self, pid: Pid, signo: Signo) {
+        let _ = (pid, signo);
+    }
+
+    /// A signal for a process, in a kernel for which that is a defect of its
+    /// embedder ([`SigModel::Panic`](crate::SigModel::Panic)).
+    ///
+    /// # Panics
+    /// Unless the host has a body of its own.
+    fn unhandled_signal(&self, pid: Pid, signo: Signo) {
+        panic!("{signo} for process {pid}, in a kernel built to take no signals");
     }
 
     /// The kernel is torn down; `report` says who survived.

@@ -40,12 +40,15 @@ pub mod layers {
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::sync::Parker;
     pub use crate::waitq::WaitQueue;
     pub use crate::world::biglock::BigLock;
     pub use crate::world::cpus::Cpus;
 }
 
+mod config;
 mod cred;
+mod emul;
 mod entry;
 mod errno;
 mod error;
@@ -64,15 +67,22 @@ mod policy;
 mod proc;
 mod reclaim;
 mod report;
+mod signal;
+mod sleep;
+mod specific;
 mod sync;
+mod trace;
 mod usage;
 mod waitq;
 mod world;
 
+pub use config::hooks::{HookError, HookId};
+pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
+pub use emul::{EmulError, EmulId};
 pub use entry::{
-    BigLockError, CurLwp, Entered, FdReservation, FileHandle, FileRef, Reaped, Rfork, WaitTarget,
-    Zombie,
+    AloneError, BigLockError, CurLwp, Entered, ExecError, FdReservation, FileHandle, FileRef,
+    Interrupted, KillTarget, Reaped, Rfork, WaitTarget, Zombie,
 };
 pub use errno::Errno;
 pub use error::{
@@ -94,4 +104,10 @@ pub use policy::WaitPolicy;
 pub use proc::comm::Comm;
 pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
+pub use signal::{KillError, MaskError, SigModel, SigSet, Signo};
+pub use sleep::{SyncObject, Unslept, WaitChannel};
+pub use specific::{LwpKey, ProcKey, SpecificError};
+#[cfg(feature = "tracing")]
+pub use trace::TracingSink;
+pub use trace::{TraceEvent, TraceSink};
 pub use usage::{Profile, Usage};

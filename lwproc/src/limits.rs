@@ -45,7 +45,7 @@ resources! {
     /// Locked memory, bytes.
     Memlock,
     /// Processes of the real user; see
-    /// [`Builder::enforce_nproc`](crate::Builder::enforce_nproc).
+    /// [`LimitsPolicy`](crate::LimitsPolicy).
     Nproc,
     /// One more than the largest descriptor.
     Nofile,

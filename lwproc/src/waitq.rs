@@ -4,15 +4,21 @@
 //! sleeper registers, looks again at what it waits for, and only then parks.
 #![allow(unsafe_code)]
 
-use crate::sync::{
-    Acquire, AtomicBool, AtomicPtr, Relaxed, Release, Thread, current_thread, fence, park,
-};
+use crate::sync::{Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+/// In the stack, or on the way to a waker.
+const WAITING: u32 = 0;
+/// Taken out by a waker.
+const WOKEN: u32 = 1;
+/// No longer there: it sleeps no more, and must not use up a wake-up.
+const LEFT: u32 = 2;
+
 struct Sleeper {
-    thread: Thread,
-    woken: AtomicBool,
+    unparker: Unparker,
+    state: AtomicU32,
     /// The sleeper below; read by whoever took the stack.
     next: AtomicPtr<Sleeper>,
 }
@@ -20,6 +26,29 @@ struct Sleeper {
 /// See the module.
 #[derive(Debug)]
 pub struct WaitQueue(AtomicPtr<Sleeper>);
+
+/// Tells the wakers, when a sleeper stops sleeping, that it does not count.
+struct Leave<'s> {
+    sleeper: &'s Sleeper,
+    /// It left on its own, though what it waits for may not have come.
+    early: bool,
+    /// What to do when a wake-up was not used, or may have been missed.
+    missed: Option<&'s dyn Fn()>,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let Some(missed) = self.missed else {
+            return;
+        };
+        // Acquire [P57]: a wake-up that this sleeper does not use is passed on, with
+        // what its waker did; pairs with Release in `wake_some`.
+        let before = self.sleeper.state.swap(LEFT, Acquire);
+        if self.early || before == WOKEN {
+            missed();
+        }
+    }
+}
 
 impl WaitQueue {
     pub fn new() -> Self {
@@ -29,85 +58,166 @@ impl WaitQueue {
     /// Sleeps until `done` yields a value. Blocks. `done` is called again
     /// after every wake-up, and must see what the waker did before
     /// [`WaitQueue::wake_all`].
-    pub fn wait_until<R>(&self, mut done: impl FnMut() -> Option<R>) -> R {
+    pub fn wait_until<R>(&self, parker: &Parker, done: impl FnMut() -> Option<R>) -> R {
+        match self.wait_for(parker, done, || None::<Infallible>, None) {
+            Ok(r) => r,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`WaitQueue::wait_until`], until `stop` yields a value. `stop` is
+    /// called before each parking: who makes it yield must unpark `parker`
+    /// afterwards. After a stop this sleeper is still in the queue, to the next
+    /// wake-up.
+    ///
+    /// `missed` is for queues that wake one sleeper at a time: called when this
+    /// one was woken and did not look, and when it stopped.
+    pub fn wait_for<R, I>(
+        &self,
+        parker: &Parker,
+        mut done: impl FnMut() -> Option<R>,
+        mut stop: impl FnMut() -> Option<I>,
+        missed: Option<&dyn Fn()>,
+    ) -> Result<R, I> {
         if let Some(r) = done() {
-            return r;
+            return Ok(r);
         }
         loop {
-            let sleeper = self.register();
+            let sleeper = self.register(parker);
+            let mut leave = Leave { sleeper: &sleeper, early: true, missed };
             // SeqCst fence [P12]: either `done` sees what the waker did, or
             // the waker's fence comes later and it sees this sleeper.
             fence(SeqCst);
             if let Some(r) = done() {
-                return r;
+                leave.early = false;
+                return Ok(r);
             }
             // Acquire [P12]: what the waker did; pairs with the fence in `wake_all`.
-            while !sleeper.woken.load(Acquire) {
-                park();
+            while sleeper.state.load(Acquire) != WOKEN {
+                if let Some(why) = stop() {
+                    return Err(why);
+                }
+                parker.park();
             }
             if let Some(r) = done() {
-                return r;
+                leave.missed = None;
+                return Ok(r);
             }
+            leave.missed = None;
         }
     }
 
-    fn register(&self) -> Arc<Sleeper> {
-        // Relaxed: nothing is read through it here.
-        let mut head = self.0.load(Relaxed);
+    fn register(&self, parker: &Parker) -> Arc<Sleeper> {
         let sleeper = Arc::new(Sleeper {
-            thread: current_thread(),
-            woken: AtomicBool::new(false),
-            next: AtomicPtr::new(head),
+            unparker: parker.unparker().clone(),
+            state: AtomicU32::new(WAITING),
+            next: AtomicPtr::new(std::ptr::null_mut()),
         });
         // The queue's claim, given back by whoever takes the stack.
         let raw = Arc::into_raw(sleeper.clone()).cast_mut();
+        // SAFETY: the queue's claim on it.
+        unsafe { self.push(raw, raw) };
+        sleeper
+    }
+
+    /// Puts a chain of sleepers on the stack.
+    ///
+    /// # Safety
+    /// `first` leads to `last`, and the caller has the queue's claim on each.
+    unsafe fn push(&self, first: *mut Sleeper, last: *mut Sleeper) {
+        // SAFETY: claimed by contract.
+        let last = unsafe { &(*last).next };
+        // Relaxed: nothing is read through it here.
+        let mut head = self.0.load(Relaxed);
         loop {
-            // Release [P12]: publishes the sleeper; pairs with the swap in
-            // `wake_all`.
-            match self.0.compare_exchange(head, raw, Release, Relaxed) {
-                Ok(_) => return sleeper,
-                Err(seen) => {
-                    head = seen;
-                    // Relaxed: published by the CAS.
-                    sleeper.next.store(head, Relaxed);
-                }
+            // Relaxed: published by the CAS.
+            last.store(head, Relaxed);
+            // Release [P12]: publishes the sleepers; pairs with the swap in
+            // `take`.
+            match self.0.compare_exchange(head, first, Release, Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
             }
         }
     }
 
     /// Wakes every sleeper. Lock-free (a sleeper's thread is unparked, which
-    /// the standard library does with one atomic and a system call).
+    /// takes one atomic, the sleeper's own lock, and a system call).
     pub fn wake_all(&self) {
-        // SeqCst fence [P12]: see `wait_until`.
+        // SeqCst fence [P12]: see `wait_for`.
         fence(SeqCst);
         // Relaxed: the swap decides; a quick way out when nobody sleeps.
         if self.0.load(Relaxed).is_null() {
             return;
         }
-        // Acquire [P12]: the sleepers' fields; pairs with Release in `register`.
-        let mut at = self.0.swap(std::ptr::null_mut(), Acquire);
-        while !at.is_null() {
-            // SAFETY: the queue's claim on it, taken over with the stack.
-            let sleeper = unsafe { Arc::from_raw(at.cast_const()) };
-            // Relaxed: read through the Acquire of the stack.
-            at = sleeper.next.load(Relaxed);
+        for sleeper in self.take() {
             // Relaxed: the fence above is the Release [P12] of what the waker did;
-            // pairs with Acquire in `wait_until`.
-            sleeper.woken.store(true, Relaxed);
-            sleeper.thread.unpark();
+            // pairs with Acquire in `wait_for`.
+            sleeper.state.store(WOKEN, Relaxed);
+            sleeper.unparker.unpark();
         }
+    }
+
+    /// Wakes up to `count` sleepers, those that registered first, and puts the
+    /// others back. O(sleepers). One caller at a time: what others do meanwhile
+    /// does not reach the sleepers in hand.
+    pub(crate) fn wake_some(&self, count: u64) {
+        // Oldest first.
+        let mut taken: Vec<_> = self.take().collect();
+        let mut left = count;
+        while left > 0
+            && let Some(sleeper) = taken.pop()
+        {
+            // Release [P12]: what the wakers did; pairs with Acquire in
+            // `wait_for`. Relaxed on failure: it has left, and does not count.
+            let woken = sleeper.state.compare_exchange(WAITING, WOKEN, Release, Relaxed);
+            if woken.is_ok() {
+                sleeper.unparker.unpark();
+                left -= 1;
+            }
+        }
+        // Relaxed: a hint; one that leaves later is dropped another time.
+        taken.retain(|sleeper| sleeper.state.load(Relaxed) == WAITING);
+        let taken: Vec<_> = taken.into_iter().map(|s| Arc::into_raw(s).cast_mut()).collect();
+        for pair in taken.windows(2) {
+            // SAFETY: claimed by this thread.
+            let next = unsafe { &(*pair[0]).next };
+            // Relaxed: published by the push.
+            next.store(pair[1], Relaxed);
+        }
+        if let [first, .., last] | [first @ last] = taken[..] {
+            // SAFETY: linked above, with the claims taken over from the stack.
+            unsafe { self.push(first, last) };
+        }
+    }
+
+    /// Takes the stack, newest first.
+    fn take(&self) -> Taken {
+        // Acquire [P12]: the sleepers' fields; pairs with Release in `push`.
+        Taken(self.0.swap(std::ptr::null_mut(), Acquire))
+    }
+}
+
+/// Sleepers that have been taken out, with the queue's claim on them.
+struct Taken(*mut Sleeper);
+
+impl Iterator for Taken {
+    type Item = Arc<Sleeper>;
+
+    fn next(&mut self) -> Option<Arc<Sleeper>> {
+        if self.0.is_null() {
+            return None;
+        }
+        // SAFETY: the queue's claim on it, taken over with the stack.
+        let sleeper = unsafe { Arc::from_raw(self.0.cast_const()) };
+        // Relaxed: read through the Acquire of the stack.
+        self.0 = sleeper.next.load(Relaxed);
+        Some(sleeper)
     }
 }
 
 impl Drop for WaitQueue {
     fn drop(&mut self) {
-        // Relaxed: nobody else is left.
-        let mut at = self.0.load(Relaxed);
-        while !at.is_null() {
-            // SAFETY: the queue's claim on it.
-            let sleeper = unsafe { Arc::from_raw(at.cast_const()) };
-            // Relaxed: read through the Acquire of the stack.
-            at = sleeper.next.load(Relaxed);
-        }
+        self.take().for_each(drop);
     }
 }

@@ -379,13 +379,14 @@ fn display_reads_like_ps() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     k.set_comm("sh");
+    k.setsid().unwrap();
     let parked = kernel.alloclwp(Some(k.pid())).unwrap().unclaim();
     let shown = kernel.to_string();
     let rows: Vec<Vec<&str>> = shown.lines().map(|l| l.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["PID", "PPID", "STAT", "NLWP", "COMM", "LWPS"]);
-    assert_eq!(rows[1], ["0", "0", "A", "1", "system", "0*"]);
-    assert_eq!(rows[2], ["1", "0", "A", "1", "init", "1*"]);
-    assert_eq!(rows[3], ["2", "1", "A", "2", "sh", "3.", "2*"]);
+    assert_eq!(rows[0], ["PID", "PPID", "PGRP", "SID", "STAT", "NLWP", "COMM", "LWPS"]);
+    assert_eq!(rows[1], ["0", "0", "0", "0", "A", "1", "system", "0*"]);
+    assert_eq!(rows[2], ["1", "0", "0", "0", "A", "1", "init", "1*"]);
+    assert_eq!(rows[3], ["2", "1", "2", "2", "A", "2", "sh", "3.", "2*"]);
     assert_eq!(parked.lid(), Lid(3));
     assert!(format!("{kernel:?}").contains("procs: 3"));
 }

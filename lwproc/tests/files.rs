@@ -12,8 +12,16 @@ use std::sync::{Arc, Mutex, Weak};
 #[derive(Clone, Default)]
 struct Files {
     open: Arc<AtomicIsize>,
-    /// Names of the closed ones, in order.
+    /// Names of the closed ones, in order; and `CLEAR`, for each.
     closed: Arc<Mutex<Vec<u32>>>,
+}
+
+/// What a host call to clear is in the list of the closed ones, when `CLEARS`.
+const CLEAR: u32 = u32::MAX;
+
+thread_local! {
+    static CLEARS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static CURRENT: std::cell::Cell<Option<LwpToken>> = const { std::cell::Cell::new(None) };
 }
 
 type OnClose = Box<dyn FnOnce() + Send + Sync>;
@@ -66,6 +74,19 @@ impl Host for Files {
     type File = File;
     type Emul = ();
     type Vfs = ();
+
+    fn set(&self, lwp: LwpToken) {
+        CURRENT.set(Some(lwp));
+    }
+    fn clear(&self, _: LwpToken) {
+        CURRENT.set(None);
+        if CLEARS.get() {
+            self.closed.lock().unwrap().push(CLEAR);
+        }
+    }
+    fn current(&self) -> Option<LwpToken> {
+        CURRENT.get()
+    }
 }
 
 fn kernel() -> (Files, Kernel<Files>) {
@@ -341,6 +362,32 @@ fn a_new_lwp_uses_its_processs_table() {
     assert!(!proc.shares_fds_with(&proc));
 }
 
+/// An exiting LWP's files are closed while it is still current (S488-S495).
+#[test]
+fn an_exiting_lwp_closes_in_its_own_context() {
+    let (host, kernel) = kernel();
+    CLEARS.set(true);
+    for leaves in [true, false] {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        let me = k.curlwp().unwrap().token();
+        let look = move || assert_eq!(CURRENT.get(), Some(me), "its own context");
+        k.fd_open(host.file_with(1, look), Keep).unwrap();
+        k.releaselwp().unwrap();
+        assert_eq!(host.take_closed(), []);
+        if leaves {
+            drop(k);
+            assert_eq!(host.take_closed(), [1, CLEAR]);
+        } else {
+            k.rfork(Rfork::Fresh).unwrap();
+            assert_eq!(host.take_closed(), [1, CLEAR]);
+            k.unbind().map(drop).unwrap();
+            assert_eq!(host.take_closed(), [CLEAR]);
+        }
+    }
+    CLEARS.set(false);
+}
+
 #[test]
 fn implicit_contexts_and_lwps_of_init_use_inits() {
     let (host, kernel) = kernel();
@@ -354,12 +401,15 @@ fn implicit_contexts_and_lwps_of_init_use_inits() {
     assert_eq!((k.fd_table_users(), k.fd_get(fd).unwrap().name), (2, 1));
     let child = k.rfork(Rfork::Share).unwrap().unwrap();
     assert_eq!(k.fd_table_users(), 3);
+    k.drain();
     k.fd_close_on_exec();
     assert_eq!((k.fd_table_users(), k.fds().len()), (1, 1), "a copy of its own");
     k.releaselwp().unwrap();
     k.switch(child).unwrap();
+    k.drain();
     k.fd_close_on_exec();
     assert_eq!(k.fd_table_users(), 2, "init never replaces its table");
+    k.reopen();
     k.lwprele().unwrap();
     drop(k);
     assert_eq!(host.is_open(), 1);
@@ -374,6 +424,24 @@ fn implicit_contexts_and_lwps_of_init_use_inits() {
     assert_eq!(host.take_closed(), [1, 2]);
 }
 
+/// One that others could join closes in the table that it shares.
+#[test]
+fn an_exec_without_a_drain_does_not_unshare() {
+    let (host, kernel) = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    k.fd_open(host.file(1), Close).unwrap();
+    let parent = k.rfork(Rfork::Share).unwrap().unwrap();
+    k.fd_close_on_exec();
+    assert_eq!((k.fd_table_users(), host.take_closed()), (2, vec![1]));
+    k.fd_open(host.file(2), Close).unwrap();
+    let second = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.drain();
+    k.fd_close_on_exec();
+    assert_eq!((k.fd_table_users(), host.take_closed()), (3, vec![2]), "two LWPs");
+    drop((parent, second));
+}
+
 /// An exec in a process that shares its table leaves the others' as it is.
 #[test]
 fn an_exec_unshares() {
@@ -384,7 +452,9 @@ fn an_exec_unshares() {
     k.fd_open(host.file(2), Keep).unwrap();
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
     let child_pid = k.pid();
+    k.drain();
     k.fd_close_on_exec();
+    k.reopen();
     assert_eq!((numbers(&k), k.fd_table_users()), (vec![1], 1));
     let second = kernel.alloclwp(Some(child_pid)).unwrap();
     assert_eq!(k.fd_table_users(), 2, "who joins gets the new table");
@@ -516,6 +586,35 @@ fn a_closing_file_may_call_the_kernel() {
     .join()
     .unwrap();
     assert_eq!((host.is_open(), calls.load(SeqCst)), (0, 6));
+    assert_eq!(kernel.counts().procs, 2);
+}
+
+/// R5: while the last LWP closes, nobody joins its process any more.
+#[test]
+fn a_process_that_closes_takes_no_lwps() {
+    let (host, kernel) = kernel();
+    let kernel = Arc::new(kernel);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let ask = |pid: Pid| {
+        let (kernel, asked) = (Arc::downgrade(&kernel), asked.clone());
+        move || {
+            let kernel: Arc<Kernel<Files>> = kernel.upgrade().unwrap();
+            assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::NoSuchProcess);
+            assert_eq!(kernel.find(pid, &kernel.pin()).unwrap().nlwps(), 1);
+            asked.fetch_add(1, SeqCst);
+        }
+    };
+    for leaves in [true, false] {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        k.fd_open(host.file_with(1, ask(k.pid())), Keep).unwrap();
+        if leaves {
+            k.releaselwp().unwrap();
+        } else {
+            k.unbind().map(drop).unwrap();
+        }
+    }
+    assert_eq!((asked.load(SeqCst), host.is_open()), (2, 0));
     assert_eq!(kernel.counts().procs, 2);
 }
 
@@ -656,7 +755,7 @@ mod sequences {
             prop_oneof![
                 20 => 0..12i32,
                 4 => prop_oneof![Just(15), Just(16), Just(63), Just(64), Just(255), Just(256)],
-                2 => prop_oneof![5 => Just(-1), 5 => Just(1 << 20), 1 => Just((1 << 20) - 1), 5 => Just(i32::MIN)],
+                2 => prop_oneof![5 => Just(-1), 5 => Just(1 << 20), 1 => Just(1024), 5 => Just(i32::MIN)],
             ]
         };
         let flag = || prop_oneof![Just(Keep), Just(Close)];
@@ -813,7 +912,9 @@ mod sequences {
                         left.unwrap().1 = Some(table.clone());
                         table.retain(|_, entry| entry.is_some());
                     }
+                    k.drain();
                     k.fd_close_on_exec();
+                    k.reopen();
                     table.retain(|_, entry| !matches!(entry, Some((_, Close))));
                 }
                 Op::Keep(fd) => match k.fd_get(Fd(fd)) {
@@ -1024,7 +1125,9 @@ mod references {
                 Op::Exec => {
                     let (table, lwps) = model.procs[&k.pid()].clone();
                     let unshares = lwps.len() == 1 && model.users(table) > 1;
+                    k.drain();
                     k.fd_close_on_exec();
+                    k.reopen();
                     if unshares {
                         model.born(k.pid(), k.lid().unwrap(), None);
                         k.fd_close(Fd(0)).unwrap();

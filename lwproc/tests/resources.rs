@@ -1,8 +1,9 @@
 //! Limits, caps, use, names, and the place in the file system.
 
 use lwproc::{
-    CredChange, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel, Limit, LimitError, Limits,
-    NewLwpError, OnExec, Pid, Profile, Resource, Rfork, ThreadHost, Usage, WaitPolicy, WaitTarget,
+    CredChange, Enforcement, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel, Limit,
+    LimitError, Limits, LimitsPolicy, NewLwpError, OnExec, Pid, Profile, Resource, Rfork,
+    ThreadHost, Usage, WaitPolicy, WaitTarget,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering::SeqCst};
@@ -71,7 +72,11 @@ fn an_ended_process_has_no_limits() {
 #[test]
 fn nproc_is_enforced_when_asked_for_and_refunded() {
     let limits = Limits::unlimited().with(Resource::Nproc, Limit::both(3)).unwrap();
-    let asked = Kernel::builder().limits(limits.clone()).enforce_nproc().build().unwrap();
+    let asked = Kernel::builder()
+        .limits(limits.clone())
+        .limits_policy(LimitsPolicy::default().with_nproc(Enforcement::Enforced))
+        .build()
+        .unwrap();
     let not = Kernel::builder().limits(limits).build().unwrap();
     for (kernel, enforced) in [(&asked, true), (&not, false)] {
         for _ in 0..3 {

@@ -2,7 +2,7 @@
 
 use crate::runner::{Model, pair};
 use loom::cell::UnsafeCell;
-use lwproc::layers::BigLock;
+use lwproc::layers::{BigLock, Parker};
 use std::sync::Arc;
 
 pub fn models() -> Vec<Model> {
@@ -13,7 +13,7 @@ pub fn models() -> Vec<Model> {
 fn lock_against_lock() {
     let w = Arc::new((BigLock::new(), UnsafeCell::new(0)));
     let run = |w: &(BigLock, UnsafeCell<u32>)| {
-        w.0.lock();
+        w.0.lock(&Parker::new());
         w.1.with_mut(|p| unsafe { *p += 1 });
         w.0.unlock();
     };

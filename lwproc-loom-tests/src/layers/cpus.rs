@@ -2,7 +2,7 @@
 
 use crate::runner::{Model, pair};
 use loom::cell::UnsafeCell;
-use lwproc::layers::Cpus;
+use lwproc::layers::{Cpus, Parker};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ fn world(count: usize) -> Arc<World> {
 
 /// Takes a CPU, does something on it that only one thread may, gives it back.
 fn run(w: &World, preferred: usize) {
-    let cpu = w.cpus.acquire(preferred);
+    let parker = Parker::new();
+    let cpu = w.cpus.acquire(preferred, || &parker);
     w.on[cpu].with_mut(|p| unsafe { *p += 1 });
     w.cpus.release(cpu);
 }

@@ -1,8 +1,9 @@
 //! The id table: free lists, growth, publication.
 
 use crate::runner::{Model, pair};
-use lwproc::layers::{Exhausted, IdTable, Reserved, Shard};
+use lwproc::layers::{Exhausted, IdTable, Managed, Reserved, Shard, Tagged};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -14,6 +15,8 @@ pub fn models() -> Vec<Model> {
         pair("ids_steal_that_lost_to_a_refill", steal_that_lost),
         pair("ids_growth_against_growth", growth_against_growth),
         pair("ids_growth_keeps_what_was_written", growth_keeps),
+        pair("ids_unhold_against_unhold", unhold_against_unhold),
+        pair("ids_hold_against_last_unhold", hold_against_last_unhold),
     ]
 }
 
@@ -162,5 +165,56 @@ fn growth_keeps() {
     let used = [use_one(&ids, 0), t.join().unwrap()];
     while let Ok(id) = ids.reserve(0) {
         assert!(!used.contains(&id) && !held.contains(&id), "an identity was issued twice");
+    }
+}
+
+/// Two bearers of an id: the last releases it, and by then both have emptied
+/// what they had in the slot.
+fn unhold_against_unhold() {
+    let ids = Ids::new(2);
+    let id = ids.reserve(0).unwrap();
+    assert!(ids.table.hold(id.0));
+    let slot = ids.table.slot(id.0.get() as i32).unwrap();
+    let (a, b) = (Managed::new(1), Managed::new(2));
+    slot.proc.store(Tagged::new(a), Relaxed);
+    slot.lwp.store(Tagged::new(b), Relaxed);
+    let check = move |ids: &Ids, last: bool| {
+        let slot = ids.table.slot(id.0.get() as i32).unwrap();
+        let empty = slot.proc.load(Relaxed).is_null() && slot.lwp.load(Relaxed).is_null();
+        assert!(empty || !last, "released with a bearer in the slot");
+    };
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || {
+        other.table.slot(id.0.get() as i32).unwrap().proc.store(Tagged::NULL, Relaxed);
+        let last = other.table.unhold(&other.shards[1], id);
+        check(&other, last);
+        last
+    });
+    slot.lwp.store(Tagged::NULL, Relaxed);
+    let last = ids.table.unhold(&ids.shards[0], id);
+    check(&ids, last);
+    assert!(last ^ t.join().unwrap(), "released once");
+    let next = [ids.reserve(0).unwrap(), ids.reserve(0).unwrap()];
+    assert!(next[0] != next[1] && !next.contains(&id) && ids.reserve(0).is_err());
+    // SAFETY: in no slot any more.
+    unsafe { Managed::free(a) };
+    // SAFETY: as above.
+    unsafe { Managed::free(b) };
+}
+
+/// A bearer is added to the id in time, or it has been released, and neither it
+/// nor its successor gets one.
+fn hold_against_last_unhold() {
+    let ids = Ids::new(1);
+    let id = ids.reserve(0).unwrap();
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || other.table.hold(id.0));
+    let released = ids.table.unhold(&ids.shards[0], id);
+    let next = ids.reserve(0);
+    let held = t.join().unwrap();
+    assert!(held ^ released);
+    match next {
+        Ok(next) => assert!(released && next != id && ids.table.unhold(&ids.shards[0], next)),
+        Err(Exhausted) => assert!(held && ids.table.unhold(&ids.shards[0], id)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod biglock;
 mod cpus;
+mod filedesc;
 mod ids;
 mod list;
 mod waitq;
@@ -17,6 +18,7 @@ pub fn models() -> Vec<Model> {
         list::models(),
         ids::models(),
         waitq::models(),
+        filedesc::models(),
     ]
     .concat()
 }

@@ -2,7 +2,7 @@
 
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicU32;
-use lwproc::layers::WaitQueue;
+use lwproc::layers::{Parker, WaitQueue};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -27,7 +27,7 @@ fn wait_against_wake() {
     let other = world.clone();
     let t = loom::thread::spawn(move || {
         let mut looks = 0;
-        other.0.wait_until(|| {
+        other.0.wait_until(&Parker::new(), || {
             looks += 1;
             // Relaxed: whatever order there is, the queue gives it.
             (other.1.load(Relaxed) == 1).then_some(())
@@ -45,7 +45,7 @@ fn wait_against_wait() {
     let sleeper = || {
         let world = world.clone();
         loom::thread::spawn(move || {
-            world.0.wait_until(|| (world.1.load(Relaxed) == 1).then_some(()));
+            world.0.wait_until(&Parker::new(), || (world.1.load(Relaxed) == 1).then_some(()));
         })
     };
     let sleepers = [sleeper(), sleeper()];

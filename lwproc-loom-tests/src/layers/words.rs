@@ -3,7 +3,7 @@
 use crate::runner::{Model, pair};
 use loom::cell::UnsafeCell;
 use lwproc::layers::RefCount;
-use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused};
+use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused, Mark, Marked};
 use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached, Gate};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub fn models() -> Vec<Model> {
         pair("word_claim_against_exit", claim_against_exit),
         pair("word_take_crmod_against_mark", take_crmod_against_mark),
         pair("word_hold_against_mark", hold_against_mark),
+        pair("word_unsleep_against_mark", unsleep_against_mark),
+        pair("word_mark_against_unsleep", mark_against_unsleep),
         pair("refcount_dec_against_dec", dec_against_dec),
         pair("refcount_try_inc_against_dec", try_inc_against_dec),
     ]
@@ -40,6 +42,26 @@ fn attach_against_last_detach() {
     let there = t.join().unwrap();
     assert!(here ^ there, "ended by exactly one");
     assert_eq!(word.attach(), Err(AttachRefused::Dead));
+}
+
+/// R8: neither bit is lost, and each sees the sleeper.
+fn both_marks(here: fn(&AtomicLwpWord) -> Marked, there: fn(&AtomicLwpWord) -> Marked) {
+    let word = Arc::new(AtomicLwpWord::new());
+    word.sleep();
+    let other = word.clone();
+    let t = loom::thread::spawn(move || there(&other));
+    assert_eq!(here(&word), Marked::Sleeping);
+    assert_eq!(t.join().unwrap(), Marked::Sleeping);
+    assert!(word.load().has_unslept() && word.load().has_pendsig());
+}
+
+fn unsleep_against_mark() {
+    both_marks(|w| w.unsleep(), |w| w.mark(Mark::PendSig));
+}
+
+/// With the parts changed.
+fn mark_against_unsleep() {
+    both_marks(|w| w.mark(Mark::PendSig), |w| w.unsleep());
 }
 
 /// R4: of two LWPs that go at once one ends the process, and it sees what the

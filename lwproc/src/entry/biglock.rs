@@ -61,7 +61,7 @@ impl<H: Host> Entered<'_, H> {
         if !lock.try_lock() {
             // Who holds the lock may need the CPU to get on.
             self.release_cpu();
-            lock.lock();
+            lock.lock(self.seat.me().parker());
             self.acquire_cpu();
         }
     }

@@ -2,158 +2,20 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
+use super::opened::{FdReservation, FileHandle, FileRef};
 use crate::filedesc::file::FileHold;
 use crate::filedesc::link::Borrowed;
 use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
 use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
-use crate::host::{Host, ThreadHost};
+use crate::host::Host;
 use crate::limits::Resource;
 use crate::reclaim::Managed;
-use crate::sync::Arc;
-use crate::world::Anchor;
 use crate::world::lifecycle::Aftermath;
-use std::fmt;
+use crate::world::seat::Seat;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
 
-/// A counted reference to an open file, for as long as the context lasts that
-/// got it; the descriptor may be closed meanwhile. Dropping the last reference
-/// closes the file, there and then.
-///
-/// To take it along, see [`FileRef::handle`].
-#[must_use = "the file is open at least while this is held"]
-pub struct FileRef<'e, H: Host = ThreadHost> {
-    entered: &'e Entered<'e, H>,
-    hold: ManuallyDrop<FileHold<H::File>>,
-}
-
-impl<H: Host> FileRef<'_, H> {
-    /// A handle of the same file. Lock-free.
-    pub fn handle(&self) -> FileHandle<H> {
-        let hold = ManuallyDrop::new(self.hold.share());
-        FileHandle { hold, anchor: self.entered.seat.anchor() }
-    }
-
-    /// Whether both refer to one open file (`kcmp`'s `KCMP_FILE`).
-    pub fn same_file(&self, other: &FileRef<'_, H>) -> bool {
-        self.hold.is(&other.hold)
-    }
-}
-
-impl<H: Host> Deref for FileRef<'_, H> {
-    type Target = H::File;
-
-    fn deref(&self) -> &H::File {
-        self.hold.get()
-    }
-}
-
-impl<H: Host> Drop for FileRef<'_, H> {
-    fn drop(&mut self) {
-        // SAFETY: once, here.
-        let hold = unsafe { ManuallyDrop::take(&mut self.hold) };
-        drop(self.entered.let_go(hold));
-    }
-}
-
-impl<H: Host> fmt::Debug for FileRef<'_, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FileRef")
-    }
-}
-
-/// A counted handle of an open file, to be kept or sent to another thread or
-/// process (as by `SCM_RIGHTS`), and [installed](Entered::fd_install) there.
-/// Dropping the last reference closes the file, there and then.
-///
-/// It keeps the kernel's memory, also inside another file.
-#[must_use = "the file is open at least while this is held"]
-pub struct FileHandle<H: Host = ThreadHost> {
-    hold: ManuallyDrop<FileHold<H::File>>,
-    anchor: Arc<Anchor<H>>,
-}
-
-// SAFETY: counted, and all that it reaches is `Sync`.
-unsafe impl<H: Host> Send for FileHandle<H> {}
-// SAFETY: as above.
-unsafe impl<H: Host> Sync for FileHandle<H> {}
-
-impl<H: Host> Deref for FileHandle<H> {
-    type Target = H::File;
-
-    fn deref(&self) -> &H::File {
-        self.hold.get()
-    }
-}
-
-impl<H: Host> Clone for FileHandle<H> {
-    fn clone(&self) -> Self {
-        Self { hold: ManuallyDrop::new(self.hold.share()), anchor: self.anchor.clone() }
-    }
-}
-
-impl<H: Host> Drop for FileHandle<H> {
-    fn drop(&mut self) {
-        // SAFETY: once, here.
-        let hold = unsafe { ManuallyDrop::take(&mut self.hold) };
-        let seat = self.anchor.world().seat();
-        let closed = hold.release(&seat.pin());
-        drop(closed);
-    }
-}
-
-impl<H: Host> PartialEq for FileHandle<H> {
-    fn eq(&self, other: &Self) -> bool {
-        self.hold.is(&other.hold)
-    }
-}
-impl<H: Host> Eq for FileHandle<H> {}
-
-impl<H: Host> fmt::Debug for FileHandle<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FileHandle")
-    }
-}
-
-/// A descriptor that is taken and has no file in it yet: for an open that must
-/// know its number, or that it will have one, first. Until it is filled, no
-/// operation finds the descriptor open, and `dup2` onto it is
-/// [`FdError::Busy`]. Dropping it gives the descriptor back.
-#[must_use = "dropping it gives the descriptor back"]
-pub struct FdReservation<'e, H: Host = ThreadHost> {
-    entered: &'e Entered<'e, H>,
-    fd: u32,
-    on_exec: OnExec,
-}
-
-impl<H: Host> FdReservation<'_, H> {
-    /// The descriptor it will be.
-    pub fn fd(&self) -> Fd {
-        number(self.fd)
-    }
-
-    /// Opens the file there. Cannot fail. Lock-free but for the allocator.
-    pub fn fill(self, file: H::File) -> Fd {
-        let this = ManuallyDrop::new(self);
-        this.entered.fd_table().fill(this.fd, FileHold::new(file), this.on_exec);
-        this.fd()
-    }
-}
-
-impl<H: Host> Drop for FdReservation<'_, H> {
-    fn drop(&mut self) {
-        self.entered.fd_table().unreserve(self.fd);
-    }
-}
-
-impl<H: Host> fmt::Debug for FdReservation<'_, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FdReservation({})", self.fd)
-    }
-}
-
-fn number(fd: u32) -> Fd {
+pub(super) fn number(fd: u32) -> Fd {
     Fd(i32::try_from(fd).expect("below 2^20"))
 }
 
@@ -191,7 +53,7 @@ impl<H: Host> Entered<'_, H> {
         }
     }
 
-    fn fd_table(&self) -> &FdTable<H::File> {
+    pub(super) fn fd_table(&self) -> &FdTable<H::File> {
         self.files().table()
     }
 
@@ -218,7 +80,7 @@ impl<H: Host> Entered<'_, H> {
 
     /// Drops a reference; with the last comes the file, to be closed by
     /// dropping it.
-    fn let_go(&self, hold: FileHold<H::File>) -> Option<H::File> {
+    pub(super) fn let_go(&self, hold: FileHold<H::File>) -> Option<H::File> {
         hold.release(&self.seat.pin())
     }
 
@@ -415,12 +277,13 @@ impl<H: Host> Entered<'_, H> {
         aftermath
     }
 
-    /// Closes what an exec closes. When other processes share the table, a
-    /// process with one LWP gets a copy of its own first, so that theirs stay as
-    /// they are. Lock-free but for the allocator; O(slots of the table).
+    /// Closes what an exec closes. When other processes share the table, a process
+    /// that is [draining](Entered::drain) and has one LWP gets a copy of its own
+    /// first, so that theirs stay as they are; one that others could still join
+    /// closes them in the table that is shared. Lock-free but for the allocator;
+    /// O(slots of the table).
     ///
-    /// For an exec that the embedder makes: [drain](Entered::drain) the process
-    /// first.
+    /// For an exec that the embedder makes, after it has drained the process.
     pub fn fd_close_on_exec(&mut self) {
         self.close_on_exec().settle();
     }
@@ -433,27 +296,27 @@ impl<H: Host> Entered<'_, H> {
         aftermath
     }
 
-    /// Gives the current LWP, when it is the only one of its process, a table
-    /// that no other process shares. (One that joins the process meanwhile
-    /// may still get the old one.)
+    /// Gives the current LWP, the only one of a process that is draining, a table
+    /// that no other process shares.
     fn unshare_files(&mut self) -> Aftermath<H> {
         let mut aftermath = Aftermath::none();
         let Some(node) = self.node() else {
             return aftermath;
         };
-        let (proc, files) = (self.proc(), self.files());
-        if proc.reaps_by_itself() || proc.word.load().nlwps() != 1 || files.table().users() == 1 {
+        let (proc, files, word) = (self.proc(), self.files(), self.proc().word.load());
+        let alone = word.is_draining() && word.nlwps() == 1 && !proc.reaps_by_itself();
+        if !alone || files.table().users() == 1 {
             return aftermath;
         }
-        let pin = self.seat.pin();
-        let copy = files.copy(&pin);
-        proc.resources.files.replace(&copy, &pin);
-        drop(pin);
+        let (copy, link) = files.copy(&self.seat.pin());
         // SAFETY: bound to this thread; borrowed mutably, so nothing borrows the
         // use.
         if let Some(old) = unsafe { node.replace_files(Some(copy)) } {
             aftermath.close_files(self.seat.me(), old);
         }
+        // SAFETY: alone, and nobody joins while it drains: only its LWPs could
+        // reopen it.
+        unsafe { proc.resources.files.replace(link, || self.seat.pin()) };
         aftermath
     }
 
@@ -472,7 +335,7 @@ impl<H: Host> Entered<'_, H> {
 
 /// For the teardown: closes what is open in the tables of proc0 and init, which
 /// no LWP of theirs ever gives back.
-pub(crate) fn close_permanent<H: Host>(seat: &crate::world::seat::Seat<'_, H>) -> Aftermath<H> {
+pub(crate) fn close_permanent<H: Host>(seat: &Seat<'_, H>) -> Aftermath<H> {
     let mut aftermath = Aftermath::none();
     let world = seat.world();
     for proc in [world.init, world.proc0] {

@@ -90,4 +90,10 @@ impl<H: Host> Entered<'_, H> {
     pub fn setsid(&self) -> Result<Pid, GroupError> {
         change::setsid(&self.seat, self.proc_ptr())
     }
+
+    /// For the models.
+    #[cfg(lwproc_loom)]
+    pub fn mark_execed(&self) {
+        self.proc().mark_execed();
+    }
 }

@@ -3,15 +3,25 @@
 
 mod biglock;
 mod current;
+mod drain;
+mod emul;
 mod files;
 mod groups;
+mod opened;
 mod resources;
+mod signal;
+mod sleep;
+mod specific;
+mod trace;
 mod wait;
 
 pub use biglock::BigLockError;
 pub use current::CurLwp;
+pub use drain::{AloneError, ExecError};
 pub(crate) use files::close_permanent;
-pub use files::{FdReservation, FileHandle, FileRef};
+pub use opened::{FdReservation, FileHandle, FileRef};
+pub use signal::KillTarget;
+pub use sleep::Interrupted;
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::cred::{Cred, CredChange};
@@ -25,9 +35,9 @@ use crate::id::{Lid, Pid};
 use crate::lwp::word::{RefRefused, Released};
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::status::ExitStatus;
-use crate::proc::word::Gate;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
+use crate::signal::post;
 use crate::sync::Relaxed;
 use crate::world::lifecycle::{self, NewProcError};
 use crate::world::seat::Seat;
@@ -111,7 +121,8 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     fn acquire_cpu(&self) {
         if let Some(cpus) = &self.seat.world().cpus {
-            let cpu = cpus.acquire(self.seat.me().last_cpu.get());
+            let me = self.seat.me();
+            let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
             self.seat.me().last_cpu.set(cpu);
             self.cpu.set(Some(cpu));
             self.tell_cpu(self.bound());
@@ -133,16 +144,6 @@ impl<'k, H: Host> Entered<'k, H> {
         if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.get()) {
             cpus.set_curlwp(cpu, lwp.cast());
         }
-    }
-
-    /// Sleeps in the kernel: without the virtual CPU and the big lock meanwhile.
-    fn asleep<R>(&self, sleep: impl FnOnce() -> R) -> R {
-        let depth = self.kernel_unlock_all();
-        self.release_cpu();
-        let result = sleep();
-        self.acquire_cpu();
-        self.kernel_lock_to(depth);
-        result
     }
 
     /// The virtual CPU that this thread has; `None` in a kernel without.
@@ -182,6 +183,7 @@ impl<'k, H: Host> Entered<'k, H> {
         self.seat.me().bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
+        post::switch_out(lwp.node());
         self.seat.world().host.clear(lwp.token());
         Some(lwp)
     }
@@ -193,6 +195,9 @@ impl<'k, H: Host> Entered<'k, H> {
         self.tell_cpu(self.bound());
         self.restore_biglocks();
         self.update_creds();
+        if let Some(node) = self.node() {
+            post::refresh(node, self.proc());
+        }
     }
 
     /// Refreshes the snapshot that this context runs on, if the process's
@@ -359,6 +364,7 @@ impl<'k, H: Host> Entered<'k, H> {
                 NewProcError::KernelFull => ForkError::KernelFull,
             },
         )?;
+        self.hand_mask_down(&new);
         Ok(self.replace(new))
     }
 
@@ -475,19 +481,6 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn lwprele(&mut self) -> Result<(), ReleError> {
         let node = self.node().ok_or(ReleError::NotHeld)?;
         node.word.rele().map(drop).map_err(|_| ReleError::NotHeld)
-    }
-
-    /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): `newlwp` is
-    /// refused with EBUSY until [`Entered::reopen`]. Wait-free.
-    ///
-    /// Seed: the gate of `lwpexit`, S428-S433 (R9).
-    pub fn drain(&mut self) {
-        self.proc().word.set_gate(Gate::Closed);
-    }
-
-    /// Opens the current process again, as `execnotify` does. Wait-free.
-    pub fn reopen(&mut self) {
-        self.proc().word.set_gate(Gate::Open);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::proc::status::ExitStatus;
 use crate::reclaim::{Managed, Pin};
 use crate::sync::Relaxed;
 use crate::usage::Usage;
-use crate::world::lifecycle;
+use crate::world::lifecycle::{self, Aftermath};
 use std::fmt;
 
 /// Which children are waited for.
@@ -79,7 +79,10 @@ impl<H: Host> Zombie<'_, H> {
         }
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
-        unsafe { lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin()) };
+        let reap = |aftermath: &mut Aftermath<H>| unsafe {
+            lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin(), aftermath);
+        };
+        Aftermath::collect(reap);
         reaped
     }
 }
@@ -137,6 +140,9 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
+    /// [`WaitError::Interrupted`] (EINTR): no child has ended, and an unblocked signal
+    /// is pending or the LWP is [to exit](Entered::must_exit). An implicit context
+    /// is not interrupted.
     pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
         let target = match target {
             WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.pgid()),
@@ -146,9 +152,8 @@ impl<H: Host> Entered<'_, H> {
             if let Some(outcome) = self.try_wait(target).transpose() {
                 return outcome;
             }
-            self.asleep(|| {
-                self.proc().waiters.wait_until(|| self.may_wait_end(target).then_some(()));
-            });
+            self.sleep_among_waiters(|| self.may_wait_end(target).then_some(()))
+                .map_err(|_| WaitError::Interrupted)?;
         }
     }
 

@@ -28,6 +28,9 @@ unsafe impl<F: Send + Sync> Sync for FileNode<F> {}
 #[must_use = "a reference is given back by `release`"]
 pub struct FileHold<F>(FilePtr<F>);
 
+// SAFETY: counted, and all that it reaches is `Sync`.
+unsafe impl<F: Send + Sync> Send for FileHold<F> {}
+
 impl<F> FileHold<F> {
     /// A file with its first reference.
     pub fn new(value: F) -> Self {

@@ -1,4 +1,7 @@
 //! Who holds a table: an LWP its use, a process its memory.
+//!
+//! An LWP's use is always of the table that its process points to. So the
+//! process's claim on the memory covers all its LWPs, and a use is only a count.
 #![allow(unsafe_code)]
 
 use super::table::FdTable;
@@ -17,9 +20,15 @@ pub struct TableUse<F>(*mut Managed<FdTable<F>>);
 unsafe impl<F: Send + Sync> Send for TableUse<F> {}
 
 impl<F> TableUse<F> {
+    /// The use of a process's first LWP, and the pointer of the process.
+    fn of_new(table: FdTable<F>) -> (Self, TableLink<F>) {
+        let table = Managed::new(table);
+        (Self(table), TableLink(Link::new(Tagged::new(table))))
+    }
+
     /// A new, empty table.
-    pub fn fresh() -> Self {
-        Self(Managed::new(FdTable::new()))
+    pub fn fresh() -> (Self, TableLink<F>) {
+        Self::of_new(FdTable::new())
     }
 
     pub fn borrow(&self) -> Borrowed<'_, F> {
@@ -30,10 +39,8 @@ impl<F> TableUse<F> {
     /// file whose last reference that was, with no pin of this call's held.
     pub fn release<'p>(self, pin: impl Fn() -> Pin<'p>, close: impl FnMut(F)) {
         let table = self.borrow().table();
-        if table.users.dec() == Dropped::Last {
-            table.close_range((0, u32::MAX), |_| true, &pin, close);
-            // SAFETY: the users' claim, given up by the last.
-            unsafe { FdTable::unref(self.0, &pin()) };
+        if table.users.dec() == Dropped::Last && !table.is_unused() {
+            table.close_range((0, u32::MAX), |_| true, pin, close);
         }
     }
 }
@@ -50,43 +57,41 @@ impl<F> Copy for Borrowed<'_, F> {}
 
 impl<'a, F> Borrowed<'a, F> {
     pub fn table(self) -> &'a FdTable<F> {
-        // SAFETY: the users' claim keeps it.
+        // SAFETY: the claim of the user's process keeps it.
         unsafe { Managed::deref_counted(self.0) }
     }
 
-    /// Another use of the same table. Wait-free.
+    /// Another use of the same table, by an LWP of the same process. Wait-free.
     pub fn share(self) -> TableUse<F> {
         self.table().users.inc();
         TableUse(self.0)
     }
 
     /// A new table with the same files and flags. O(slots).
-    pub fn copy(self, pin: &Pin<'_>) -> TableUse<F> {
-        TableUse(Managed::new(self.table().copied(pin)))
+    pub fn copy(self, pin: &Pin<'_>) -> (TableUse<F>, TableLink<F>) {
+        TableUse::of_new(self.table().copied(pin))
     }
 
-    /// The use of a new process's first LWP.
-    pub fn inherit(self, how: Rfork, pin: &Pin<'_>) -> TableUse<F> {
+    /// What a new process and its first LWP get.
+    pub fn inherit(self, how: Rfork, pin: &Pin<'_>) -> (TableUse<F>, TableLink<F>) {
         match how {
-            Rfork::Share => self.share(),
+            Rfork::Share => {
+                self.table().refs.inc();
+                (self.share(), TableLink(Link::new(Tagged::new(self.0))))
+            }
             Rfork::Copy => self.copy(pin),
             Rfork::Fresh => TableUse::fresh(),
         }
     }
 }
 
-/// A process's pointer to its table (`p_fd`), which keeps the memory: so an LWP
-/// that joins can look whether there is still a use to take.
+/// A process's pointer to its table (`p_fd`), and its claim on the memory: so an
+/// LWP that joins can look whether there is still a use to take.
 pub struct TableLink<F>(Link<FdTable<F>>);
 
 impl<F> TableLink<F> {
-    /// For a new process whose first LWP has that use.
-    pub fn new(table: &TableUse<F>) -> Self {
-        table.borrow().table().refs.inc();
-        Self(Link::new(Tagged::new(table.0)))
-    }
-
-    /// The table; `None` once the process has ended. Wait-free.
+    /// The table; `None` once the process has ended, unless it was never used.
+    /// Wait-free.
     pub fn get<'g>(&self, pin: &'g Pin<'_>) -> Option<&'g FdTable<F>> {
         // Acquire [P33]: a table that took the place of the first; pairs with
         // Release in `replace`. (The first was published with its process.)
@@ -94,12 +99,13 @@ impl<F> TableLink<F> {
         unsafe { self.0.load(Acquire).as_ref(pin) }
     }
 
-    /// A use for an LWP that joins; `None` when the last has been given back,
+    /// A use for an LWP that joins, and has been attached to the process; `None` when the last has been given back,
     /// and everything closed: the process is at its end (R5). Lock-free.
     pub fn join(&self, pin: &Pin<'_>) -> Option<TableUse<F>> {
-        // Acquire [P33]: as in `get`.
-        let seen = self.0.load(Acquire);
-        // SAFETY: loaded with Acquire under the pin.
+        // Relaxed: the first table was published with its process, and another one
+        // came while the gate was closed [P20].
+        let seen = self.0.load(Relaxed);
+        // SAFETY: loaded under the pin, and its making happens before, see above.
         let table = unsafe { seen.as_ref(pin) }?;
         table.users.try_inc().then(|| TableUse(seen.ptr()))
     }
@@ -113,44 +119,68 @@ impl<F> TableLink<F> {
         Borrowed(self.0.load(Relaxed).ptr(), PhantomData)
     }
 
-    /// Whether both are the same table. Wait-free.
-    pub fn is(&self, other: &Self) -> bool {
-        // Relaxed: a comparison.
-        let (a, b) = (self.0.load(Relaxed), other.0.load(Relaxed));
-        !a.is_null() && a == b
+    /// Whether both are the same table, and it has users. Wait-free.
+    pub fn is(&self, other: &Self, pin: &Pin<'_>) -> bool {
+        let same = |a: &FdTable<F>| other.get(pin).is_some_and(|b| std::ptr::eq(a, b));
+        self.get(pin).is_some_and(|table| table.users() > 0 && same(table))
     }
 
-    /// Points to another table.
-    pub fn replace(&self, table: &TableUse<F>, pin: &Pin<'_>) {
-        table.borrow().table().refs.inc();
-        // Release [P33]: the new table; pairs with Acquire in `get` and `join`.
-        // Not Acquire: of the old one only the count is touched, and this
-        // process's pointer was set before.
-        let old = self.0.swap(Tagged::new(table.0), Release);
-        // SAFETY: this pointer's claim.
-        unsafe { FdTable::unref(old.ptr(), pin) };
-    }
-
-    /// The process has ended.
-    pub fn clear(&self, pin: &Pin<'_>) {
-        // Relaxed: no LWP is left (P5), and who still finds the table is covered
-        // by its pin.
-        let old = self.0.swap(Tagged::NULL, Relaxed);
-        if !old.is_null() {
-            // SAFETY: this pointer's claim.
-            unsafe { FdTable::unref(old.ptr(), pin) };
+    /// Points to another table. No LWP may join meanwhile, and the only one there
+    /// is gives its use of the old one back, which stays until this returns.
+    ///
+    /// # Safety
+    /// The caller is the only LWP of the process, which is draining. It gives its
+    /// use back before, and has that of the new one from then on.
+    pub unsafe fn replace<'p>(&self, new: Self, pin: impl Fn() -> Pin<'p>) {
+        // Relaxed: the new table's is the caller's, and nobody else changes this.
+        let (old, new) = (self.0.load(Relaxed), new.0.swap(Tagged::NULL, Relaxed));
+        // Release [P33]: the new table; pairs with Acquire in `get`.
+        self.0.store(new, Release);
+        // SAFETY: this pointer's claim, and it points elsewhere now.
+        if unsafe { Self::unref(old) } == Dropped::Last {
+            // SAFETY: no process points to it, hence no LWP uses it.
+            unsafe { pin().retire(old.ptr()) };
         }
     }
 
-    /// Frees the table of a process that never ends, with the kernel. Its use
-    /// was never given back.
-    ///
+    /// The process has ended. A table that was never used goes with the process's
+    /// memory, any other now.
+    pub fn clear<'p>(&self, pin: impl Fn() -> Pin<'p>) {
+        // Relaxed: no LWP is left (P5), and only they change it.
+        let old = self.0.load(Relaxed);
+        // Relaxed: who still finds the table is covered by its pin.
+        self.0.store(Tagged::NULL, Relaxed);
+        // SAFETY: this pointer's claim, and it points nowhere now.
+        if unsafe { Self::unref(old) } == Dropped::Shared {
+            return;
+        }
+        // SAFETY: the last claim is this thread's.
+        if unsafe { Managed::deref_counted(old.ptr()) }.is_unused() {
+            // Relaxed: whoever finds it knows it already, by the process.
+            self.0.store(old, Relaxed);
+        } else {
+            // SAFETY: no process points to it, hence no LWP uses it.
+            unsafe { pin().retire(old.ptr()) };
+        }
+    }
+
     /// # Safety
-    /// It is proc0's or init's, and nobody else is left.
-    pub unsafe fn free(&self) {
-        // Relaxed: nobody else is left.
-        let table = self.0.load(Relaxed).ptr();
-        // SAFETY: by contract.
-        unsafe { Managed::free(table) };
+    /// The claim is the caller's to drop.
+    unsafe fn unref(table: Tagged<FdTable<F>>) -> Dropped {
+        // SAFETY: the claim keeps it.
+        unsafe { Managed::deref_counted(table.ptr()) }.refs.dec()
+    }
+}
+
+impl<F> Drop for TableLink<F> {
+    /// With the process's memory: nobody is left who could have found it.
+    fn drop(&mut self) {
+        // Relaxed: see above.
+        let left = self.0.load(Relaxed);
+        if !left.is_null() {
+            // SAFETY: never used, and no other process has it; or proc0's or
+            // init's, at the end of the kernel.
+            unsafe { Managed::free(left.ptr()) };
+        }
     }
 }

@@ -105,6 +105,13 @@ impl<F> Slots<F> {
         }
     }
 
+    /// Whether no segment exists. Exact when nobody uses the table.
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: the pointers are not followed.
+        self.low.iter().all(|segment| segment.load(Relaxed).is_null())
+            && self.high.iter().all(|segment| segment.load(Relaxed).is_null())
+    }
+
     /// The slot of a descriptor below [`FDS_MAX`], if its segment exists.
     /// Wait-free.
     #[inline]

@@ -26,8 +26,7 @@
 use super::file::{FileHold, FileNode};
 use super::slots::{FDS_MAX, Slot, Slots};
 use super::{FdError, OnExec};
-use crate::reclaim::refcount::Dropped;
-use crate::reclaim::{Managed, Pin, RefCount, Tagged};
+use crate::reclaim::{Pin, RefCount, Tagged};
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
 
 /// With a file: an exec closes it.
@@ -68,16 +67,20 @@ fn clear_bit(word: &AtomicU64, fd: u32) {
 pub struct FdTable<F> {
     /// One for each LWP that uses it.
     pub(super) users: RefCount,
-    /// Keeps the memory: one for each process that points here, one for all
-    /// users together.
+    /// Keeps the memory: one for each process that points here.
     pub(super) refs: RefCount,
     slots: Slots<F>,
 }
 
 impl<F> FdTable<F> {
-    /// An empty table, which has no segment. One user, who has the one reference.
+    /// An empty table, which has no segment; with one user, and one process.
     pub(super) fn new() -> Self {
         Self { users: RefCount::new(), refs: RefCount::new(), slots: Slots::new() }
+    }
+
+    /// Whether it never had anything open.
+    pub(super) fn is_unused(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// How many LWPs use it. Wait-free.
@@ -106,9 +109,11 @@ impl<F> FdTable<F> {
             // Acquire [P32]: if the bit was cleared, the slot is seen as it was
             // left; pairs with Release in `clear_bit`.
             let was_free = word.fetch_or(bit(fd), Acquire) & bit(fd) == 0;
+            // Relaxed: see above; if it is taken, it is left alone.
+            let is_free = was_free && slot.load(Relaxed) == Tagged::NULL;
             // Release [P31]: the file; pairs with Acquire in `hold`. Relaxed on
-            // failure: it is taken, and left alone.
-            if was_free && slot.compare_exchange(Tagged::NULL, entry, Release, Relaxed).is_ok() {
+            // failure: as above.
+            if is_free && slot.compare_exchange(Tagged::NULL, entry, Release, Relaxed).is_ok() {
                 return Some(fd);
             }
             at = fd + 1;
@@ -332,18 +337,6 @@ impl<F> FdTable<F> {
             }
         }
         copy
-    }
-
-    /// Drops a claim on the memory.
-    ///
-    /// # Safety
-    /// The caller's claim; it does not use the table any more.
-    pub(super) unsafe fn unref(this: *mut Managed<Self>, pin: &Pin<'_>) {
-        // SAFETY: the claim keeps it.
-        if unsafe { Managed::deref_counted(this) }.refs.dec() == Dropped::Last {
-            // SAFETY: no process points to it, and no user is left.
-            unsafe { pin.retire(this) };
-        }
     }
 }
 

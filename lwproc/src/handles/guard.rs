@@ -3,6 +3,7 @@
 use crate::host::{Host, ThreadHost};
 use crate::reclaim::Pin;
 use crate::sync::Arc;
+use crate::world::participant::Participant;
 use crate::world::seat::Seat;
 use crate::world::{Anchor, World};
 use std::fmt;
@@ -17,11 +18,23 @@ pub struct Guard<'k, H: Host = ThreadHost> {
     // Before `seat`, which must see the pin gone when it is dropped.
     pin: Pin<'k>,
     seat: Seat<'k, H>,
+    /// What keeps the world, for a guard of the kernel's own.
+    anchor: Option<&'k Arc<Anchor<H>>>,
 }
 
 impl<'k, H: Host> Guard<'k, H> {
     pub(crate) fn new(seat: Seat<'k, H>) -> Self {
-        Self { pin: seat.pin(), seat }
+        Self { pin: seat.pin(), seat, anchor: None }
+    }
+
+    /// A guard for user code that the end of an LWP runs: the kernel may be torn
+    /// down already, and then only the LWP's own anchor keeps the world.
+    pub(crate) fn in_lifecycle(
+        world: &'k World<H>,
+        me: &'k Participant<H>,
+        anchor: Option<&'k Arc<Anchor<H>>>,
+    ) -> Self {
+        Self { anchor, ..Self::new(Seat::again(world, me)) }
     }
 
     pub(crate) fn pin(&self) -> &Pin<'k> {
@@ -33,7 +46,7 @@ impl<'k, H: Host> Guard<'k, H> {
     }
 
     pub(crate) fn anchor(&self) -> Arc<Anchor<H>> {
-        self.seat.anchor()
+        self.anchor.map_or_else(|| self.seat.anchor(), Arc::clone)
     }
 }
 

@@ -11,8 +11,10 @@ use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::comm::Comm;
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
+use crate::sleep::Unslept;
 use crate::sync::Arc;
 use crate::world::Anchor;
+use crate::world::lifecycle::Aftermath;
 use std::fmt;
 
 /// Where an LWP is in its life.
@@ -106,6 +108,20 @@ impl<'g, H: Host> LwpRef<'g, H> {
         node.word.claim().map_err(|why| claim_error(node, self.pid(), why))?;
         // SAFETY: the claim has just been won.
         Ok(unsafe { Lwp::from_raw(self.ptr) })
+    }
+
+    /// Ends its sleep, if it sleeps: [`Entered::sleep_on`](crate::Entered::sleep_on)
+    /// returns [`Interrupted::Unslept`](crate::Interrupted::Unslept), and what it
+    /// [sleeps with](crate::Entered::sleep_with) is called. A wait for children is
+    /// not ended. Lock-free but for the [`SyncObject`](crate::SyncObject).
+    ///
+    /// Seed: `lwp_unsleep` S65-S73, without the lock; a thread that is about to sleep
+    /// counts as asleep.
+    pub fn unsleep(&self) -> Unslept {
+        let mut aftermath = Aftermath::none();
+        let done = self.node().unsleep(self.guard.pin(), &mut aftermath);
+        aftermath.settle();
+        done
     }
 
     /// A counted handle; `None` when the LWP's memory is already on its way

@@ -12,10 +12,13 @@ use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
+use crate::signal::{SigSet, post};
+use crate::specific::ProcKey;
 use crate::sync::Arc;
 use crate::usage::Usage;
 use crate::world::Anchor;
 use std::fmt;
+use std::sync::Arc as StdArc;
 
 /// Where a process is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -142,7 +145,27 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// Whether both live and share one descriptor table (`kcmp`'s `KCMP_FILES`).
     /// Wait-free.
     pub fn shares_fds_with(&self, other: &ProcRef<'_, H>) -> bool {
-        self.node().resources.files.is(&other.node().resources.files)
+        self.node().resources.files.is(&other.node().resources.files, self.guard.pin())
+    }
+
+    /// Its data under that key; `None` when there is none, when the process has
+    /// ended, and for a key of another kernel. Lock-free.
+    pub fn specific<T: Send + Sync + 'static>(&self, key: ProcKey<T>) -> Option<StdArc<T>> {
+        let number = key.of_kernel(self.guard.world().serial).ok()?;
+        let value = self.node().resources.specific.get(number, self.guard.pin())?;
+        // A key has one type.
+        value.downcast().ok()
+    }
+
+    /// What its system calls mean. Wait-free.
+    pub fn emul(&self) -> &'g H::Emul {
+        self.guard.world().emuls.get(self.node().resources.emul.get())
+    }
+
+    /// The signals posted to the process and not yet taken; not those posted to one
+    /// of its LWPs. Wait-free.
+    pub fn pending(&self) -> SigSet {
+        post::pending(&self.node().pending)
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

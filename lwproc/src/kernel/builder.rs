@@ -1,13 +1,16 @@
 //! How a kernel is configured.
 
 use super::Kernel;
+use crate::config::LimitsPolicy;
+use crate::emul::NativeSysents;
 use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::policy::WaitPolicy;
+use crate::signal::SigModel;
 use crate::world::cpus::Cpus;
-use crate::world::{Enforce, Settings, World};
+use crate::world::{Settings, World};
 use std::num::NonZeroUsize;
 
 /// Configures a [`Kernel`].
@@ -22,10 +25,12 @@ impl Default for Builder {
     fn default() -> Self {
         let settings = Settings {
             wait_policy: WaitPolicy::default(),
+            signals: SigModel::default(),
             id_capacity: (1 << 21) - 1,
             virtual_cpus: None,
             limits: Limits::unlimited(),
-            enforce_nproc: Enforce::No,
+            limits_policy: LimitsPolicy::default(),
+            native_sysents: NativeSysents::Refused,
             max_procs: None,
         };
         Self { host: ThreadHost, settings }
@@ -41,6 +46,12 @@ impl<H: Host> Builder<H> {
     /// Default: [`WaitPolicy::AutoReap`].
     pub fn wait_policy(mut self, policy: WaitPolicy) -> Self {
         self.settings.wait_policy = policy;
+        self
+    }
+
+    /// What a signal does. Default: [`SigModel::Ignore`].
+    pub fn signal_model(mut self, signals: SigModel) -> Self {
+        self.settings.signals = signals;
         self
     }
 
@@ -67,11 +78,10 @@ impl<H: Host> Builder<H> {
         self
     }
 
-    /// Enforces [`Resource::Nproc`](crate::Resource::Nproc): a process whose real
-    /// user has as many processes (zombies included) as its soft limit says cannot
-    /// fork, unless it is the superuser. Default: not enforced, as in the seed.
-    pub fn enforce_nproc(mut self) -> Self {
-        self.settings.enforce_nproc = Enforce::Yes;
+    /// Which limits hold, to begin with: see
+    /// [`Kernel::set_limits_policy`]. Default: none, as in the seed.
+    pub fn limits_policy(mut self, policy: LimitsPolicy) -> Self {
+        self.settings.limits_policy = policy;
         self
     }
 
@@ -80,6 +90,15 @@ impl<H: Host> Builder<H> {
     /// in the seed.
     pub fn max_procs(mut self, max: u64) -> Self {
         self.settings.max_procs = Some(max);
+        self
+    }
+
+    /// Lets processes go over to the native system calls:
+    /// [`sysent_usenative`](crate::Entered::sysent_usenative).
+    ///
+    /// Seed: `rump_i_know_what_i_am_doing_with_sysents`, S577-S578.
+    pub fn allow_native_sysents(mut self) -> Self {
+        self.settings.native_sysents = NativeSysents::Allowed;
         self
     }
 

@@ -24,11 +24,17 @@ fn stat(proc: &ProcRef<'_, impl Host>) -> &'static str {
 impl<H: Host> fmt::Display for Kernel<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let guard = self.pin();
-        writeln!(f, "{:>10} {:>10} STAT NLWP {:<16} LWPS", "PID", "PPID", "COMM")?;
+        let (pid, ppid, pgrp, sid) = ("PID", "PPID", "PGRP", "SID");
+        writeln!(f, "{pid:>10} {ppid:>10} {pgrp:>10} {sid:>10} STAT NLWP {:<16} LWPS", "COMM")?;
         let mut procs = self.procs(&guard);
         for proc in procs.by_ref().take(SHOWN) {
             let (pid, ppid, stat) = (proc.pid(), proc.ppid(), stat(&proc));
-            write!(f, "{pid:>10} {ppid:>10} {stat:<4} {:>4} {:<16}", proc.nlwps(), proc.comm())?;
+            write!(f, "{pid:>10} {ppid:>10} ")?;
+            // A process that has been reaped meanwhile is in none.
+            for of in [proc.pgid(), proc.sid()] {
+                write!(f, "{:>10} ", of.map_or("-".into(), |id| id.to_string()))?;
+            }
+            write!(f, "{stat:<4} {:>4} {:<16}", proc.nlwps(), proc.comm())?;
             for lwp in proc.lwps().take(8) {
                 let mark = match lwp.state() {
                     LwpState::OnProc => '*',

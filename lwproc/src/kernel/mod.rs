@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod builder;
+mod config;
 mod counting;
 mod display;
 mod groups;
@@ -17,7 +18,7 @@ use crate::handles::owned::Lwp;
 use crate::handles::proc::{ProcHandle, ProcRef};
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::LwpPtr;
+use crate::lwp::{self, LwpPtr};
 use crate::proc::family;
 use crate::sync::Acquire;
 use crate::sync::Arc;
@@ -109,13 +110,9 @@ impl<H: Host> Kernel<H> {
         if !self.owns(guard) {
             return None;
         }
-        // Acquire [P4]: the LWP's fields; pairs with Release where it is published.
-        let found = self.world.ids.slot(lid.0)?.lwp.load(Acquire);
-        // SAFETY: loaded with Acquire under the guard.
-        let node = unsafe { found.as_ref(guard.pin()) }?;
+        let (_, ptr) = lwp::find(&self.world.ids, lid, guard.pin())?;
         // SAFETY: found published under the guard.
-        (node.lid == lid && !node.word.load().has_exited())
-            .then(|| unsafe { LwpRef::new(found.ptr(), guard) })
+        Some(unsafe { LwpRef::new(ptr, guard) })
     }
 
     /// Every process, in slot order, zombies included. Weakly consistent: a

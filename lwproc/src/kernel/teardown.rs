@@ -6,9 +6,10 @@ use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::proc::family;
+use crate::reclaim::Managed;
 use crate::report::Teardown;
 use crate::sync::Relaxed;
-use crate::world::lifecycle;
+use crate::world::lifecycle::{self, Aftermath};
 
 impl<H: Host> Kernel<H> {
     /// Tears the kernel down and says who was there. Dropping the kernel does
@@ -16,13 +17,15 @@ impl<H: Host> Kernel<H> {
     ///
     /// Blocks on what it releases: host calls, drops of files and address spaces.
     pub fn shutdown(mut self) -> Teardown {
-        let report = self.tear_down();
-        self.torn_down = true;
-        report
+        self.tear_down()
     }
 
     fn tear_down(&mut self) -> Teardown {
+        self.torn_down = true;
         let mut report = Teardown::default();
+        // Host calls, hooks and drops may panic: the first panic goes on when all is
+        // released.
+        let mut after = Aftermath::none();
         // Bound LWPs: their threads are outside, or ending.
         for p in self.world.participants.iter() {
             let bound = p.take_bound();
@@ -30,19 +33,20 @@ impl<H: Host> Kernel<H> {
                 // SAFETY: the thread owned it, and it was taken from there.
                 let lwp = unsafe { Lwp::from_raw(bound) };
                 if std::ptr::eq(p, self.seat().me()) {
-                    self.world.host.clear(lwp.token());
+                    after.run(|| self.world.host.clear(lwp.token()));
                 }
-                release(&mut report, lwp);
+                release(&mut report, lwp, &mut after);
             }
         }
         // Parked LWPs. Under a guard, so collected first: what they were is
         // freed as they go.
         for parked in self.claim_parked() {
-            release(&mut report, parked);
+            release(&mut report, parked, &mut after);
         }
         // Files may hold handles, which keep the world, and LWPs.
-        let closed = crate::entry::close_permanent(&self.seat());
-        self.reap_all(&mut report);
+        after.then(crate::entry::close_permanent(&self.seat()));
+        self.reap_all(&mut report, &mut after);
+        self.drop_permanent(&mut after);
         let guard = self.pin();
         let owned = self.lwps(&guard).map(|lwp| (lwp.pid(), lwp.lid()));
         // lwp0 and init's own LWP are part of the kernel.
@@ -50,8 +54,8 @@ impl<H: Host> Kernel<H> {
         drop(guard);
         self.flush();
         self.world.take_anchors();
-        self.world.host.teardown(&report);
-        closed.settle();
+        after.run(|| self.world.host.teardown(&report));
+        after.settle();
         report
     }
 
@@ -60,7 +64,23 @@ impl<H: Host> Kernel<H> {
         self.lwps(&guard).filter_map(|lwp| lwp.claim().ok()).collect()
     }
 
-    fn reap_all(&self, report: &mut Teardown) {
+    /// Drops what proc0 and init, which never end, have of others'.
+    fn drop_permanent(&self, after: &mut Aftermath<H>) {
+        let seat = self.seat();
+        let pin = seat.pin();
+        for proc in [self.world.init, self.world.proc0] {
+            // SAFETY: proc0 and init live as long as the world.
+            let resources = &unsafe { Managed::deref_counted(proc) }.resources;
+            if !resources.trace.is_empty() {
+                after.run(|| drop(resources.trace.swap(None, &pin)));
+            }
+            for value in resources.specific.take_all(&pin) {
+                after.run(|| drop(value));
+            }
+        }
+    }
+
+    fn reap_all(&self, report: &mut Teardown, after: &mut Aftermath<H>) {
         let seat = self.seat();
         let pin = seat.pin();
         for slot in self.world.ids.slots() {
@@ -74,21 +94,23 @@ impl<H: Host> Kernel<H> {
             if family::claim_own(node).is_some() {
                 report.reaped.push(node.pid());
                 // SAFETY: the right to reap was won.
-                unsafe { lifecycle::reap_zombie(&self.world, seat.me(), found.ptr(), &pin) };
+                unsafe {
+                    lifecycle::reap_zombie(&self.world, seat.me(), found.ptr(), &pin, after);
+                }
             }
         }
     }
 }
 
-fn release<H: Host>(report: &mut Teardown, lwp: Lwp<H>) {
+fn release<H: Host>(report: &mut Teardown, lwp: Lwp<H>, after: &mut Aftermath<H>) {
     report.released.push((lwp.pid(), lwp.lid()));
-    drop(lwp);
+    after.run(|| drop(lwp));
 }
 
 impl<H: Host> Drop for Kernel<H> {
     fn drop(&mut self) {
         if !self.torn_down {
-            let _ = self.tear_down();
+            drop(self.tear_down());
         }
     }
 }

@@ -14,6 +14,7 @@
 //! ```
 #![allow(unsafe_code)]
 
+mod interrupt;
 pub mod word;
 
 use crate::cred::CredRef;
@@ -24,11 +25,14 @@ use crate::id::{Alias, Lid, Pid};
 use crate::idtable::Reserved;
 use crate::list::Node;
 use crate::proc::comm::Comm;
+use crate::proc::family::Table;
 use crate::proc::{ProcNode, ProcPtr};
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::sync::{Arc, AtomicU32};
+use crate::sleep::SleepObject;
+use crate::specific::lwp::LwpSpecific;
+use crate::sync::{Acquire, Arc, AtomicU32, AtomicU64};
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
 use word::AtomicLwpWord;
@@ -70,12 +74,20 @@ pub(crate) struct LwpNode<H: Host> {
     /// The owner's use of the process's descriptor table (`l_fd`), until it is
     /// given back at the end.
     files: UnsafeCell<Option<TableUse<H::File>>>,
+    /// The owner's LWP-specific data; made when it is first set.
+    specific: UnsafeCell<Option<Box<LwpSpecific>>>,
+    /// Signals posted to this LWP alone, as `SigSet` bits.
+    pub(crate) pending: AtomicU64,
+    /// Signals that it blocks. Written by the owner.
+    pub(crate) blocked: AtomicU64,
+    /// What it sleeps on, while SLEEPING is set.
+    sleeps_on: Link<SleepObject>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
 
-// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred` and `files`,
-// which are the owner's; `proc` is looked through only while the LWP lives or under a pin
+// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred`, `files`
+// and `specific`, which are the owner's; `proc` is looked through only while the LWP lives or under a pin
 // that saw it alive.
 unsafe impl<H: Host> Send for LwpNode<H> {}
 // SAFETY: as above.
@@ -101,6 +113,10 @@ impl<H: Host> LwpNode<H> {
             alias: Alias::none(),
             name: PrivateCell::default(),
             files: UnsafeCell::new(None),
+            specific: UnsafeCell::new(None),
+            pending: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            sleeps_on: Link::new(Tagged::NULL),
             next: Link::new(Tagged::NULL),
         })
     }
@@ -178,9 +194,40 @@ impl<H: Host> LwpNode<H> {
         std::mem::replace(unsafe { &mut *self.files.get() }, new)
     }
 
+    /// The LWP-specific data.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and does not change the data for `'a`.
+    pub(crate) unsafe fn specific<'a>(&self) -> Option<&'a LwpSpecific> {
+        // SAFETY: the owner's field.
+        unsafe { &*self.specific.get() }.as_deref()
+    }
+
+    /// The LWP-specific data, to be changed.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the data for `'a`.
+    pub(crate) unsafe fn specific_mut<'a>(&self) -> &'a mut Option<Box<LwpSpecific>> {
+        // SAFETY: the owner's field.
+        unsafe { &mut *self.specific.get() }
+    }
+
     pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {
         LwpToken::of(this)
     }
+}
+
+/// The live LWP with that lid. Wait-free.
+pub(crate) fn find<'g, H: Host>(
+    ids: &Table<H>,
+    lid: Lid,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g LwpNode<H>, LwpPtr<H>)> {
+    // Acquire [P4]: the LWP's fields; pairs with Release where it is published.
+    let found = ids.slot(lid.0)?.lwp.load(Acquire);
+    // SAFETY: loaded with Acquire under the pin.
+    let node = unsafe { found.as_ref(pin) }?;
+    (node.lid == lid && !node.word.load().has_exited()).then_some((node, found.ptr()))
 }
 
 impl<H: Host> Node for LwpNode<H> {

@@ -6,12 +6,17 @@
 //! | 1 EXITED | it is gone (`LSIDL` at the end of life) | `exit` | never |
 //! | 2 WEXIT | it goes at the next leave or switch (`LW_WEXIT`) | `rele` to zero | `hold` |
 //! | 3 CRMOD | the process's credentials have changed (`LPR_CRMOD`) | `mark_crmod`, anybody | `take_crmod` |
-//! | 4..8 | kept for the marks that other threads set (signals, drain) | | |
+//! | 4 PENDSIG | an unblocked signal may be pending (`LW_PENDSIG`) | `mark`, anybody | `clear_pendsig` |
+//! | 5 QEXIT | it is to exit: its process drains (`LW_WEXIT` by `lwpexit`) | `mark`, anybody | `clear_qexit` |
+//! | 6 SLEEPING | what it sleeps on may be called | `sleep` | `wake` |
+//! | 7 UNSLEPT | its sleep is to end | `unsleep`, anybody | `wake` |
 //! | 8..32 | `refcnt` (`l_refcnt`) | `hold` | `rele` |
 //!
 //! RUNNING and EXITED are absolute state; WEXIT is a statement of intent.
 //! `refcnt` and WEXIT belong to the owner of RUNNING; every change is a
-//! read-modify-write, so a bit set by another thread is never lost (R8).
+//! read-modify-write, so a bit set by another thread is never lost (R8). SLEEPING
+//! is the owner's, and in the same word as the marks: who sets a mark learns in the
+//! same step whether the LWP sleeps.
 //!
 //! | RUNNING | EXITED | state | `claim` |
 //! |---|---|---|---|
@@ -27,6 +32,10 @@ const RUNNING: u32 = 1 << 0;
 const EXITED: u32 = 1 << 1;
 const WEXIT: u32 = 1 << 2;
 const CRMOD: u32 = 1 << 3;
+const PENDSIG: u32 = 1 << 4;
+const QEXIT: u32 = 1 << 5;
+const SLEEPING: u32 = 1 << 6;
+const UNSLEPT: u32 = 1 << 7;
 const REF_ONE: u32 = 1 << 8;
 const REF_MAX: u32 = u32::MAX / REF_ONE;
 
@@ -62,6 +71,34 @@ pub enum Released {
     Exiting,
 }
 
+/// What another thread tells an LWP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// Look for signals.
+    PendSig,
+    /// Exit.
+    QExit,
+}
+
+impl Mark {
+    fn bit(self) -> u32 {
+        match self {
+            Self::PendSig => PENDSIG,
+            Self::QExit => QEXIT,
+        }
+    }
+}
+
+/// What who sets a mark owes.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Marked {
+    /// The LWP is awake, and sees the mark before it sleeps.
+    Awake,
+    /// It sleeps, or is about to: call what it sleeps on.
+    Sleeping,
+}
+
 impl LwpWord {
     pub fn is_running(self) -> bool {
         self.0 & RUNNING != 0
@@ -75,8 +112,21 @@ impl LwpWord {
     pub fn has_crmod(self) -> bool {
         self.0 & CRMOD != 0
     }
+    pub fn has_pendsig(self) -> bool {
+        self.0 & PENDSIG != 0
+    }
+    pub fn has_qexit(self) -> bool {
+        self.0 & QEXIT != 0
+    }
+    pub fn has_unslept(self) -> bool {
+        self.0 & UNSLEPT != 0
+    }
     pub fn refcnt(self) -> u32 {
         self.0 / REF_ONE
+    }
+
+    fn marked(self) -> Marked {
+        if self.0 & SLEEPING != 0 { Marked::Sleeping } else { Marked::Awake }
     }
 
     fn held(self) -> Result<LwpWord, RefRefused> {
@@ -98,7 +148,16 @@ impl LwpWord {
 impl fmt::Debug for LwpWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refcnt={}", self.refcnt())?;
-        let names = [(RUNNING, "RUNNING"), (EXITED, "EXITED"), (WEXIT, "WEXIT"), (CRMOD, "CRMOD")];
+        let names = [
+            (RUNNING, "RUNNING"),
+            (EXITED, "EXITED"),
+            (WEXIT, "WEXIT"),
+            (CRMOD, "CRMOD"),
+            (PENDSIG, "PENDSIG"),
+            (QEXIT, "QEXIT"),
+            (SLEEPING, "SLEEPING"),
+            (UNSLEPT, "UNSLEPT"),
+        ];
         for (bit, name) in names {
             if self.0 & bit != 0 {
                 write!(f, "|{name}")?;
@@ -166,6 +225,57 @@ impl AtomicLwpWord {
     pub fn take_crmod(&self) {
         // Acquire [P17]: the credentials committed before the mark was set.
         self.0.fetch_and(!CRMOD, Acquire);
+    }
+
+    /// Sets a mark. Wait-free.
+    pub fn mark(&self, mark: Mark) -> Marked {
+        // Acquire [P54]: what it sleeps on; pairs with Release in `sleep`. [P53]: the
+        // gate was opened before the QEXIT cleared here was; pairs with the fence in
+        // `drain::reopen`. Not Release: those who mark another have a fence between
+        // what they did and this.
+        LwpWord(self.0.fetch_or(mark.bit(), Acquire)).marked()
+    }
+
+    /// Clears PENDSIG, before the pending signals are looked at: one that is
+    /// posted later sets it again. Owner only. Wait-free.
+    pub fn clear_pendsig(&self) {
+        // Acquire [P50]: the signals posted before the mark; pairs with the fence in
+        // `post`.
+        self.0.fetch_and(!PENDSIG, Acquire);
+    }
+
+    /// Clears QEXIT, once the gate is open again. Wait-free.
+    pub fn clear_qexit(&self) {
+        // Acquire [P53]: the gate was closed before the mark that is cleared here
+        // was set; pairs with the fence in `drain::drain`. See `drain::join`.
+        self.0.fetch_and(!QEXIT, Acquire);
+    }
+
+    /// The LWP is about to sleep on what its pointer leads to; afterwards it looks
+    /// at its marks. Owner only. Wait-free.
+    pub fn sleep(&self) {
+        // Release [P54]: the pointer; pairs with Acquire in `mark`, `unsleep`.
+        self.0.fetch_or(SLEEPING, Release);
+    }
+
+    /// It sleeps no more. Owner only. Wait-free.
+    pub fn wake(&self) {
+        // Relaxed: who still sees SLEEPING finds the object, or none, under its pin.
+        self.0.fetch_and(!(SLEEPING | UNSLEPT), Relaxed);
+    }
+
+    /// Tells the LWP to end its sleep, if it sleeps. Lock-free.
+    pub fn unsleep(&self) -> Marked {
+        let mut seen = self.load();
+        while seen.marked() == Marked::Sleeping {
+            // Acquire [P54]: what it sleeps on; pairs with Release in `sleep`. Relaxed
+            // on failure: tried again.
+            match self.0.compare_exchange(seen.0, seen.0 | UNSLEPT, Acquire, Relaxed) {
+                Ok(_) => return Marked::Sleeping,
+                Err(now) => seen = LwpWord(now),
+            }
+        }
+        Marked::Awake
     }
 
     /// `lwphold`: one more reference, and no longer exiting. Owner only.
@@ -239,6 +349,30 @@ mod tests {
     fn holds_are_bounded() {
         let full = LwpWord(RUNNING | (REF_MAX * REF_ONE));
         assert_eq!(full.held(), Err(RefRefused::Overflow));
+    }
+
+    #[test]
+    fn marks_tell_whether_it_sleeps_and_change_nothing_else() {
+        let word = AtomicLwpWord::new();
+        let born = word.load();
+        for mark in [Mark::PendSig, Mark::QExit] {
+            assert_eq!(word.mark(mark), Marked::Awake);
+        }
+        assert_eq!(word.unsleep(), Marked::Awake);
+        assert!(!word.load().has_unslept(), "only a sleeper is unslept");
+        word.sleep();
+        for mark in [Mark::PendSig, Mark::QExit] {
+            assert_eq!(word.mark(mark), Marked::Sleeping);
+        }
+        assert_eq!((word.unsleep(), word.unsleep()), (Marked::Sleeping, Marked::Sleeping));
+        let now = word.load();
+        assert!(now.has_pendsig() && now.has_qexit() && now.has_unslept());
+        assert_eq!(format!("{now:?}"), "refcnt=1|RUNNING|PENDSIG|QEXIT|SLEEPING|UNSLEPT");
+        word.wake();
+        word.clear_pendsig();
+        assert!(word.load().has_qexit() && !word.load().has_unslept());
+        word.clear_qexit();
+        assert_eq!(word.load(), born);
     }
 
     #[test]

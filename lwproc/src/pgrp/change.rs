@@ -44,8 +44,8 @@ pub(crate) fn permanent<P, L>(slot: &Slot<P, L, Pgrp>) -> Tagged<Membership> {
     let id = Identity(0);
     let session = Managed::new(Session { id, groups: RefCount::new() });
     let group = Pgrp::new(id, session);
-    // Release [P42]: as in `found`.
-    slot.pgrp.store(Tagged::new(group), Release);
+    // Relaxed: the kernel is not shared yet.
+    slot.pgrp.store(Tagged::new(group), Relaxed);
     Tagged::new(Membership::new(group, id))
 }
 
@@ -339,7 +339,7 @@ impl<H: Host> Change<'_, H> {
     /// Takes a group off its session, and ends that with the last.
     fn detach_session(&self, session: SessionPtr) {
         let node = session_of(session, self.pin);
-        if node.id.0 != 0 && node.groups.dec() == Dropped::Last {
+        if !node.is_permanent() && node.groups.dec() == Dropped::Last {
             let id = node.id;
             // SAFETY: no group has it any more, and zero is reached once.
             unsafe { self.pin.retire(session) };
@@ -355,37 +355,46 @@ fn session_of<'g>(session: SessionPtr, pin: &'g Pin<'_>) -> &'g Session {
 }
 
 impl Session {
+    fn is_permanent(&self) -> bool {
+        self.id.0 == 0
+    }
+
     /// Adds a group, unless the last one is gone.
     fn attach(&self) -> bool {
-        self.id.0 == 0 || self.groups.try_inc()
+        self.is_permanent() || self.groups.try_inc()
     }
 }
 
-/// Frees what is left at the end of the world: the groups of processes that
-/// never end, or were leaked.
+/// Frees what is left at the end of the world: group 0, and the groups of
+/// processes that never end, or were leaked.
 ///
 /// # Safety
 /// Nobody else is left, and no process is looked at by its group any more.
 pub(crate) unsafe fn free_all<H: Host>(world: &World<H>) {
-    // SAFETY: proc0 is never freed before this.
-    let proc0 = unsafe { Managed::deref_counted(world.proc0) };
     // Relaxed: nobody else is left; below too.
-    let permanent = proc0.membership.load(Relaxed).ptr();
-    for slot in world.ids.slots() {
-        let group = slot.pgrp.load(Relaxed).ptr();
-        if group.is_null() {
-            continue;
-        }
+    let left = world.ids.slots().map(|slot| slot.pgrp.load(Relaxed).ptr());
+    for group in left.skip(1).filter(|group| !group.is_null()) {
         // SAFETY: in its slot, so not retired.
         let session = unsafe { Managed::deref_counted(group) }.session;
-        // SAFETY: counted by the group.
-        if unsafe { Managed::deref_counted(session) }.groups.dec() == Dropped::Last {
+        // SAFETY: counted by the group, or permanent.
+        let node = unsafe { Managed::deref_counted(session) };
+        if !node.is_permanent() && node.groups.dec() == Dropped::Last {
             // SAFETY: its last group goes here.
             unsafe { Managed::free(session) };
         }
         // SAFETY: nobody is left; its list frees the memberships of its members.
         unsafe { Managed::free(group) };
     }
-    // SAFETY: in no list; proc0 was the last to look.
+    // SAFETY: proc0 is never freed before this.
+    let permanent = unsafe { Managed::deref_counted(world.proc0) }.membership.load(Relaxed).ptr();
+    // SAFETY: proc0 cannot leave it, and nobody frees it but this.
+    let group = unsafe { Managed::deref_counted(permanent) }.group;
+    // SAFETY: the same for its group.
+    let session = unsafe { Managed::deref_counted(group) }.session;
+    // SAFETY: in no list; nobody is left to look.
     unsafe { Managed::free(permanent) };
+    // SAFETY: as above.
+    unsafe { Managed::free(group) };
+    // SAFETY: as above; all other groups are gone.
+    unsafe { Managed::free(session) };
 }

@@ -240,17 +240,8 @@ pub(crate) fn is_orphaned<H: Host>(ids: &Table<H>, group: &Pgrp, pin: &Pin<'_>) 
 impl<H: Host> ProcNode<H> {
     /// Says that the process has run another program: from then on its parent
     /// cannot change its group. Not inherited. Wait-free.
-    // For `execnotify`.
-    #[allow(dead_code)]
     pub(crate) fn mark_execed(&self) {
         // Relaxed: it is in the word that it guards.
         self.membership.fetch_or_tag(EXECED, Relaxed);
-    }
-
-    /// Whether the process has run another program. Wait-free.
-    #[allow(dead_code)]
-    pub(crate) fn has_execed(&self) -> bool {
-        // Relaxed: a flag, with nothing behind it.
-        self.membership.load(Relaxed).tag() & EXECED != 0
     }
 }

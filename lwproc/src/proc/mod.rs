@@ -30,7 +30,7 @@ use crate::list::List;
 use crate::lwp::LwpNode;
 use crate::pgrp::Membership;
 use crate::reclaim::{Link, Managed, RefCount, Tagged};
-use crate::sync::{AtomicIsize, AtomicU32};
+use crate::sync::{AtomicIsize, AtomicU32, AtomicU64};
 use crate::waitq::WaitQueue;
 use crate::world::World;
 use family::Edge;
@@ -57,7 +57,9 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) edge: Link<Edge<H>>,
     /// The process group, and in the tag what [`crate::pgrp`] says.
     pub(crate) membership: Link<Membership>,
-    /// LWPs of this process that wait for a child.
+    /// Signals posted to the process, as `SigSet` bits.
+    pub(crate) pending: AtomicU64,
+    /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
     /// made of its pid.
@@ -87,6 +89,7 @@ impl<H: Host> ProcNode<H> {
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
             membership: Link::new(Tagged::NULL),
+            pending: AtomicU64::new(0),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

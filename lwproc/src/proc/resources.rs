@@ -9,12 +9,16 @@
 use super::comm::Comm;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
-use crate::filedesc::link::{TableLink, TableUse};
+use crate::emul::{EmulPtr, ProcEmul};
+use crate::filedesc::link::TableLink;
 use crate::host::Host;
 use crate::limits::{LimitsCell, LimitsRef};
 use crate::once_box::OnceBox;
 use crate::reclaim::Pin;
 use crate::reclaim::counted::PrivateCell;
+use crate::reclaim::shared::SharedCell;
+use crate::specific::proc::ProcSpecific;
+use crate::trace::TraceSink;
 use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
 
@@ -44,6 +48,11 @@ pub(crate) struct Resources<H: Host> {
     stats: OnceBox<Stats>,
     /// Taken by the thread that ends the process.
     embedded: UnsafeCell<Option<Embedded<H>>>,
+    /// What its system calls mean (`p_emul`).
+    pub(crate) emul: ProcEmul<H>,
+    /// Who is told of its events (`p_tracep`).
+    pub(crate) trace: SharedCell<dyn TraceSink>,
+    pub(crate) specific: ProcSpecific,
 }
 
 impl<H: Host> Resources<H> {
@@ -52,8 +61,9 @@ impl<H: Host> Resources<H> {
         comm: Comm,
         cred: CredRef,
         charge: &UidInfo,
-        files: &TableUse<H::File>,
+        files: TableLink<H::File>,
         limits: LimitsRef,
+        emul: EmulPtr<H>,
         embedded: Embedded<H>,
     ) -> Self {
         Self {
@@ -61,10 +71,13 @@ impl<H: Host> Resources<H> {
             renamed: PrivateCell::default(),
             cred: CredCell::new(cred),
             charge: Charge::new(charge),
-            files: TableLink::new(files),
+            files,
             limits: LimitsCell::new(limits),
             stats: OnceBox::new(),
             embedded: UnsafeCell::new(Some(embedded)),
+            emul: ProcEmul::new(emul),
+            trace: SharedCell::new(),
+            specific: ProcSpecific::new(),
         }
     }
 
@@ -73,7 +86,8 @@ impl<H: Host> Resources<H> {
         parent: &Self,
         cred: CredRef,
         charge: &UidInfo,
-        files: &TableUse<H::File>,
+        files: TableLink<H::File>,
+        emul: EmulPtr<H>,
         embedded: Embedded<H>,
         pin: &Pin<'_>,
     ) -> Self {
@@ -83,7 +97,7 @@ impl<H: Host> Resources<H> {
         };
         // One look: what is counted is what the child has (R12).
         let limits = parent.limits.hold(pin).expect("the parent lives");
-        let child = Self::new(comm, cred, charge, files, limits, embedded);
+        let child = Self::new(comm, cred, charge, files, limits, emul, embedded);
         if let Some(stats) = parent.stats.get().and_then(|stats| stats.fork(pin)) {
             child.stats.get_or_init(|| stats);
         }

@@ -44,6 +44,8 @@ pub enum Gate {
 pub enum Detached {
     /// Other LWPs live.
     Remains,
+    /// One other LWP lives, and the process drains: somebody may wait to be alone.
+    Alone,
     /// It was the last: this thread, and no other, ends the process.
     Last,
 }
@@ -133,7 +135,11 @@ impl AtomicProcWord {
         // last one sees all that the others did.
         let before = ProcWord(self.0.fetch_sub(ONE, AcqRel));
         debug_assert!(!before.is_dead(), "an LWP was detached twice");
-        if before.nlwps() == 1 { Detached::Last } else { Detached::Remains }
+        match before.nlwps() {
+            1 => Detached::Last,
+            2 if before.is_draining() => Detached::Alone,
+            _ => Detached::Remains,
+        }
     }
 }
 
@@ -169,6 +175,16 @@ mod tests {
         assert_eq!(word.detach(), Detached::Remains);
         assert_eq!(word.detach(), Detached::Last);
         assert_eq!(word.attach(), Err(AttachRefused::Dead));
+    }
+
+    #[test]
+    fn the_last_but_one_of_a_draining_process_leaves_one_alone() {
+        let word = AtomicProcWord(AtomicU64::new(3));
+        word.set_gate(Gate::Closed);
+        assert_eq!(word.detach(), Detached::Remains);
+        assert_eq!(word.detach(), Detached::Alone);
+        assert_eq!(word.detach(), Detached::Last);
+        assert!(word.load().is_dead());
     }
 
     #[test]

@@ -18,6 +18,7 @@
 pub mod counted;
 mod link;
 pub mod refcount;
+pub mod shared;
 
 #[cfg(not(lwproc_loom))]
 #[path = "real.rs"]

@@ -5,8 +5,17 @@
 //! two sides have the same names; where loom lacks an operation
 //! ([`fetch_or_addr`]) the model side builds it from one that loom has.
 
+pub(crate) mod config_cell;
 #[cfg(lwproc_loom)]
 mod model_arc;
+#[cfg(lwproc_loom)]
+mod model_park;
+
+// Not `std::thread::park`: its token is the embedder's, too.
+#[cfg(not(lwproc_loom))]
+pub use crossbeam_utils::sync::{Parker, Unparker};
+#[cfg(lwproc_loom)]
+pub use model_park::{Parker, Unparker};
 
 #[cfg(not(lwproc_loom))]
 mod imp {
@@ -14,7 +23,6 @@ mod imp {
         AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
     pub(crate) use std::sync::{Arc, Weak};
-    pub(crate) use std::thread::{Thread, current as current_thread, park};
 
     /// Sets address bits of a pointer; wait-free.
     #[inline]
@@ -35,7 +43,6 @@ mod imp {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicI64, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
-    pub(crate) use loom::thread::{Thread, current as current_thread, park};
 
     use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! The big lock (`KERNEL_LOCK`): one thread at a time, as often as it likes. For
 //! embedders with code that cannot run beside itself; the library takes it nowhere.
 
-use crate::sync::{Acquire, AtomicBool, Relaxed, Release};
+use crate::sync::{Acquire, AtomicBool, Parker, Relaxed, Release};
 use crate::waitq::WaitQueue;
 
 /// See the module. How often the holder has taken it is the holder's to count.
@@ -23,9 +23,10 @@ impl BigLock {
         self.taken.compare_exchange(false, true, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock. **Blocks** while another thread holds it.
-    pub fn lock(&self) {
-        self.waiters.wait_until(|| self.try_lock().then_some(()));
+    /// Takes the lock. **Blocks** while another thread holds it, on the calling
+    /// thread's parker.
+    pub fn lock(&self, parker: &Parker) {
+        self.waiters.wait_until(parker, || self.try_lock().then_some(()));
     }
 
     /// Gives it up, by the holder. Lock-free.

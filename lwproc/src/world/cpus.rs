@@ -4,7 +4,7 @@
 //! that is free, which touches only that CPU's own line; else any other; else
 //! it waits. A kernel built without CPUs has none of this.
 
-use crate::sync::{Acquire, AtomicBool, AtomicPtr, Relaxed, Release};
+use crate::sync::{Acquire, AtomicBool, AtomicPtr, Parker, Relaxed, Release};
 use crate::waitq::WaitQueue;
 use crossbeam_utils::CachePadded;
 use std::num::NonZeroUsize;
@@ -35,11 +35,12 @@ impl Cpus {
         Self { each, waiters: WaitQueue::new() }
     }
 
-    /// Takes a CPU, by preference the one given. **Blocks** while all are taken.
-    pub fn acquire(&self, preferred: usize) -> usize {
+    /// Takes a CPU, by preference the one given. **Blocks** while all are taken,
+    /// on the calling thread's parker.
+    pub fn acquire<'p>(&self, preferred: usize, parker: impl FnOnce() -> &'p Parker) -> usize {
         match self.try_acquire(preferred) {
             Some(cpu) => cpu,
-            None => self.waiters.wait_until(|| self.try_acquire(preferred)),
+            None => self.waiters.wait_until(parker(), || self.try_acquire(preferred)),
         }
     }
 

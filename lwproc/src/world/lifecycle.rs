@@ -6,28 +6,32 @@
 
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
-use super::{Anchor, Enforce, World};
+use super::{Anchor, World, drain};
+use crate::config::{Enforcement, Part, hooks};
 use crate::cred::uids::{Charge, OverLimit, UidInfo};
 use crate::cred::{Cred, CredChange};
+use crate::emul::EmulPtr;
 use crate::entry::Rfork;
 use crate::error::CredError;
 use crate::error::NewLwpError;
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::handles::owned::Lwp;
 use crate::host::Host;
-use crate::id::Pid;
+use crate::id::{Lid, Pid};
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::lwp::{LwpCred, LwpNode, LwpPtr};
 use crate::pgrp::change::{self, Bearers};
 use crate::policy::WaitPolicy;
 use crate::proc::resources::{Embedded, Resources};
+use crate::proc::status::ExitStatus;
 use crate::proc::word::{AttachRefused, Detached};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::Arc;
 use crate::sync::{AcqRel, Relaxed, Release, fence};
+use crate::trace::{self, TraceEvent};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::SeqCst;
@@ -62,7 +66,8 @@ pub(crate) fn newproc<H: Host>(
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let user = world.uids.get(cred.get().users().real);
-    let limit = nproc_limit(world, parent_node, cred.get(), &pin);
+    let (emul, nproc) = birth_config(world);
+    let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
     let id = match charge_and_reserve(world, me, user, limit) {
         Ok(id) => id,
         Err(why) => {
@@ -70,10 +75,20 @@ pub(crate) fn newproc<H: Host>(
             return Err(why);
         }
     };
+    // As in the seed before the process is visible, S250-S253; and before anything
+    // but these three is taken.
+    let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(intern)) {
+        world.ids.release(&me.shard, id);
+        me.tally.add(Tally { ids: -1, ..Tally::default() });
+        refund(world, user);
+        cred.release(&pin);
+        resume_unwind(panic);
+    }
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
     user.add_lwps(1);
-    let files = files.inherit(how, &pin);
-    let resources = Resources::fork(&parent_node.resources, cred, user, &files, embedded, &pin);
+    let (files, link) = files.inherit(how, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
@@ -98,18 +113,21 @@ pub(crate) fn newproc<H: Host>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
+    if trace::is_traced(world, parent_node) {
+        trace_birth(world, parent_node, node, &pin);
+    }
     Ok(lwp)
 }
 
 /// The most processes that the user of a forking process may have; `None`: any
 /// number. The superuser is not limited.
 fn nproc_limit<H: Host>(
-    world: &World<H>,
+    nproc: Enforcement,
     parent: &ProcNode<H>,
     cred: &Cred,
     pin: &Pin<'_>,
 ) -> Option<u64> {
-    if world.enforce_nproc == Enforce::No || cred.is_superuser() {
+    if nproc == Enforcement::Ignored || cred.is_superuser() {
         return None;
     }
     parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
@@ -126,17 +144,52 @@ fn charge_and_reserve<H: Host>(
     if let Some(cap) = &world.proc_cap {
         cap.reserve().map_err(|OverLimit| NewProcError::KernelFull)?;
     }
-    let charged = user.charge_proc(limit).map_err(|OverLimit| NewProcError::Limit);
-    let reserved = charged.and_then(|()| {
-        reserve(world, me).map_err(|Exhausted| {
-            user.refund_proc();
-            NewProcError::IdsExhausted
-        })
-    });
-    if let (Err(_), Some(cap)) = (&reserved, &world.proc_cap) {
+    if user.charge_proc(limit).is_err() {
+        refund_place(world);
+        return Err(NewProcError::Limit);
+    }
+    reserve(world, me).map_err(|Exhausted| {
+        refund(world, user);
+        NewProcError::IdsExhausted
+    })
+}
+
+/// Gives a process's charge and its place in the kernel back.
+fn refund<H: Host>(world: &World<H>, user: &UidInfo) {
+    user.refund_proc();
+    refund_place(world);
+}
+
+fn refund_place<H: Host>(world: &World<H>) {
+    if let Some(cap) = &world.proc_cap {
         cap.refund();
     }
-    reserved
+}
+
+/// What the configuration says of a new process: its emulation, and whether its
+/// user's processes are limited.
+fn birth_config<H: Host>(world: &World<H>) -> (EmulPtr<H>, Enforcement) {
+    match world.config.load_if(Part::Birth) {
+        None => (world.emuls.native(), Enforcement::Ignored),
+        Some(config) => (config.default_emul, config.limits.nproc),
+    }
+}
+
+/// The events of a process that was made.
+#[cold]
+fn trace_birth<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    pin: &Pin<'_>,
+) {
+    let (parent_pid, pid) = (parent.pid(), child.pid());
+    Aftermath::collect(|aftermath| {
+        let fork = TraceEvent::Fork { parent: parent_pid, child: pid };
+        trace::emit(world, parent, pin, fork, aftermath);
+        let create = TraceEvent::LwpCreate { pid, lid: Lid(pid.0) };
+        trace::emit(world, child, pin, create, aftermath);
+    });
 }
 
 /// A new LWP in the process with that pid.
@@ -187,8 +240,11 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
-    // it, or the credentials read here are the new ones.
+    // it, or the credentials read here are the new ones. [P52], [P56]: the same for
+    // a signal that is posted, and for the gate that is closed.
     fence(SeqCst);
+    // SAFETY: made above, owned by this thread.
+    drain::join(node, unsafe { Managed::deref_counted(lwp) });
     // SAFETY: attached and made above: owned by this thread, nothing borrowed.
     unsafe { update_creds(world, lwp, pin) };
     me.tally.add(Tally { lwps: 1, ..Tally::default() });
@@ -196,6 +252,10 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
+    if trace::is_traced(world, node) {
+        let event = TraceEvent::LwpCreate { pid: node.pid(), lid: lwp.lid() };
+        Aftermath::collect(|aftermath| trace::emit(world, node, pin, event, aftermath));
+    }
     Ok(lwp)
 }
 
@@ -309,6 +369,19 @@ impl<H: Host> Aftermath<H> {
         Self { panic: None, vmspace: None, anchor: None }
     }
 
+    /// For user code that runs while nothing is ended: the first panic goes on when
+    /// all of it has run.
+    pub(crate) fn collect(run: impl FnOnce(&mut Self)) {
+        let mut aftermath = Self::none();
+        run(&mut aftermath);
+        aftermath.settle();
+    }
+
+    /// A share in what keeps the world.
+    pub(crate) fn anchor(&self) -> Option<Arc<Anchor<H>>> {
+        self.anchor.clone()
+    }
+
     /// Runs user code now; if it panics, that goes on in `settle`. The first
     /// panic counts.
     pub(crate) fn run<R>(&mut self, user_code: impl FnOnce() -> R) -> Option<R> {
@@ -394,6 +467,14 @@ pub(crate) unsafe fn freelwp<H: Host>(
     aftermath.anchor = unsafe { node.take_anchor() };
     // SAFETY: owned, and not borrowed: nobody runs as it.
     give_back(unsafe { node.replace_cred(None) }, &pin);
+    // SAFETY: owned.
+    let has_specific = unsafe { node.specific() }.is_some();
+    let specific = if has_specific {
+        // SAFETY: owned, and not borrowed: nobody runs as it.
+        unsafe { node.specific_mut() }.take()
+    } else {
+        None
+    };
 
     node.word.exit();
     let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
@@ -406,7 +487,12 @@ pub(crate) unsafe fn freelwp<H: Host>(
     // may be retired.
     unsafe { proc_node.lwps.remove(lwp, living, &pin) };
 
+    if let Some(specific) = specific {
+        drop_specific(specific.into_values(), &mut aftermath);
+    }
     aftermath.run(|| world.host.destroy(token));
+    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
+    trace::emit(world, proc_node, &pin, event, &mut aftermath);
     let ids = match reserved {
         Some(id) => {
             world.ids.release(&me.shard, id);
@@ -416,6 +502,14 @@ pub(crate) unsafe fn freelwp<H: Host>(
     };
     me.tally.add(Tally { lwps: -1, ids, ..Tally::default() });
     detach(world, me, proc, proc_node, &pin, aftermath)
+}
+
+/// Drops specific data, each value whatever the others do.
+#[cold]
+fn drop_specific<T, H: Host>(values: impl Iterator<Item = T>, aftermath: &mut Aftermath<H>) {
+    for value in values {
+        aftermath.run(|| drop(value));
+    }
 }
 
 /// Takes an LWP off its process, and ends the process with the last.
@@ -429,6 +523,8 @@ fn detach<H: Host>(
 ) -> Aftermath<H> {
     match node.word.detach() {
         Detached::Remains => {}
+        // The process cannot be freed under this pin.
+        Detached::Alone => node.waiters.wake_all(),
         // SAFETY: no LWP is left.
         Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
     }
@@ -436,7 +532,7 @@ fn detach<H: Host>(
 }
 
 /// Ends a process whose last LWP has gone. Lock-free; O(own children). The
-/// address space is the caller's to drop.
+/// address space is the aftermath's to drop.
 ///
 /// Seed: `lwproc_proc_free` S150-S210.
 ///
@@ -450,11 +546,19 @@ unsafe fn proc_free<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    // The services' end goes here, in the order of `Resources`; the pid, the
-    // family and the name still stand (R18).
-    node.resources.files.clear(pin);
+    // The services' end, in the seed's order but for the hooks: while they run the
+    // pid, the family and the name still stand (R18).
+    node.resources.files.clear(|| me.pin());
+    // SAFETY: in the table; ended here.
+    unsafe { hooks::run(world, me, proc, aftermath) };
+    // Relaxed: every LWP's detach came before [P5].
+    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    trace::emit(world, node, pin, TraceEvent::Exit { pid: node.pid(), status }, aftermath);
+    if !node.resources.trace.is_empty() {
+        aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
+    }
     // SAFETY: the right to reap each was won.
-    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin) };
+    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin, aftermath) };
     family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
     // SAFETY: the last LWP is gone.
     if let Some(Embedded { vmspace, vfs }) = unsafe { node.resources.take_embedded() } {
@@ -464,10 +568,15 @@ unsafe fn proc_free<H: Host>(
     if let Some(limits) = node.resources.limits.replace(None) {
         limits.release(pin);
     }
+    // Here and not when it is reaped: a destructor is user code, and the end is
+    // this thread's.
+    if !node.resources.specific.is_empty() {
+        drop_specific(node.resources.specific.take_all(pin), aftermath);
+    }
 
     match world.policy {
         // SAFETY: with this policy nobody else reaps.
-        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin) },
+        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin, aftermath) },
         WaitPolicy::Wait => {
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
             node.resources.charge.get().add_zombies(1);
@@ -476,7 +585,7 @@ unsafe fn proc_free<H: Host>(
                 parent.waiters.wake_all();
             } else if family::claim_own(node).is_some() {
                 // SAFETY: the right to reap was won.
-                unsafe { reap_zombie(world, me, proc, pin) };
+                unsafe { reap_zombie(world, me, proc, pin, aftermath) };
             }
         }
     }
@@ -491,27 +600,33 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
     me: &Participant<H>,
     proc: ProcPtr<H>,
     pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
 ) {
     me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
     // SAFETY: in the table until reaped below.
     unsafe { Managed::deref_counted(proc) }.resources.charge.get().add_zombies(-1);
     // SAFETY: by contract.
-    unsafe { reap(world, me, proc, pin) };
+    unsafe { reap(world, me, proc, pin, aftermath) };
 }
 
 /// Takes an ended process out of family and table, and its id back.
 ///
 /// # Safety
 /// The caller alone has the right to.
-unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>, pin: &Pin<'_>) {
+unsafe fn reap<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
     // SAFETY: the table's claim still holds it.
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
     let bearers = change::leave(world, me, node, pin);
-    node.resources.charge.get().refund_proc();
-    if let Some(cap) = &world.proc_cap {
-        cap.refund();
-    }
+    // Relaxed: as in `proc_free`, or seen with the zombie's edge [P13].
+    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    refund(world, node.resources.charge.get());
     if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);
     }
@@ -535,4 +650,7 @@ unsafe fn reap<H: Host>(world: &World<H>, me: &Participant<H>, proc: ProcPtr<H>,
     }
     // A thread may wait for the last of its children to be gone.
     parent.waiters.wake_all();
+    if world.config.is_touched(Part::Sink) {
+        trace::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
+    }
 }

@@ -9,13 +9,16 @@
 
 pub mod biglock;
 pub mod cpus;
+pub(crate) mod drain;
 pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
 
+use crate::config::{Configuration, LimitsPolicy};
 use crate::cred::Cred;
 use crate::cred::CredRef;
 use crate::cred::uids::{OverLimit, Uids};
+use crate::emul::{Emuls, NativeSysents};
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
@@ -28,6 +31,7 @@ use crate::proc::comm::Comm;
 use crate::proc::resources::{Embedded, Resources};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
+use crate::signal::SigModel;
 use crate::sync::{Arc, AtomicU64, Relaxed, Release, Weak};
 use biglock::BigLock;
 use cpus::Cpus;
@@ -49,19 +53,13 @@ impl<H: Host> Anchor<H> {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) wait_policy: WaitPolicy,
+    pub(crate) signals: SigModel,
     pub(crate) id_capacity: usize,
     pub(crate) virtual_cpus: Option<NonZeroUsize>,
     pub(crate) limits: Limits,
-    pub(crate) enforce_nproc: Enforce,
+    pub(crate) limits_policy: LimitsPolicy,
+    pub(crate) native_sysents: NativeSysents,
     pub(crate) max_procs: Option<u64>,
-}
-
-/// Whether a limit is enforced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Enforce {
-    #[default]
-    No,
-    Yes,
 }
 
 /// The processes of a kernel that has a most.
@@ -99,6 +97,7 @@ pub(crate) struct World<H: Host> {
     pub(crate) serial: u64,
     pub(crate) host: H,
     pub(crate) policy: WaitPolicy,
+    pub(crate) signals: SigModel,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,
@@ -109,10 +108,14 @@ pub(crate) struct World<H: Host> {
     root: ManuallyDrop<CredRef>,
     /// The limits that they start with.
     limits: ManuallyDrop<LimitsRef>,
-    /// Whether a user's processes are limited.
-    pub(crate) enforce_nproc: Enforce,
     /// The most processes; `None`: any number, and they are not counted here.
     pub(crate) proc_cap: Option<ProcCap>,
+    /// What may be replaced while the kernel runs.
+    pub(crate) config: Configuration<H>,
+    pub(crate) emuls: Emuls<H>,
+    pub(crate) native_sysents: NativeSysents,
+    /// The number of the next key of specific data.
+    pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
@@ -123,8 +126,8 @@ pub(crate) struct World<H: Host> {
     this: Weak<World<H>>,
 }
 
-// SAFETY: the raw pointers are to proc0 and init, which are `Sync` and live as
-// long as the world. Of the participants, which have cells, each is used by one
+// SAFETY: the raw pointers are to proc0, init and emulations, which are `Sync` and
+// live as long as the world. Of the participants, which have cells, each is used by one
 // thread at a time: the one that took it over (P11), found through that thread's
 // own storage; what others read of it is atomic.
 unsafe impl<H: Host> Send for World<H> {}
@@ -134,6 +137,7 @@ unsafe impl<H: Host> Sync for World<H> {}
 impl<H: Host> World<H> {
     /// proc0 with lwp0, and init with an LWP of its own; both never die.
     pub(crate) fn new(host: H, settings: Settings) -> Arc<Self> {
+        let emuls = Emuls::new();
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new();
@@ -141,18 +145,19 @@ impl<H: Host> World<H> {
             let uids = Uids::new();
             let limits = LimitsRef::permanent(settings.limits);
             let root = CredRef::permanent(Cred::superuser());
-            let resources = |comm, cred, files: &TableUse<H::File>| {
+            let resources = |comm, cred, files| {
                 let charge = uids.get(0);
                 charge.charge_proc(None).expect("no limit");
                 charge.add_lwps(1);
                 let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
-                Resources::new(Comm::new(comm), cred, charge, files, limits.share(), embedded)
+                let (limits, emul) = (limits.share(), emuls.native());
+                Resources::new(Comm::new(comm), cred, charge, files, limits, emul, embedded)
             };
             let first = participants.register(&collector);
 
             let zero = Identity(0);
-            let files = TableUse::fresh();
-            let resources0 = resources("system", root.share(), &files);
+            let (files, link) = TableUse::fresh();
+            let resources0 = resources("system", root.share(), link);
             let group = change::permanent(ids.slot_zero());
             let (proc0, lwp0) = permanent(this, zero, resources0, files, group, &host);
             publish(ids.slot_zero(), proc0, lwp0);
@@ -160,8 +165,8 @@ impl<H: Host> World<H> {
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
             debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let files = TableUse::fresh();
-            let resources1 = resources("init", root.share(), &files);
+            let (files, link) = TableUse::fresh();
+            let resources1 = resources("init", root.share(), link);
             let (init, init_lwp) = permanent(this, one.0, resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
@@ -178,9 +183,13 @@ impl<H: Host> World<H> {
                 serial: next_serial(),
                 host,
                 policy: settings.wait_policy,
+                signals: settings.signals,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
-                enforce_nproc: settings.enforce_nproc,
+                config: Configuration::new(emuls.native(), settings.limits_policy),
+                emuls,
+                native_sysents: settings.native_sysents,
+                next_key: AtomicU64::new(0),
                 proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,
                 uids,
@@ -283,18 +292,14 @@ impl<H: Host> Drop for World<H> {
             unsafe { node.resources.release_alone() };
         };
         for p in self.participants.iter() {
+            p.free_sleep_object();
             if let Some(cred) = p.take_init_cred() {
                 // SAFETY: nobody else is left.
                 unsafe { cred.release_alone() };
             }
         }
-        for proc in [self.init, self.proc0] {
-            gone(proc);
-            // SAFETY: in the table, hence not freed.
-            let node = unsafe { Managed::deref_counted(proc) };
-            // SAFETY: init's and proc0's, and nobody else is left.
-            unsafe { node.resources.files.free() };
-        }
+        gone(self.init);
+        gone(self.proc0);
         for slot in self.ids.slots().skip(2) {
             // Relaxed: nobody else is left.
             let leaked = slot.proc.load(Relaxed).ptr();

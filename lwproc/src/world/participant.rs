@@ -12,9 +12,10 @@ use crate::idtable::Shard;
 use crate::lwp::LwpNode;
 use crate::lwp::LwpPtr;
 use crate::reclaim::{Collector, Local, Managed, Pin};
-use crate::sync::Arc;
+use crate::sleep::SleepObject;
 use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, Relaxed, Release};
-use std::cell::{Cell, UnsafeCell};
+use crate::sync::{Arc, Parker};
+use std::cell::{Cell, OnceCell, UnsafeCell};
 
 /// See the module. Fields without a note are the owning thread's.
 pub(crate) struct Participant<H: Host> {
@@ -38,11 +39,47 @@ pub(crate) struct Participant<H: Host> {
     pub(crate) tally: AtomicTally,
     /// init's credentials as this thread's implicit context saw them last.
     init_cred: UnsafeCell<Option<CredRef>>,
+    /// Made at the first sleep.
+    parking: OnceCell<Parking>,
     /// Made at first use, taken by the teardown.
     pub(super) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
 }
 
+/// How a thread sleeps.
+struct Parking {
+    parker: Parker,
+    /// What an LWP that sleeps on it points to: the other end of `parker`. Freed
+    /// with the world.
+    object: *mut Managed<SleepObject>,
+}
+
 impl<H: Host> Participant<H> {
+    fn parking(&self) -> &Parking {
+        self.parking.get_or_init(|| {
+            let parker = Parker::new();
+            let object = Managed::new(SleepObject::Thread(parker.unparker().clone()));
+            Parking { parker, object }
+        })
+    }
+
+    /// What the thread sleeps by.
+    pub(crate) fn parker(&self) -> &Parker {
+        &self.parking().parker
+    }
+
+    /// What an LWP that sleeps by [`Participant::parker`] points to.
+    pub(crate) fn sleep_object(&self) -> *mut Managed<SleepObject> {
+        self.parking().object
+    }
+
+    /// Frees [`Participant::sleep_object`], once, at the end of the world.
+    pub(super) fn free_sleep_object(&self) {
+        if let Some(parking) = self.parking.get() {
+            // SAFETY: nobody else is left.
+            unsafe { Managed::free(parking.object) };
+        }
+    }
+
     pub(crate) fn pin(&self) -> Pin<'_> {
         // SAFETY: changed only by `unregister_all`, when nobody is left.
         unsafe { &*self.local.get() }.pin()
@@ -154,6 +191,7 @@ impl<H: Host> Registry<H> {
             shard: Shard::new(),
             tally: AtomicTally::default(),
             init_cred: UnsafeCell::new(None),
+            parking: OnceCell::new(),
             anchor: UnsafeCell::new(None),
         }));
         // Relaxed: nothing is read through it here; the CAS carries on the

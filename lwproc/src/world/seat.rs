@@ -183,6 +183,11 @@ impl<'w, H: Host> Seat<'w, H> {
         Self { world, me, temporary, _not_send: std::marker::PhantomData }
     }
 
+    /// A further use by a thread that has the participant already.
+    pub(crate) fn again(world: &'w World<H>, me: &'w Participant<H>) -> Self {
+        Self::new(world, me, false)
+    }
+
     pub(crate) fn world(&self) -> &'w World<H> {
         self.world
     }

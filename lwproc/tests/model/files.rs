@@ -290,8 +290,9 @@ impl Driver<'_> {
         let pid = self.model.curproc();
         let files = &mut self.model.files;
         let old = files.of(pid);
-        // A process with one LWP leaves a table that others share.
-        let alone = self.model.procs[&pid].lwps.len() == 1 && pid > Pid(1);
+        // A draining process with one LWP leaves a table that others share.
+        let proc = &self.model.procs[&pid];
+        let alone = proc.draining && proc.lwps.len() == 1 && pid > Pid(1);
         if alone && files.users(old) > 1 {
             let new = files.add(files.tables[&old].clone());
             files.uses.insert((pid, self.model.cur.unwrap().lid), new);

@@ -1,0 +1,176 @@
+//! Drain, exec and exit of a group: against new LWPs, releases and claims.
+
+use crate::full::{assert_empty, at_once, enter_as, kernel, kernel_with};
+use crate::runner::{Model, pair};
+use lwproc::{Entered, ExitStatus, Kernel, Lwp, NewLwpError, Pid, WaitPolicy};
+
+pub fn models() -> Vec<Model> {
+    vec![
+        pair("drain_against_newlwp", drain_against_newlwp),
+        pair("drain_newlwp_against_drain", newlwp_against_drain),
+        pair("drain_and_reopen_against_newlwp", drain_and_reopen_against_newlwp),
+        pair("drain_again_against_newlwp", drain_again_against_newlwp).long(),
+        pair("drain_wait_alone_against_release", wait_alone_against_release),
+        pair("drain_release_against_wait_alone", release_against_wait_alone),
+        pair("drain_exit_group_against_claim", exit_group_against_claim),
+        pair("drain_exit_group_against_newlwp", exit_group_against_newlwp),
+    ]
+}
+
+fn release(mut e: Entered<'_>) {
+    e.releaselwp().unwrap();
+}
+
+fn unbind(mut e: Entered<'_>) -> Lwp {
+    e.unbind().unwrap().unwrap()
+}
+
+/// A new LWP is told to exit, or was refused; none comes between (R10).
+fn told_or_refused(kernel: &Kernel, new: Result<Lwp, NewLwpError>) {
+    match new {
+        Ok(lwp) => {
+            let e = enter_as(kernel, lwp);
+            assert!(e.must_exit(), "neither told nor refused");
+            release(e);
+        }
+        Err(why) => assert_eq!(why, NewLwpError::Draining),
+    }
+}
+
+fn drain_against_newlwp() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let mut e = enter_as(&kernel, a);
+    let (new, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), || e.drain());
+    let a = unbind(e);
+    told_or_refused(&kernel, new);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// With the parts changed.
+fn newlwp_against_drain() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.drain();
+        unbind(e)
+    };
+    let (a, new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    told_or_refused(&kernel, new);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// Once the process is open again, nobody is told to exit.
+fn drain_and_reopen_against_newlwp() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.drain();
+        e.reopen();
+        unbind(e)
+    };
+    let (a, new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    if let Ok(lwp) = new {
+        let e = enter_as(&kernel, lwp);
+        assert!(!e.must_exit(), "told by a drain that is over");
+        release(e);
+    }
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// Open in between, closed in the end: told.
+fn drain_again_against_newlwp() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.drain();
+        e.reopen();
+        e.drain();
+        unbind(e)
+    };
+    let (a, new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    told_or_refused(&kernel, new);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp, Pid) {
+    let a = kernel.alloclwp(None).unwrap();
+    let pid = a.pid();
+    (a, kernel.alloclwp(Some(pid)).unwrap(), pid)
+}
+
+/// Whoever waits to be alone wakes when the other has gone.
+fn wait_alone_against_release() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let mut e = enter_as(&kernel, a);
+    e.drain();
+    at_once(&kernel, move || drop(b), || e.wait_alone().unwrap());
+    e.execnotify("x").unwrap();
+    release(e);
+    assert_empty(&kernel);
+}
+
+/// With the parts changed, and the drain in the race as well.
+fn release_against_wait_alone() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let k = kernel.clone();
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.drain();
+        e.wait_alone().unwrap();
+        e.execnotify("x").unwrap();
+        release(e);
+    };
+    at_once(&kernel, there, move || drop(b));
+    assert_empty(&kernel);
+}
+
+/// A parked LWP is released by the exit, or whoever claimed it is told.
+fn exit_group_against_claim() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let parked = b.unclaim();
+    let mut e = enter_as(&kernel, a);
+    let here = || e.exit_group(ExitStatus::exited(1)).unwrap();
+    let (claimed, ()) = at_once(&kernel, move || parked.claim().ok(), here);
+    drop(e);
+    if let Some(lwp) = claimed {
+        let e = enter_as(&kernel, lwp);
+        assert!(e.must_exit());
+        release(e);
+    }
+    assert_empty(&kernel);
+}
+
+fn exit_group_against_newlwp() {
+    let kernel = kernel_with(WaitPolicy::AutoReap, 6);
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        e.exit_group(ExitStatus::exited(1)).unwrap();
+    };
+    let ((), new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    match new {
+        Ok(lwp) => {
+            let e = enter_as(&kernel, lwp);
+            assert!(e.must_exit());
+            release(e);
+        }
+        Err(why) => assert!(matches!(why, NewLwpError::Draining | NewLwpError::NoSuchProcess)),
+    }
+    assert_empty(&kernel);
+}

@@ -1,0 +1,125 @@
+//! What an embedder may replace while the kernel runs: exit hooks, the default
+//! emulation, the limits policy, the kernel's trace sink.
+//!
+//! One immutable value in one cell. Making and ending read it only when the part
+//! in question has ever been set: a word that is only ever added to says so.
+
+pub(crate) mod hooks;
+
+use crate::emul::EmulPtr;
+use crate::host::Host;
+use crate::sync::config_cell::{ConfigCell, Loaded};
+use crate::sync::{AtomicU32, Relaxed};
+use crate::trace::TraceSink;
+use hooks::Hook;
+use std::sync::Arc;
+
+/// Whether a limit holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Enforcement {
+    /// What would exceed it fails.
+    Enforced,
+    /// It may be exceeded, as in the seed.
+    #[default]
+    Ignored,
+}
+
+/// Which limits hold in a kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub struct LimitsPolicy {
+    /// [`Resource::Nproc`](crate::Resource::Nproc): a process whose real user has as
+    /// many processes (zombies included) as its soft limit says cannot fork, unless
+    /// it is the superuser.
+    pub nproc: Enforcement,
+}
+
+impl LimitsPolicy {
+    /// The same with another rule for a user's processes.
+    #[must_use]
+    pub fn with_nproc(self, nproc: Enforcement) -> Self {
+        Self { nproc, ..self }
+    }
+}
+
+/// See the module. Immutable.
+pub(crate) struct Config<H: Host> {
+    /// In the order in which they were established.
+    pub(crate) hooks: Arc<[Hook<H>]>,
+    /// The number of the next hook; none is used twice.
+    pub(crate) next_hook: u64,
+    pub(crate) default_emul: EmulPtr<H>,
+    pub(crate) limits: LimitsPolicy,
+    pub(crate) sink: Option<Arc<dyn TraceSink>>,
+}
+
+impl<H: Host> Clone for Config<H> {
+    fn clone(&self) -> Self {
+        let Self { next_hook, default_emul, limits, .. } = *self;
+        let (hooks, sink) = (self.hooks.clone(), self.sink.clone());
+        Self { hooks, next_hook, default_emul, limits, sink }
+    }
+}
+
+/// A part of the configuration.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Part {
+    Hooks = 1,
+    /// What a new process looks at.
+    Birth = 2,
+    Sink = 4,
+}
+
+/// See the module.
+pub(crate) struct Configuration<H: Host> {
+    /// The parts that were ever set.
+    touched: AtomicU32,
+    cell: ConfigCell<Config<H>>,
+}
+
+impl<H: Host> Configuration<H> {
+    pub(crate) fn new(native: EmulPtr<H>, limits: LimitsPolicy) -> Self {
+        let config =
+            Config { hooks: Arc::from([]), next_hook: 1, default_emul: native, limits, sink: None };
+        let touched = if limits == LimitsPolicy::default() { 0 } else { Part::Birth as u32 };
+        Self { touched: AtomicU32::new(touched), cell: ConfigCell::new(config) }
+    }
+
+    /// The configuration now, if that part of it was ever set. Dropping it may
+    /// drop what has been replaced, which is user code.
+    #[inline]
+    pub(crate) fn load_if(&self, part: Part) -> Option<Loaded<Config<H>>> {
+        // Relaxed: only ever added to, before the part is set. Whoever comes
+        // after the setting sees it; for anybody else the setting is yet to come.
+        (self.touched.load(Relaxed) & part as u32 != 0).then(|| self.cell.load())
+    }
+
+    /// Whether that part was ever set.
+    #[inline]
+    pub(crate) fn is_touched(&self, part: Part) -> bool {
+        // Relaxed: as in `load_if`.
+        self.touched.load(Relaxed) & part as u32 != 0
+    }
+
+    pub(crate) fn load(&self) -> Loaded<Config<H>> {
+        self.cell.load()
+    }
+
+    /// Replaces the configuration; the one before. Lock-free but for the
+    /// allocator. `change` may be called again when another thread was first.
+    pub(crate) fn replace(
+        &self,
+        part: Part,
+        mut change: impl FnMut(&mut Config<H>),
+    ) -> Arc<Config<H>> {
+        // Relaxed: as in `load_if`.
+        self.touched.fetch_or(part as u32, Relaxed);
+        self.cell.rcu(|old| {
+            let mut new = old.clone();
+            change(&mut new);
+            new
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! Draining, exec, and the exit of a whole process.
+
+use super::Entered;
+use crate::errno::errors;
+use crate::error::ReleaseError;
+use crate::handles::owned::Lwp;
+use crate::host::Host;
+use crate::proc::comm::Comm;
+use crate::proc::status::ExitStatus;
+use crate::world::drain;
+use crate::world::lifecycle::Aftermath;
+
+errors! {
+    /// Why an LWP is not alone in its process.
+    AloneError {
+        /// The process does not drain, or no longer: LWPs may come at any time.
+        NotDraining => EINVAL, "the process is not draining";
+        /// An unblocked signal is pending, or the LWP is itself to exit.
+        Interrupted => EINTR, "interrupted";
+    }
+
+    /// Why the process did not exec.
+    ExecError {
+        /// The process does not drain.
+        NotDraining => EBUSY, "the process is not draining";
+        /// Other LWPs live.
+        NotAlone { nlwps: u32 } => EBUSY, "the process has {nlwps} LWPs";
+    }
+}
+
+impl<H: Host> Entered<'_, H> {
+    /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): `newlwp` is refused
+    /// with EBUSY until [`Entered::reopen`]. Then tells its other LWPs to exit: they
+    /// see [`Entered::must_exit`], and those that sleep are woken. Does not wait for
+    /// them.
+    ///
+    /// Once it has returned, each other LWP of the process has been told, however it
+    /// was being made meanwhile. If two LWPs drain at once, each has told the other.
+    ///
+    /// Lock-free but for what sleeping LWPs [sleep with](Entered::sleep_with); O(LWPs).
+    ///
+    /// Seed: `lwpexit`, S428-S433 (R9, R10).
+    pub fn drain(&mut self) {
+        let mut aftermath = Aftermath::none();
+        drain::drain(self.proc(), self.bound(), &self.seat.pin(), &mut aftermath);
+        aftermath.settle();
+    }
+
+    /// Opens the current process again, and takes back what its LWPs were told. It is
+    /// for the LWP that drained: when others drain at the same time, one may stay
+    /// told although the process is open, until the next `reopen`. Lock-free; O(LWPs).
+    pub fn reopen(&mut self) {
+        drain::reopen(self.proc(), &self.seat.pin());
+    }
+
+    /// Whether the current LWP has been told to exit: its process drains, by another
+    /// LWP. Wait-free; one load. Never in an implicit context.
+    #[inline]
+    pub fn must_exit(&self) -> bool {
+        self.node().is_some_and(|node| node.word.load().has_qexit())
+    }
+
+    /// Waits until the current process, which drains, has one LWP left. **Blocks** the
+    /// thread; gives its virtual CPU to others meanwhile. Parked LWPs do not go by
+    /// themselves.
+    ///
+    /// # Errors
+    /// [`AloneError::NotDraining`] (EINVAL), also when it is reopened meanwhile;
+    /// [`AloneError::Interrupted`] (EINTR).
+    pub fn wait_alone(&self) -> Result<(), AloneError> {
+        let done = || {
+            let word = self.proc().word.load();
+            match (word.nlwps(), word.is_draining()) {
+                (_, false) => Some(Err(AloneError::NotDraining)),
+                (0 | 1, true) => Some(Ok(())),
+                _ => None,
+            }
+        };
+        match done() {
+            Some(done) => done,
+            None => self.sleep_among_waiters(done).unwrap_or(Err(AloneError::Interrupted)),
+        }
+    }
+
+    /// The current process has become another program: its descriptors marked
+    /// close-on-exec are closed, it has a new name, and it takes LWPs again. Pending
+    /// signals and the mask stay. Lock-free but for the allocator and the closing of
+    /// files.
+    ///
+    /// # Errors
+    /// [`ExecError::NotDraining`], [`ExecError::NotAlone`] (EBUSY): to be preceded by
+    /// [`Entered::drain`] and [`Entered::wait_alone`]. Nothing has changed then.
+    ///
+    /// Seed: `execnotify`.
+    pub fn execnotify(&mut self, comm: &str) -> Result<(), ExecError> {
+        let word = self.proc().word.load();
+        if !word.is_draining() {
+            return Err(ExecError::NotDraining);
+        }
+        if word.nlwps() > 1 {
+            return Err(ExecError::NotAlone { nlwps: word.nlwps() });
+        }
+        let closed = self.close_on_exec();
+        self.proc().resources.set_comm(Comm::new(comm), &self.seat.pin());
+        self.proc().mark_execed();
+        self.reopen();
+        closed.settle();
+        Ok(())
+    }
+
+    /// Ends the whole process: records how, [drains](Entered::drain) it, releases its
+    /// parked LWPs, and [releases](Entered::releaselwp) the current one. LWPs that
+    /// others own or run see [`Entered::must_exit`]; with the last of them the process
+    /// ends. An LWP that its owner parks later stays until somebody claims it.
+    ///
+    /// As dropping an [`Lwp`], for each parked one. If the host panics in one of
+    /// them, the others are released all the same, and then the first panic goes on.
+    ///
+    /// # Errors
+    /// As [`Entered::releaselwp`]; nothing has changed then.
+    pub fn exit_group(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
+        self.exit(status)?;
+        let mut aftermath = Aftermath::none();
+        for lwp in self.drain_parked(&mut aftermath) {
+            aftermath.run(|| drop(lwp));
+        }
+        aftermath.settle();
+        Ok(())
+    }
+
+    /// Drains, and claims what is parked. The LWPs are collected first: as they go,
+    /// what they were must not be held back by this pin.
+    fn drain_parked(&self, aftermath: &mut Aftermath<H>) -> Vec<Lwp<H>> {
+        let pin = self.seat.pin();
+        drain::drain(self.proc(), self.bound(), &pin, aftermath);
+        drain::claim_parked(self.proc(), &pin)
+    }
+}

@@ -1,0 +1,235 @@
+//! Sending and taking signals.
+#![allow(unsafe_code)]
+
+use super::Entered;
+use crate::cred::Cred;
+use crate::handles::owned::Lwp;
+use crate::host::Host;
+use crate::id::{Lid, Pid};
+use crate::lwp;
+use crate::pgrp;
+use crate::proc::{ProcNode, family};
+use crate::reclaim::Pin;
+use crate::signal::post::{self, Recipient};
+use crate::signal::{KillError, MaskError, SigSet, Signo};
+use crate::sync::Acquire;
+use crate::world::World;
+use crate::world::lifecycle::Aftermath;
+
+/// Whom a signal is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum KillTarget {
+    /// The process with that pid, proc0 included: one of its LWPs takes the signal.
+    Proc(Pid),
+    /// Each process of that group, but for proc0 and init.
+    Pgrp(Pid),
+    /// Each process of the sender's group, itself included, but for proc0 and init.
+    OwnPgrp,
+    /// Each process but proc0, init and the sender's own.
+    All,
+    /// The LWP with that lid, and no other of its process (`_lwp_kill`).
+    Lwp(Lid),
+}
+
+impl KillTarget {
+    /// What the number given to `kill(2)` means: a process; 0 the sender's group; -1
+    /// all; below that a group.
+    pub fn from_raw(number: i32) -> Self {
+        match number {
+            1.. => Self::Proc(Pid(number)),
+            0 => Self::OwnPgrp,
+            -1 => Self::All,
+            // The least number has no opposite, and names no group.
+            group => Self::Pgrp(Pid(group.wrapping_neg())),
+        }
+    }
+}
+
+/// What became of a signal, over all that it was for.
+struct Sending<'e, H: Host> {
+    world: &'e World<H>,
+    /// `None`: nothing is sent, and only the permission is asked for.
+    signo: Option<Signo>,
+    sender: &'e ProcNode<H>,
+    cred: &'e Cred,
+    pin: &'e Pin<'e>,
+    result: Result<(), KillError>,
+    aftermath: Aftermath<H>,
+}
+
+impl<H: Host> Sending<'_, H> {
+    fn send(&mut self, to: &Recipient<'_, H>) {
+        let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
+        // None has been reaped meanwhile.
+        let Some(cred) = proc.resources.cred.get(self.pin) else {
+            return;
+        };
+        if !self.may_signal(proc, cred) {
+            if self.result == Err(KillError::NoSuchProcess) {
+                self.result = Err(KillError::NotPermitted);
+            }
+            return;
+        }
+        self.result = Ok(());
+        // A zombie is there, and beyond reach.
+        if let Some(signo) = self.signo
+            && !proc.word.load().is_dead()
+        {
+            post::post(self.world, to, signo, self.pin, &mut self.aftermath);
+        }
+    }
+
+    /// The rule of POSIX.
+    fn may_signal(&self, proc: &ProcNode<H>, target: &Cred) -> bool {
+        let (from, to) = (self.cred.users(), target.users());
+        self.cred.is_superuser()
+            || std::ptr::eq(self.sender, proc)
+            || [from.real, from.effective].iter().any(|id| [to.real, to.saved].contains(id))
+            || (self.signo == Some(Signo::CONT) && in_one_session(self.sender, proc, self.pin))
+    }
+}
+
+/// Whether two processes are in one session.
+fn in_one_session<H: Host>(a: &ProcNode<H>, b: &ProcNode<H>, pin: &Pin<'_>) -> bool {
+    let session = |proc| pgrp::group_of(proc, pin).map(|group| group.session(pin).id());
+    session(a).is_some_and(|id| session(b) == Some(id))
+}
+
+fn processes<'g, H: Host>(
+    world: &'g World<H>,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = &'g ProcNode<H>> {
+    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
+    // SAFETY: loaded with Acquire under the pin.
+    world.ids.slots().filter_map(move |slot| unsafe { slot.proc.load(Acquire).as_ref(pin) })
+}
+
+impl<H: Host> Entered<'_, H> {
+    /// Sends a signal as the current process. 0 sends nothing, and asks whether one
+    /// could be sent. What it does is a matter of the kernel's
+    /// [`SigModel`](crate::SigModel); the errors are the same with all.
+    ///
+    /// A sender may signal a process whose real or saved uid is the sender's real or
+    /// effective one; with effective uid 0 every process; its own; and with SIGCONT
+    /// each of its session. To signal a zombie succeeds without effect. With
+    /// several processes meant, it is enough that one may be signalled.
+    ///
+    /// Lock-free but for the host and what sleeping LWPs
+    /// [sleep with](Entered::sleep_with); O(LWPs) for a process, O(ids) for a group
+    /// or all. If one of those panics, the others get the signal all the same, and
+    /// then the first panic goes on.
+    ///
+    /// # Errors
+    /// [`KillError::BadSignal`] (EINVAL), [`KillError::NoSuchProcess`] (ESRCH),
+    /// [`KillError::NotPermitted`] (EPERM).
+    pub fn kill(&self, target: KillTarget, signo: i32) -> Result<(), KillError> {
+        let signo = match signo {
+            0 => None,
+            number => Some(Signo::new(number).ok_or(KillError::BadSignal { signo })?),
+        };
+        let (world, pin) = (self.seat.world(), &self.seat.pin());
+        let own = self.proc();
+        let mut sending = Sending {
+            world,
+            signo,
+            sender: own,
+            cred: self.cred(),
+            pin,
+            result: Err(KillError::NoSuchProcess),
+            aftermath: Aftermath::none(),
+        };
+        let ordinary = |proc: &&ProcNode<H>| proc.pid() > Pid::INIT;
+        let to_members = |sending: &mut Sending<'_, H>, group| {
+            pgrp::members(&world.ids, group, pin)
+                .map(|(proc, _)| proc)
+                .filter(ordinary)
+                .for_each(|proc| sending.send(&Recipient::Proc(proc)));
+        };
+        match target {
+            KillTarget::Proc(pid) => {
+                if let Some((proc, _)) = family::find(&world.ids, pid, pin) {
+                    sending.send(&Recipient::Proc(proc));
+                }
+            }
+            KillTarget::Lwp(lid) => {
+                if let Some((lwp, _)) = lwp::find(&world.ids, lid, pin) {
+                    sending.send(&Recipient::Lwp(lwp.proc_pinned(pin), lwp));
+                }
+            }
+            KillTarget::All => processes(world, pin)
+                .filter(ordinary)
+                .filter(|proc| !std::ptr::eq(*proc, own))
+                .for_each(|proc| sending.send(&Recipient::Proc(proc))),
+            KillTarget::Pgrp(pgid) => {
+                if let Some((group, _)) = pgrp::find(&world.ids, pgid, pin) {
+                    to_members(&mut sending, group);
+                }
+            }
+            KillTarget::OwnPgrp => {
+                if let Some(group) = pgrp::group_of(own, pin) {
+                    to_members(&mut sending, group);
+                }
+            }
+        }
+        let Sending { result, aftermath, .. } = sending;
+        aftermath.settle();
+        result
+    }
+
+    /// The signals pending for the current LWP, blocked or not: its own and its
+    /// process's. Wait-free.
+    pub fn pending(&self) -> SigSet {
+        let own = self.node().map_or(SigSet::EMPTY, |node| post::pending(&node.pending));
+        own | post::pending(&self.proc().pending)
+    }
+
+    /// The signals that the current LWP blocks; none in an implicit context. Wait-free.
+    pub fn blocked(&self) -> SigSet {
+        self.node().map_or(SigSet::EMPTY, post::blocked)
+    }
+
+    /// Replaces the current LWP's mask; the one before. SIGKILL and SIGSTOP are never
+    /// blocked. A new LWP blocks nothing; the first of a fork what the forking one
+    /// does. Wait-free.
+    ///
+    /// # Errors
+    /// [`MaskError::Implicit`] (EINVAL): an implicit context has no mask.
+    pub fn set_blocked(&mut self, mask: SigSet) -> Result<SigSet, MaskError> {
+        let node = self.node().ok_or(MaskError::Implicit)?;
+        let before = post::blocked(node);
+        post::set_blocked(node, self.proc(), mask);
+        Ok(before)
+    }
+
+    /// Takes a pending signal that is not blocked: the lowest-numbered one of the LWP's
+    /// own, or else of the process's. Of several LWPs that take at once, exactly one
+    /// gets a signal of the process, and it sees what the sender did before. `None`
+    /// when there is none. Lock-free.
+    pub fn take_signal(&mut self) -> Option<Signo> {
+        post::take(self.node(), self.proc())
+    }
+
+    /// Whether there may be something to take: the mark `LW_PENDSIG`. It is set when
+    /// there is; now and then also when another LWP has just taken the signal, or it has just
+    /// been blocked. Wait-free; one load.
+    ///
+    /// Seed: S504-S512, S516.
+    #[inline]
+    pub fn has_pending(&self) -> bool {
+        match self.node() {
+            Some(node) => node.word.load().has_pendsig(),
+            None => !post::pending(&self.proc().pending).is_empty(),
+        }
+    }
+
+    /// The first LWP of a fork blocks what the forking one does.
+    pub(super) fn hand_mask_down(&self, child: &Lwp<H>) {
+        let mask = self.blocked();
+        if !mask.is_empty() {
+            let node = child.node();
+            // SAFETY: owned by `child`.
+            post::set_blocked(node, unsafe { node.proc_owned() }, mask);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Sleeping, and being woken.
+#![allow(unsafe_code)]
+
+use super::Entered;
+use crate::errno::errors;
+use crate::host::Host;
+use crate::reclaim::Managed;
+use crate::signal::post;
+use crate::sleep::{SleepObject, SyncObject, WaitChannel};
+use std::sync::Arc;
+
+errors! {
+    /// Why a sleep ended before its time.
+    Interrupted {
+        /// An unblocked signal is pending.
+        Signal => EINTR, "interrupted by a signal";
+        /// The LWP is to exit.
+        Exit => EINTR, "interrupted: the lwp is to exit";
+        /// Somebody ended the sleep: `LwpRef::unsleep`.
+        Unslept => EINTR, "the sleep was ended";
+    }
+}
+
+/// A sleep: over at the end of its scope, also when user code panics in it.
+struct Asleep<'e, 'k, H: Host> {
+    entered: &'e Entered<'k, H>,
+    on: On,
+    /// How deep the context held the big lock.
+    biglocks: u32,
+}
+
+/// What a context sleeps on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    Parker,
+    Other,
+}
+
+impl<H: Host> Drop for Asleep<'_, '_, H> {
+    fn drop(&mut self) {
+        if let Some(node) = self.entered.node() {
+            node.awake();
+            if self.on == On::Other {
+                let object = node.take_sleep_object();
+                // SAFETY: taken out above, so retired once, and found no more.
+                unsafe { self.entered.seat.pin().retire(object) };
+            }
+        }
+        self.entered.acquire_cpu();
+        self.entered.kernel_lock_to(self.biglocks);
+    }
+}
+
+impl<'k, H: Host> Entered<'k, H> {
+    /// What is to end this context's sleep. Owner's words only; wait-free.
+    fn interruption(&self) -> Option<Interrupted> {
+        let node = self.node()?;
+        let word = node.word.load();
+        if word.has_qexit() {
+            Some(Interrupted::Exit)
+        } else if word.has_pendsig() && post::refresh(node, self.proc()) {
+            Some(Interrupted::Signal)
+        } else if word.has_unslept() {
+            Some(Interrupted::Unslept)
+        } else {
+            None
+        }
+    }
+
+    /// Gives the big lock and the virtual CPU back; from now on others may end the
+    /// sleep.
+    fn fall_asleep(&self, object: Option<Arc<dyn SyncObject>>) -> Asleep<'_, 'k, H> {
+        let on = if object.is_some() { On::Other } else { On::Parker };
+        if let Some(node) = self.node() {
+            node.fall_asleep(match object {
+                Some(object) => Managed::new(SleepObject::Other(Some(object))),
+                None => self.seat.me().sleep_object(),
+            });
+        }
+        let biglocks = self.kernel_unlock_all();
+        self.release_cpu();
+        Asleep { entered: self, on, biglocks }
+    }
+
+    /// Sleeps in the process's own queue; an explicit unsleep does not end it.
+    pub(super) fn sleep_among_waiters<R>(
+        &self,
+        done: impl FnMut() -> Option<R>,
+    ) -> Result<R, Interrupted> {
+        let due = || self.interruption().filter(|why| *why != Interrupted::Unslept);
+        if let Some(why) = due() {
+            return Err(why);
+        }
+        let asleep = self.fall_asleep(None);
+        let waiters = &self.proc().waiters;
+        let result = waiters.wait_for(self.seat.me().parker(), done, due, None);
+        drop(asleep);
+        if result.is_err() {
+            // Clears away what is left of this sleeper.
+            waiters.wake_all();
+        }
+        result
+    }
+
+    /// Sleeps on a channel until `condition` yields a value. **Blocks** the thread;
+    /// gives its virtual CPU to others meanwhile. `condition` is called at once, and
+    /// again after every wake-up; it sees what a waker did before it woke the channel.
+    ///
+    /// In an implicit context there is no LWP, and nobody to interrupt.
+    ///
+    /// # Errors
+    /// [`Interrupted`] (EINTR), while the condition does not hold: an unblocked signal
+    /// is pending, the LWP is [to exit](Entered::must_exit), or somebody
+    /// [unsleeps](crate::LwpRef::unsleep) it.
+    pub fn sleep_on<R>(
+        &mut self,
+        channel: &WaitChannel,
+        mut condition: impl FnMut() -> Option<R>,
+    ) -> Result<R, Interrupted> {
+        if let Some(r) = condition() {
+            return Ok(r);
+        }
+        if let Some(why) = self.interruption() {
+            return Err(why);
+        }
+        let _asleep = self.fall_asleep(None);
+        channel.queue().wait_for(
+            self.seat.me().parker(),
+            condition,
+            || self.interruption(),
+            Some(&|| channel.wake_all()),
+        )
+    }
+
+    /// Sleeps in a way of the embedder's: `sleep` blocks, and returns when
+    /// `object.unsleep` is called, or has been since this call began; or for reasons of
+    /// its own. **Blocks** the thread; gives its virtual CPU to others meanwhile.
+    ///
+    /// What the sleep was ended for is to be asked afterwards
+    /// ([`Entered::has_pending`], [`Entered::must_exit`]). `object` may be called for some
+    /// time after the sleep, and dropped later, by another thread; a panic of that
+    /// drop is swallowed.
+    ///
+    /// # Errors
+    /// [`Interrupted`] (EINTR): a reason was there already, and `sleep` was not called.
+    ///
+    /// Seed: `l_syncobj` S65-S73.
+    pub fn sleep_with<R>(
+        &mut self,
+        object: Arc<dyn SyncObject>,
+        sleep: impl FnOnce() -> R,
+    ) -> Result<R, Interrupted> {
+        if let Some(why) = self.interruption() {
+            return Err(why);
+        }
+        let _asleep = self.fall_asleep(Some(object));
+        match self.interruption() {
+            Some(why) => Err(why),
+            None => Ok(sleep()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Marks set by others, and the sleep that they end.
+#![allow(unsafe_code)]
+
+use super::LwpNode;
+use super::word::{Mark, Marked};
+use crate::host::Host;
+use crate::reclaim::{Managed, Pin, Tagged};
+use crate::sleep::{SleepObject, Unslept};
+use crate::sync::{Acquire, Relaxed, Release};
+use crate::world::lifecycle::Aftermath;
+
+impl<H: Host> LwpNode<H> {
+    /// Sets a mark, and wakes the LWP if it sleeps. Wait-free but for the object.
+    pub(crate) fn interrupt(&self, mark: Mark, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) {
+        if self.word.mark(mark) == Marked::Sleeping {
+            self.call_object(pin, aftermath);
+        }
+    }
+
+    /// Ends the LWP's sleep, if it sleeps. Lock-free but for the object.
+    pub(crate) fn unsleep(&self, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) -> Unslept {
+        match self.word.unsleep() {
+            Marked::Awake => Unslept::Awake,
+            Marked::Sleeping => {
+                self.call_object(pin, aftermath);
+                Unslept::Woken
+            }
+        }
+    }
+
+    fn call_object(&self, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) {
+        // Acquire [P55]: the object's fields; pairs with Release in `fall_asleep`.
+        // SAFETY: loaded with Acquire under the pin; taken out before retired.
+        if let Some(object) = unsafe { self.sleeps_on.load(Acquire).as_ref(pin) } {
+            aftermath.run(|| object.unsleep(self.lid));
+        }
+    }
+
+    /// From now on `object` is called by whoever interrupts the LWP. Its marks are
+    /// to be looked at after this. Owner only.
+    pub(crate) fn fall_asleep(&self, object: *mut Managed<SleepObject>) {
+        // Release [P55]: the object's fields; pairs with Acquire in `call_object`.
+        self.sleeps_on.store(Tagged::new(object), Release);
+        self.word.sleep();
+    }
+
+    /// The sleep is over. A thread's own object may stay: it is never retired, and
+    /// not called unless somebody saw the LWP asleep. Owner only.
+    pub(crate) fn awake(&self) {
+        self.word.wake();
+    }
+
+    /// Takes out the object of a sleep that is over, to be retired. Owner only.
+    pub(crate) fn take_sleep_object(&self) -> *mut Managed<SleepObject> {
+        // Relaxed: written by the owner; who finds none reads nothing.
+        self.sleeps_on.swap(Tagged::NULL, Relaxed).ptr()
+    }
+}

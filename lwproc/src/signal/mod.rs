@@ -1,0 +1,60 @@
+//! Signals: which there are, sets of them, and what a kernel does with one.
+//!
+//! Only the model [`SigModel::Record`] keeps signals. A recorded signal is a bit in
+//! the pending set of its process, or of one LWP; an LWP blocks those in its mask.
+//! PENDSIG in an LWP's word says that there may be something to take: who posts sets
+//! it, after the signal and behind a fence, on each LWP that does not block the
+//! signal; the owner clears it, and looks once more afterwards ([`post`]).
+
+pub(crate) mod post;
+mod set;
+
+pub use set::{SigSet, Signo};
+
+use crate::errno::errors;
+
+/// What becomes of a signal that is sent (`RUMP_SIGMODEL_*`).
+///
+/// ```
+/// use lwproc::{Kernel, KillTarget, Rfork, SigModel, Signo};
+///
+/// let kernel = Kernel::builder().signal_model(SigModel::Record).build()?;
+/// let mut k = kernel.enter()?;
+/// k.rfork(Rfork::Fresh)?;
+/// k.kill(KillTarget::Proc(k.pid()), 15)?;
+/// assert!(k.has_pending());
+/// assert_eq!(k.take_signal(), Some(Signo::TERM));
+/// assert!(!k.has_pending());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum SigModel {
+    /// It is passed to the host: [`Host::raise`](crate::Host::raise).
+    Raise,
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// It is a defect of the embedder:
+    /// [`Host::unhandled_signal`](crate::Host::unhandled_signal), which panics.
+    Panic,
+    /// It is kept until an LWP takes it; sleeping LWPs are interrupted.
+    Record,
+}
+
+errors! {
+    /// Why a signal was sent to nobody.
+    KillError {
+        /// The number is not in 0..=64.
+        BadSignal { signo: i32 } => EINVAL, "bad signal {signo}";
+        /// No process or LWP is meant by the target.
+        NoSuchProcess => ESRCH, "no such process";
+        /// The sender may not signal any that is meant.
+        NotPermitted => EPERM, "operation not permitted";
+    }
+
+    /// Why a mask of signals was not set.
+    MaskError {
+        /// The context is implicit: it has no LWP to keep a mask.
+        Implicit => EINVAL, "an implicit context has no signal mask";
+    }
+}

@@ -1,0 +1,151 @@
+//! Posting, marking, taking.
+//!
+//! The mark is set after the signal, by a read-modify-write; the owner clears it
+//! before it looks at the pending sets. So a post that comes while an LWP is switched
+//! in or out, or takes a signal, is seen in the sets or leaves its mark. Three cases
+//! need more, for there the two threads do not meet in the LWP's word, and both have a
+//! fence between what they write and what they read:
+//!
+//! * an LWP that has just been made: in the process's list when the poster looks, or
+//!   it finds the signal when it is switched to;
+//! * a mask that changes: the poster sees the new one, or the owner the signal.
+
+use super::{SigModel, SigSet, Signo};
+use crate::host::Host;
+use crate::lwp::LwpNode;
+use crate::lwp::word::Mark;
+use crate::proc::ProcNode;
+use crate::reclaim::Pin;
+use crate::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
+use crate::world::World;
+use crate::world::lifecycle::Aftermath;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Who gets a signal.
+pub(crate) enum Recipient<'p, H: Host> {
+    /// A process: any of its LWPs.
+    Proc(&'p ProcNode<H>),
+    /// One LWP of that process.
+    Lwp(&'p ProcNode<H>, &'p LwpNode<H>),
+}
+
+/// A signal for a process or an LWP, by the kernel's model. O(LWPs of the process);
+/// wait-free but for the host and what sleeping LWPs sleep on.
+pub(crate) fn post<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
+    match world.signals {
+        SigModel::Ignore => {}
+        SigModel::Raise => drop(aftermath.run(|| world.host.raise(proc.pid(), signo))),
+        SigModel::Panic => drop(aftermath.run(|| world.host.unhandled_signal(proc.pid(), signo))),
+        SigModel::Record => {
+            let pending = match to {
+                Recipient::Proc(proc) => &proc.pending,
+                Recipient::Lwp(_, lwp) => &lwp.pending,
+            };
+            // Release [P51]: what the sender did before; pairs with Acquire in
+            // `take_from`.
+            pending.fetch_or(SigSet::from(signo).bits(), Release);
+            // SeqCst fence [P52]: see the module; pairs with those of `makelwp` and
+            // `set_blocked`.
+            fence(SeqCst);
+            let notify = |lwp: &LwpNode<H>, aftermath: &mut Aftermath<H>| {
+                if !blocked(lwp).contains(signo) {
+                    lwp.interrupt(Mark::PendSig, pin, aftermath);
+                }
+            };
+            match to {
+                Recipient::Proc(proc) => {
+                    proc.lwps.iter(pin).for_each(|(lwp, _)| notify(lwp, aftermath));
+                }
+                Recipient::Lwp(_, lwp) => notify(lwp, aftermath),
+            }
+        }
+    }
+}
+
+/// The mask of an LWP.
+pub(crate) fn blocked<H: Host>(lwp: &LwpNode<H>) -> SigSet {
+    // Relaxed: the owner's own; for a poster the fence decides [P52].
+    SigSet::from_bits(lwp.blocked.load(Relaxed))
+}
+
+/// What is pending in one set.
+pub(crate) fn pending(set: &AtomicU64) -> SigSet {
+    // Relaxed: who needs a signal that was posted cleared its mark first [P50].
+    SigSet::from_bits(set.load(Relaxed))
+}
+
+/// What an LWP could take.
+#[inline]
+fn takeable<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> SigSet {
+    let all = pending(&proc.pending) | pending(&lwp.pending);
+    if all.is_empty() { all } else { all - blocked(lwp) }
+}
+
+/// Makes the mark follow the sets and the mask; whether it is set. Owner only.
+/// Wait-free; two loads, and one of the LWP's word, when nothing is pending.
+#[inline]
+pub(crate) fn refresh<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
+    if lwp.word.load().has_pendsig() {
+        lwp.word.clear_pendsig();
+    }
+    let any = !takeable(lwp, proc).is_empty();
+    if any {
+        // The owner is awake: nobody is to be woken.
+        let _awake = lwp.word.mark(Mark::PendSig);
+    }
+    any
+}
+
+/// The LWP is taken off its thread. Owner only. Wait-free; one load when the mark is
+/// not set.
+#[inline]
+pub(crate) fn switch_out<H: Host>(lwp: &LwpNode<H>) {
+    if lwp.word.load().has_pendsig() {
+        lwp.word.clear_pendsig();
+    }
+}
+
+/// Replaces an LWP's mask. Owner only. Wait-free.
+pub(crate) fn set_blocked<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, mask: SigSet) {
+    // Relaxed: the fence below orders it.
+    lwp.blocked.store((mask - SigSet::UNBLOCKABLE).bits(), Relaxed);
+    // SeqCst fence [P52]: a poster sees this mask, or its signal is seen below.
+    fence(SeqCst);
+    refresh(lwp, proc);
+}
+
+/// Takes the lowest-numbered of a set that is not blocked. Lock-free: another taker
+/// may be first, and then the next one is tried.
+fn take_from(set: &AtomicU64, blocked: SigSet) -> Option<Signo> {
+    loop {
+        let signo = (pending(set) - blocked).first()?;
+        // Acquire [P51]: what the sender did before; pairs with Release in `post`.
+        let before = set.fetch_and(!SigSet::from(signo).bits(), Acquire);
+        if SigSet::from_bits(before).contains(signo) {
+            return Some(signo);
+        }
+    }
+}
+
+/// Takes a signal: the LWP's own first. In an implicit context (`None`) nothing is
+/// blocked, and only the process's are taken.
+pub(crate) fn take<H: Host>(lwp: Option<&LwpNode<H>>, proc: &ProcNode<H>) -> Option<Signo> {
+    let Some(lwp) = lwp else {
+        return take_from(&proc.pending, SigSet::EMPTY);
+    };
+    // Before the sets are looked at: whoever sees the mark sees the signal.
+    if lwp.word.load().has_pendsig() {
+        lwp.word.clear_pendsig();
+    }
+    let blocked = blocked(lwp);
+    let taken = take_from(&lwp.pending, blocked).or_else(|| take_from(&proc.pending, blocked));
+    refresh(lwp, proc);
+    taken
+}

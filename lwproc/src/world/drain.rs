@@ -1,0 +1,72 @@
+//! Closing a process to new LWPs, and telling those it has to go.
+//!
+//! The gate is closed first (R10): an attach that comes later is refused. One that
+//! came before is in the list when it is walked, or finds the gate closed when it
+//! looks, behind a fence on each side, and marks itself.
+#![allow(unsafe_code)]
+
+use crate::handles::owned::Lwp;
+use crate::host::Host;
+use crate::lwp::word::Mark;
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::proc::ProcNode;
+use crate::proc::word::Gate;
+use crate::reclaim::Pin;
+use crate::sync::fence;
+use crate::world::lifecycle::Aftermath;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Closes the process, and tells its LWPs but `own` to exit. Lock-free but for what
+/// sleeping LWPs sleep on; O(LWPs).
+pub(crate) fn drain<H: Host>(
+    proc: &ProcNode<H>,
+    own: LwpPtr<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    proc.word.set_gate(Gate::Closed);
+    // SeqCst fence [P56]: pairs with that of `makelwp`; see the module.
+    fence(SeqCst);
+    for (lwp, ptr) in proc.lwps.iter(pin) {
+        if !std::ptr::eq(ptr, own) {
+            lwp.interrupt(Mark::QExit, pin, aftermath);
+        }
+    }
+}
+
+/// Opens the process, and takes back what its LWPs were told. Lock-free; O(LWPs).
+pub(crate) fn reopen<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) {
+    proc.word.set_gate(Gate::Open);
+    // SeqCst fence [P56]: as in `drain`: an LWP that is being made is in the list
+    // below, or sees the gate open.
+    fence(SeqCst);
+    for (lwp, _) in proc.lwps.iter(pin) {
+        lwp.word.clear_qexit();
+    }
+    // Somebody may wait to be alone, in vain from now on.
+    proc.waiters.wake_all();
+}
+
+/// Claims the LWPs of a process that nobody owns. Lock-free but for the allocator;
+/// O(LWPs).
+pub(crate) fn claim_parked<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Vec<Lwp<H>> {
+    let claimed = proc.lwps.iter(pin).filter(|(lwp, _)| lwp.word.claim().is_ok());
+    // SAFETY: the claim has just been won.
+    claimed.map(|(_, ptr)| unsafe { Lwp::from_raw(ptr) }).collect()
+}
+
+/// A new LWP, in the list since before the caller's fence, looks whether it came to a
+/// process that drains. Lock-free: once more only if the gate has changed meanwhile.
+#[inline]
+pub(crate) fn join<H: Host>(proc: &ProcNode<H>, lwp: &LwpNode<H>) {
+    while proc.word.load().is_draining() {
+        // It is not running yet: nobody is to be woken.
+        let _awake = lwp.word.mark(Mark::QExit);
+        // The mark may have come after the clearing of `reopen`: it then read that
+        // (Acquire [P53]), and the gate is seen open here.
+        if proc.word.load().is_draining() {
+            return;
+        }
+        lwp.word.clear_qexit();
+    }
+}
