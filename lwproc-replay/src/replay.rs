@@ -387,6 +387,13 @@ impl Replay<'_, '_> {
     }
 
     fn retire(&mut self, task: TaskId) {
+        let proc = self.scene.plan.proc_of(task);
+        if self.scene.world.nlwps(proc) == 1 {
+            // What changed the process came before its end.
+            while let Some(earlier) = check::concerns(&self.scene, proc) {
+                self.pull_all(&[Pull::Call(earlier)]);
+            }
+        }
         let status = self.scene.leaving_status(task);
         match self.scene.world.retire(task, status) {
             Ok(()) => self.effect(Subject::Tasks),

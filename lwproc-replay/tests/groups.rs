@@ -74,6 +74,17 @@ fn joining_is_refused_by_the_rules() {
 }
 
 #[test]
+fn a_child_that_runs_another_program_is_left_alone() {
+    let text = family("11 execve(\"a\", [\"a\"], 0x7f) = 0\n");
+    let refused = "-1 EACCES (Permission denied)";
+    agrees(&format!("{text}10 setpgid(11, 11) = {refused}\n11 setpgid(0, 0) = 0\n"));
+    lies_at(3, &format!("{text}10 setpgid(11, 11) = 0\n"));
+    lies_at(2, &family(&format!("10 setpgid(11, 11) = {refused}\n11 getpid() = 11\n")));
+    let failed = text.replace("= 0\n", "= -1 ENOENT (No such file or directory)\n");
+    agrees(&format!("{failed}10 setpgid(11, 11) = 0\n"));
+}
+
+#[test]
 fn sessions() {
     let text = family("11 setsid() = 11\n");
     agrees(&format!(
@@ -157,6 +168,29 @@ fn a_group_that_is_being_made() {
     agrees(&family(
         "11 setsid( <unfinished ...>\n10 getsid(11) = 11\n11 <... setsid resumed>) = 11\n",
     ));
+}
+
+#[test]
+fn a_move_beside_an_execve_or_an_end() {
+    let exec = "11 execve(\"a\", [\"a\"], 0x7f";
+    let refused = "-1 EACCES (Permission denied)";
+    for answer in ["0", refused] {
+        // The execve ends first, or last.
+        agrees(&family(&format!(
+            "10 setpgid(11, 11 <unfinished ...>\n{exec}) = 0\n10 <... setpgid resumed>) = {answer}\n"
+        )));
+        agrees(&family(&format!(
+            "{exec} <unfinished ...>\n10 setpgid(11, 11) = {answer}\n11 <... execve resumed>) = 0\n"
+        )));
+    }
+    let late = family(&format!("{exec}) = 0\n10 setpgid(11, 11) = 0\n"));
+    assert_eq!(disagreements(&late), [3]);
+    // The child is gone when the answer comes.
+    let gone = family(
+        "10 setpgid(11, 11 <unfinished ...>\n11 exit_group(0) = ?\n11 +++ exited with 0 +++\n\
+         10 <... setpgid resumed>) = 0\n10 getpgid(11) = 11\n",
+    );
+    agrees(&gone);
 }
 
 #[test]

@@ -93,6 +93,22 @@ fn capabilities_excuse_what_they_may_have_decided() {
 }
 
 #[test]
+fn signals_are_refused_by_the_rules() {
+    let start = format!("10 getuid() = 0\n10 {FORK} 11\n11 setuid(7) = 0\n");
+    agrees(&format!(
+        "{start}11 kill(10, SIGTERM) = {EPERM}\n10 kill(11, 0) = 0\n11 kill(11, 0) = 0\n"
+    ));
+    // SIGCONT may be sent within the session.
+    agrees(&format!("{start}11 kill(10, SIGCONT) = 0\n"));
+    lies_at(4, &format!("{start}11 kill(10, SIGTERM) = 0\n"));
+    lies_at(4, &format!("{start}10 kill(11, SIGTERM) = {EPERM}\n"));
+    agrees(&format!("{start}11 tgkill(10, 10, SIGTERM) = {EPERM}\n"));
+    lies_at(4, &format!("{start}11 tgkill(10, 10, SIGTERM) = 0\n"));
+    // One of a group is enough.
+    agrees(&format!("{start}11 kill(0, SIGTERM) = 0\n"));
+}
+
+#[test]
 fn a_question_beside_a_change() {
     for answer in [0, 7] {
         agrees(&format!(

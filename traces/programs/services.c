@@ -31,6 +31,11 @@ static int after_exec(void) {
     return null(0) < 0;
 }
 
+static int sleeper(void) {
+    for (;;) pause();
+    return 0;
+}
+
 static void sources(void) {
     int fds[2];
     sigset_t set;
@@ -200,6 +205,14 @@ static void groups(void) {
     kill(-child, 0);
     getpgid(child);
     kill(0, 0);
+    if ((child = vfork()) == 0) {
+        execl(self, self, "sleeper", "after an execve", (char *)NULL);
+        _exit(127);
+    }
+    setpgid(child, child);
+    usleep(10000);
+    kill(child, SIGKILL);
+    reap(child);
     if ((child = fork()) == 0) {
         setsid();
         getsid(0);
@@ -254,6 +267,7 @@ static void limits(void) {
 
 int main(int argc, char **argv) {
     self = argv[0];
+    if (argc > 2) return sleeper();
     if (argc > 1) return after_exec();
     sources();
     pass();

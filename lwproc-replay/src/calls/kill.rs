@@ -40,6 +40,8 @@ pub enum Found {
 pub struct Kill<N> {
     /// Whom it was sent to.
     pub target: Target<N>,
+    /// Its number; 0 only asks.
+    pub signal: u8,
     /// The answer.
     pub found: Found,
 }
@@ -54,7 +56,7 @@ impl<N> Kill<N> {
             }
             Target::Group(group) => Target::Group(group.map(find)),
         };
-        Kill { target, found: self.found }
+        Kill { target, signal: self.signal, found: self.found }
     }
 }
 
@@ -67,9 +69,11 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
         Answer::Error(b"ESRCH") => Found::NotThere,
         _ => return Parsed::NotModelled,
     };
-    match target(name, args) {
-        Some(target) => Parsed::Modelled(Call::Kill(Kill { target, found })),
-        None => Parsed::NotModelled,
+    match (target(name, args), text::args(args).last().and_then(text::signal)) {
+        (Some(target), Some(signal)) => {
+            Parsed::Modelled(Call::Kill(Kill { target, signal, found }))
+        }
+        _ => Parsed::NotModelled,
     }
 }
 
@@ -96,7 +100,7 @@ mod tests {
 
     fn of(name: &str, args: &str, answer: Answer<'_>) -> Option<(Target<i32>, Found)> {
         match parse(name.as_bytes(), args.as_bytes(), answer) {
-            Parsed::Modelled(Call::Kill(Kill { target, found })) => Some((target, found)),
+            Parsed::Modelled(Call::Kill(Kill { target, found, .. })) => Some((target, found)),
             _ => None,
         }
     }
@@ -118,5 +122,12 @@ mod tests {
             assert_eq!(of("kill", "7, 0", Answer::Error(errno)), Some((Target::Process(7), found)));
         }
         assert_eq!(of("kill", "7, 99", Answer::Error(b"EINVAL")), None);
+        assert_eq!(of("kill", "7, what", zero), None);
+        let signal = |args: &str| match parse(b"kill", args.as_bytes(), zero) {
+            Parsed::Modelled(Call::Kill(kill)) => Some(kill.signal),
+            _ => None,
+        };
+        assert_eq!(signal("7, SIGTERM"), Some(15));
+        assert_eq!(signal("7, 0"), Some(0));
     }
 }

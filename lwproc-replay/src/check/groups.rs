@@ -56,6 +56,10 @@ pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, groups: &Groups<Who
             let pulls = before_join(scene, id, who, group);
             if pulls.is_empty() { Verdict::Agrees } else { Verdict::After(pulls) }
         }
+        Groups::Join { who, answer: Err(Refusal::Access), .. } => {
+            let proc = proc_of(scene, id, who);
+            Verdict::or_after(scene.world.has_execed(proc), || pull_exec(scene, proc))
+        }
         Groups::Join { answer: Err(_), .. } | Groups::Lead { .. } => Verdict::Agrees,
     }
 }
@@ -78,6 +82,22 @@ fn before_join(
         }
     }
     pulls
+}
+
+/// Whether the call moves this process, and could do it now.
+pub(super) fn moves_now(
+    scene: &Scene<'_, '_>,
+    id: CallId,
+    groups: &Groups<Who>,
+    proc: ProcId,
+) -> bool {
+    match *groups {
+        Groups::Join { who: Some(Who::Task(task)), group, answer: Ok(()) } => {
+            scene.plan.proc_of(task) == proc
+                && before_join(scene, id, Some(Who::Task(task)), group).is_empty()
+        }
+        _ => false,
+    }
 }
 
 /// Whether the group that a process leads, or led, exists.
@@ -139,6 +159,16 @@ fn pull_move(
     }
     pulls.push(Pull::Call(call));
     Some(pulls)
+}
+
+/// What makes a process another program, if anything in flight does.
+fn pull_exec(scene: &Scene<'_, '_>, proc: ProcId) -> Option<Vec<Pull>> {
+    let execs = |call: &&CallId| {
+        matches!(scene.plan.call(**call).says, Says::Answer(Call::Exec(_)))
+            && scene.caller(**call) == proc
+    };
+    let call = scene.in_flight.iter().find(execs)?;
+    Some(vec![Pull::Call(*call)])
 }
 
 fn errno(refusal: Refusal) -> Errno {

@@ -28,6 +28,12 @@ pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, limits: &Limits<Who
     Verdict::or_after(agrees, || pull_changes(scene, id, of, limits))
 }
 
+/// Whether the call sets a limit of this process.
+pub(super) fn sets(scene: &Scene<'_, '_>, limits: &Limits<Who>, proc: ProcId) -> bool {
+    let of = |who: Who| matches!(who, Who::Task(task) if scene.plan.proc_of(task) == proc);
+    !limits.is_question() && limits.of.is_some_and(of)
+}
+
 /// Changes in flight of the same limit.
 fn pull_changes(
     scene: &Scene<'_, '_>,

@@ -57,8 +57,21 @@ pub(crate) fn act(scene: &mut Scene<'_, '_>, id: CallId) -> Result<Settled, Stri
 pub(crate) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId) -> Option<CallId> {
     match &scene.plan.call(id).says {
         Says::Answer(Call::Files(files)) => files::overtaken_by(scene, id, files),
+        Says::Answer(Call::Exec(_)) => concerns(scene, scene.caller(id)),
         _ => None,
     }
+}
+
+/// A call in flight, of another process, that changes this one, and cannot any more once it has
+/// become another program or has ended.
+pub(crate) fn concerns(scene: &Scene<'_, '_>, proc: ProcId) -> Option<CallId> {
+    let changes = |call: &CallId| match &scene.plan.call(*call).says {
+        _ if scene.caller(*call) == proc => false,
+        Says::Answer(Call::Groups(groups)) => groups::moves_now(scene, *call, groups, proc),
+        Says::Answer(Call::Limits(limits)) => limits::sets(scene, limits, proc),
+        _ => false,
+    };
+    scene.in_flight.iter().copied().find(changes)
 }
 
 /// Whether the kernel has the descriptors that the log's answers make.

@@ -79,14 +79,18 @@ pub(super) fn exec(scene: &mut Scene<'_, '_>, id: CallId, exec: &Exec) -> Result
         }
     }
     scene.world.run(caller).map_err(|trouble| trouble.to_string())?;
-    scene.world.exec_descriptors(proc);
-    super::same_descriptors(scene, proc)?;
     let lwps = scene.world.nlwps(proc);
-    let cpu = scene.world.cpu();
-    cpu.set_comm(&exec.comm);
-    if lwps != 1 {
-        return Err(format!("after the execve the kernel counts {lwps} LWPs"));
+    let done = scene.world.exec(proc, &exec.comm);
+    let same = super::same_descriptors(scene, proc);
+    if same.is_err() {
+        scene.world.repair_table(proc).map_err(|trouble| trouble.to_string())?;
     }
+    let cpu = scene.world.cpu();
+    if lwps != 1 {
+        return Err(format!("at the execve the kernel counts {lwps} LWPs"));
+    }
+    done.map_err(|trouble| trouble.to_string())?;
+    same?;
     if cpu.lid().is_none_or(|lid| lid.0 != cpu.pid().0) {
         return Err("after the execve the LWP does not bear the pid".to_owned());
     }

@@ -79,13 +79,6 @@ impl World<'_, '_> {
         errno(self.cpu.fd_set_on_exec(Fd(fd), mark))
     }
 
-    /// Closes what is marked, in the process that runs: what an execve does, on a table of its own.
-    pub fn exec_descriptors(&mut self, proc: ProcId) {
-        self.own_table(proc);
-        self.cpu.fd_close_on_exec();
-        self.table_mut(proc).exec();
-    }
-
     /// Makes one number of a process as the log has it, and tells its table so.
     ///
     /// # Errors
@@ -195,7 +188,7 @@ impl World<'_, '_> {
     }
 
     /// A process that shares its table has one of its own from now on.
-    fn own_table(&mut self, proc: ProcId) {
+    pub(super) fn own_table(&mut self, proc: ProcId) {
         if self.table(proc).users > 1 {
             let own = self.table(proc).copied();
             self.table_mut(proc).users -= 1;

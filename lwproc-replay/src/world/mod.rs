@@ -93,6 +93,8 @@ struct ProcState {
     place: usize,
     /// Its descriptor table, in the world's list.
     table: usize,
+    /// Whether it has become another program.
+    execed: bool,
     /// Who it was when its last task went.
     last_cred: Option<Cred>,
     /// Whether capabilities made its ids other than the kernel has them.
@@ -201,6 +203,11 @@ impl<'p, 'k> World<'p, 'k> {
             Who::Task(task) => Pid(self.lid(task).0),
             Who::Outside(_) => NOBODY,
         }
+    }
+
+    /// Whether a process has become another program.
+    pub fn has_execed(&self, proc: ProcId) -> bool {
+        self.procs[proc.index()].execed
     }
 
     /// Whether the kernel's ids of a process are those that the log implies.
@@ -340,6 +347,22 @@ impl<'p, 'k> World<'p, 'k> {
             self.leave_table(proc);
         }
         Ok(())
+    }
+
+    /// The process that runs, with one LWP left, becomes another program.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn exec(&mut self, proc: ProcId, comm: &str) -> Result<(), Trouble> {
+        self.own_table(proc);
+        self.table_mut(proc).exec();
+        self.cpu.drain();
+        let done = self.cpu.execnotify(comm).map_err(|error| refused("execnotify")(error.errno()));
+        if done.is_err() {
+            self.cpu.reopen();
+        }
+        self.procs[proc.index()].execed = true;
+        done
     }
 
     /// Forgets a child that its parent has reaped.
