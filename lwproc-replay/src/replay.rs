@@ -61,7 +61,7 @@ impl fmt::Display for Disagreement {
 /// What a replay found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Answers of syscalls, by [`NameId`].
+    /// Answers of syscalls, by [`NameId`](crate::plan::NameId).
     pub calls: Vec<Tally>,
     /// `+++` lines: was the task alive, is the code the one it left with, was a leader last.
     pub ends: Tally,
@@ -244,7 +244,7 @@ impl Replay<'_, '_> {
         };
         // What this call would make wrong came before it.
         while let Some(earlier) = check::overtaken_by(&self.scene, call) {
-            self.pull_all(&[Pull::Call(earlier)]);
+            self.pull_all(&earlier);
             if !self.arrive(planned.task) {
                 return;
             }

@@ -4,6 +4,10 @@
 //! effect is applied at the last line of its window. When an answer needs an effect that is
 //! still in its window, the check names it as a [`Pull`], and it is applied early. A question
 //! without an effect is asked when its call begins, again after every effect, and at its end.
+//! Where the default order would make a call in flight wrong that is right now, that call is
+//! applied first: the copy of a descriptor before its source is closed, a parent's setpgid before
+//! the child's execve. A fork may have copied the descriptors before or after a call that overlaps
+//! it; the first answer about such a number tells.
 
 use crate::calls::{
     Call,

@@ -274,6 +274,36 @@ fn a_chain_of_three() {
     assert_eq!(agrees(&text).first.reordered, 1);
 }
 
+/// Threads 10, 20 and 30; 3 to `last` are open.
+fn three_threads(last: i32, tail: &str) -> String {
+    let opened: String = (3..=last).map(|fd| format!("10 {}", open(fd))).collect();
+    format!(
+        "10 {CLEAN}\n{opened}10 {THREAD} 20\n20 gettid() = 20\n10 {THREAD} 30\n30 gettid() = 30\n{tail}"
+    )
+}
+
+#[test]
+fn opens_before_a_close_beside_them() {
+    // 7 shows that 6 was given out, and 6 that 5 was not free yet.
+    let ends = "20 <... openat resumed>) = 6\n30 <... openat resumed>) = 7\n";
+    agrees(&three_threads(5, &format!("20 {OPENS}30 {OPENS}10 close(5) = 0\n{ends}")));
+    let late = three_threads(5, &format!("10 close(5) = 0\n20 {OPENS}30 {OPENS}{ends}"));
+    assert_eq!(disagreements(&late), [12, 13]);
+}
+
+#[test]
+fn an_order_that_no_single_step_shows() {
+    // The copy, then the close, then the pipe in its place.
+    let text = three_threads(
+        6,
+        "10 close(5) = 0\n20 dup(6 <unfinished ...>\n30 close(3 <unfinished ...>\n10 pipe2([3, 7], 0) = 0\n\
+         20 <... dup resumed>) = 5\n30 <... close resumed>) = 0\n",
+    );
+    assert_eq!(agrees(&text).first.reordered, 1);
+    let other = text.replace("[3, 7]", "[3, 8]");
+    assert_eq!(disagreements(&other).len(), 1);
+}
+
 #[test]
 fn a_copy_before_its_source_is_closed() {
     let text =

@@ -5,25 +5,84 @@ use crate::plan::{CallId, ProcId};
 use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Verdict};
 use crate::world::{Answer, Descriptor, Known, Need, Table};
 use lwproc::{CloseRange, Errno, OnExec};
+use std::collections::VecDeque;
 
 /// How many effects are applied early for one answer, at most.
 const MOST_PULLS: usize = 256;
+
+/// How many calls in flight are tried in every order, at most.
+const MOST_TRIED: usize = 8;
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Verdict {
     if let Files::Full(wanted) = files {
         return Verdict::of(scene.world.is_full(*wanted));
     }
     let proc = scene.caller(id);
-    if scene.world.table(proc).need(files).is_none() {
+    let table = scene.world.table(proc);
+    if table.need(files).is_none() {
         return Verdict::Agrees;
     }
-    let table = scene.world.table(proc).clone();
-    let mut search = Search { scene, proc, table, tried: vec![id], pulls: Vec::new() };
+    if let Some((pulls, _)) = explain(scene, proc, table, files, &[id]) {
+        return Verdict::After(pulls);
+    }
+    let mut search = Search::new(scene, proc, table, &[id], Adopts::WhatIsOpen);
     match files {
         _ if search.satisfy(files) => Verdict::After(search.pulls),
         Files::NotOpen(_, Closed::OrWrongMode) => Verdict::Unexplained(Cause::WrongMode),
         _ => Verdict::Disagrees,
     }
+}
+
+/// Effects in flight, but for those of some calls, after which a call answers as it did; and the
+/// table then.
+fn explain(
+    scene: &Scene<'_, '_>,
+    proc: ProcId,
+    table: &Table,
+    files: &Files,
+    but: &[CallId],
+) -> Option<(Vec<Pull>, Table)> {
+    // What the answer needs, and what that needs, is found at once nearly always.
+    let mut search = Search::new(scene, proc, table, but, Adopts::Nothing);
+    if search.satisfy(files) {
+        return Some((search.pulls, search.table));
+    }
+    any_order(scene, proc, table, files, but)
+}
+
+/// Tries every order of the calls in flight, shortest first, when they are few.
+fn any_order(
+    scene: &Scene<'_, '_>,
+    proc: ProcId,
+    table: &Table,
+    files: &Files,
+    but: &[CallId],
+) -> Option<(Vec<Pull>, Table)> {
+    let in_flight = scene.files_in_flight(proc).filter(|(call, _)| !but.contains(call));
+    let in_flight: Vec<_> = in_flight.take(MOST_TRIED + 1).collect();
+    if in_flight.len() > MOST_TRIED {
+        return None;
+    }
+    // The same calls in another order leave the same table, or one that is no better.
+    let mut seen = vec![false; 1 << in_flight.len()];
+    let mut tries = VecDeque::from([(0_usize, Vec::new(), table.clone())]);
+    while let Some((applied, pulls, table)) = tries.pop_front() {
+        if table.need(files).is_none() {
+            return Some((pulls, table));
+        }
+        for (at, (call, other)) in in_flight.iter().enumerate() {
+            let with = applied | 1 << at;
+            if seen[with] || table.need(other).is_some() {
+                continue;
+            }
+            seen[with] = true;
+            let (mut table, mut pulls) = (table.clone(), pulls.clone());
+            table.apply(other);
+            pulls.push(Pull::Call(*call));
+            tries.push_back((with, pulls, table));
+        }
+    }
+    None
 }
 
 /// Looks for effects after which a call answers as it did.
@@ -35,9 +94,28 @@ struct Search<'s, 'p, 'k> {
     /// Calls that are not to be looked at again.
     tried: Vec<CallId>,
     pulls: Vec<Pull>,
+    adopts: Adopts,
 }
 
-impl Search<'_, '_, '_> {
+/// Whether a search may take what the log leaves open to be as a call needs it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Adopts {
+    WhatIsOpen,
+    Nothing,
+}
+
+impl<'s, 'p, 'k> Search<'s, 'p, 'k> {
+    fn new(
+        scene: &'s Scene<'p, 'k>,
+        proc: ProcId,
+        table: &Table,
+        but: &[CallId],
+        adopts: Adopts,
+    ) -> Self {
+        let (table, tried) = (table.clone(), but.to_vec());
+        Self { scene, proc, table, tried, pulls: Vec::new(), adopts }
+    }
+
     fn satisfy(&mut self, files: &Files) -> bool {
         while let Some(need) = self.table.need(files) {
             if self.pulls.len() >= MOST_PULLS || !(self.pull_call(need) || self.adopt(need)) {
@@ -75,6 +153,9 @@ impl Search<'_, '_, '_> {
             Need::Marked(fd, mark) => (fd, Some(mark)),
             Need::Never => return false,
         };
+        if self.adopts == Adopts::Nothing {
+            return false;
+        }
         let reason = match self.table.known(fd) {
             Known::ByOrder => Reason::Order,
             Known::NotSeen => Reason::FirstSight,
@@ -104,23 +185,23 @@ fn makes(files: &Files, need: Need) -> bool {
     }
 }
 
-/// A call in flight that must have come before this one: its answer is right now, this call would
-/// make it wrong, and this call's own answer is right after it.
-pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Option<CallId> {
+/// Calls in flight that must have come before this one: they can answer as they did now, could not
+/// any more after this call, and leave this call's own answer right.
+pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Option<Vec<Pull>> {
     let proc = scene.caller(id);
     let table = scene.world.table(proc);
-    let after = |files: &Files| {
-        let mut table = table.clone();
-        table.apply(files);
-        table
-    };
-    let mut others = scene.files_in_flight(proc).filter(|(other, _)| *other != id);
-    let first = others.find(|(_, other)| {
-        table.need(other).is_none()
-            && after(files).need(other).is_some()
-            && after(other).need(files).is_none()
-    });
-    first.map(|(call, _)| call)
+    let mut after = table.clone();
+    after.apply(files);
+    scene.files_in_flight(proc).filter(|(other, _)| *other != id).find_map(|(other, in_flight)| {
+        let but = [id, other];
+        if explain(scene, proc, &after, in_flight, &but).is_some() {
+            return None;
+        }
+        let (mut pulls, mut before) = explain(scene, proc, table, in_flight, &but)?;
+        before.apply(in_flight);
+        pulls.push(Pull::Call(other));
+        before.need(files).is_none().then_some(pulls)
+    })
 }
 
 /// Asks the kernel, and books the answer.

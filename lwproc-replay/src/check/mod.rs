@@ -10,7 +10,7 @@ mod wait;
 
 use crate::calls::Call;
 use crate::plan::{CallId, ProcId, Says, Who};
-use crate::scene::{Scene, Settled, Verdict};
+use crate::scene::{Pull, Scene, Settled, Verdict};
 
 /// Whether the kernel would give the log's answer now. Changes nothing.
 pub(crate) fn verdict(scene: &mut Scene<'_, '_>, id: CallId) -> Verdict {
@@ -53,11 +53,13 @@ pub(crate) fn act(scene: &mut Scene<'_, '_>, id: CallId) -> Result<Settled, Stri
     done.map(|()| Settled::Agreed)
 }
 
-/// A call in flight that must have taken effect before this one does.
-pub(crate) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId) -> Option<CallId> {
+/// Calls in flight that must have taken effect before this one does.
+pub(crate) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId) -> Option<Vec<Pull>> {
     match &scene.plan.call(id).says {
         Says::Answer(Call::Files(files)) => files::overtaken_by(scene, id, files),
-        Says::Answer(Call::Exec(_)) => concerns(scene, scene.caller(id)),
+        Says::Answer(Call::Exec(_)) => {
+            concerns(scene, scene.caller(id)).map(|call| vec![Pull::Call(call)])
+        }
         _ => None,
     }
 }
