@@ -104,6 +104,7 @@ fn signals_are_refused_by_the_rules() {
     lies_at(4, &format!("{start}10 kill(11, SIGTERM) = {EPERM}\n"));
     agrees(&format!("{start}11 tgkill(10, 10, SIGTERM) = {EPERM}\n"));
     lies_at(4, &format!("{start}11 tgkill(10, 10, SIGTERM) = 0\n"));
+    lies_at(4, &format!("{start}11 kill(10, SIGTERM) = -1 ESRCH (No such process)\n"));
     // One of a group is enough.
     agrees(&format!("{start}11 kill(0, SIGTERM) = 0\n"));
 }
