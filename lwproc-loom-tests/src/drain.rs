@@ -9,9 +9,9 @@ pub fn models() -> Vec<Model> {
         pair("drain_against_newlwp", drain_against_newlwp),
         pair("drain_newlwp_against_drain", newlwp_against_drain),
         pair("drain_and_reopen_against_newlwp", drain_and_reopen_against_newlwp),
-        pair("drain_again_against_newlwp", drain_again_against_newlwp).long(),
+        pair("drain_again_against_newlwp", drain_again_against_newlwp),
         pair("drain_wait_alone_against_release", wait_alone_against_release),
-        pair("drain_release_against_wait_alone", release_against_wait_alone),
+        pair("drain_release_against_wait_alone", release_against_wait_alone).long(),
         pair("drain_exit_group_against_claim", exit_group_against_claim),
         pair("drain_exit_group_against_newlwp", exit_group_against_newlwp),
     ]

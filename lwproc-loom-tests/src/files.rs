@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 pub fn models() -> Vec<Model> {
     vec![
-        pair("kernel_files_newlwp_against_last_release", newlwp_against_last_release).long(),
-        pair("kernel_files_last_release_against_newlwp", last_release_against_newlwp).long(),
-        pair("kernel_files_leave_against_newlwp", leave_against_newlwp).long(),
+        pair("kernel_files_newlwp_against_last_release", newlwp_against_last_release),
+        pair("kernel_files_last_release_against_newlwp", last_release_against_newlwp),
+        pair("kernel_files_leave_against_newlwp", leave_against_newlwp),
         pair("kernel_files_newlwp_without_id_against_last_release", newlwp_without_id).long(),
-        pair("kernel_files_fork_share_against_release", fork_share_against_release).long(),
-        pair("kernel_files_fork_copy_against_close", fork_copy_against_close).long(),
+        pair("kernel_files_fork_share_against_release", fork_share_against_release),
+        pair("kernel_files_fork_copy_against_close", fork_copy_against_close),
         pair("kernel_files_release_against_release", release_against_release),
         pair("kernel_files_exit_of_both_that_share", exit_of_both_that_share).long(),
         pair("kernel_files_look_against_last_release", look_against_last_release),

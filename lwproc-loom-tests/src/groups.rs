@@ -30,8 +30,8 @@ pub fn models() -> Vec<Model> {
             .long(),
         pair("groups_find_against_death", find_against_death),
         pair("groups_find_against_founding", find_against_founding),
-        pair("groups_new_group_against_death_of_old", refound_against_death),
-        pair("groups_session_ends_once", session_ends_once),
+        pair("groups_new_group_against_death_of_old", refound_against_death).long(),
+        pair("groups_session_ends_once", session_ends_once).long(),
         pair("groups_wait_against_move", wait_against_move),
         pair("groups_setpgid_by_parent_against_exec", setpgid_against_exec),
         pair("groups_of_the_leaked_go_with_the_kernel", leaked),
@@ -442,16 +442,19 @@ fn refound_against_death() {
     assert_empty(&kernel);
 }
 
-/// Two groups of one session end at once: the session ends once.
+/// Two groups of one session, whose leader is gone, end at once: the session
+/// ends once, and with it its id is free.
 fn session_ends_once() {
     let kernel = kernel();
-    let (parent, child) = family(&kernel);
-    drop(child);
-    let (parent, sid) = run_as(&kernel, parent, |k| k.setsid());
-    let (parent, child) = fork(&kernel, parent);
-    let (child, _) = setpgid(&kernel, child, Pid(0), Pid(0));
+    let leader = kernel.alloclwp(None).unwrap();
+    let (leader, sid) = run_as(&kernel, leader, |k| k.setsid());
     assert!(sid.is_ok());
-    at_once(&kernel, move || drop(parent), move || drop(child));
+    let (leader, a) = fork(&kernel, leader);
+    let (leader, b) = fork(&kernel, leader);
+    let (b, moved) = setpgid(&kernel, b, Pid(0), Pid(0));
+    assert_eq!(moved, Ok(()));
+    drop(leader);
+    at_once(&kernel, move || drop(a), move || drop(b));
     assert_empty(&kernel);
 }
 

@@ -450,7 +450,7 @@ fn set_in_kernel_against_event() {
     let told = counts.get().0;
     drop((kernel.alloclwp(Some(pid)).unwrap(), lwp, other));
     assert_eq!(counts.get(), (told + 1, 0));
-    kernel.set_trace(None);
+    drop(kernel.set_trace(None));
     assert_eq!(counts.get().1, 1);
     assert_empty(&kernel);
 }

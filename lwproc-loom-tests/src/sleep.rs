@@ -27,7 +27,7 @@ pub fn models() -> Vec<Model> {
         pair("sleep_wake_all_against_sleep", wake_all_against_sleep),
         three("sleep_against_two_wakers", sleep_against_two_wakers),
         Model {
-            bound: Some(1),
+            bound: Some(2),
             ..three("sleep_two_against_wake_one_and_signal", two_against_wake_and_signal)
         },
         three("sleep_two_against_two_wakes", two_against_two_wakes),
@@ -251,7 +251,16 @@ impl Event {
 fn sleep_against_wake_one() {
     let (kernel, event) = (kernel(), Event::new());
     let (k, other) = (kernel.clone(), event.clone());
-    let there = move || k.enter().unwrap().sleep_on(&other.0, || other.came()).unwrap();
+    let there = move || {
+        let mut looks = 0;
+        let came = || {
+            looks += 1;
+            other.came()
+        };
+        k.enter().unwrap().sleep_on(&other.0, came).unwrap();
+        // Twice before it registers, once after, and once when it is woken.
+        assert!(looks <= 4, "woken for nothing");
+    };
     let here = || {
         event.1.store(1, Relaxed);
         event.0.wake_one();
@@ -287,32 +296,34 @@ fn sleep_against_two_wakers() {
     wakers.into_iter().for_each(|t| t.join().unwrap());
 }
 
-/// The wake-up of a sleeper that is interrupted at the same moment is passed on.
+/// The wake-up of a sleeper that is interrupted at the same moment is passed on. (This
+/// thread is that sleeper: so one preemption is enough to show it.)
 fn two_against_wake_and_signal() {
     let (kernel, event) = (recording(), Event::new());
     let lwp = kernel.alloclwp(None).unwrap();
     let pid = lwp.pid();
     let seats = [kernel.reserve_seat(), kernel.reserve_seat()];
-    let (k, other) = (kernel.clone(), event.clone());
-    let interrupted = loom::thread::spawn(move || {
-        seats[0].take();
-        let mut e = enter_as(&k, lwp);
-        if e.sleep_on(&other.0, || other.came()).is_ok() {
-            other.0.wake_one();
-        }
-        e.releaselwp().unwrap();
-    });
+    let mut e = enter_as(&kernel, lwp);
     let (k, other) = (kernel.clone(), event.clone());
     let sleeps = loom::thread::spawn(move || {
-        seats[1].take();
+        seats[0].take();
         k.enter().unwrap().sleep_on(&other.0, || other.came()).unwrap();
     });
-    event.1.store(1, Relaxed);
-    event.0.wake_one();
-    // It may be over already.
-    let _ = kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15);
-    interrupted.join().unwrap();
+    let (k, other) = (kernel.clone(), event.clone());
+    let wakes = loom::thread::spawn(move || {
+        seats[1].take();
+        other.1.store(1, Relaxed);
+        other.0.wake_one();
+        // It may be awake already.
+        let _ = k.enter().unwrap().kill(KillTarget::Proc(pid), 15);
+    });
+    if e.sleep_on(&event.0, || event.came()).is_ok() {
+        event.0.wake_one();
+    }
     sleeps.join().unwrap();
+    wakes.join().unwrap();
+    e.releaselwp().unwrap();
+    drop(e);
     assert_empty(&kernel);
 }
 

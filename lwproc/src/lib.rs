@@ -76,7 +76,7 @@ mod usage;
 mod waitq;
 mod world;
 
-pub use config::hooks::{HookError, HookId};
+pub use config::hooks::{Ending, HookError, HookId};
 pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};

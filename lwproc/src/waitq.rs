@@ -41,9 +41,9 @@ impl Drop for Leave<'_> {
         let Some(missed) = self.missed else {
             return;
         };
-        // Acquire [P57]: a wake-up that this sleeper does not use is passed on, with
-        // what its waker did; pairs with Release in `wake_some`.
-        let before = self.sleeper.state.swap(LEFT, Acquire);
+        // Relaxed: the fence in `missed`, which wakes others, is the Acquire [P57] of
+        // what the waker of this one did; pairs with Release in `wake_some`.
+        let before = self.sleeper.state.swap(LEFT, Relaxed);
         if self.early || before == WOKEN {
             missed();
         }
@@ -168,8 +168,8 @@ impl WaitQueue {
         while left > 0
             && let Some(sleeper) = taken.pop()
         {
-            // Release [P12]: what the wakers did; pairs with Acquire in
-            // `wait_for`. Relaxed on failure: it has left, and does not count.
+            // Release [P12], [P57]: what the wakers did; pairs with Acquire in
+            // `wait_for`, and with the fence that follows a swap in `Leave`. Relaxed on failure: it has left, and does not count.
             let woken = sleeper.state.compare_exchange(WAITING, WOKEN, Release, Relaxed);
             if woken.is_ok() {
                 sleeper.unparker.unpark();

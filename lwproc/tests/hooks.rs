@@ -82,7 +82,7 @@ fn the_process_still_stands_in_its_hooks() {
     for policy in [WaitPolicy::AutoReap, WaitPolicy::Wait] {
         let kernel = Arc::new(Kernel::builder().wait_policy(policy).build().unwrap());
         let calls = Arc::new(AtomicUsize::new(0));
-        let handle = Arc::new(OnceLock::new());
+        let handle = Arc::new(Mutex::new(None));
         let expected: Arc<OnceLock<(Pid, Pid, Pid)>> = Arc::default();
         let (weak, count, kept, about) =
             (Arc::downgrade(&kernel), calls.clone(), handle.clone(), expected.clone());
@@ -99,18 +99,23 @@ fn the_process_still_stands_in_its_hooks() {
             assert_eq!(proc.cred().unwrap().users().real, 7);
             assert_eq!(proc.children().map(|c| c.pid()).collect::<Vec<_>>(), [child]);
             assert_eq!(proc.lwps().count(), 0);
+            assert_eq!((proc.pgid(), proc.sid()), (Some(pid), Some(pid)));
+            assert_eq!(proc.rlimit(Resource::Core), Some(Limit::both(9)));
+            assert_eq!((proc.vfs(), proc.vmspace()), (&(), None));
             let guard = kernel.pin();
             assert_eq!(kernel.find(pid, &guard).unwrap().identity(), proc.identity());
             assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::NoSuchProcess);
             let other = kernel.alloclwp(None).unwrap();
             assert_ne!(other.pid(), pid, "its number is not free");
-            kept.set(proc.handle().unwrap()).unwrap();
+            *kept.lock().unwrap() = proc.handle();
         });
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
         let parent = k.pid();
         let parents_lwp = k.rfork(Rfork::Fresh).unwrap().unwrap();
         k.set_comm("hooked");
+        k.setsid().unwrap();
+        k.set_rlimit(Resource::Core, Limit::both(9)).unwrap();
         k.set_cred(&CredChange::SetUid(7)).unwrap();
         let pid = k.pid();
         let lwp = k.rfork(Rfork::Fresh).unwrap().unwrap();
@@ -118,7 +123,8 @@ fn the_process_still_stands_in_its_hooks() {
         expected.set((pid, parent, child.pid())).unwrap();
         drop(lwp);
         assert_eq!(calls.load(SeqCst), 1);
-        assert!(!handle.get().unwrap().is_alive());
+        // Taken out: left in the hook, it would keep the kernel that keeps the hook.
+        assert!(!handle.lock().unwrap().take().unwrap().is_alive());
         drop((child, parents_lwp, k));
         assert_empty(&kernel);
     }

@@ -230,6 +230,9 @@ impl Host for Places {
 #[test]
 fn a_process_has_a_place_of_its_own_until_it_ends() {
     let kernel = Kernel::builder().host(Places::default()).build().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    kernel.exithook_establish(move |proc| log.lock().unwrap().push(proc.vfs().depth));
     let mut k = kernel.enter().unwrap();
     let live = k.vfs().live.clone();
     assert_eq!(live.load(SeqCst), 1);
@@ -240,6 +243,7 @@ fn a_process_has_a_place_of_its_own_until_it_ends() {
     k.switch(parent).unwrap();
     assert_eq!((k.vfs().depth, live.load(SeqCst)), (1, 2));
     assert_eq!(*kernel.host().released.lock().unwrap(), [2]);
+    assert_eq!(*seen.lock().unwrap(), [2], "an exit hook sees it");
 
     let before = kernel.counts();
     kernel.host().panic_at.store(1, SeqCst);

@@ -5,7 +5,7 @@
 mod model;
 
 use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, run};
+use model::{FdOp, Op, ServiceOp, run};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -28,6 +28,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => i().prop_map(Op::Claim),
         3 => Just(Op::Wait),
         1 => i().prop_map(Op::WaitFor),
+        1 => i().prop_map(Op::WaitForGroup),
         1 => Just(Op::GiveBack),
         1 => Just(Op::Drain),
         1 => Just(Op::Reopen),
@@ -36,6 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::LeaveAndEnter),
         1 => i().prop_map(Op::AddUsage),
         12 => fd_op().prop_map(Op::Fd),
+        14 => service_op().prop_map(Op::Service),
     ]
 }
 
@@ -57,6 +59,25 @@ fn fd_op() -> impl Strategy<Value = FdOp> {
         1 => i().prop_map(FdOp::Install),
         1 => i().prop_map(FdOp::Forget),
         1 => i().prop_map(FdOp::Limit),
+    ]
+}
+
+fn service_op() -> impl Strategy<Value = ServiceOp> {
+    use ServiceOp::*;
+    let i = any::<u8>;
+    prop_oneof![
+        4 => (i(), i()).prop_map(|(a, b)| Setpgid(a, b)),
+        2 => Just(Setsid),
+        2 => (i(), i()).prop_map(|(a, b)| Kill(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| KillLwp(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| KillGroup(a, b)),
+        1 => i().prop_map(KillAll),
+        2 => any::<u64>().prop_map(Block),
+        3 => Just(Take),
+        2 => i().prop_map(Exec),
+        1 => i().prop_map(ExitGroup),
+        1 => i().prop_map(SetProcData),
+        1 => i().prop_map(SetLwpData),
     ]
 }
 

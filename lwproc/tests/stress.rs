@@ -4,9 +4,9 @@
 #![allow(missing_docs)]
 
 use lwproc::*;
-use std::collections::HashSet;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI32, AtomicIsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
 
 const THREADS: usize = 4;
 
@@ -21,6 +21,36 @@ impl Random {
         (self.0 >> 11) as usize % n
     }
 }
+
+/// A host whose files and data are counted.
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicIsize>);
+
+impl Counting {
+    fn new_one(&self) -> Counted {
+        self.0.fetch_add(1, Relaxed);
+        Counted(self.0.clone())
+    }
+}
+
+struct Counted(Arc<AtomicIsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Host for Counting {
+    type VmSpace = ();
+    type File = Counted;
+    type Emul = ();
+    type Vfs = ();
+}
+
+type Kernel = lwproc::Kernel<Counting>;
+type Entered<'k> = lwproc::Entered<'k, Counting>;
+type Lwp = lwproc::Lwp<Counting>;
 
 /// Numbers that the threads show each other: pids and lids, many of them stale.
 struct Board([AtomicI32; 64]);
@@ -39,6 +69,7 @@ struct Worker<'k> {
     board: &'k Board,
     random: Random,
     owned: Vec<Lwp>,
+    keys: (ProcKey<Counted>, LwpKey<Counted>),
     ops: usize,
 }
 
@@ -60,7 +91,7 @@ impl Worker<'_> {
         self.ops += 1;
         let number = self.board.look(&mut self.random);
         let at = self.random.below(64);
-        match self.random.below(16) {
+        match self.random.below(32) {
             0..=2 => {
                 if let Ok(old) = k.rfork(Rfork::Share) {
                     assert_eq!(k.lid().unwrap().0, k.pid().0);
@@ -129,6 +160,14 @@ impl Worker<'_> {
                 assert!(self.kernel.find(Pid::INIT, &guard).is_some());
             }
             14 => k.set_comm(["a", "b", "c"][self.random.below(3)]),
+            15..=25 => self.service(k, number),
+            26 | 27 => {
+                let files = [Rfork::Share, Rfork::Copy, Rfork::Fresh][self.random.below(3)];
+                if let Ok(old) = k.rfork(files) {
+                    self.board.show(at, k.pid().0);
+                    self.keep(old);
+                }
+            }
             _ => {
                 let old = k.unbind().ok().flatten();
                 self.keep(old);
@@ -136,6 +175,95 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+impl Worker<'_> {
+    /// Something to what the process or the LWP has.
+    fn service(&mut self, k: &mut Entered<'_>, number: i32) {
+        let fd = |random: &mut Random| Fd(random.below(20) as i32);
+        let host = self.kernel.host();
+        match self.random.below(24) {
+            0..=2 => drop(k.fd_open(host.new_one(), OnExec::Keep)),
+            3 | 4 => drop(k.fd_close(fd(&mut self.random))),
+            5 => drop(k.fd_dup2(fd(&mut self.random), fd(&mut self.random))),
+            6 => drop(k.fd_set_on_exec(fd(&mut self.random), OnExec::Close)),
+            7 => drop(k.fd_get(fd(&mut self.random)).map(|file| file.handle())),
+            8 => drop(k.setsid()),
+            9 => drop(k.setpgid(Pid(0), Pid(number))),
+            10 => drop(k.setpgid(Pid(number), Pid(0))),
+            11 => drop(k.setpgid(Pid(number), k.pgid())),
+            12 => drop(k.kill(KillTarget::Proc(Pid(number)), 1 + self.random.below(64) as i32)),
+            13 => drop(k.kill(KillTarget::OwnPgrp, 15)),
+            14 | 15 => {
+                k.take_signal();
+            }
+            16 => drop(k.set_blocked(SigSet::from_bits(self.random.below(usize::MAX) as u64))),
+            17 => {
+                let uid = self.random.below(3) as u32;
+                let _ = k.set_cred(&CredChange::SetResuid(Some(uid), None, None));
+            }
+            18 => {
+                let limit = Limit { soft: 16 + self.random.below(8) as u64, hard: 24 };
+                let _ = k.set_rlimit(Resource::Nofile, limit);
+            }
+            19 => drop(k.set_proc_specific(self.keys.0, host.new_one())),
+            20 => drop(k.set_lwp_specific(self.keys.1, host.new_one())),
+            21 => {
+                if k.pid() > Pid::INIT && k.exit_group(ExitStatus::exited(1)).is_ok() {
+                    assert!(k.curlwp().is_none());
+                }
+            }
+            22 => {
+                if k.pid() > Pid::INIT {
+                    k.drain();
+                    if k.execnotify("execed").is_err() {
+                        k.reopen();
+                    }
+                }
+            }
+            _ => {
+                let guard = self.kernel.pin();
+                let mut seen = HashSet::new();
+                if let Some(group) = self.kernel.pgrp(Pid(number), &guard) {
+                    assert!(group.members().all(|p| seen.insert(p.identity())), "seen twice");
+                    let _ = (group.sid(), group.is_orphaned());
+                }
+            }
+        }
+    }
+}
+
+/// Who shares a descriptor table with whom: one use for each LWP.
+fn check_tables(kernel: &Kernel) {
+    let guard = kernel.pin();
+    let mut left: Vec<_> = kernel.procs(&guard).filter(|p| p.nlwps() > 0).collect();
+    while let Some(one) = left.pop() {
+        let (sharing, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|p| p.shares_fds_with(&one));
+        left = others;
+        let lwps: u32 = sharing.iter().chain([&one]).map(|p| p.nlwps()).sum();
+        assert_eq!(one.fd_table_users(), lwps as usize, "one use for each LWP");
+        assert!(sharing.iter().all(|p| p.fd_count() == one.fd_count()));
+    }
+}
+
+/// Groups and their members say the same; the ids that they keep.
+fn check_groups(kernel: &Kernel) -> HashSet<i32> {
+    let guard = kernel.pin();
+    let mut members: HashMap<Pid, HashSet<Identity>> = HashMap::new();
+    let mut sessions = HashMap::new();
+    for proc in kernel.procs(&guard) {
+        let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
+        members.entry(pgid).or_default().insert(proc.identity());
+        assert_eq!(*sessions.entry(pgid).or_insert(sid), sid, "a group is in one session");
+    }
+    for group in kernel.pgrps(&guard) {
+        let seen: HashSet<_> = group.members().map(|p| p.identity()).collect();
+        assert_eq!(members.remove(&group.id()), Some(seen), "group {}", group.id());
+        assert_eq!(sessions[&group.id()], group.sid());
+    }
+    assert!(members.is_empty(), "groups that are not found: {members:?}");
+    sessions.into_iter().flat_map(|(pgid, sid)| [pgid.0, sid.0]).collect()
 }
 
 /// The invariants, with every thread at rest.
@@ -153,11 +281,11 @@ fn check(kernel: &Kernel) {
         lwps += own.len();
         match proc.state() {
             ProcState::Zombie => zombies += 1,
-            ProcState::Active => procs += 1,
+            ProcState::Active | ProcState::Draining => procs += 1,
             other => panic!("{} is {other:?} at rest", proc.pid()),
         }
         let parent = kernel.find(proc.ppid(), &guard).expect("a live parent");
-        assert_eq!(parent.state(), ProcState::Active, "an orphan has a live parent");
+        assert!(parent.nlwps() > 0, "an orphan has a live parent");
         for child in proc.children() {
             assert_eq!(child.ppid(), proc.pid());
             assert!(children.insert(child.identity()), "a child of two parents");
@@ -171,8 +299,15 @@ fn check(kernel: &Kernel) {
         .procs(&guard2)
         .map(|p| p.pid().0)
         .chain(kernel.lwps(&guard2).map(|l| l.lid().0))
+        .chain(check_groups(kernel))
         .collect();
     assert_eq!(counts.ids, ids.len(), "no id leaked, none in use twice");
+    check_tables(kernel);
+    for uid in 0..3 {
+        // LWPs that have not entered since a change are still charged to the old user.
+        let (charged, scanned) = (kernel.user_counts(uid), kernel.user_counts_by_scan(uid));
+        assert_eq!(charged.procs, scanned.procs, "processes of user {uid}");
+    }
 }
 
 /// A thread that fails must not leave the others waiting for it.
@@ -187,7 +322,11 @@ impl Drop for AbortOnPanic {
 }
 
 fn stress(policy: WaitPolicy, capacity: usize, rounds: usize, steps: usize) {
-    let kernel = Kernel::builder().wait_policy(policy).id_capacity(capacity).build().unwrap();
+    let host = Counting::default();
+    let builder = lwproc::Kernel::builder().wait_policy(policy).id_capacity(capacity);
+    let builder = builder.signal_model(SigModel::Record).host(host.clone());
+    let kernel = builder.build().unwrap();
+    let keys = (kernel.proc_key(), kernel.lwp_key());
     let board = Board(std::array::from_fn(|_| AtomicI32::new(1)));
     let rest = Barrier::new(THREADS + 1);
     std::thread::scope(|s| {
@@ -196,7 +335,7 @@ fn stress(policy: WaitPolicy, capacity: usize, rounds: usize, steps: usize) {
             s.spawn(move || {
                 let _abort = AbortOnPanic;
                 let random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(me as u64 + 1));
-                let mut worker = Worker { kernel, board, random, owned: Vec::new(), ops: 0 };
+                let mut worker = Worker { kernel, board, random, owned: Vec::new(), keys, ops: 0 };
                 for _ in 0..rounds {
                     for _ in 0..steps {
                         let mut k = kernel.enter().unwrap();
@@ -222,6 +361,7 @@ fn stress(policy: WaitPolicy, capacity: usize, rounds: usize, steps: usize) {
     // they have not yet released.
     let report = kernel.shutdown();
     assert_eq!(report.survivors, []);
+    assert_eq!(host.0.load(Relaxed), 0, "files closed, data destroyed");
 }
 
 #[test]

@@ -5,11 +5,15 @@ use super::Part;
 use crate::errno::errors;
 use crate::handles::guard::Guard;
 use crate::handles::proc::ProcRef;
-use crate::host::Host;
+use crate::host::{Host, ThreadHost};
 use crate::proc::ProcPtr;
+use crate::proc::resources::Embedded;
+use crate::reclaim::Managed;
 use crate::world::World;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 use crate::world::participant::Participant;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 errors! {
@@ -29,7 +33,40 @@ pub struct HookId {
     number: u64,
 }
 
-type HookFn<H> = dyn for<'g> Fn(ProcRef<'g, H>) + Send + Sync;
+/// A process at its end, as its exit hooks see it: a [`ProcRef`], and what only its
+/// own LWPs could see while there were any.
+pub struct Ending<'g, H: Host = ThreadHost> {
+    proc: ProcRef<'g, H>,
+    embedded: &'g Embedded<H>,
+}
+
+impl<'g, H: Host> Ending<'g, H> {
+    /// Its place in the file system.
+    pub fn vfs(&self) -> &'g H::Vfs {
+        &self.embedded.vfs
+    }
+
+    /// The address space it was forked with, if it has one.
+    pub fn vmspace(&self) -> Option<&'g H::VmSpace> {
+        self.embedded.vmspace.as_ref()
+    }
+}
+
+impl<'g, H: Host> Deref for Ending<'g, H> {
+    type Target = ProcRef<'g, H>;
+
+    fn deref(&self) -> &ProcRef<'g, H> {
+        &self.proc
+    }
+}
+
+impl<H: Host> fmt::Debug for Ending<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ending({:?})", self.proc)
+    }
+}
+
+type HookFn<H> = dyn Fn(&Ending<'_, H>) + Send + Sync;
 
 /// An established hook.
 pub(crate) struct Hook<H: Host> {
@@ -99,11 +136,15 @@ unsafe fn run_all<H: Host>(
     let config = world.config.load();
     if !config.hooks.is_empty() {
         let anchor = aftermath.anchor();
-        let guard = Guard::in_lifecycle(world, me, anchor.as_ref());
-        // SAFETY: by contract: it is taken out and retired after this.
-        let proc = unsafe { ProcRef::new(proc, &guard) };
+        let guard = Guard::in_death(world, me, anchor.as_ref());
+        // SAFETY: in the table.
+        let node = unsafe { Managed::deref_counted(proc) };
+        // SAFETY: it is taken out after this, by this thread.
+        let embedded = unsafe { node.resources.embedded() };
+        // SAFETY: by contract: it is taken out of the table and retired after this.
+        let ending = Ending { proc: unsafe { ProcRef::new(proc, &guard) }, embedded };
         for hook in config.hooks.iter().rev() {
-            aftermath.run(|| (hook.run)(proc));
+            aftermath.run(|| (hook.run)(&ending));
         }
     }
     // May drop hooks that have been taken away.

@@ -7,8 +7,8 @@ use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
+use crate::world::aftermath::Aftermath;
 use crate::world::drain;
-use crate::world::lifecycle::Aftermath;
 
 errors! {
     /// Why an LWP is not alone in its process.

@@ -11,7 +11,7 @@ use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
 use crate::host::Host;
 use crate::limits::Resource;
 use crate::reclaim::Managed;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 use crate::world::seat::Seat;
 use std::mem::ManuallyDrop;
 

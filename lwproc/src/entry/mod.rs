@@ -39,8 +39,8 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
 use crate::signal::post;
 use crate::sync::Relaxed;
-use crate::world::lifecycle::{self, NewProcError};
 use crate::world::seat::Seat;
+use crate::world::{birth, creds};
 use std::cell::Cell;
 use std::fmt;
 
@@ -209,7 +209,7 @@ impl<'k, H: Host> Entered<'k, H> {
         match self.node() {
             Some(node) if !node.word.load().has_crmod() => {}
             // SAFETY: bound to this thread; not borrowed, see above.
-            Some(_) => unsafe { lifecycle::update_creds(world, self.bound(), &me.pin()) },
+            Some(_) => unsafe { creds::update_creds(world, self.bound(), &me.pin()) },
             None => {
                 // SAFETY: init never dies.
                 let init = unsafe { Managed::deref_counted(world.init) };
@@ -243,7 +243,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`CredError::NotPermitted`] (EPERM), [`CredError::TooManyGroups`]
     /// (EINVAL). Nothing has changed then.
     pub fn set_cred(&mut self, change: &CredChange) -> Result<(), CredError> {
-        lifecycle::setcred(self.seat.world(), self.proc(), change, &self.seat.pin())?;
+        creds::setcred(self.seat.world(), self.proc(), change, &self.seat.pin())?;
         self.update_creds();
         Ok(())
     }
@@ -319,7 +319,7 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15).
     pub fn newlwp(&mut self, pid: Pid) -> Result<Option<Lwp<H>>, NewLwpError> {
-        let new = lifecycle::newlwp(&self.seat, pid)?;
+        let new = birth::newlwp(&self.seat, pid)?;
         Ok(self.replace(new))
     }
 
@@ -357,13 +357,7 @@ impl<'k, H: Host> Entered<'k, H> {
         vmspace: Option<H::VmSpace>,
     ) -> Result<Option<Lwp<H>>, ForkError> {
         let files = (self.files(), files);
-        let new = lifecycle::newproc(&self.seat, self.proc_ptr(), files, vmspace).map_err(
-            |why| match why {
-                NewProcError::IdsExhausted => ForkError::IdsExhausted,
-                NewProcError::Limit => ForkError::Limit,
-                NewProcError::KernelFull => ForkError::KernelFull,
-            },
-        )?;
+        let new = birth::newproc(&self.seat, self.proc_ptr(), files, vmspace)?;
         self.hand_mask_down(&new);
         Ok(self.replace(new))
     }
@@ -464,7 +458,7 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(node) = self.node() {
             return node.word.hold().map_err(|_: RefRefused| HoldError::Overflow);
         }
-        let lwp = lifecycle::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
+        let lwp = birth::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
             NewLwpError::Draining => HoldError::Draining,
             _ => HoldError::IdsExhausted,
         })?;

@@ -14,7 +14,7 @@ use crate::signal::post::{self, Recipient};
 use crate::signal::{KillError, MaskError, SigSet, Signo};
 use crate::sync::Acquire;
 use crate::world::World;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 
 /// Whom a signal is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -12,7 +12,8 @@ use crate::proc::status::ExitStatus;
 use crate::reclaim::{Managed, Pin};
 use crate::sync::Relaxed;
 use crate::usage::Usage;
-use crate::world::lifecycle::{self, Aftermath};
+use crate::world::aftermath::Aftermath;
+use crate::world::death;
 use std::fmt;
 
 /// Which children are waited for.
@@ -80,7 +81,7 @@ impl<H: Host> Zombie<'_, H> {
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
         let reap = |aftermath: &mut Aftermath<H>| unsafe {
-            lifecycle::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin(), aftermath);
+            death::reap_zombie(seat.world(), seat.me(), this.child, &seat.pin(), aftermath);
         };
         Aftermath::collect(reap);
         reaped

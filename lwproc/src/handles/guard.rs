@@ -29,7 +29,7 @@ impl<'k, H: Host> Guard<'k, H> {
 
     /// A guard for user code that the end of an LWP runs: the kernel may be torn
     /// down already, and then only the LWP's own anchor keeps the world.
-    pub(crate) fn in_lifecycle(
+    pub(crate) fn in_death(
         world: &'k World<H>,
         me: &'k Participant<H>,
         anchor: Option<&'k Arc<Anchor<H>>>,

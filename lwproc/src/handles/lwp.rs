@@ -14,7 +14,7 @@ use crate::reclaim::refcount::Dropped;
 use crate::sleep::Unslept;
 use crate::sync::Arc;
 use crate::world::Anchor;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 use std::fmt;
 
 /// Where an LWP is in its life.

@@ -6,7 +6,7 @@ use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
-use crate::world::{World, lifecycle};
+use crate::world::{World, death};
 use std::fmt;
 use std::mem::ManuallyDrop;
 
@@ -109,7 +109,7 @@ impl<H: Host> Lwp<H> {
 impl<H: Host> Drop for Lwp<H> {
     fn drop(&mut self) {
         // SAFETY: owned by this value, which is never used again.
-        unsafe { lifecycle::release(self.0) };
+        unsafe { death::release(self.0) };
     }
 }
 

@@ -1,10 +1,9 @@
 //! What may be replaced while the kernel runs, and keys of specific data.
 
 use super::Kernel;
-use crate::config::hooks::{self, HookError, HookId};
+use crate::config::hooks::{self, Ending, HookError, HookId};
 use crate::config::{LimitsPolicy, Part};
 use crate::emul::{EmulError, EmulId, Emuls};
-use crate::handles::proc::ProcRef;
 use crate::host::Host;
 use crate::specific::{LwpKey, ProcKey};
 use crate::sync::Relaxed;
@@ -13,8 +12,8 @@ use std::sync::Arc;
 
 impl<H: Host> Kernel<H> {
     /// Has `hook` called at the end of each process, before anything of it is
-    /// given back: its pid, family, credentials, name and specific data are still
-    /// there, and it can be found, but has no LWP and takes none. Hooks are called in
+    /// given back: its pid, family, group, credentials, limits, name, place in the file
+    /// system and specific data are still there, and it can be found, but has no LWP and takes none. Hooks are called in
     /// the thread that ended the process's last LWP, the last established first,
     /// with a guard held. They may look around, and establish and take away hooks,
     /// which counts from the next process on. A panic of one reaches who ended the
@@ -28,7 +27,7 @@ impl<H: Host> Kernel<H> {
     /// Seed: `exithook_establish`; the call, S189 (R18).
     pub fn exithook_establish(
         &self,
-        hook: impl for<'g> Fn(ProcRef<'g, H>) + Send + Sync + 'static,
+        hook: impl Fn(&Ending<'_, H>) + Send + Sync + 'static,
     ) -> HookId {
         hooks::establish(&self.world, Arc::new(hook))
     }

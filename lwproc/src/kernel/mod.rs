@@ -22,9 +22,8 @@ use crate::lwp::{self, LwpPtr};
 use crate::proc::family;
 use crate::sync::Acquire;
 use crate::sync::Arc;
-use crate::world::lifecycle::NewProcError;
 use crate::world::seat::Seat;
-use crate::world::{World, lifecycle};
+use crate::world::{World, birth};
 
 /// One instance of the process world: proc0, init, the id table, and all that
 /// is made in it. Any number can live in one host process; nothing is shared
@@ -151,14 +150,10 @@ impl<H: Host> Kernel<H> {
     pub fn alloclwp(&self, pid: Option<Pid>) -> Result<Lwp<H>, NewLwpError> {
         let seat = self.seat();
         match pid {
-            Some(pid) => lifecycle::newlwp(&seat, pid),
+            Some(pid) => birth::newlwp(&seat, pid),
             None => {
                 let files = (self.world.init_files(), Rfork::Fresh);
-                lifecycle::newproc(&seat, self.world.proc0, files, None).map_err(|why| match why {
-                    NewProcError::IdsExhausted => NewLwpError::IdsExhausted,
-                    NewProcError::Limit => NewLwpError::Limit,
-                    NewProcError::KernelFull => NewLwpError::KernelFull,
-                })
+                Ok(birth::newproc(&seat, self.world.proc0, files, None)?)
             }
         }
     }
@@ -174,7 +169,7 @@ impl<H: Host> Kernel<H> {
         }
         let seat = self.seat();
         let pin = seat.pin();
-        lifecycle::makelwp(&seat, proc.ptr(), proc.node(), &pin)
+        birth::makelwp(&seat, proc.ptr(), proc.node(), &pin)
     }
 
     /// What the host has as the calling thread's current LWP.

@@ -9,7 +9,8 @@ use crate::proc::family;
 use crate::reclaim::Managed;
 use crate::report::Teardown;
 use crate::sync::Relaxed;
-use crate::world::lifecycle::{self, Aftermath};
+use crate::world::aftermath::Aftermath;
+use crate::world::death;
 
 impl<H: Host> Kernel<H> {
     /// Tears the kernel down and says who was there. Dropping the kernel does
@@ -95,7 +96,7 @@ impl<H: Host> Kernel<H> {
                 report.reaped.push(node.pid());
                 // SAFETY: the right to reap was won.
                 unsafe {
-                    lifecycle::reap_zombie(&self.world, seat.me(), found.ptr(), &pin, after);
+                    death::reap_zombie(&self.world, seat.me(), found.ptr(), &pin, after);
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sleep::{SleepObject, Unslept};
 use crate::sync::{Acquire, Relaxed, Release};
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 
 impl<H: Host> LwpNode<H> {
     /// Sets a mark, and wakes the LWP if it sleeps. Wait-free but for the object.

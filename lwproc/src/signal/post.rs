@@ -18,7 +18,7 @@ use crate::proc::ProcNode;
 use crate::reclaim::Pin;
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
 use crate::world::World;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Who gets a signal.

@@ -16,7 +16,7 @@ use crate::proc::ProcNode;
 use crate::proc::status::ExitStatus;
 use crate::reclaim::Pin;
 use crate::world::World;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 
 /// Something that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -120,5 +120,22 @@ pub(crate) fn emit_to_kernel<H: Host>(
         {
             sink.event(&event);
         }
+    });
+}
+
+/// The events of a process that was made.
+#[cold]
+pub(crate) fn emit_birth<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    pin: &Pin<'_>,
+) {
+    let (parent_pid, pid) = (parent.pid(), child.pid());
+    Aftermath::collect(|aftermath| {
+        let fork = TraceEvent::Fork { parent: parent_pid, child: pid };
+        emit(world, parent, pin, fork, aftermath);
+        let create = TraceEvent::LwpCreate { pid, lid: Lid(pid.0) };
+        emit(world, child, pin, create, aftermath);
     });
 }

@@ -13,7 +13,7 @@ use crate::proc::ProcNode;
 use crate::proc::word::Gate;
 use crate::reclaim::Pin;
 use crate::sync::fence;
-use crate::world::lifecycle::Aftermath;
+use crate::world::aftermath::Aftermath;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Closes the process, and tells its LWPs but `own` to exit. Lock-free but for what

@@ -7,10 +7,13 @@
 //! threads share.
 #![allow(unsafe_code)]
 
+pub(crate) mod aftermath;
 pub mod biglock;
+pub(crate) mod birth;
 pub mod cpus;
+pub(crate) mod creds;
+pub(crate) mod death;
 pub(crate) mod drain;
-pub(crate) mod lifecycle;
 pub(crate) mod participant;
 pub mod seat;
 

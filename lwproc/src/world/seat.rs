@@ -2,7 +2,8 @@
 //! storage, made at the thread's first use of a world, left at its end.
 #![allow(unsafe_code)]
 
-use super::lifecycle::{self, Aftermath};
+use super::aftermath::Aftermath;
+use super::death;
 use super::participant::Participant;
 use super::{Anchor, World};
 use crate::host::Host;
@@ -101,7 +102,7 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
         // A panic of the host's must not lose the LWP.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(clear));
         // SAFETY: the thread owned what was bound to it.
-        unsafe { lifecycle::freelwp(world, me, bound) }
+        unsafe { death::freelwp(world, me, bound) }
     };
     me.pin().flush();
     me.vacate();

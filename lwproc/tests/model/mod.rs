@@ -3,12 +3,15 @@
 //! every answer and the whole state after every step.
 
 mod files;
+mod services;
 mod state;
 
 pub use files::{Embedder, FdOp};
 use lwproc::*;
+pub use services::ServiceOp;
 use state::{Cur, Model, ProcModel};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 /// One operation. Indices choose among what there is, modulo its number.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,7 @@ pub enum Op {
     Claim(u8),
     Wait,
     WaitFor(u8),
+    WaitForGroup(u8),
     GiveBack,
     Drain,
     Reopen,
@@ -36,6 +40,7 @@ pub enum Op {
     SetUid(u8),
     AddUsage(u8),
     Fd(FdOp),
+    Service(ServiceOp),
     LeaveAndEnter,
 }
 
@@ -46,6 +51,9 @@ struct Driver<'k> {
     owned: Vec<Lwp<Embedder>>,
     handles: Vec<LwpHandle<Embedder>>,
     files: Vec<FileHandle<Embedder>>,
+    keys: services::Keys,
+    /// What the exit hook saw.
+    ended: Arc<Mutex<Vec<Pid>>>,
     model: Model,
 }
 
@@ -98,23 +106,19 @@ impl Driver<'_> {
             Some(status) => k.exit(status),
             None => k.releaselwp(),
         };
-        let expected = match &mut self.model.cur {
-            None | Some(Cur { exiting: true, .. }) => Err(ReleaseError::NotPertinent),
-            Some(cur) if cur.refcnt > 1 => Err(ReleaseError::Held { holds: cur.refcnt - 1 }),
-            Some(cur) => {
-                cur.refcnt = 0;
-                cur.exiting = true;
-                if let Some(status) = status {
-                    self.model.procs.get_mut(&cur.pid).unwrap().status = status;
-                }
-                Ok(())
-            }
-        };
+        let expected = self.model.release(status);
         assert_eq!(result, expected);
     }
 
     fn wait(&mut self, target: WaitTarget, give_back: bool) {
-        let matches = |pid: Pid| target == WaitTarget::Any || target == WaitTarget::Pid(pid);
+        let own = self.model.procs[&self.model.curproc()].pgid;
+        let matches = |pid: Pid| match target {
+            WaitTarget::Any => true,
+            WaitTarget::Pid(wanted) => pid == wanted,
+            WaitTarget::Pgrp(pgid) => self.model.procs[&pid].pgid == pgid,
+            WaitTarget::OwnPgrp => self.model.procs[&pid].pgid == own,
+            other => panic!("{other:?}"),
+        };
         let children: Vec<_> = self.model.children().filter(|(pid, _)| matches(*pid)).collect();
         let zombies: BTreeMap<Pid, ExitStatus> =
             children.iter().filter(|(_, p)| p.zombie).map(|(pid, p)| (*pid, p.status)).collect();
@@ -152,6 +156,7 @@ impl Driver<'_> {
                         let (pid, lid) = self.here();
                         assert_eq!(lid.0, pid.0);
                         self.model.fork(parent, pid, how);
+                        self.model.hand_mask_down(pid);
                         self.gave_back(old);
                         self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
                     }
@@ -261,16 +266,18 @@ impl Driver<'_> {
             }
             Op::Wait => self.wait(WaitTarget::Any, false),
             Op::WaitFor(i) => self.wait(WaitTarget::Pid(self.any_pid(i)), false),
+            Op::WaitForGroup(0..60) => self.wait(WaitTarget::OwnPgrp, false),
+            Op::WaitForGroup(i) => self.wait(WaitTarget::Pgrp(self.any_pid(i)), false),
             Op::GiveBack => self.wait(WaitTarget::Any, true),
             Op::Drain | Op::Reopen => {
-                let (k, pid) = (self.k.as_mut().unwrap(), self.model.curproc());
-                let draining = matches!(op, Op::Drain);
-                if draining {
-                    k.drain()
+                let k = self.k.as_mut().unwrap();
+                if matches!(op, Op::Drain) {
+                    k.drain();
+                    self.model.drain();
                 } else {
-                    k.reopen()
+                    k.reopen();
+                    self.model.reopen();
                 }
-                self.model.procs.get_mut(&pid).unwrap().draining = draining;
             }
             Op::Rename(n) => {
                 let (name, pid) =
@@ -291,6 +298,7 @@ impl Driver<'_> {
                 self.model.procs.get_mut(&pid).unwrap().faults.0 += u64::from(n);
             }
             Op::Fd(op) => self.fd_step(op),
+            Op::Service(op) => self.service_step(op),
             Op::LeaveAndEnter => {
                 self.k = None;
                 self.model.cur = self.model.settle();
@@ -300,7 +308,8 @@ impl Driver<'_> {
     }
 
     /// Compares the whole state: every invariant follows from the equality.
-    fn check(&self) {
+    fn check(&mut self) {
+        self.check_services();
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         assert_eq!(k.pid(), model.curproc());
         assert_eq!(k.lid(), model.cur.map(|cur| cur.lid));
@@ -332,8 +341,25 @@ impl Driver<'_> {
             // A zombie has no limits, and nobody asks for its children's use.
             let nofile = proc.rlimit(Resource::Nofile).map_or(known.nofile, |limit| limit.soft);
             let faults = (proc.usage().minor_faults, known.faults.1);
-            let found =
-                ProcModel { ppid, lwps, draining, status, zombie, comm, uid, nofile, faults };
+            let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
+            let pending = proc.pending();
+            let (execed, data) = (known.execed, proc.specific(self.keys.proc).map(|v| v.0));
+            let found = ProcModel {
+                ppid,
+                lwps,
+                draining,
+                status,
+                zombie,
+                comm,
+                uid,
+                nofile,
+                faults,
+                pgid,
+                sid,
+                execed,
+                pending,
+                data,
+            };
             assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
@@ -363,6 +389,7 @@ impl Driver<'_> {
 /// Runs the operations on a new kernel and on the model.
 pub fn run(policy: WaitPolicy, capacity: usize, ops: &[Op]) {
     let builder = Kernel::builder().wait_policy(policy).id_capacity(capacity);
+    let builder = builder.signal_model(SigModel::Record);
     let embedder = Embedder::default();
     let kernel = builder.host(embedder.clone()).build().unwrap();
     run_in(&kernel, Model::new(policy, capacity), ops);
@@ -374,12 +401,17 @@ pub fn run(policy: WaitPolicy, capacity: usize, ops: &[Op]) {
 }
 
 fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let seen = ended.clone();
+    kernel.exithook_establish(move |proc| seen.lock().unwrap().push(proc.pid()));
     let mut driver = Driver {
         kernel,
         k: Some(kernel.enter().unwrap()),
         owned: Vec::new(),
         handles: Vec::new(),
         files: Vec::new(),
+        keys: services::Keys::new(kernel),
+        ended: ended.clone(),
         model,
     };
     driver.check();
@@ -394,5 +426,10 @@ fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
     drop(k.unbind().unwrap());
     drop(k);
     let counts = kernel.counts();
-    assert_eq!((counts.procs, counts.lwps, counts.zombies, counts.ids), (2, 2, 0, 2));
+    // init may be in a group that another process made: it keeps that id.
+    let guard = kernel.pin();
+    let init = kernel.find(Pid::INIT, &guard).unwrap();
+    let ids = BTreeSet::from([Some(Pid(0)), Some(Pid(1)), init.pgid(), init.sid()]);
+    assert_eq!((counts.procs, counts.lwps, counts.zombies), (2, 2, 0));
+    assert_eq!(counts.ids, ids.len());
 }

@@ -17,6 +17,21 @@ pub struct ProcModel {
     pub nofile: u64,
     /// Faults: its own, and of the children it waited for.
     pub faults: (u64, u64),
+    pub pgid: Pid,
+    pub sid: Pid,
+    pub execed: bool,
+    pub pending: SigSet,
+    /// Its specific data.
+    pub data: Option<u32>,
+}
+
+/// What an LWP has of its own.
+#[derive(Clone, Debug, Default)]
+pub struct LwpModel {
+    pub pending: SigSet,
+    pub blocked: SigSet,
+    pub must_exit: bool,
+    pub data: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +50,10 @@ pub struct Model {
     pub cur: Option<Cur>,
     pub parked: BTreeSet<(Pid, Lid)>,
     pub files: FilesModel,
+    /// Of every live LWP.
+    pub lwp_state: BTreeMap<(Pid, Lid), LwpModel>,
+    /// The processes that have ended, in order.
+    pub ended: Vec<Pid>,
 }
 
 impl Model {
@@ -49,6 +68,11 @@ impl Model {
             uid: 0,
             nofile: Limit::INFINITY,
             faults: (0, 0),
+            pgid: Pid(0),
+            sid: Pid(0),
+            execed: false,
+            pending: SigSet::EMPTY,
+            data: None,
         };
         let procs =
             BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
@@ -59,6 +83,8 @@ impl Model {
             cur: None,
             parked: BTreeSet::new(),
             files: FilesModel::new(),
+            lwp_state: [0, 1].map(|n| ((Pid(n), Lid(n)), LwpModel::default())).into(),
+            ended: Vec::new(),
         }
     }
 
@@ -69,7 +95,8 @@ impl Model {
     /// Ids in use, 0 included.
     pub fn ids(&self) -> BTreeSet<i32> {
         let lids = self.procs.values().flat_map(|p| &p.lwps).map(|l| l.0);
-        self.procs.keys().map(|p| p.0).chain(lids).collect()
+        let groups = self.procs.values().flat_map(|p| [p.pgid.0, p.sid.0]);
+        self.procs.keys().map(|p| p.0).chain(lids).chain(groups).collect()
     }
 
     pub fn full(&self) -> bool {
@@ -88,10 +115,19 @@ impl Model {
             child.comm = "rumproc".into();
         }
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
-        let faults = (0, 0);
-        child = ProcModel { ppid: parent, lwps, draining, status, zombie, faults, ..child };
+        let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, None, false);
+        child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
+        child = ProcModel { faults, pending, data, execed, ..child };
         self.procs.insert(pid, child);
         self.files.fork(parent, pid, how);
+        self.lwp_state.insert((pid, Lid(pid.0)), LwpModel::default());
+    }
+
+    /// The first LWP of a fork blocks what the forking one does.
+    pub fn hand_mask_down(&mut self, child: Pid) {
+        let mask =
+            self.cur.map_or(SigSet::EMPTY, |cur| self.lwp_state[&(cur.pid, cur.lid)].blocked);
+        self.lwp_state.get_mut(&(child, Lid(child.0))).unwrap().blocked = mask;
     }
 
     pub fn newlwp_error(&self, pid: Pid) -> Option<NewLwpError> {
@@ -111,17 +147,21 @@ impl Model {
         assert_eq!(free, lid.0 == pid.0, "the pid is taken over whenever it is free");
         assert!(free || !self.ids().contains(&lid.0), "{lid} is in use");
         self.files.newlwp(pid, lid);
+        self.lwp_state.insert((pid, lid), LwpModel::default());
         self.procs.get_mut(&pid).unwrap().lwps.insert(lid);
     }
 
     pub fn freelwp(&mut self, pid: Pid, lid: Lid) {
         self.files.freelwp(pid, lid);
+        self.lwp_state.remove(&(pid, lid));
         let proc = self.procs.get_mut(&pid).unwrap();
         assert!(proc.lwps.remove(&lid));
         if !proc.lwps.is_empty() {
             return;
         }
+        proc.data = None;
         let ppid = proc.ppid;
+        self.ended.push(pid);
         let orphans: Vec<Pid> =
             self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
         for orphan in orphans {
@@ -135,6 +175,21 @@ impl Model {
             self.procs.remove(&pid);
         } else {
             self.procs.get_mut(&pid).unwrap().zombie = true;
+        }
+    }
+
+    /// The current LWP is released; with a status, that of its process is recorded.
+    pub fn release(&mut self, status: Option<ExitStatus>) -> Result<(), ReleaseError> {
+        match &mut self.cur {
+            None | Some(Cur { exiting: true, .. }) => Err(ReleaseError::NotPertinent),
+            Some(cur) if cur.refcnt > 1 => Err(ReleaseError::Held { holds: cur.refcnt - 1 }),
+            Some(cur) => {
+                (cur.refcnt, cur.exiting) = (0, true);
+                if let Some(status) = status {
+                    self.procs.get_mut(&cur.pid).unwrap().status = status;
+                }
+                Ok(())
+            }
         }
     }
 

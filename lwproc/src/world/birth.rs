@@ -1,0 +1,284 @@
+//! Making: `newproc`, `makelwp`. Reserve the id, build, publish (R3).
+#![allow(unsafe_code)]
+
+use super::aftermath::Aftermath;
+use super::creds::update_creds;
+use super::death::detach;
+use super::participant::{Participant, Tally};
+use super::seat::Seat;
+use super::{World, drain};
+use crate::config::{self, Enforcement};
+use crate::cred::Cred;
+use crate::cred::uids::{Charge, OverLimit, UidInfo};
+use crate::entry::Rfork;
+use crate::error::{ForkError, NewLwpError};
+use crate::filedesc::link::Borrowed;
+use crate::handles::owned::Lwp;
+use crate::host::Host;
+use crate::id::Pid;
+use crate::idtable::{Exhausted, Reserved};
+use crate::limits::Resource;
+use crate::lwp::{LwpCred, LwpNode, LwpPtr};
+use crate::pgrp::change;
+use crate::proc::resources::{Embedded, Resources};
+use crate::proc::word::AttachRefused;
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::{Managed, Pin, Tagged};
+use crate::sync::{AcqRel, Relaxed, Release, fence};
+use crate::trace::{self, TraceEvent};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering::SeqCst;
+
+fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
+    let id = world.ids.reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
+    me.tally.add(Tally { ids: 1, ..Tally::default() });
+    Ok(id)
+}
+
+/// A new process of `parent` with its first LWP, published. Lock-free but for
+/// the allocator and the host.
+///
+/// `parent` lives: the caller runs as one of its LWPs, or it never dies.
+///
+/// Seed: `lwproc_newproc` S219-S300 and `makelwp(procmake)`, in one step: no
+/// process is ever seen without an LWP.
+pub(crate) fn newproc<H: Host>(
+    seat: &Seat<'_, H>,
+    parent: ProcPtr<H>,
+    (files, how): (Borrowed<'_, H::File>, Rfork),
+    vmspace: Option<H::VmSpace>,
+) -> Result<Lwp<H>, NewProcError> {
+    let (world, me) = (seat.world(), seat.me());
+    let pin = me.pin();
+    // SAFETY: the parent lives.
+    let parent_node = unsafe { Managed::deref_counted(parent) };
+    // User code first: whatever becomes of it, nothing has happened yet.
+    // SAFETY: the parent lives.
+    let vfs = world.host.vfs_init(&unsafe { parent_node.resources.embedded() }.vfs);
+    let embedded = Embedded { vmspace, vfs };
+    // One look at the credentials: who is charged is who the child is (R14).
+    let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
+    let user = world.uids.get(cred.get().users().real);
+    let (emul, nproc) = config::at_birth(world);
+    let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
+    let id = match charge_and_reserve(world, me, user, limit) {
+        Ok(id) => id,
+        Err(why) => {
+            cred.release(&pin);
+            return Err(why);
+        }
+    };
+    // As in the seed before the process is visible, S250-S253; and before anything
+    // but these three is taken.
+    let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(intern)) {
+        world.ids.release(&me.shard, id);
+        me.tally.add(Tally { ids: -1, ..Tally::default() });
+        refund(world, user);
+        cred.release(&pin);
+        resume_unwind(panic);
+    }
+    let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
+    user.add_lwps(1);
+    let (files, link) = files.inherit(how, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
+    let proc = Managed::new(ProcNode::new(world, id.0, resources));
+    // SAFETY: made above; the LWP below keeps it alive.
+    let node = unsafe { Managed::deref_counted(proc) };
+    let lwp = LwpNode::new(proc, id.0.pid(), None, Some(seat.anchor()));
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
+    // SAFETY: made above, owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
+    // SAFETY: in no list; its count of one is the list's.
+    unsafe { node.lwps.push(lwp) };
+    let edge = family::beget(parent, node);
+    change::inherit(parent_node, node, &pin);
+
+    let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
+    super::publish(slot, proc, lwp);
+    // SAFETY: from `beget`, once; the parent lives.
+    unsafe { family::announce(parent_node, edge) };
+    me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
+
+    // SAFETY: made above, with the right to run it.
+    let lwp = unsafe { Lwp::from_raw(lwp) };
+    world.host.create(lwp.token());
+    if trace::is_traced(world, parent_node) {
+        trace::emit_birth(world, parent_node, node, &pin);
+    }
+    Ok(lwp)
+}
+
+/// The most processes that the user of a forking process may have; `None`: any
+/// number. The superuser is not limited.
+fn nproc_limit<H: Host>(
+    nproc: Enforcement,
+    parent: &ProcNode<H>,
+    cred: &Cred,
+    pin: &Pin<'_>,
+) -> Option<u64> {
+    if nproc == Enforcement::Ignored || cred.is_superuser() {
+        return None;
+    }
+    parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
+}
+
+/// Takes a process's place in the kernel, its user's charge, and its id: all, or
+/// nothing.
+fn charge_and_reserve<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    user: &UidInfo,
+    limit: Option<u64>,
+) -> Result<Reserved, NewProcError> {
+    if let Some(cap) = &world.proc_cap {
+        cap.reserve().map_err(|OverLimit| NewProcError::KernelFull)?;
+    }
+    if user.charge_proc(limit).is_err() {
+        refund_place(world);
+        return Err(NewProcError::Limit);
+    }
+    reserve(world, me).map_err(|Exhausted| {
+        refund(world, user);
+        NewProcError::IdsExhausted
+    })
+}
+
+/// Gives a process's charge and its place in the kernel back.
+pub(super) fn refund<H: Host>(world: &World<H>, user: &UidInfo) {
+    user.refund_proc();
+    refund_place(world);
+}
+
+fn refund_place<H: Host>(world: &World<H>) {
+    if let Some(cap) = &world.proc_cap {
+        cap.refund();
+    }
+}
+
+/// A new LWP in the process with that pid.
+///
+/// Seed: the look-up of `newlwp` S420-S426.
+pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
+    let pin = seat.pin();
+    let found = family::find(&seat.world().ids, pid, &pin);
+    let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
+    makelwp(seat, proc, node, &pin)
+}
+
+/// A new LWP of a published process. Lock-free but for the allocator and the
+/// host.
+///
+/// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
+/// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
+pub(crate) fn makelwp<H: Host>(
+    seat: &Seat<'_, H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+) -> Result<Lwp<H>, NewLwpError> {
+    node.word.attach().map_err(|why| match why {
+        AttachRefused::Dead => NewLwpError::NoSuchProcess,
+        AttachRefused::Draining => NewLwpError::Draining,
+    })?;
+    let (world, me) = (seat.world(), seat.me());
+    // Before the LWP is visible (R5). When the last LWP has given its use back
+    // already, the process is at its end.
+    let Some(files) = node.resources.files.join(pin) else {
+        detach(world, me, proc, node, pin, Aftermath::none()).settle();
+        return Err(NewLwpError::NoSuchProcess);
+    };
+    let lwp = match publish_lwp(seat, proc, node) {
+        Ok(lwp) => lwp,
+        Err(Exhausted) => {
+            let mut aftermath = Aftermath::none();
+            aftermath.close_files(me, files);
+            detach(world, me, proc, node, pin, aftermath).settle();
+            return Err(NewLwpError::IdsExhausted);
+        }
+    };
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: attached and made above: owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
+    // SAFETY: in no list; its count of one is the list's.
+    unsafe { node.lwps.push(lwp) };
+    // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
+    // it, or the credentials read here are the new ones. [P52], [P56]: the same for
+    // a signal that is posted, and for the gate that is closed.
+    fence(SeqCst);
+    // SAFETY: made above, owned by this thread.
+    drain::join(node, unsafe { Managed::deref_counted(lwp) });
+    // SAFETY: attached and made above: owned by this thread, nothing borrowed.
+    unsafe { update_creds(world, lwp, pin) };
+    me.tally.add(Tally { lwps: 1, ..Tally::default() });
+
+    // SAFETY: made above, with the right to run it.
+    let lwp = unsafe { Lwp::from_raw(lwp) };
+    world.host.create(lwp.token());
+    if trace::is_traced(world, node) {
+        let event = TraceEvent::LwpCreate { pid: node.pid(), lid: lwp.lid() };
+        Aftermath::collect(|aftermath| trace::emit(world, node, pin, event, aftermath));
+    }
+    Ok(lwp)
+}
+
+/// Makes an LWP of an attached process under the pid when that is free (the
+/// first-LWP rule), else under an id of its own.
+fn publish_lwp<H: Host>(
+    seat: &Seat<'_, H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+) -> Result<LwpPtr<H>, Exhausted> {
+    let (world, me) = (seat.world(), seat.me());
+    let pid = node.pid();
+    let slot = world.ids.slot(pid.0).expect("a process has a slot");
+    // Relaxed: a hint; the CAS decides.
+    if slot.lwp.load(Relaxed).is_null() {
+        let lwp = LwpNode::new(proc, pid, None, Some(seat.anchor()));
+        // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
+        // `find_lwp`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
+        if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
+            return Ok(lwp);
+        }
+        // SAFETY: published nowhere.
+        unsafe { Managed::free(lwp) };
+    }
+    let id = reserve(world, me)?;
+    let lwp = LwpNode::new(proc, pid, Some(id), Some(seat.anchor()));
+    let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
+    // Release [P4]: as above.
+    slot.lwp.store(Tagged::new(lwp), Release);
+    Ok(lwp)
+}
+
+/// Why no process was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NewProcError {
+    IdsExhausted,
+    Limit,
+    KernelFull,
+}
+
+impl From<NewProcError> for ForkError {
+    fn from(why: NewProcError) -> Self {
+        match why {
+            NewProcError::IdsExhausted => Self::IdsExhausted,
+            NewProcError::Limit => Self::Limit,
+            NewProcError::KernelFull => Self::KernelFull,
+        }
+    }
+}
+
+impl From<NewProcError> for NewLwpError {
+    fn from(why: NewProcError) -> Self {
+        match why {
+            NewProcError::IdsExhausted => Self::IdsExhausted,
+            NewProcError::Limit => Self::Limit,
+            NewProcError::KernelFull => Self::KernelFull,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Freeing: `freelwp`, `proc_free`, the reaping. Unpublish, end, release the id
+//! last (R18).
+#![allow(unsafe_code)]
+
+use super::World;
+use super::aftermath::Aftermath;
+use super::birth::refund;
+use super::creds::give_back;
+use super::participant::{Participant, Tally};
+use crate::config::{Part, hooks};
+use crate::host::Host;
+use crate::idtable::Reserved;
+use crate::lwp::{LwpNode, LwpPtr};
+use crate::pgrp::change::{self, Bearers};
+use crate::policy::WaitPolicy;
+use crate::proc::resources::Embedded;
+use crate::proc::status::ExitStatus;
+use crate::proc::word::Detached;
+use crate::proc::{ProcNode, ProcPtr, family};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Managed, Pin, Tagged};
+use crate::sync::{Relaxed, Release};
+use crate::trace::{self, TraceEvent};
+
+/// Releases an owned LWP.
+///
+/// # Safety
+/// The caller owns the LWP and never uses it again.
+pub(crate) unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
+    // SAFETY: an owned LWP lives.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: owned by the caller.
+    let world = unsafe { node.proc_owned() }.world;
+    // SAFETY: the LWP's anchor keeps the world until `settle`.
+    let seat = unsafe { &*world }.seat();
+    // SAFETY: owned by the caller.
+    let aftermath = unsafe { freelwp(seat.world(), seat.me(), lwp) };
+    drop(seat);
+    aftermath.settle();
+}
+
+/// Frees an owned LWP. Lock-free but for the allocator and the host; with the
+/// process's last LWP, O(its children).
+///
+/// Seed: `lwproc_freelwp` S302-S342.
+///
+/// # Safety
+/// The caller owns the LWP and never uses it again.
+pub(crate) unsafe fn freelwp<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    lwp: LwpPtr<H>,
+) -> Aftermath<H> {
+    // SAFETY: owned.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    let mut aftermath = Aftermath::none();
+    // An exiting LWP has given it back before the switch away from it.
+    // SAFETY: owned, and not borrowed: nobody runs as it.
+    if let Some(files) = unsafe { node.replace_files(None) } {
+        aftermath.close_files(me, files);
+    }
+    let pin = me.pin();
+    let (token, lid, reserved, proc) = (LwpNode::token(lwp), node.lid, node.reserved, node.proc);
+    // SAFETY: owned.
+    let proc_node = unsafe { node.proc_owned() };
+    // SAFETY: owned, and ended here.
+    aftermath.anchor = unsafe { node.take_anchor() };
+    // SAFETY: owned, and not borrowed: nobody runs as it.
+    give_back(unsafe { node.replace_cred(None) }, &pin);
+    // SAFETY: owned.
+    let has_specific = unsafe { node.specific() }.is_some();
+    let specific = if has_specific {
+        // SAFETY: owned, and not borrowed: nobody runs as it.
+        unsafe { node.specific_mut() }.take()
+    } else {
+        None
+    };
+
+    node.word.exit();
+    let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
+    // Release [P21]: whoever takes the lid over, and whoever then sees the new
+    // bearer in `lwps`, sees that this one has exited. (A reader that still finds
+    // it is covered by its pin.)
+    slot.lwp.store(Tagged::NULL, Release);
+    let living = proc_node.word.load().nlwps() as usize;
+    // SAFETY: linked since it was made, removed once, here. From now on `node`
+    // may be retired.
+    unsafe { proc_node.lwps.remove(lwp, living, &pin) };
+
+    if let Some(specific) = specific {
+        drop_specific(specific.into_values(), &mut aftermath);
+    }
+    aftermath.run(|| world.host.destroy(token));
+    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
+    trace::emit(world, proc_node, &pin, event, &mut aftermath);
+    let ids = match reserved {
+        Some(id) => {
+            world.ids.release(&me.shard, id);
+            -1
+        }
+        None => 0,
+    };
+    me.tally.add(Tally { lwps: -1, ids, ..Tally::default() });
+    detach(world, me, proc, proc_node, &pin, aftermath)
+}
+
+/// Drops specific data, each value whatever the others do.
+#[cold]
+fn drop_specific<T, H: Host>(values: impl Iterator<Item = T>, aftermath: &mut Aftermath<H>) {
+    for value in values {
+        aftermath.run(|| drop(value));
+    }
+}
+
+/// Takes an LWP off its process, and ends the process with the last.
+pub(super) fn detach<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+    mut aftermath: Aftermath<H>,
+) -> Aftermath<H> {
+    match node.word.detach() {
+        Detached::Remains => {}
+        // The process cannot be freed under this pin.
+        Detached::Alone => node.waiters.wake_all(),
+        // SAFETY: no LWP is left.
+        Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
+    }
+    aftermath
+}
+
+/// Ends a process whose last LWP has gone. Lock-free; O(own children). The
+/// address space is the aftermath's to drop.
+///
+/// Seed: `lwproc_proc_free` S150-S210.
+///
+/// # Safety
+/// The caller took the last LWP off.
+unsafe fn proc_free<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    // The services' end, in the seed's order but for the hooks: while they run the
+    // pid, the family and the name still stand (R18).
+    node.resources.files.clear(|| me.pin());
+    // SAFETY: in the table; ended here.
+    unsafe { hooks::run(world, me, proc, aftermath) };
+    // Relaxed: every LWP's detach came before [P5].
+    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    trace::emit(world, node, pin, TraceEvent::Exit { pid: node.pid(), status }, aftermath);
+    if !node.resources.trace.is_empty() {
+        aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
+    }
+    // SAFETY: the right to reap each was won.
+    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin, aftermath) };
+    family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
+    // SAFETY: the last LWP is gone.
+    if let Some(Embedded { vmspace, vfs }) = unsafe { node.resources.take_embedded() } {
+        aftermath.run(|| world.host.vfs_release(vfs));
+        aftermath.vmspace = vmspace;
+    }
+    if let Some(limits) = node.resources.limits.replace(None) {
+        limits.release(pin);
+    }
+    // Here and not when it is reaped: a destructor is user code, and the end is
+    // this thread's.
+    if !node.resources.specific.is_empty() {
+        drop_specific(node.resources.specific.take_all(pin), aftermath);
+    }
+
+    match world.policy {
+        // SAFETY: with this policy nobody else reaps.
+        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin, aftermath) },
+        WaitPolicy::Wait => {
+            me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
+            node.resources.charge.get().add_zombies(1);
+            let parent = family::die(node, pin);
+            if !parent.reaps_by_itself() {
+                parent.waiters.wake_all();
+            } else if family::claim_own(node).is_some() {
+                // SAFETY: the right to reap was won.
+                unsafe { reap_zombie(world, me, proc, pin, aftermath) };
+            }
+        }
+    }
+}
+
+/// Reaps a claimed zombie.
+///
+/// # Safety
+/// The caller won the right to reap it.
+pub(crate) unsafe fn reap_zombie<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
+    // SAFETY: in the table until reaped below.
+    unsafe { Managed::deref_counted(proc) }.resources.charge.get().add_zombies(-1);
+    // SAFETY: by contract.
+    unsafe { reap(world, me, proc, pin, aftermath) };
+}
+
+/// Takes an ended process out of family and table, and its id back.
+///
+/// # Safety
+/// The caller alone has the right to.
+unsafe fn reap<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    // SAFETY: the table's claim still holds it.
+    let node = unsafe { Managed::deref_counted(proc) };
+    let id = node.id;
+    let bearers = change::leave(world, me, node, pin);
+    // Relaxed: as in `proc_free`, or seen with the zombie's edge [P13].
+    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    refund(world, node.resources.charge.get());
+    if let Some(cred) = node.resources.cred.replace(None) {
+        cred.release(pin);
+    }
+    let parent = family::leave(node, pin);
+    let slot = world.ids.slot(id.number()).expect("a process has a slot");
+    // Release [P15]: whoever no longer finds the process finds its children
+    // with init; pairs with Acquire in `find`. (A reader that still finds it
+    // is covered by its pin.)
+    slot.proc.store(Tagged::NULL, Release);
+    if node.refs.dec() == Dropped::Last {
+        // SAFETY: unpublished above, and no handle is left.
+        unsafe { pin.retire(proc) };
+    }
+    me.tally.add(Tally { procs: -1, ..Tally::default() });
+    match bearers {
+        Bearers::One => {
+            world.ids.release(&me.shard, Reserved(id));
+            me.tally.add(Tally { ids: -1, ..Tally::default() });
+        }
+        Bearers::Several => change::release_id(world, me, id),
+    }
+    // A thread may wait for the last of its children to be gone.
+    parent.waiters.wake_all();
+    if world.config.is_touched(Part::Sink) {
+        trace::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
+    }
+}
