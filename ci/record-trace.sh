@@ -32,9 +32,11 @@ esac
 calls=clone,clone3,fork,vfork,execve,execveat,exit,exit_group,wait4,waitid
 calls=$calls,getpid,getppid,gettid,set_tid_address,getpgid,getpgrp,setpgid,getsid,setsid
 calls=$calls,kill,tkill,tgkill,open,openat,creat,close,close_range,dup,dup2,dup3,fcntl
-calls=$calls,pipe,pipe2,socket,socketpair,accept4,epoll_create1,eventfd2,memfd_create
+calls=$calls,pipe,pipe2,socket,socketpair,accept,accept4,epoll_create,epoll_create1,eventfd
+calls=$calls,eventfd2,memfd_create,timerfd_create,inotify_init1,signalfd4,pidfd_open,recvmsg
 calls=$calls,getuid,geteuid,getgid,getegid,setuid,setgid,setreuid,setregid,setresuid,setresgid
-calls=$calls,getresuid,getresgid,getgroups,setgroups,capget,capset,prctl,prlimit64,umask
+calls=$calls,getresuid,getresgid,getgroups,setgroups,capget,capset,prctl,umask
+calls=$calls,prlimit64,getrlimit,setrlimit
 
 # A shell stays as pid 1 of the namespace and reaps the orphans.
 # shellcheck disable=SC2016

@@ -1,10 +1,11 @@
 //! Replays a plan: one pass over its steps, every answer compared.
 
-use crate::check;
-use crate::plan::{Action, CallId, Death, Fate, NameId, Plan, ProcId, Says, Step, TaskId};
-use crate::scene::{Pull, Scene, Verdict};
+use crate::check::{self, Subject};
+use crate::plan::{Action, CallId, Death, Fate, Plan, ProcId, Says, Step, TaskId};
+use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Settled, Verdict};
 use crate::world::{Trouble, World};
 use lwproc::{EnterError, Kernel};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Most disagreements kept; the rest are only counted.
@@ -18,7 +19,9 @@ const PROGRESS_STEPS: usize = 8192;
 pub struct Tally {
     /// Answers that agree.
     pub agreed: u64,
-    /// Answers that do not.
+    /// Answers that the log does not explain: nothing is known against them, or for them.
+    pub unexplained: u64,
+    /// Answers that do not agree.
     pub disagreed: u64,
 }
 
@@ -30,7 +33,7 @@ impl Tally {
         }
     }
 
-    /// Both.
+    /// Those that agree, and those that do not.
     pub fn checked(self) -> u64 {
         self.agreed + self.disagreed
     }
@@ -58,7 +61,7 @@ impl fmt::Display for Disagreement {
 /// What a replay found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Answers of syscalls, by [`NameId`].
+    /// Answers of syscalls, by [`NameId`](crate::plan::NameId).
     pub calls: Vec<Tally>,
     /// `+++` lines: was the task alive, is the code the one it left with, was a leader last.
     pub ends: Tally,
@@ -66,6 +69,8 @@ pub struct Outcome {
     pub broken: u64,
     /// Answers that agreed only because an effect in flight was applied early.
     pub reordered: u64,
+    /// Answers that the log does not explain, by cause.
+    pub unexplained: BTreeMap<Cause, u64>,
     /// How often the context moved to another LWP.
     pub switches: u64,
     /// Tasks alive when the log ended.
@@ -79,6 +84,7 @@ impl Outcome {
     pub fn total(&self) -> Tally {
         let sum = |sum: Tally, next: &Tally| Tally {
             agreed: sum.agreed + next.agreed,
+            unexplained: sum.unexplained + next.unexplained,
             disagreed: sum.disagreed + next.disagreed,
         };
         let calls = self.calls.iter().fold(self.ends, sum);
@@ -169,9 +175,10 @@ impl Replay<'_, '_> {
             Ok(()) => true,
             Err(trouble) => {
                 // A task that was ended early may still have lines to write before its `+++`.
-                let death = self.scene.plan.task(task).death;
+                let (now, planned) = (self.scene.now, self.scene.plan.task(task));
                 let leaving = self.scene.world.was_born(task)
-                    && death.is_some_and(|death| self.scene.now <= death.line);
+                    && planned.dying_from <= now
+                    && planned.death.is_some_and(|death| now <= death.line);
                 if !leaving {
                     self.break_off(task, "a line", trouble);
                 }
@@ -200,8 +207,8 @@ impl Replay<'_, '_> {
     }
 
     fn birth(&mut self, task: TaskId) {
-        match self.scene.world.birth(task) {
-            Ok(()) => self.effect(),
+        match self.scene.birth(task) {
+            Ok(()) => self.effect(Subject::Tasks),
             Err(trouble) => self.break_off(task, "birth", trouble),
         }
     }
@@ -225,33 +232,58 @@ impl Replay<'_, '_> {
         if !matches!(planned.says, Says::Answer(_)) {
             return;
         }
-        match check::verdict(&mut self.scene, call) {
+        let cause = match check::verdict(&mut self.scene, call) {
             Verdict::After(pulls) => {
-                self.outcome.reordered += 1;
-                for pull in pulls {
-                    self.pull(pull);
+                let cause = self.pull_all(&pulls);
+                if !self.arrive(planned.task) {
+                    return;
                 }
-                // The pulls moved the context.
-                if self.arrive(planned.task) {
-                    self.settle_now(call);
-                }
+                cause
             }
-            Verdict::Agrees | Verdict::Disagrees => self.settle_now(call),
+            Verdict::Agrees | Verdict::Unexplained(_) | Verdict::Disagrees => None,
+        };
+        // What this call would make wrong came before it.
+        while let Some(earlier) = check::overtaken_by(&self.scene, call) {
+            self.pull_all(&earlier);
+            if !self.arrive(planned.task) {
+                return;
+            }
         }
+        self.settle_now(call, cause);
+    }
+
+    /// Applies effects early. Why the log does not show them, if it does not.
+    fn pull_all(&mut self, pulls: &[Pull]) -> Option<Cause> {
+        let (mut cause, mut reordered) = (None, false);
+        for pull in pulls {
+            match pull {
+                Pull::Adopt(Adoption { reason: Reason::FirstSight, .. }) => {
+                    cause = Some(Cause::OuterDescriptor);
+                }
+                _ => reordered = true,
+            }
+            self.pull(*pull);
+        }
+        self.outcome.reordered += u64::from(reordered);
+        cause
     }
 
     /// Takes a question's answer when it agrees as things stand.
     fn settle_if_agrees(&mut self, call: CallId) -> bool {
         let agrees = check::verdict(&mut self.scene, call) == Verdict::Agrees;
         if agrees {
-            self.settle_now(call);
+            self.settle_now(call, None);
         }
         agrees
     }
 
     /// Applies a call and counts its answer, for good.
-    fn settle_now(&mut self, call: CallId) {
-        self.progress[call.index()] = Progress::Settled;
+    fn settle_now(&mut self, call: CallId, cause: Option<Cause>) {
+        // A question may have been answered by what was applied for its sake.
+        let before = std::mem::replace(&mut self.progress[call.index()], Progress::Settled);
+        if before == Progress::Settled {
+            return;
+        }
         self.scene.in_flight.retain(|other| *other != call);
         self.unsettled.retain(|other| *other != call);
         let plan = self.scene.plan;
@@ -264,28 +296,52 @@ impl Replay<'_, '_> {
         }
         let found = match check::verdict(&mut self.scene, call) {
             Verdict::Agrees => check::act(&mut self.scene, call),
+            Verdict::Unexplained(cause) => Ok(Settled::Unexplained(cause)),
             Verdict::After(_) | Verdict::Disagrees => Err(check::describe(&mut self.scene, call)),
         };
-        self.count(planned.name, planned.task, &found);
+        let first_sight = planned.first_sight.then_some(Cause::OuterValue);
+        let found = found.map(|settled| match (settled, cause.or(first_sight)) {
+            (Settled::Agreed, Some(cause)) => Settled::Unexplained(cause),
+            (settled, _) => settled,
+        });
+        self.count(call, found);
         if !check::is_question(asked) {
-            self.effect();
+            self.effect(check::subject(asked));
         }
     }
 
-    fn count(&mut self, name: NameId, task: TaskId, found: &Result<(), String>) {
-        self.outcome.calls[name.index()].add(found);
+    fn count(&mut self, call: CallId, found: Result<Settled, String>) {
+        let planned = self.scene.plan.call(call);
+        let tally = &mut self.outcome.calls[planned.name.index()];
+        if let Ok(Settled::Unexplained(cause)) = found {
+            tally.unexplained += 1;
+            *self.outcome.unexplained.entry(cause).or_default() += 1;
+            return;
+        }
+        tally.add(&found);
         if let Err(what) = found {
-            let asked = &self.scene.plan.census.names[name.index()].name;
-            self.disagree(task, asked, what.clone());
+            let asked = &self.scene.plan.census.names[planned.name.index()].name;
+            self.disagree(planned.task, asked, what);
         }
     }
 
-    /// Something changed: ask the open questions again.
-    fn effect(&mut self) {
+    /// Something changed: ask the open questions that it may concern again.
+    fn effect(&mut self, subject: Subject) {
         let mut open = std::mem::take(&mut self.unsettled);
+        let plan = self.scene.plan;
         open.retain(|call| {
-            let task = self.scene.plan.call(*call).task;
-            !(self.scene.world.run(task).is_ok() && self.settle_if_agrees(*call))
+            let planned = plan.call(*call);
+            let concerns = match &planned.says {
+                // Births, ends and new images change everything.
+                Says::Answer(asked) => {
+                    subject == Subject::Tasks || check::subject(asked) == subject
+                }
+                Says::NotModelled | Says::Nothing => false,
+            };
+            let settled = concerns
+                && self.scene.world.run(planned.task).is_ok()
+                && self.settle_if_agrees(*call);
+            !settled
         });
         self.unsettled = open;
     }
@@ -295,9 +351,23 @@ impl Replay<'_, '_> {
             Pull::Birth(task) => self.birth(task),
             Pull::Thread(task) => self.retire(task),
             Pull::Process(proc) => self.retire_process(proc),
-            Pull::Reap(call) => {
+            Pull::Call(call) => {
                 if self.arrive(self.scene.plan.call(call).task) {
-                    self.settle_now(call);
+                    self.settle_now(call, None);
+                } else {
+                    // Whoever called is gone, and the call with it.
+                    self.scene.in_flight.retain(|other| *other != call);
+                }
+            }
+            Pull::Adopt(Adoption { proc, fd, state, reason }) => {
+                let world = &mut self.scene.world;
+                let adopted = match reason {
+                    Reason::Order => world.adopt(proc, fd, state),
+                    Reason::FirstSight => world.adopt_from_outside(proc, fd, state),
+                };
+                if let Err(trouble) = adopted {
+                    let task = self.scene.plan.proc(proc).leader;
+                    self.break_off(task, "a descriptor", trouble);
                 }
             }
         }
@@ -317,9 +387,16 @@ impl Replay<'_, '_> {
     }
 
     fn retire(&mut self, task: TaskId) {
+        let proc = self.scene.plan.proc_of(task);
+        if self.scene.world.nlwps(proc) == 1 {
+            // What changed the process came before its end.
+            while let Some(earlier) = check::concerns(&self.scene, proc) {
+                self.pull_all(&[Pull::Call(earlier)]);
+            }
+        }
         let status = self.scene.leaving_status(task);
         match self.scene.world.retire(task, status) {
-            Ok(()) => self.effect(),
+            Ok(()) => self.effect(Subject::Tasks),
             Err(trouble) => self.break_off(task, "exit", trouble),
         }
     }
@@ -356,6 +433,9 @@ impl Replay<'_, '_> {
         let lwps = self.scene.world.nlwps(proc);
         if task == plan.proc(proc).bearer && self.scene.world.is_alive(task) && lwps != 1 {
             return Err(format!("the process ends while the kernel counts {lwps} LWPs"));
+        }
+        if task == plan.proc(proc).bearer && self.scene.world.is_alive(task) {
+            check::same_descriptors(&mut self.scene, proc)?;
         }
         Ok(())
     }

@@ -4,13 +4,19 @@
 //! effect is applied at the last line of its window. When an answer needs an effect that is
 //! still in its window, the check names it as a [`Pull`], and it is applied early. A question
 //! without an effect is asked when its call begins, again after every effect, and at its end.
+//! Where the default order would make a call in flight wrong that is right now, that call is
+//! applied first: the copy of a descriptor before its source is closed, a parent's setpgid before
+//! the child's execve. A fork may have copied the descriptors before or after a call that overlaps
+//! it; the first answer about such a number tells.
 
 use crate::calls::{
     Call,
+    files::Files,
+    process::Makes,
     wait::{Outcome, Status},
 };
 use crate::plan::{CallId, Death, Fate, Origin, Plan, ProcId, Says, TaskId, Who};
-use crate::world::{Life, World};
+use crate::world::{Descriptor, Life, Trouble, World};
 
 /// An effect to apply before its last line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +27,57 @@ pub enum Pull {
     Thread(TaskId),
     /// All tasks of a dying process are gone.
     Process(ProcId),
-    /// A wait in flight has reaped its child.
-    Reap(CallId),
+    /// A call in flight has had its effect.
+    Call(CallId),
+    /// A descriptor is what the log implies, whatever was thought of it.
+    Adopt(Adoption),
+}
+
+/// What the log implies of a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adoption {
+    /// A process with the table.
+    pub proc: ProcId,
+    /// The number.
+    pub fd: i32,
+    /// What it is.
+    pub state: Descriptor,
+    /// Why that was not known.
+    pub reason: Reason,
+}
+
+/// Why the state of a descriptor was not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Two orders of overlapping calls leave it different.
+    Order,
+    /// It comes from outside the log, and is seen for the first time.
+    FirstSight,
+}
+
+/// Why the log does not explain an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// A descriptor, open or not, that the first task got from outside the log.
+    OuterDescriptor,
+    /// The first sight of an id, a group or a limit that the first task got from outside the log.
+    OuterValue,
+    /// A change of ids that capabilities decided, or an answer that follows from one.
+    Capability,
+    /// EBADF from an open descriptor: perhaps it is open in a mode that the call cannot use.
+    WrongMode,
+}
+
+impl Cause {
+    /// For people and machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OuterDescriptor => "descriptor from outside the log",
+            Self::OuterValue => "first sight of an id or limit from outside the log",
+            Self::Capability => "ids changed by capabilities",
+            Self::WrongMode => "EBADF that may be one of mode",
+        }
+    }
 }
 
 /// What a check finds.
@@ -32,8 +87,19 @@ pub enum Verdict {
     Agrees,
     /// It does once these effects are applied.
     After(Vec<Pull>),
+    /// Whether it does cannot be told.
+    Unexplained(Cause),
     /// It does not, in any order.
     Disagrees,
+}
+
+/// How an answer was settled that did not disagree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The kernel gives it.
+    Agreed,
+    /// Whether it does cannot be told.
+    Unexplained(Cause),
 }
 
 impl Verdict {
@@ -109,7 +175,7 @@ impl<'p, 'k> Scene<'p, 'k> {
         };
         let call = self.in_flight.iter().copied().find(reaps)?;
         let mut pulls = self.pull_death(proc)?;
-        pulls.push(Pull::Reap(call));
+        pulls.push(Pull::Call(call));
         Some(pulls)
     }
 
@@ -121,6 +187,51 @@ impl<'p, 'k> Scene<'p, 'k> {
             }
             _ => None,
         }
+    }
+
+    /// Brings a task to life. What overlapping calls did to the descriptors of the one that forked
+    /// may have been copied or not.
+    ///
+    /// # Errors
+    /// As [`World::birth`].
+    pub fn birth(&mut self, task: TaskId) -> Result<(), Trouble> {
+        let before = self.world.was_born(task);
+        self.world.birth(task)?;
+        match self.plan.task(task).origin {
+            Origin::Fork { call, parent, makes: Makes::Child | Makes::Sibling, .. } if !before => {
+                self.doubt_copies(call, parent, task);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn doubt_copies(&mut self, fork: CallId, parent: TaskId, child: TaskId) {
+        let (of, child) = (self.plan.proc_of(parent), self.plan.proc_of(child));
+        if self.world.share_table(of, child) {
+            return;
+        }
+        let table = self.world.table(of);
+        let mut doubts: Vec<i32> = table.changed_since(self.plan.call(fork).start).collect();
+        for (_, files) in self.files_in_flight(of) {
+            doubts.extend(table.changes(files));
+        }
+        for fd in doubts {
+            self.world.table_mut(child).doubt(fd);
+        }
+    }
+
+    /// Calls in flight that will change the table of a process.
+    pub fn files_in_flight(&self, proc: ProcId) -> impl Iterator<Item = (CallId, &'p Files)> {
+        let plan = self.plan;
+        self.in_flight.iter().filter_map(move |id| match &plan.call(*id).says {
+            Says::Answer(Call::Files(files))
+                if !files.is_question() && self.world.share_table(proc, self.caller(*id)) =>
+            {
+                Some((*id, files))
+            }
+            _ => None,
+        })
     }
 
     /// The status with which a task leaves: the code of the exit call where there is one, so

@@ -61,6 +61,26 @@ fn disagreement_is_one_and_names_the_line() {
 }
 
 #[test]
+fn the_unexplained_are_counted_by_cause() {
+    let log = scratch("outer.strace", "10 close(9) = 0\n10 getuid() = 7\n10 getuid() = 7\n");
+    let text = out(&replay(&log, &[]));
+    for part in [
+        "unexplained 2 answers:",
+        "1 descriptor from outside the log",
+        "1 first sight of an id or limit from outside the log",
+        "every answer agrees: 1 of 1",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let output = replay(&log, &["--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&report["unexplained"], &report["checked"]), (&2.into(), &1.into()));
+    let causes = report["causes"].as_object().expect("an object");
+    assert_eq!(causes.values().filter_map(serde_json::Value::as_u64).sum::<u64>(), 2);
+    assert_eq!(report["calls"][0]["unexplained"], 1);
+}
+
+#[test]
 fn bad_input_is_two_and_says_why() {
     let missing = replay(Path::new("/no/such/log"), &[]);
     assert_eq!(missing.status.code(), Some(2));

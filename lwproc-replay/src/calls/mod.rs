@@ -3,7 +3,11 @@
 //! To add a family: a module with `NAMES`, a type over the number `N`, `parse` and `resolve`;
 //! a variant of [`Call`]; a line in `FAMILIES`; and a module of the same name in `check`.
 
+pub mod files;
+pub mod groups;
+pub mod ids;
 pub mod kill;
+pub mod limits;
 pub mod process;
 pub mod wait;
 
@@ -24,6 +28,14 @@ pub enum Call<N> {
     Wait(wait::Wait<N>),
     /// A signal sent: does the target exist?
     Kill(kill::Kill<N>),
+    /// Descriptors.
+    Files(files::Files),
+    /// Users and groups.
+    Ids(ids::Ids),
+    /// Process groups and sessions.
+    Groups(groups::Groups<N>),
+    /// Resource limits.
+    Limits(limits::Limits<N>),
 }
 
 impl<N> Call<N> {
@@ -36,6 +48,10 @@ impl<N> Call<N> {
             Self::Exit(exit) => Call::Exit(exit),
             Self::Wait(wait) => Call::Wait(wait.resolve(find)),
             Self::Kill(kill) => Call::Kill(kill.resolve(find)),
+            Self::Files(files) => Call::Files(files),
+            Self::Ids(ids) => Call::Ids(ids),
+            Self::Groups(groups) => Call::Groups(groups.resolve(find)),
+            Self::Limits(limits) => Call::Limits(limits.resolve(find)),
         }
     }
 }
@@ -54,8 +70,15 @@ pub enum Parsed {
 /// Reader of one family: name, arguments, answer.
 pub type Family = fn(&[u8], &[u8], Answer<'_>) -> Parsed;
 
-const FAMILIES: &[(&[&str], Family)] =
-    &[(process::NAMES, process::parse), (wait::NAMES, wait::parse), (kill::NAMES, kill::parse)];
+const FAMILIES: &[(&[&str], Family)] = &[
+    (process::NAMES, process::parse),
+    (wait::NAMES, wait::parse),
+    (kill::NAMES, kill::parse),
+    (files::NAMES, files::parse),
+    (ids::NAMES, ids::parse),
+    (groups::NAMES, groups::parse),
+    (limits::NAMES, limits::parse),
+];
 
 /// The family that covers a syscall, if one does.
 pub fn family(name: &[u8]) -> Option<Family> {

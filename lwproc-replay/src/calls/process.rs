@@ -53,11 +53,22 @@ pub enum Makes {
     Sibling,
 }
 
+/// What a new task does with its maker's descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descriptors {
+    /// It has a copy of the table.
+    Copied,
+    /// It uses the same table (CLONE_FILES).
+    Shared,
+}
+
 /// fork, vfork, clone, clone3 that answered in the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fork<N> {
     /// What was made.
     pub makes: Makes,
+    /// What it does with the descriptors.
+    pub descriptors: Descriptors,
     /// Number of the new task.
     pub child: N,
 }
@@ -95,7 +106,8 @@ impl<N> Identity<N> {
 
 impl<N> Fork<N> {
     pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Fork<M> {
-        Fork { makes: self.makes, child: find(self.child) }
+        let Self { makes, descriptors, child } = self;
+        Fork { makes, descriptors, child: find(child) }
     }
 }
 
@@ -108,6 +120,11 @@ pub fn makes(args: &[u8]) -> Makes {
     } else {
         Makes::Child
     }
+}
+
+/// What the new task does with the descriptors; vfork has no flags, and copies.
+pub fn descriptors(args: &[u8]) -> Descriptors {
+    if text::has_flag(args, b"CLONE_FILES") { Descriptors::Shared } else { Descriptors::Copied }
 }
 
 /// Reads a call of this family.
@@ -134,7 +151,8 @@ fn answered(name: &[u8], args: &[u8], value: i64) -> Parsed {
         b"execveat" => exec(args, 1, value),
         _ => number
             .filter(|child| *child > 0)
-            .map(|child| Call::Fork(Fork { makes: makes(args), child })),
+            .map(|child| Fork { makes: makes(args), descriptors: descriptors(args), child })
+            .map(Call::Fork),
     };
     call.map_or(Parsed::NotModelled, Parsed::Modelled)
 }

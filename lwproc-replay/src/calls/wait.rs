@@ -40,7 +40,9 @@ pub enum Target<N> {
     Any,
     /// One child.
     Pid(N),
-    /// A set this family cannot see into (a process group, a pidfd).
+    /// The members of a process group; `None` for the caller's own.
+    Group(Option<N>),
+    /// A set this family cannot see into (a pidfd).
     Set,
 }
 
@@ -72,6 +74,7 @@ impl<N> Wait<N> {
             target: match self.target {
                 Target::Any => Target::Any,
                 Target::Pid(pid) => Target::Pid(find(pid)),
+                Target::Group(group) => Target::Group(group.map(&mut *find)),
                 Target::Set => Target::Set,
             },
             outcome: match self.outcome {
@@ -106,8 +109,9 @@ fn wait4(args: &[u8], answer: Answer<'_>) -> Option<Wait<i32>> {
     let mut args = text::args(args);
     let target = match text::number(args.next()?)? {
         -1 => Target::Any,
+        0 => Target::Group(None),
         pid if pid > 0 => Target::Pid(pid),
-        _ => Target::Set,
+        group => Target::Group(Some(group.checked_neg()?)),
     };
     let outcome = match answer {
         Answer::Error(b"ECHILD") => Outcome::NoChild,
@@ -137,6 +141,7 @@ fn waitid(args: &[u8], answer: Answer<'_>) -> Option<Wait<i32>> {
     let target = match kind {
         b"P_ALL" => Target::Any,
         b"P_PID" => Target::Pid(text::number(id)?),
+        b"P_PGID" => Target::Group(Some(text::number(id)?).filter(|group| *group != 0)),
         _ => Target::Set,
     };
     let outcome = match answer {
@@ -223,6 +228,11 @@ mod tests {
         assert_eq!(of("P_ALL, 0, NULL, WEXITED, NULL".into(), zero), None);
         let echild = Answer::Error(b"ECHILD");
         assert_eq!(of("P_ALL, 0, 0x7f, WEXITED, NULL".into(), echild), Some(Outcome::NoChild));
-        assert_eq!(of("P_PGID, 5, 0x7f, WEXITED, NULL".into(), echild), None);
+        assert_eq!(of("P_PIDFD, 5, 0x7f, WEXITED, NULL".into(), echild), None);
+        let group = |name, args: &str| wait(name, args, echild).map(|wait| wait.target);
+        assert_eq!(group("waitid", "P_PGID, 5, 0x7f, WEXITED, NULL"), Some(Target::Group(Some(5))));
+        assert_eq!(group("waitid", "P_PGID, 0, 0x7f, WEXITED, NULL"), Some(Target::Group(None)));
+        assert_eq!(group("wait4", "-5, 0x7f, 0, NULL"), Some(Target::Group(Some(5))));
+        assert_eq!(group("wait4", "0, 0x7f, 0, NULL"), Some(Target::Group(None)));
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn fork(scene: &Scene<'_, '_>, id: CallId, fork: &Fork<Who>) -> Verdi
 
 pub(super) fn give_birth(scene: &mut Scene<'_, '_>, fork: &Fork<Who>) -> Result<(), String> {
     match fork.child {
-        Who::Task(child) => scene.world.birth(child).map_err(|trouble| trouble.to_string()),
+        Who::Task(child) => scene.birth(child).map_err(|trouble| trouble.to_string()),
         Who::Outside(_) => Ok(()),
     }
 }
@@ -80,11 +80,17 @@ pub(super) fn exec(scene: &mut Scene<'_, '_>, id: CallId, exec: &Exec) -> Result
     }
     scene.world.run(caller).map_err(|trouble| trouble.to_string())?;
     let lwps = scene.world.nlwps(proc);
-    let cpu = scene.world.cpu();
-    cpu.set_comm(&exec.comm);
-    if lwps != 1 {
-        return Err(format!("after the execve the kernel counts {lwps} LWPs"));
+    let done = scene.world.exec(proc, &exec.comm);
+    let same = super::same_descriptors(scene, proc);
+    if same.is_err() {
+        scene.world.repair_table(proc).map_err(|trouble| trouble.to_string())?;
     }
+    let cpu = scene.world.cpu();
+    if lwps != 1 {
+        return Err(format!("at the execve the kernel counts {lwps} LWPs"));
+    }
+    done.map_err(|trouble| trouble.to_string())?;
+    same?;
     if cpu.lid().is_none_or(|lid| lid.0 != cpu.pid().0) {
         return Err("after the execve the LWP does not bear the pid".to_owned());
     }

@@ -28,7 +28,7 @@ fn candidates(scene: &Scene<'_, '_>, caller: ProcId, wait: &Wait<Who>) -> Vec<Pr
             child.filter(|child| looks_at(scene, caller, wait, *child)).into_iter().collect()
         }
         Target::Pid(Who::Outside(_)) => Vec::new(),
-        Target::Any | Target::Set => {
+        Target::Any | Target::Group(_) | Target::Set => {
             let children = scene.world.children(caller).iter().copied();
             children.filter(|child| looks_at(scene, caller, wait, *child)).collect()
         }
@@ -40,6 +40,13 @@ fn looks_at(scene: &Scene<'_, '_>, caller: ProcId, wait: &Wait<Who>, child: Proc
     let meant = match wait.target {
         Target::Any | Target::Set => true,
         Target::Pid(who) => name(scene, who) == number(scene, child),
+        Target::Group(group) => {
+            let group = group.map_or_else(
+                || scene.world.pgid(caller),
+                |leader| Some(scene.world.number(leader)),
+            );
+            group.is_some() && scene.world.pgid(child) == group
+        }
     };
     meant && scene.world.ppid(child) == Some(scene.world.pid(caller))
 }
@@ -144,6 +151,8 @@ fn ask_for_none(scene: &mut Scene<'_, '_>, caller: ProcId, wait: &Wait<Who>) -> 
     let dead = |child: &ProcId| scene.world.life(*child) == Life::Zombie;
     let target = match wait.target {
         Target::Pid(who) => WaitTarget::Pid(scene.world.number(who)),
+        Target::Group(Some(leader)) => WaitTarget::Pgrp(scene.world.number(leader)),
+        Target::Group(None) => WaitTarget::OwnPgrp,
         Target::Any | Target::Set => WaitTarget::Any,
     };
     // A zombie that strace has not shown to its parent yet counts as alive.

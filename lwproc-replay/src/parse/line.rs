@@ -242,7 +242,9 @@ fn answer(text: &[u8]) -> Result<Answer<'_>, LineError> {
     match words.next() {
         Some(b"?") => Ok(Answer::None),
         Some(value) => {
-            let value = int(value).ok_or(LineError::BadAnswer)?;
+            // With `-y`, what a descriptor refers to follows its number.
+            let digits = value.split(|byte| *byte == b'<').next().unwrap_or(value);
+            let value = int(digits).ok_or(LineError::BadAnswer)?;
             match words.next() {
                 Some(name) if value == -1 && name.starts_with(b"E") => Ok(Answer::Error(name)),
                 _ => Ok(Answer::Value(value)),
@@ -316,6 +318,7 @@ mod tests {
         assert_eq!(answer("1 exit_group(0) = ?"), Answer::None);
         assert_eq!(answer("1 fcntl(3, F_GETFD) = 0x1 (flags FD_CLOEXEC)"), Answer::Value(1));
         assert_eq!(answer("1 umask(000) = 022"), Answer::Value(18));
+        assert_eq!(answer("1 dup(3</a b>) = 4</a b>"), Answer::Value(4));
         assert_eq!(answer("1 clone3({a=1} => {parent_tid=[9]}, 88) = 9"), Answer::Value(9));
         assert_eq!(answer("1 write(1, \") = 5\", 5) = 6"), Answer::Value(6));
     }

@@ -5,7 +5,7 @@ use super::link;
 use super::{Action, CallId, Death, Fate, NameId, Origin, Plan, ProcId, Step, Task, TaskId};
 use crate::calls::{
     Call, Family, Parsed,
-    process::{self, Identity, Makes, Which},
+    process::{self, Descriptors, Fork, Identity, Makes, Which},
     wait::Status,
 };
 use crate::parse::{Answer, Line, LineError, LineReader, LoadError, RawLine, What};
@@ -21,7 +21,7 @@ pub(super) struct RawCall {
     pub end: u32,
     pub parsed: Parsed,
     /// Set where the call may have made a task without telling its number.
-    pub lost_fork: Option<Makes>,
+    pub lost_fork: Option<(Makes, Descriptors)>,
 }
 
 /// A call in flight.
@@ -224,7 +224,7 @@ impl Builder {
             start: line,
             end: u32::MAX,
             parsed: Parsed::Unanswered,
-            lost_fork: forks.then(|| process::makes(args)),
+            lost_fork: forks.then(|| (process::makes(args), process::descriptors(args))),
         });
         call
     }
@@ -294,7 +294,7 @@ impl Builder {
             Parsed::NotModelled => {}
             Parsed::Unanswered => self.count(name).unanswered += 1,
             Parsed::Modelled(Call::Fork(fork)) => {
-                self.child(id, task, start, line, fork.makes, fork.child);
+                self.child(id, task, start, line, *fork);
             }
             Parsed::Modelled(Call::Identity(Identity {
                 which: Which::Pid | Which::Tid,
@@ -317,16 +317,9 @@ impl Builder {
     }
 
     /// A fork returned `number`: tie it to the task that appeared, or let it be born now.
-    fn child(
-        &mut self,
-        call: CallId,
-        parent: TaskId,
-        start: u32,
-        end: u32,
-        makes: Makes,
-        number: i32,
-    ) {
-        let origin = Origin::Fork { call, parent, makes };
+    fn child(&mut self, call: CallId, parent: TaskId, start: u32, end: u32, fork: Fork<i32>) {
+        let Fork { makes, descriptors, child: number } = fork;
+        let origin = Origin::Fork { call, parent, makes, descriptors };
         let latest = self.lives.get(&number).and_then(|lives| lives.last()).copied();
         match latest.map(|task| &mut self.tasks[task.index()]) {
             // It cannot be its own parent, whatever a damaged log says.

@@ -2,10 +2,15 @@
 
 use super::build::{Builder, RawCall};
 use super::census::ProblemKind;
+use super::outer::{self, Outer};
 use super::{CallId, Origin, Plan, PlannedCall, Proc, ProcId, Says, Task, TaskId, Who};
 use crate::calls::{
     Call, Parsed,
-    process::{Makes, Scope},
+    groups::Groups,
+    ids::Ids,
+    limits::Limits,
+    process::{Descriptors, Makes, Scope},
+    wait::{Outcome, Target, Wait},
 };
 use std::collections::HashMap;
 
@@ -21,8 +26,11 @@ pub(super) fn link(mut builder: Builder) -> Plan {
         }
     }
     let Builder { steps, calls, tasks, census, lives, .. } = builder;
-    let mut plan = Plan { steps, calls: Vec::with_capacity(calls.len()), tasks, procs, census };
+    let calls_read = Vec::with_capacity(calls.len());
+    let outer = Outer::default();
+    let mut plan = Plan { steps, calls: calls_read, tasks, procs, census, outer };
     for call in calls {
+        note_capabilities(&mut plan, &call);
         let call = resolve(call, &plan.tasks, &lives);
         if call.says == Says::NotModelled {
             plan.census.names[call.name.index()].not_modelled += 1;
@@ -30,6 +38,7 @@ pub(super) fn link(mut builder: Builder) -> Plan {
         note_in_process(&mut plan, &call);
         plan.calls.push(call);
     }
+    outer::learn(&mut plan);
     plan
 }
 
@@ -51,8 +60,10 @@ fn adopt_strays(builder: &mut Builder) {
         match (candidates.next(), candidates.next()) {
             (Some((at, call)), None) => {
                 let (call_id, parent) = (CallId::at(at), call.task);
-                let makes = call.lost_fork.unwrap_or(Makes::Child);
-                builder.tasks[index].origin = Origin::Fork { call: call_id, parent, makes };
+                let (makes, descriptors) =
+                    call.lost_fork.unwrap_or((Makes::Child, Descriptors::Copied));
+                builder.tasks[index].origin =
+                    Origin::Fork { call: call_id, parent, makes, descriptors };
                 builder.calls[at].lost_fork = None;
             }
             _ => builder.census.problem(birth, ProblemKind::Stray(number)),
@@ -92,6 +103,7 @@ fn assign_processes(tasks: &mut [Task]) -> Vec<Proc> {
                     tasks: vec![id],
                     images: Vec::new(),
                     group_exit: None,
+                    capable_from: None,
                     depth,
                 });
                 ProcId::at(procs.len() - 1)
@@ -123,12 +135,59 @@ fn resolve(call: RawCall, tasks: &[Task], lives: &HashMap<i32, Vec<TaskId>>) -> 
         Parsed::Modelled(typed) => match typed.resolve(&mut find) {
             // Whether a process that nobody traced exists is not ours to say.
             Call::Kill(kill) if kill.is_outside() => Says::NotModelled,
+            Call::Wait(wait) => match without_outer_group(wait) {
+                Some(wait) => Says::Answer(Call::Wait(wait)),
+                None => Says::NotModelled,
+            },
+            Call::Groups(groups) if asks_outside(&groups) => Says::NotModelled,
+            Call::Limits(Limits { of: Some(Who::Outside(_)), .. }) => Says::NotModelled,
+            Call::Ids(Ids::Capabilities) => Says::NotModelled,
+            // The kernel's LWPs of one process share their descriptors.
+            Call::Files(_) if has_own_descriptors(&tasks[call.task.index()]) => Says::NotModelled,
             typed => Says::Answer(typed),
         },
         Parsed::NotModelled => Says::NotModelled,
         Parsed::Unanswered => Says::Nothing,
     };
-    PlannedCall { task: call.task, name: call.name, start: call.start, end: call.end, says }
+    let RawCall { task, name, start, end, .. } = call;
+    PlannedCall { task, name, start, end, says, first_sight: false }
+}
+
+/// Of a group outside the log only a child that it yields can be checked.
+fn without_outer_group(wait: Wait<Who>) -> Option<Wait<Who>> {
+    match wait {
+        Wait { target: Target::Group(Some(Who::Outside(_))), outcome } => match outcome {
+            Outcome::Reaped(..) | Outcome::Seen(..) => Some(Wait { target: Target::Set, outcome }),
+            Outcome::Nothing | Outcome::NoChild => None,
+        },
+        wait => Some(wait),
+    }
+}
+
+/// Groups of processes that nobody traced are not ours to know. An answer may name one.
+fn asks_outside(groups: &Groups<Who>) -> bool {
+    let outside = |who: &Option<Who>| matches!(who, Some(Who::Outside(_)));
+    match groups {
+        Groups::Get { of, .. } => outside(of),
+        // The group may be the one that the first task was started in.
+        Groups::Join { who, .. } => outside(who),
+        Groups::Lead { .. } => false,
+    }
+}
+
+/// A thread made without CLONE_FILES.
+fn has_own_descriptors(task: &Task) -> bool {
+    let Origin::Fork { makes, descriptors, .. } = task.origin else {
+        return false;
+    };
+    makes == Makes::Thread && descriptors == Descriptors::Copied
+}
+
+fn note_capabilities(plan: &mut Plan, call: &RawCall) {
+    if let Parsed::Modelled(Call::Ids(Ids::Capabilities)) = call.parsed {
+        let proc = plan.proc_of(call.task);
+        plan.procs[proc.index()].capable_from.get_or_insert(call.start);
+    }
 }
 
 fn note_in_process(plan: &mut Plan, call: &PlannedCall) {

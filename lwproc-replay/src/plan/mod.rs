@@ -7,13 +7,15 @@
 mod build;
 mod census;
 mod link;
+mod outer;
 
 pub use census::{Census, NameCount, Problem, ProblemKind};
+pub use outer::Outer;
 
 use crate::calls::{
     Call,
     kill::{Kill, Target},
-    process::Makes,
+    process::{Descriptors, Makes},
     wait::Status,
 };
 use crate::parse::LoadError;
@@ -64,6 +66,8 @@ pub struct Plan {
     pub procs: Vec<Proc>,
     /// Lines and calls counted.
     pub census: Census,
+    /// What the first task got from outside the log.
+    pub outer: Outer,
 }
 
 /// One thing to do.
@@ -110,6 +114,7 @@ impl Kill<Who> {
         let outside = |who: &Who| matches!(who, Who::Outside(_));
         match &self.target {
             Target::Process(who) | Target::Thread(who) => outside(who),
+            Target::Group(group) => group.as_ref().is_some_and(outside),
             Target::ThreadOf { process, thread } => outside(process) || outside(thread),
         }
     }
@@ -128,6 +133,8 @@ pub struct PlannedCall {
     pub end: u32,
     /// What it asked and was told.
     pub says: Says,
+    /// Whether its answer was taken as what the first task got from outside the log.
+    pub first_sight: bool,
 }
 
 /// What a call asked and was told.
@@ -173,6 +180,8 @@ pub enum Origin {
         parent: TaskId,
         /// What was made.
         makes: Makes,
+        /// What it does with the descriptors.
+        descriptors: Descriptors,
     },
     /// A thread's execve: the same thread under its process's number.
     Exec {
@@ -218,6 +227,8 @@ pub struct Proc {
     pub images: Vec<(u32, String)>,
     /// Argument of the first `exit_group`.
     pub group_exit: Option<u8>,
+    /// The line from which what it may do no longer follows from its ids.
+    pub capable_from: Option<u32>,
     /// Distance from the root.
     pub depth: u32,
 }
@@ -253,6 +264,18 @@ impl Plan {
 
     pub(crate) fn proc_of(&self, id: TaskId) -> ProcId {
         self.task(id).proc
+    }
+
+    /// Whether what the process may do at this line follows from its ids.
+    pub(crate) fn is_plain(&self, id: ProcId, line: u32) -> bool {
+        let mut next = Some(id);
+        while let Some(proc) = next.map(|id| self.proc(id)) {
+            if proc.capable_from.is_some_and(|from| from <= line) {
+                return false;
+            }
+            next = proc.parent;
+        }
+        true
     }
 
     /// How the process ended, if the log shows it.

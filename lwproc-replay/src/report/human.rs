@@ -29,6 +29,12 @@ impl fmt::Display for Report {
                 self.reordered
             )?;
         }
+        if self.unexplained > 0 {
+            writeln!(f, "  unexplained {} answers:", group(self.unexplained))?;
+            for (cause, count) in &self.causes {
+                writeln!(f, "              {} {cause}", group(*count))?;
+            }
+        }
         writeln!(
             f,
             "  the rest    {} calls not modelled, {} without an answer",
@@ -114,20 +120,21 @@ impl Report {
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n  {:<18} {:>9} {:>9} {:>9} {:>12} {:>9}",
-            "call", "calls", "agreed", "disagreed", "not modelled", "no answer"
+            "\n  {:<18} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9}",
+            "call", "calls", "agreed", "disagreed", "unexplained", "not modelled", "no answer"
         )?;
         let mut rows: Vec<&CallRow> = self.calls.iter().chain([&self.ends]).collect();
-        let checked = |row: &CallRow| row.agreed + row.disagreed;
+        let checked = |row: &CallRow| row.agreed + row.disagreed + row.unexplained;
         rows.sort_by_key(|row| std::cmp::Reverse((checked(row) > 0, row.calls)));
         for row in rows {
             writeln!(
                 f,
-                "  {:<18} {:>9} {:>9} {:>9} {:>12} {:>9}",
+                "  {:<18} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9}",
                 row.name,
                 group(row.calls),
                 dash(row.agreed),
                 dash(row.disagreed),
+                dash(row.unexplained),
                 dash(row.not_modelled),
                 dash(row.unanswered)
             )?;

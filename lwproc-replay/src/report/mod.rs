@@ -45,6 +45,10 @@ pub struct Report {
     pub disagreed: u64,
     /// Those that agree in an order of overlapping calls other than that of their last lines.
     pub reordered: u64,
+    /// Those that the log does not explain: not among the checked.
+    pub unexplained: u64,
+    /// The same by cause.
+    pub causes: BTreeMap<&'static str, u64>,
     /// Calls that nothing is compared for.
     pub not_modelled: u64,
     /// Calls without an answer.
@@ -77,6 +81,8 @@ pub struct CallRow {
     pub agreed: u64,
     /// Answers that do not.
     pub disagreed: u64,
+    /// Answers that the log does not explain.
+    pub unexplained: u64,
     /// Calls that nothing is compared for.
     pub not_modelled: u64,
     /// Calls without an answer.
@@ -164,6 +170,8 @@ impl Report {
             agreed: total.agreed,
             disagreed: total.disagreed,
             reordered: run.first.reordered,
+            unexplained: total.unexplained,
+            causes: run.first.unexplained.iter().map(|(cause, n)| (cause.name(), *n)).collect(),
             not_modelled: sum(|row| row.not_modelled),
             unanswered: sum(|row| row.unanswered),
             ends: CallRow {
@@ -171,6 +179,7 @@ impl Report {
                 calls: u64::from(plan.census.farewells),
                 agreed: run.first.ends.agreed,
                 disagreed: run.first.ends.disagreed,
+                unexplained: 0,
                 not_modelled: 0,
                 unanswered: 0,
             },
@@ -205,6 +214,7 @@ fn call_row((count, tally): (&crate::plan::NameCount, &crate::replay::Tally)) ->
         calls: u64::from(count.calls),
         agreed: tally.agreed,
         disagreed: tally.disagreed,
+        unexplained: tally.unexplained,
         not_modelled: u64::from(count.not_modelled),
         unanswered: u64::from(count.unanswered),
     }

@@ -2,10 +2,17 @@
 //!
 //! This is the only module that creates, switches and releases LWPs.
 
-use crate::calls::process::Makes;
+mod birth;
+mod descriptors;
+mod inherit;
+mod table;
+
+pub use descriptors::Answer;
+pub use table::{Descriptor, Known, Need, Table};
+
 use crate::calls::wait::Status;
-use crate::plan::{Origin, Plan, ProcId, TaskId, Who};
-use lwproc::{CoreDump, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid, Rfork};
+use crate::plan::{Plan, ProcId, TaskId, Who};
+use lwproc::{CoreDump, Cred, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -84,6 +91,14 @@ struct ProcState {
     children: Vec<ProcId>,
     /// Position in the parent's list.
     place: usize,
+    /// Its descriptor table, in the world's list.
+    table: usize,
+    /// Whether it has become another program.
+    execed: bool,
+    /// Who it was when its last task went.
+    last_cred: Option<Cred>,
+    /// Whether capabilities made its ids other than the kernel has them.
+    other_ids: bool,
 }
 
 /// The tasks of a plan in a kernel.
@@ -93,8 +108,12 @@ pub struct World<'p, 'k> {
     cpu: Entered<'k>,
     tasks: Vec<TaskState>,
     procs: Vec<ProcState>,
+    /// Descriptor tables as the log has told them.
+    tables: Vec<Table>,
     /// Whose LWP runs; none in the implicit context, or when it is exiting.
     current: Option<TaskId>,
+    /// The kernel's number of the group and of the session that the first task was started in.
+    outer_group: Pid,
     bearers: HashMap<i32, TaskId>,
     switches: u64,
 }
@@ -134,7 +153,10 @@ impl<'p, 'k> World<'p, 'k> {
             cpu: kernel.enter()?,
             tasks: plan.tasks.iter().map(|_| unborn()).collect(),
             procs: plan.procs.iter().map(|_| ProcState::default()).collect(),
+            // The first one is that of processes not born yet.
+            tables: vec![Table::default()],
             current: None,
+            outer_group: Pid::KERNEL,
             bearers: HashMap::new(),
             switches: 0,
         })
@@ -183,6 +205,26 @@ impl<'p, 'k> World<'p, 'k> {
         }
     }
 
+    /// Whether a process has become another program.
+    pub fn has_execed(&self, proc: ProcId) -> bool {
+        self.procs[proc.index()].execed
+    }
+
+    /// Whether the kernel's ids of a process are those that the log implies.
+    pub fn has_same_ids(&self, proc: ProcId) -> bool {
+        !self.procs[proc.index()].other_ids
+    }
+
+    /// Capabilities made the ids of a process other than the kernel has them.
+    pub fn has_other_ids(&mut self, proc: ProcId) {
+        self.procs[proc.index()].other_ids = true;
+    }
+
+    /// The kernel's number of the group and of the session that the first task was started in.
+    pub fn outer_group(&self) -> Pid {
+        self.outer_group
+    }
+
     /// The children of a process that live or wait to be reaped.
     pub fn children(&self, proc: ProcId) -> &[ProcId] {
         &self.procs[proc.index()].children
@@ -202,6 +244,12 @@ impl<'p, 'k> World<'p, 'k> {
     pub fn ppid(&self, proc: ProcId) -> Option<Pid> {
         let guard = self.kernel.pin();
         self.kernel.find(self.pid(proc), &guard).map(|found| found.ppid())
+    }
+
+    /// The kernel's number of a process's group.
+    pub fn pgid(&self, proc: ProcId) -> Option<Pid> {
+        let guard = self.kernel.pin();
+        self.kernel.find(self.pid(proc), &guard).and_then(|found| found.pgid())
     }
 
     /// How many LWPs the kernel counts in a process.
@@ -241,8 +289,19 @@ impl<'p, 'k> World<'p, 'k> {
         Ok(())
     }
 
+    /// Moves the context to some task of a process.
+    ///
+    /// # Errors
+    /// [`Trouble::NotAlive`], or what the kernel says.
+    pub fn run_in(&mut self, proc: ProcId) -> Result<(), Trouble> {
+        match self.current {
+            Some(task) if self.plan.proc_of(task) == proc => Ok(()),
+            _ => self.run(self.runnable_in(proc).ok_or(Trouble::NotAlive)?),
+        }
+    }
+
     /// Books a switch: the LWP that ran is parked, if it still lives.
-    fn arrived(&mut self, task: Option<TaskId>, old: Option<Lwp>) {
+    pub(super) fn arrived(&mut self, task: Option<TaskId>, old: Option<Lwp>) {
         if let (Some(left), Some(lwp)) = (self.current, old) {
             self.tasks[left.index()].stage = Stage::Parked(lwp);
         }
@@ -251,7 +310,7 @@ impl<'p, 'k> World<'p, 'k> {
     }
 
     /// Moves the context to init.
-    fn run_init(&mut self) -> Result<(), Trouble> {
+    pub(super) fn run_init(&mut self) -> Result<(), Trouble> {
         let old = match self.cpu.unbind() {
             Ok(old) => old,
             // The LWP is exiting, and only a switch frees it: to an LWP of init, which is
@@ -262,94 +321,8 @@ impl<'p, 'k> World<'p, 'k> {
         Ok(())
     }
 
-    fn runnable_in(&self, proc: ProcId) -> Option<TaskId> {
+    pub(super) fn runnable_in(&self, proc: ProcId) -> Option<TaskId> {
         self.plan.proc(proc).tasks.iter().copied().find(|task| self.is_alive(*task))
-    }
-
-    /// Brings a task to life, as its origin says.
-    ///
-    /// # Errors
-    /// When the kernel refuses, or gives numbers that do not fit.
-    pub fn birth(&mut self, task: TaskId) -> Result<(), Trouble> {
-        if self.was_born(task) {
-            return Ok(());
-        }
-        match self.plan.task(task).origin {
-            Origin::Root | Origin::Stray => self.fork_from_init(task),
-            Origin::Fork { parent, makes: Makes::Thread, .. } => self.thread(parent, task),
-            Origin::Fork { parent, makes: Makes::Child, .. } => self.fork_from(Some(parent), task),
-            Origin::Fork { parent, makes: Makes::Sibling, .. } => {
-                let grandparent = self.plan.proc(self.plan.proc_of(parent)).parent;
-                let runs = grandparent.and_then(|proc| self.runnable_in(proc));
-                self.fork_from(runs, task)
-            }
-            Origin::Exec { leader, thread } => self.take_over(leader, thread, task),
-        }
-    }
-
-    fn fork_from(&mut self, parent: Option<TaskId>, child: TaskId) -> Result<(), Trouble> {
-        match parent {
-            Some(parent) if self.is_alive(parent) => {
-                self.run(parent)?;
-                self.fork_here(Rfork::Copy, child)?;
-                let parent = self.plan.proc_of(parent);
-                let child = self.plan.proc_of(child);
-                let siblings = &mut self.procs[parent.index()].children;
-                siblings.push(child);
-                self.procs[child.index()].place = siblings.len() - 1;
-                if self.cpu.ppid() == self.pid(parent) { Ok(()) } else { Err(Trouble::WrongParent) }
-            }
-            // Its parent died in the fork: init has adopted it.
-            _ => self.fork_from_init(child),
-        }
-    }
-
-    fn fork_from_init(&mut self, child: TaskId) -> Result<(), Trouble> {
-        self.run_init()?;
-        self.fork_here(Rfork::Fresh, child)
-    }
-
-    /// `rfork` from the LWP that runs; the context is the child's afterwards.
-    fn fork_here(&mut self, share: Rfork, child: TaskId) -> Result<(), Trouble> {
-        let old = self.cpu.rfork(share).map_err(|error| refused("rfork")(error.errno()))?;
-        self.arrived(Some(child), old);
-        let lid = self.born(child)?;
-        if lid.0 == self.cpu.pid().0 { Ok(()) } else { Err(Trouble::FirstLwp) }
-    }
-
-    fn thread(&mut self, parent: TaskId, task: TaskId) -> Result<(), Trouble> {
-        let proc = self.plan.proc_of(parent);
-        let runs = if self.is_alive(parent) { Some(parent) } else { self.runnable_in(proc) };
-        self.run(runs.ok_or(Trouble::NoParent)?)?;
-        let old =
-            self.cpu.newlwp(self.pid(proc)).map_err(|error| refused("newlwp")(error.errno()))?;
-        self.arrived(Some(task), old);
-        self.born(task).map(drop)
-    }
-
-    /// The context runs a new LWP: book it under its task.
-    fn born(&mut self, task: TaskId) -> Result<Lid, Trouble> {
-        let pid = self.cpu.pid();
-        let lid = self.cpu.lid().ok_or(Trouble::NotAlive)?;
-        self.tasks[task.index()] = TaskState { stage: Stage::Running, lid, pid };
-        self.procs[self.plan.proc_of(task).index()].live += 1;
-        let before = self.bearers.insert(lid.0, task);
-        if before.is_some_and(|before| self.is_alive(before)) {
-            return Err(Trouble::NumberTwice);
-        }
-        Ok(lid)
-    }
-
-    /// A thread's execve: the leader goes, and a new LWP bears the pid instead of the thread's.
-    fn take_over(&mut self, leader: TaskId, thread: TaskId, task: TaskId) -> Result<(), Trouble> {
-        if self.is_alive(leader) {
-            self.retire(leader, Status::Exited(0))?;
-        }
-        self.run(thread)?;
-        self.thread(thread, task)?;
-        self.retire(thread, Status::Exited(0))?;
-        self.run(task)?;
-        if self.lid(task).0 == self.cpu.pid().0 { Ok(()) } else { Err(Trouble::NoTakeOver) }
     }
 
     /// Ends a task. Its LWP is freed when the context next moves, which precedes every question.
@@ -358,17 +331,38 @@ impl<'p, 'k> World<'p, 'k> {
     /// [`Trouble::NotAlive`], or what the kernel says.
     pub fn retire(&mut self, task: TaskId, status: Status) -> Result<(), Trouble> {
         self.run(task)?;
+        let proc = self.plan.proc_of(task);
+        if self.procs[proc.index()].live == 1 {
+            self.procs[proc.index()].last_cred = Some(self.cpu.cred().clone());
+        }
         let ended = self.cpu.exit(exit_status(status));
         ended.map_err(|error| refused("exit")(error.errno()))?;
         self.tasks[task.index()].stage = Stage::Gone;
         self.current = None;
-        let proc = &mut self.procs[self.plan.proc_of(task).index()];
-        proc.live = proc.live.saturating_sub(1);
-        if proc.live == 0 {
+        let state = &mut self.procs[proc.index()];
+        state.live = state.live.saturating_sub(1);
+        if state.live == 0 {
             // Init has them now.
-            proc.children.clear();
+            state.children.clear();
+            self.leave_table(proc);
         }
         Ok(())
+    }
+
+    /// The process that runs, with one LWP left, becomes another program.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn exec(&mut self, proc: ProcId, comm: &str) -> Result<(), Trouble> {
+        self.own_table(proc);
+        self.table_mut(proc).exec();
+        self.cpu.drain();
+        let done = self.cpu.execnotify(comm).map_err(|error| refused("execnotify")(error.errno()));
+        if done.is_err() {
+            self.cpu.reopen();
+        }
+        self.procs[proc.index()].execed = true;
+        done
     }
 
     /// Forgets a child that its parent has reaped.

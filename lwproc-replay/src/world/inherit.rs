@@ -1,0 +1,60 @@
+//! What a task gets from one that is not its parent to the kernel: from outside the log, from the
+//! caller of a CLONE_PARENT, or from a parent that died in the fork.
+
+use super::{Trouble, World, refused};
+use crate::plan::{TaskId, Who};
+use lwproc::{Cred, CredChange, IdSet};
+
+impl World<'_, '_> {
+    /// The first task, which runs, becomes who the log's answers say it was.
+    pub(super) fn outer_world(&mut self, task: TaskId) -> Result<(), Trouble> {
+        let plan = self.plan;
+        // It may have led its session, or its group, from the start.
+        let own = |who| matches!(who, Some(Who::Task(led)) if led == task);
+        if own(plan.outer.session) {
+            self.cpu.setsid().map_err(|error| refused("setsid")(error.errno()))?;
+        } else if own(plan.outer.pgrp) {
+            let own = self.cpu.pid();
+            self.cpu.setpgid(own, own).map_err(|error| refused("setpgid")(error.errno()))?;
+        }
+        for (resource, limit) in &plan.outer.limits {
+            let set = self.cpu.set_rlimit(*resource, *limit);
+            set.map_err(|error| refused("a limit")(error.errno()))?;
+        }
+        for change in plan.outer.changes() {
+            self.cpu.set_cred(&change).map_err(|error| refused("ids")(error.errno()))?;
+        }
+        Ok(())
+    }
+
+    /// The task that runs gets what `from` has, or had at its end.
+    pub(super) fn inherit(&mut self, from: TaskId, task: TaskId) -> Result<(), Trouble> {
+        let (giver, proc) = (self.plan.proc_of(from), self.plan.proc_of(task));
+        let cred = if self.is_alive(from) {
+            self.run(from)?;
+            let cred = self.cpu.cred().clone();
+            self.run(task)?;
+            Some(cred)
+        } else {
+            self.procs[giver.index()].last_cred.clone()
+        };
+        for change in cred.iter().flat_map(changes_to) {
+            // Without privilege the kernel may refuse; then the answers will say so.
+            let _ = self.cpu.set_cred(&change);
+        }
+        self.procs[proc.index()].other_ids = self.procs[giver.index()].other_ids;
+        self.copied_table(giver, task);
+        self.repair_table(proc)
+    }
+}
+
+/// The changes that make a privileged process so; the users come last.
+fn changes_to(cred: &Cred) -> [CredChange; 3] {
+    let all = |ids: IdSet| (Some(ids.real), Some(ids.effective), Some(ids.saved));
+    let (groups, users) = (all(cred.groups()), all(cred.users()));
+    [
+        CredChange::SetGroups(cred.supplementary().into()),
+        CredChange::SetResgid(groups.0, groups.1, groups.2),
+        CredChange::SetResuid(users.0, users.1, users.2),
+    ]
+}
