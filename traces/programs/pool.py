@@ -11,7 +11,7 @@ def work(n):
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         os.sched_yield()
 
-threads = [threading.Thread(target=work, args=(n,)) for n in range(12)]
+threads = [threading.Thread(target=work, args=(n,)) for n in range(24)]
 for thread in threads:
     thread.start()
 for thread in threads:

@@ -269,10 +269,12 @@ int main(int argc, char **argv) {
     self = argv[0];
     if (argc > 2) return sleeper();
     if (argc > 1) return after_exec();
-    sources();
-    pass();
-    tables();
-    threads();
+    for (int round = 0; round < 3; round++) {
+        sources();
+        pass();
+        tables();
+        threads();
+    }
     ids();
     limits();
     groups();

@@ -22,7 +22,7 @@ static pid_t stays(void) {
     return child;
 }
 
-int main(void) {
+static void everything(void) {
     int status;
     siginfo_t info;
 
@@ -99,5 +99,10 @@ int main(void) {
     wait(&status);
     wait(&status);
     wait(&status);
+}
+
+int main(void) {
+    everything();
+    everything();
     return 2;
 }
