@@ -165,7 +165,7 @@ fn the_logs_show_what_they_were_recorded_for() {
             "EINVAL",
             "setsid()                          = ",
             "kill(-",
-            "wait4(-18",
+            "wait4(-32",
             "RLIMIT_CORE",
         ],
     );
