@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 pub fn models() -> Vec<Model> {
     vec![
-        pair("cred_set_against_entry", set_against_entry).long(),
+        pair("cred_set_against_entry", set_against_entry),
         pair("cred_set_against_newlwp", set_against_newlwp),
         pair("cred_set_against_set", set_against_set).long(),
         pair("cred_set_against_reader", set_against_reader),
         pair("cred_set_in_init_against_implicit_entry", set_in_init),
         pair("cred_exit_against_reader", exit_against_reader),
-        pair("cred_first_charge_against_first_charge", first_charge).long(),
+        pair("cred_first_charge_against_first_charge", first_charge),
     ]
 }
 

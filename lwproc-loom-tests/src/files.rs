@@ -20,7 +20,7 @@ pub fn models() -> Vec<Model> {
         pair("kernel_files_look_against_last_release", look_against_last_release),
         pair("kernel_files_handle_against_last_release", handle_against_last_release),
         pair("kernel_files_exec_against_exit_of_the_other", exec_against_exit).long(),
-        pair("kernel_files_exec_against_newlwp", exec_against_newlwp).long(),
+        pair("kernel_files_exec_against_newlwp", exec_against_newlwp),
         pair("kernel_files_implicit_against_implicit", implicit_against_implicit),
     ]
 }

@@ -3,7 +3,10 @@
 
 use crate::full::{assert_empty, at_once, enter_as, kernel};
 use crate::runner::{Model, pair};
-use lwproc::{Entered, Kernel, Lid, Limit, Lwp, Pid, Resource, Rfork, Usage};
+use lwproc::{
+    CredChange, Enforcement, Entered, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Pid, Resource,
+    Rfork, Usage,
+};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -17,6 +20,7 @@ pub fn models() -> Vec<Model> {
         pair("usage_first_against_reader", first_use_against_reader),
         pair("cpu_curlwp_against_release", curlwp_against_release),
         pair("cpu_curlwp_against_fork", curlwp_against_fork),
+        pair("nproc_fork_against_fork_at_the_limit", fork_against_fork_at_the_limit),
     ]
 }
 
@@ -206,5 +210,35 @@ fn curlwp_against_fork() {
         release(e);
     };
     at_once(&kernel, there, here);
+    assert_empty(&kernel);
+}
+
+/// Two fork where their user may have one process more: never both, and what is
+/// refused is given back.
+fn fork_against_fork_at_the_limit() {
+    let limits = Limits::unlimited().with(Resource::Nproc, Limit::both(3)).unwrap();
+    let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
+    let builder = Kernel::builder().limits(limits).limits_policy(policy).id_capacity(8);
+    let kernel = Arc::new(builder.build().unwrap());
+    let user = |lwp: Lwp| {
+        let mut e = enter_as(&kernel, lwp);
+        e.set_cred(&CredChange::SetUid(7)).unwrap();
+        e.unbind().unwrap().unwrap()
+    };
+    let [a, b] = [(), ()].map(|()| user(kernel.alloclwp(None).unwrap()));
+    let k = kernel.clone();
+    let there = move || {
+        let mut e = enter_as(&k, a);
+        let parent = e.rfork(Rfork::Fresh);
+        (e.unbind().unwrap(), parent)
+    };
+    let here = || {
+        let mut e = enter_as(&kernel, b);
+        let parent = e.rfork(Rfork::Fresh);
+        (e.unbind().unwrap(), parent)
+    };
+    let ((a, there), (b, here)) = at_once(&kernel, there, here);
+    assert!(there.is_err() || here.is_err(), "one place, and two got it");
+    drop((a, b, there, here));
     assert_empty(&kernel);
 }

@@ -6,7 +6,9 @@
 //! again after a change.
 #![allow(unsafe_code)]
 
-use crate::sync::{AcqRel, Acquire, AtomicI64, AtomicPtr, Relaxed};
+use crate::sync::{AcqRel, Acquire, AtomicI64, AtomicPtr, Relaxed, fence};
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Chains of users by the low bits of their uid.
 #[cfg(not(lwproc_loom))]
@@ -14,53 +16,89 @@ const BUCKETS: usize = 64;
 #[cfg(lwproc_loom)]
 const BUCKETS: usize = 1;
 
-/// One user's counts.
-pub struct UidInfo {
-    uid: u32,
+/// How many parts each count has. Threads that make and end at once each change a
+/// part of their own, and so no cache line in common; who asks adds the parts up.
+#[cfg(not(lwproc_loom))]
+const LANES: usize = 16;
+#[cfg(lwproc_loom)]
+const LANES: usize = 2;
+
+/// Which part of the counts a thread changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lane(usize);
+
+impl Lane {
+    /// The lane of the `n`th thread.
+    pub fn of(n: usize) -> Self {
+        Self(n % LANES)
+    }
+}
+
+/// A part of a user's counts.
+#[derive(Default)]
+struct Counts {
     /// Processes, zombies included.
     procs: AtomicI64,
     /// Zombies among them.
     zombies: AtomicI64,
     /// LWPs, the first of each process included.
     lwps: AtomicI64,
+}
+
+/// One user's counts.
+pub struct UidInfo {
+    uid: u32,
+    counts: [CachePadded<Counts>; LANES],
     next: *mut UidInfo,
 }
 
 impl UidInfo {
-    /// Charges a process, unless the user would have more than `limit`.
-    /// Wait-free.
-    pub fn charge_proc(&self, limit: Option<u64>) -> Result<(), OverLimit> {
+    fn here(&self, lane: Lane) -> &Counts {
+        &self.counts[lane.0]
+    }
+
+    fn sum(&self, part: impl Fn(&Counts) -> &AtomicI64) -> i64 {
+        // Relaxed: counts; exact while nobody changes them, or behind the fence
+        // of `charge_proc`.
+        self.counts.iter().map(|counts| part(counts).load(Relaxed)).sum()
+    }
+
+    /// Charges a process, unless the user would have more than `limit`: never more,
+    /// and of several that come to the limit at once perhaps none gets the last
+    /// place. Wait-free.
+    pub fn charge_proc(&self, lane: Lane, limit: Option<u64>) -> Result<(), OverLimit> {
         // Relaxed: a count; nothing is published by it.
-        let before = self.procs.fetch_add(1, Relaxed);
-        match limit {
-            Some(limit) if u64::try_from(before).unwrap_or(0) >= limit => {
-                self.refund_proc();
-                Err(OverLimit)
-            }
-            _ => Ok(()),
+        self.here(lane).procs.fetch_add(1, Relaxed);
+        let Some(limit) = limit else { return Ok(()) };
+        // SeqCst fence [P25]: of two that charge in different lanes at once, one
+        // sees the other's charge.
+        fence(SeqCst);
+        if u64::try_from(self.sum(|counts| &counts.procs)).unwrap_or(0) > limit {
+            self.refund_proc(lane);
+            return Err(OverLimit);
         }
+        Ok(())
     }
 
-    pub fn refund_proc(&self) {
+    pub fn refund_proc(&self, lane: Lane) {
         // Relaxed: a count.
-        self.procs.fetch_sub(1, Relaxed);
+        self.here(lane).procs.fetch_sub(1, Relaxed);
     }
 
-    pub fn add_zombies(&self, by: i64) {
+    pub fn add_zombies(&self, lane: Lane, by: i64) {
         // Relaxed: a count.
-        self.zombies.fetch_add(by, Relaxed);
+        self.here(lane).zombies.fetch_add(by, Relaxed);
     }
 
-    pub fn add_lwps(&self, by: i64) {
+    pub fn add_lwps(&self, lane: Lane, by: i64) {
         // Relaxed: a count.
-        self.lwps.fetch_add(by, Relaxed);
+        self.here(lane).lwps.fetch_add(by, Relaxed);
     }
 
     /// Processes (zombies included), and LWPs not counting the first of each.
     pub fn counts(&self) -> (i64, i64) {
-        // Relaxed: counts.
-        let (procs, zombies) = (self.procs.load(Relaxed), self.zombies.load(Relaxed));
-        (procs, self.lwps.load(Relaxed) - (procs - zombies))
+        let (procs, zombies) = (self.sum(|c| &c.procs), self.sum(|c| &c.zombies));
+        (procs, self.sum(|c| &c.lwps) - (procs - zombies))
     }
 }
 
@@ -102,14 +140,7 @@ impl Uids {
         if let Some(info) = Self::search(head, uid) {
             return info;
         }
-        let zero = || AtomicI64::new(0);
-        let new = Box::into_raw(Box::new(UidInfo {
-            uid,
-            procs: zero(),
-            zombies: zero(),
-            lwps: zero(),
-            next: head,
-        }));
+        let new = Box::into_raw(Box::new(UidInfo { uid, counts: Default::default(), next: head }));
         loop {
             // AcqRel [P19]: Release: the entry. Acquire on failure: the
             // entries that came first are searched.

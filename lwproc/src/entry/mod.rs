@@ -209,7 +209,7 @@ impl<'k, H: Host> Entered<'k, H> {
         match self.node() {
             Some(node) if !node.word.load().has_crmod() => {}
             // SAFETY: bound to this thread; not borrowed, see above.
-            Some(_) => unsafe { creds::update_creds(world, self.bound(), &me.pin()) },
+            Some(_) => unsafe { creds::update_creds(world, self.bound(), me.lane, &me.pin()) },
             None => {
                 // SAFETY: init never dies.
                 let init = unsafe { Managed::deref_counted(world.init) };
@@ -243,7 +243,8 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`CredError::NotPermitted`] (EPERM), [`CredError::TooManyGroups`]
     /// (EINVAL). Nothing has changed then.
     pub fn set_cred(&mut self, change: &CredChange) -> Result<(), CredError> {
-        creds::setcred(self.seat.world(), self.proc(), change, &self.seat.pin())?;
+        let (world, me) = (self.seat.world(), self.seat.me());
+        creds::setcred(world, self.proc(), change, me.lane, &me.pin())?;
         self.update_creds();
         Ok(())
     }

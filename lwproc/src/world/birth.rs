@@ -74,12 +74,12 @@ pub(crate) fn newproc<H: Host>(
     if let Err(panic) = catch_unwind(AssertUnwindSafe(intern)) {
         world.ids.release(&me.shard, id);
         me.tally.add(Tally { ids: -1, ..Tally::default() });
-        refund(world, user);
+        refund(world, me, user);
         cred.release(&pin);
         resume_unwind(panic);
     }
     let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
-    user.add_lwps(1);
+    user.add_lwps(me.lane, 1);
     let (files, link) = files.inherit(how, &pin);
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
@@ -137,19 +137,19 @@ fn charge_and_reserve<H: Host>(
     if let Some(cap) = &world.proc_cap {
         cap.reserve().map_err(|OverLimit| NewProcError::KernelFull)?;
     }
-    if user.charge_proc(limit).is_err() {
+    if user.charge_proc(me.lane, limit).is_err() {
         refund_place(world);
         return Err(NewProcError::Limit);
     }
     reserve(world, me).map_err(|Exhausted| {
-        refund(world, user);
+        refund(world, me, user);
         NewProcError::IdsExhausted
     })
 }
 
 /// Gives a process's charge and its place in the kernel back.
-pub(super) fn refund<H: Host>(world: &World<H>, user: &UidInfo) {
-    user.refund_proc();
+pub(super) fn refund<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo) {
+    user.refund_proc(me.lane);
     refund_place(world);
 }
 
@@ -213,7 +213,7 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: made above, owned by this thread.
     drain::join(node, unsafe { Managed::deref_counted(lwp) });
     // SAFETY: attached and made above: owned by this thread, nothing borrowed.
-    unsafe { update_creds(world, lwp, pin) };
+    unsafe { update_creds(world, lwp, me.lane, pin) };
     me.tally.add(Tally { lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.

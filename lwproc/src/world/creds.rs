@@ -3,7 +3,7 @@
 
 use super::World;
 use crate::cred::CredChange;
-use crate::cred::uids::Charge;
+use crate::cred::uids::{Charge, Lane};
 use crate::error::CredError;
 use crate::host::Host;
 use crate::lwp::{LwpCred, LwpPtr};
@@ -19,7 +19,12 @@ use std::sync::atomic::Ordering::SeqCst;
 ///
 /// # Safety
 /// The caller owns the LWP, and nothing borrows its snapshot.
-pub(crate) unsafe fn update_creds<H: Host>(world: &World<H>, lwp: LwpPtr<H>, pin: &Pin<'_>) {
+pub(crate) unsafe fn update_creds<H: Host>(
+    world: &World<H>,
+    lwp: LwpPtr<H>,
+    lane: Lane,
+    pin: &Pin<'_>,
+) {
     // SAFETY: owned.
     let node = unsafe { Managed::deref_counted(lwp) };
     // First: a mark that is set from now on stays for the next time.
@@ -28,16 +33,16 @@ pub(crate) unsafe fn update_creds<H: Host>(world: &World<H>, lwp: LwpPtr<H>, pin
     let cell = &unsafe { node.proc_owned() }.resources.cred;
     let cred = cell.hold(pin).expect("a process with LWPs has credentials");
     let user = world.uids.get(cred.get().users().real);
-    user.add_lwps(1);
+    user.add_lwps(lane, 1);
     let new = LwpCred { cred, charge: Charge::new(user) };
     // SAFETY: owned, and not borrowed.
-    give_back(unsafe { node.replace_cred(Some(new)) }, pin);
+    give_back(unsafe { node.replace_cred(Some(new)) }, lane, pin);
 }
 
 /// Gives an LWP's snapshot and its charge back.
-pub(super) fn give_back(old: Option<LwpCred>, pin: &Pin<'_>) {
+pub(super) fn give_back(old: Option<LwpCred>, lane: Lane, pin: &Pin<'_>) {
     if let Some(LwpCred { cred, charge }) = old {
-        charge.get().add_lwps(-1);
+        charge.get().add_lwps(lane, -1);
         cred.release(pin);
     }
 }
@@ -48,6 +53,7 @@ pub(crate) fn setcred<H: Host>(
     world: &World<H>,
     node: &ProcNode<H>,
     change: &CredChange,
+    lane: Lane,
     pin: &Pin<'_>,
 ) -> Result<(), CredError> {
     let new = node.resources.cred.commit(pin, |old| old.changed(change))?;
@@ -59,8 +65,8 @@ pub(crate) fn setcred<H: Host>(
         if std::ptr::eq(node.resources.charge.get(), user) {
             break;
         }
-        user.charge_proc(None).expect("no limit");
-        node.resources.charge.swap(user).refund_proc();
+        user.charge_proc(lane, None).expect("no limit");
+        node.resources.charge.swap(user).refund_proc(lane);
     }
     // SeqCst fence [P17]: see `makelwp`.
     fence(SeqCst);

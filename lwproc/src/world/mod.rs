@@ -20,7 +20,7 @@ pub mod seat;
 use crate::config::{Configuration, LimitsPolicy};
 use crate::cred::Cred;
 use crate::cred::CredRef;
-use crate::cred::uids::{OverLimit, Uids};
+use crate::cred::uids::{Lane, OverLimit, Uids};
 use crate::emul::{Emuls, NativeSysents};
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
@@ -150,8 +150,8 @@ impl<H: Host> World<H> {
             let root = CredRef::permanent(Cred::superuser());
             let resources = |comm, cred, files| {
                 let charge = uids.get(0);
-                charge.charge_proc(None).expect("no limit");
-                charge.add_lwps(1);
+                charge.charge_proc(Lane::of(0), None).expect("no limit");
+                charge.add_lwps(Lane::of(0), 1);
                 let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
                 let (limits, emul) = (limits.share(), emuls.native());
                 Resources::new(Comm::new(comm), cred, charge, files, limits, emul, embedded)

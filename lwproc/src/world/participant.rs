@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::Anchor;
+use crate::cred::uids::Lane;
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::idtable::Shard;
@@ -13,7 +14,7 @@ use crate::lwp::LwpNode;
 use crate::lwp::LwpPtr;
 use crate::reclaim::{Collector, Local, Managed, Pin};
 use crate::sleep::SleepObject;
-use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, Relaxed, Release};
+use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Relaxed, Release};
 use crate::sync::{Arc, Parker};
 use std::cell::{Cell, OnceCell, UnsafeCell};
 
@@ -33,6 +34,8 @@ pub(crate) struct Participant<H: Host> {
     pub(crate) last_cpu: Cell<usize>,
     /// The LWP bound to the thread. Taken by the teardown as well.
     bound: AtomicPtr<Managed<LwpNode<H>>>,
+    /// The part of the users' counts that the thread changes.
+    pub(crate) lane: Lane,
     /// Free ids. Others steal from it when ids run out.
     pub(crate) shard: Shard,
     /// Read by everybody.
@@ -162,11 +165,15 @@ impl<H: Host> Participant<H> {
 }
 
 /// All participants of a world: an append-only stack.
-pub(crate) struct Registry<H: Host>(AtomicPtr<Participant<H>>);
+pub(crate) struct Registry<H: Host> {
+    top: AtomicPtr<Participant<H>>,
+    /// How many were added.
+    added: AtomicUsize,
+}
 
 impl<H: Host> Registry<H> {
     pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(std::ptr::null_mut()))
+        Self { top: AtomicPtr::new(std::ptr::null_mut()), added: AtomicUsize::new(0) }
     }
 
     /// Takes a vacant participant over, or adds one. Lock-free but for the
@@ -188,6 +195,8 @@ impl<H: Host> Registry<H> {
             entered: Cell::new(false),
             last_cpu: Cell::new(0),
             bound: AtomicPtr::new(std::ptr::null_mut()),
+            // Relaxed: any number will do.
+            lane: Lane::of(self.added.fetch_add(1, Relaxed)),
             shard: Shard::new(),
             tally: AtomicTally::default(),
             init_cred: UnsafeCell::new(None),
@@ -196,12 +205,12 @@ impl<H: Host> Registry<H> {
         }));
         // Relaxed: nothing is read through it here; the CAS carries on the
         // publication of the others.
-        let mut head = self.0.load(Relaxed);
+        let mut head = self.top.load(Relaxed);
         loop {
             // SAFETY: not yet shared.
             unsafe { (*new).next = head };
             // Release [P11]: publishes it; pairs with Acquire in `iter`.
-            match self.0.compare_exchange(head, new, Release, Relaxed) {
+            match self.top.compare_exchange(head, new, Release, Relaxed) {
                 // SAFETY: freed with the registry only.
                 Ok(_) => return unsafe { &*new },
                 Err(seen) => head = seen,
@@ -211,7 +220,7 @@ impl<H: Host> Registry<H> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Participant<H>> {
         // Acquire [P11]: pairs with Release in `add`.
-        let mut at: *const Participant<H> = self.0.load(Acquire);
+        let mut at: *const Participant<H> = self.top.load(Acquire);
         std::iter::from_fn(move || {
             // SAFETY: freed with the registry only.
             let p = unsafe { at.as_ref() }?;
@@ -238,7 +247,7 @@ impl<H: Host> Registry<H> {
 impl<H: Host> Drop for Registry<H> {
     fn drop(&mut self) {
         // Relaxed: nobody else is left.
-        let mut at = self.0.load(Relaxed);
+        let mut at = self.top.load(Relaxed);
         while !at.is_null() {
             // SAFETY: from `add`, freed once, here.
             let p = unsafe { Box::from_raw(at) };
