@@ -131,6 +131,12 @@ impl Uids {
         None
     }
 
+    /// As [`Uids::get`], when it is likely to be this one.
+    #[inline]
+    pub fn get_likely<'a>(&'a self, likely: &'a UidInfo, uid: u32) -> &'a UidInfo {
+        if likely.uid == uid { likely } else { self.get(uid) }
+    }
+
     /// The user's counts, made if need be: two threads get the same. Lock-free
     /// but for the allocator.
     pub fn get(&self, uid: u32) -> &UidInfo {

@@ -41,7 +41,6 @@ use crate::signal::post;
 use crate::sync::Relaxed;
 use crate::world::seat::Seat;
 use crate::world::{birth, creds};
-use std::cell::Cell;
 use std::fmt;
 
 /// What a new process does with its parent's descriptors.
@@ -98,10 +97,6 @@ impl Rfork {
 #[must_use = "dropping it leaves the kernel"]
 pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
-    /// The virtual CPU it has; `None` in a kernel without, and while it sleeps.
-    cpu: Cell<Option<usize>>,
-    /// How often this context has taken the big lock.
-    biglocks: Cell<u32>,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -110,7 +105,7 @@ impl<'k, H: Host> Entered<'k, H> {
         if seat.me().entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        let entered = Self { seat, cpu: Cell::new(None), biglocks: Cell::new(0) };
+        let entered = Self { seat };
         entered.acquire_cpu();
         entered.update_creds();
         Ok(entered)
@@ -123,8 +118,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(cpus) = &self.seat.world().cpus {
             let me = self.seat.me();
             let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
-            self.seat.me().last_cpu.set(cpu);
-            self.cpu.set(Some(cpu));
+            me.last_cpu.set(cpu);
+            me.cpu.set(Some(cpu));
             self.tell_cpu(self.bound());
         }
     }
@@ -133,7 +128,7 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     fn release_cpu(&self) {
         self.tell_cpu(std::ptr::null_mut());
-        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.take()) {
+        if let (Some(cpu), Some(cpus)) = (self.seat.me().cpu.take(), &self.seat.world().cpus) {
             cpus.release(cpu);
         }
     }
@@ -141,21 +136,23 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Tells the virtual CPU, if there is one, which LWP runs on it.
     #[inline]
     fn tell_cpu(&self, lwp: LwpPtr<H>) {
-        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.get()) {
+        if let (Some(cpu), Some(cpus)) = (self.seat.me().cpu.get(), &self.seat.world().cpus) {
             cpus.set_curlwp(cpu, lwp.cast());
         }
     }
 
     /// The virtual CPU that this thread has; `None` in a kernel without.
     pub fn cpu(&self) -> Option<usize> {
-        self.cpu.get()
+        self.seat.me().cpu.get()
     }
 
     /// The bound LWP; null in the implicit context.
+    #[inline]
     fn bound(&self) -> LwpPtr<H> {
         self.seat.me().bound()
     }
 
+    #[inline]
     fn node(&self) -> Option<&LwpNode<H>> {
         let bound = self.bound();
         // SAFETY: bound to this thread, so owned by it.
@@ -163,16 +160,19 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// `curproc`: the current LWP's process; init in the implicit context.
+    #[inline]
     fn proc_ptr(&self) -> ProcPtr<H> {
         self.node().map_or(self.seat.world().init, |node| node.proc)
     }
 
+    #[inline]
     fn proc(&self) -> &ProcNode<H> {
         // SAFETY: the current LWP keeps it; init never dies.
         unsafe { Managed::deref_counted(self.proc_ptr()) }
     }
 
     /// Takes the current LWP off the thread.
+    #[inline]
     fn detach_current(&self) -> Option<Lwp<H>> {
         let bound = self.bound();
         if bound.is_null() {
@@ -189,6 +189,7 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// Makes `lwp` current on the thread, which has none.
+    #[inline]
     fn attach_current(&self, lwp: Lwp<H>) {
         self.seat.world().host.set(lwp.token());
         self.seat.me().bind(lwp.into_raw());
@@ -381,6 +382,7 @@ impl<'k, H: Host> Entered<'k, H> {
         Ok(self.replace(new))
     }
 
+    #[inline]
     fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
         let closed = self.leave_files();
         let old = self.detach_current();
@@ -490,8 +492,10 @@ impl<H: Host> Drop for Leaving<'_, '_, H> {
     }
 }
 
-impl<H: Host> Drop for Entered<'_, H> {
-    fn drop(&mut self) {
+impl<H: Host> Entered<'_, H> {
+    /// Leaves with something to give back: the LWP, the big lock, a virtual CPU.
+    #[cold]
+    fn leave_with_more(&mut self) {
         let leaving = Leaving(self);
         let closed = self.leave_files();
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
@@ -500,6 +504,19 @@ impl<H: Host> Drop for Entered<'_, H> {
         drop(leaving);
         if let Some(closed) = closed {
             closed.settle();
+        }
+    }
+}
+
+impl<H: Host> Drop for Entered<'_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        let me = self.seat.me();
+        let exiting = self.node().is_some_and(|node| node.word.load().is_exiting());
+        if exiting || me.biglocks.get() != 0 || me.cpu.get().is_some() {
+            self.leave_with_more();
+        } else {
+            me.entered.set(false);
         }
     }
 }

@@ -95,10 +95,16 @@ impl<P, L, G> Segments<P, L, G> {
 
     /// The slot, with its segment made if need be. Lock-free but for the
     /// allocator; when two threads make a segment one of the two is dropped.
+    #[inline]
     pub fn ensure(&self, index: u32) -> &Slot<P, L, G> {
-        if let Some(slot) = self.get(index) {
-            return slot;
+        match self.get(index) {
+            Some(slot) => slot,
+            None => self.make(index),
         }
+    }
+
+    #[cold]
+    fn make(&self, index: u32) -> &Slot<P, L, G> {
         let (segment, _) = locate(index);
         let new = Self::allocate(segment_len(segment));
         let cell = &self.0[segment];

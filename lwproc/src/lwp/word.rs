@@ -100,27 +100,35 @@ pub enum Marked {
 }
 
 impl LwpWord {
+    #[inline]
     pub fn is_running(self) -> bool {
         self.0 & RUNNING != 0
     }
+    #[inline]
     pub fn has_exited(self) -> bool {
         self.0 & EXITED != 0
     }
+    #[inline]
     pub fn is_exiting(self) -> bool {
         self.0 & WEXIT != 0
     }
+    #[inline]
     pub fn has_crmod(self) -> bool {
         self.0 & CRMOD != 0
     }
+    #[inline]
     pub fn has_pendsig(self) -> bool {
         self.0 & PENDSIG != 0
     }
+    #[inline]
     pub fn has_qexit(self) -> bool {
         self.0 & QEXIT != 0
     }
+    #[inline]
     pub fn has_unslept(self) -> bool {
         self.0 & UNSLEPT != 0
     }
+    #[inline]
     pub fn refcnt(self) -> u32 {
         self.0 / REF_ONE
     }
@@ -172,6 +180,7 @@ pub struct AtomicLwpWord(AtomicU32);
 
 impl AtomicLwpWord {
     /// A new LWP: owned by its maker, with its base reference.
+    #[inline]
     pub fn new() -> Self {
         Self(AtomicU32::new(RUNNING | REF_ONE))
     }
@@ -184,6 +193,7 @@ impl AtomicLwpWord {
     }
 
     /// Takes the right to run the LWP. Wait-free.
+    #[inline]
     pub fn claim(&self) -> Result<(), ClaimRefused> {
         // Acquire [P6]: what the last owner did; pairs with Release in `unclaim`.
         let before = LwpWord(self.0.fetch_or(RUNNING, Acquire));
@@ -198,6 +208,7 @@ impl AtomicLwpWord {
 
     /// Gives the right to run back. Owner only; the last thing it does.
     /// Wait-free.
+    #[inline]
     pub fn unclaim(&self) {
         // Release [P6]: what this owner did; pairs with Acquire in `claim`.
         let before = LwpWord(self.0.fetch_and(!RUNNING, Release));
@@ -206,6 +217,7 @@ impl AtomicLwpWord {
 
     /// Marks the LWP gone; it keeps RUNNING for good, so nobody can claim a
     /// corpse (R7). Owner only. Wait-free.
+    #[inline]
     pub fn exit(&self) {
         // Relaxed: the corpse is unpublished by its slot and list; a claimer
         // that sees this reads nothing of the LWP.
@@ -214,6 +226,7 @@ impl AtomicLwpWord {
     }
 
     /// Tells the LWP that its snapshot of the credentials is old. Wait-free.
+    #[inline]
     pub fn mark_crmod(&self) {
         // Release [P17]: the committed credentials come before the mark; pairs
         // with Acquire in `take_crmod`.
@@ -222,12 +235,14 @@ impl AtomicLwpWord {
 
     /// Clears the mark, before the credentials are read: a mark set later
     /// stays. Owner only. Wait-free.
+    #[inline]
     pub fn take_crmod(&self) {
         // Acquire [P17]: the credentials committed before the mark was set.
         self.0.fetch_and(!CRMOD, Acquire);
     }
 
     /// Sets a mark. Wait-free.
+    #[inline]
     pub fn mark(&self, mark: Mark) -> Marked {
         // Acquire [P54]: what it sleeps on; pairs with Release in `sleep`. [P53]: the
         // gate was opened before the QEXIT cleared here was; pairs with the fence in
@@ -238,6 +253,7 @@ impl AtomicLwpWord {
 
     /// Clears PENDSIG, before the pending signals are looked at: one that is
     /// posted later sets it again. Owner only. Wait-free.
+    #[inline]
     pub fn clear_pendsig(&self) {
         // Acquire [P50]: the signals posted before the mark; pairs with the fence in
         // `post`.
@@ -245,6 +261,7 @@ impl AtomicLwpWord {
     }
 
     /// Clears QEXIT, once the gate is open again. Wait-free.
+    #[inline]
     pub fn clear_qexit(&self) {
         // Acquire [P53]: the gate was closed before the mark that is cleared here
         // was set; pairs with the fence in `drain::drain`. See `drain::join`.
@@ -253,18 +270,21 @@ impl AtomicLwpWord {
 
     /// The LWP is about to sleep on what its pointer leads to; afterwards it looks
     /// at its marks. Owner only. Wait-free.
+    #[inline]
     pub fn sleep(&self) {
         // Release [P54]: the pointer; pairs with Acquire in `mark`, `unsleep`.
         self.0.fetch_or(SLEEPING, Release);
     }
 
     /// It sleeps no more. Owner only. Wait-free.
+    #[inline]
     pub fn wake(&self) {
         // Relaxed: who still sees SLEEPING finds the object, or none, under its pin.
         self.0.fetch_and(!(SLEEPING | UNSLEPT), Relaxed);
     }
 
     /// Tells the LWP to end its sleep, if it sleeps. Lock-free.
+    #[inline]
     pub fn unsleep(&self) -> Marked {
         let mut seen = self.load();
         while seen.marked() == Marked::Sleeping {
@@ -279,11 +299,13 @@ impl AtomicLwpWord {
     }
 
     /// `lwphold`: one more reference, and no longer exiting. Owner only.
+    #[inline]
     pub fn hold(&self) -> Result<(), RefRefused> {
         self.update(LwpWord::held).map(drop)
     }
 
     /// `lwprele`: one reference fewer; at zero, exiting. Owner only.
+    #[inline]
     pub fn rele(&self) -> Result<Released, RefRefused> {
         let after = self.update(LwpWord::released)?;
         Ok(if after.is_exiting() { Released::Exiting } else { Released::Held })

@@ -51,12 +51,15 @@ pub enum Detached {
 }
 
 impl ProcWord {
+    #[inline]
     pub fn nlwps(self) -> u32 {
         (self.0 & NLWPS_MASK) as u32
     }
+    #[inline]
     pub fn is_dead(self) -> bool {
         self.nlwps() == 0
     }
+    #[inline]
     pub fn is_draining(self) -> bool {
         self.0 & DRAINING != 0
     }
@@ -87,11 +90,13 @@ pub struct AtomicProcWord(AtomicU64);
 
 impl AtomicProcWord {
     /// A process with its first LWP.
+    #[inline]
     pub fn new() -> Self {
         Self(AtomicU64::new(ONE))
     }
 
     /// A snapshot. What it says may be past already.
+    #[inline]
     pub fn load(&self) -> ProcWord {
         // Acquire [P5]: whoever sees a process dead sees what its last LWP
         // did; pairs with Release in `detach`.
@@ -100,6 +105,7 @@ impl AtomicProcWord {
 
     /// Adds an LWP; from then on the process lives until that LWP is
     /// detached. Lock-free.
+    #[inline]
     pub fn attach(&self) -> Result<(), AttachRefused> {
         // Relaxed: the CAS below decides.
         let mut seen = ProcWord(self.0.load(Relaxed));
@@ -117,6 +123,7 @@ impl AtomicProcWord {
     }
 
     /// Closes or opens the gate for new LWPs. Wait-free.
+    #[inline]
     pub fn set_gate(&self, gate: Gate) {
         match gate {
             // Relaxed: the count it closes is in the same word; what the LWPs
@@ -129,6 +136,7 @@ impl AtomicProcWord {
     }
 
     /// Takes an LWP off. Wait-free.
+    #[inline]
     pub fn detach(&self) -> Detached {
         // AcqRel [P5]: Release: all that this LWP did to the process comes
         // before its end, for `load` and for the last detach; Acquire: the

@@ -70,12 +70,14 @@ pub(crate) fn post<H: Host>(
 }
 
 /// The mask of an LWP.
+#[inline]
 pub(crate) fn blocked<H: Host>(lwp: &LwpNode<H>) -> SigSet {
     // Relaxed: the owner's own; for a poster the fence decides [P52].
     SigSet::from_bits(lwp.blocked.load(Relaxed))
 }
 
 /// What is pending in one set.
+#[inline]
 pub(crate) fn pending(set: &AtomicU64) -> SigSet {
     // Relaxed: who needs a signal that was posted cleared its mark first [P50].
     SigSet::from_bits(set.load(Relaxed))

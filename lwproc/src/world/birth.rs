@@ -58,7 +58,8 @@ pub(crate) fn newproc<H: Host>(
     let embedded = Embedded { vmspace, vfs };
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
-    let user = world.uids.get(cred.get().users().real);
+    let likely = parent_node.resources.charge.get();
+    let user = world.uids.get_likely(likely, cred.get().users().real);
     let (emul, nproc) = config::at_birth(world);
     let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
     let id = match charge_and_reserve(world, me, user, limit) {

@@ -30,9 +30,9 @@ pub(crate) unsafe fn update_creds<H: Host>(
     // First: a mark that is set from now on stays for the next time.
     node.word.take_crmod();
     // SAFETY: owned.
-    let cell = &unsafe { node.proc_owned() }.resources.cred;
-    let cred = cell.hold(pin).expect("a process with LWPs has credentials");
-    let user = world.uids.get(cred.get().users().real);
+    let resources = &unsafe { node.proc_owned() }.resources;
+    let cred = resources.cred.hold(pin).expect("a process with LWPs has credentials");
+    let user = world.uids.get_likely(resources.charge.get(), cred.get().users().real);
     user.add_lwps(lane, 1);
     let new = LwpCred { cred, charge: Charge::new(user) };
     // SAFETY: owned, and not borrowed.

@@ -30,6 +30,10 @@ pub(crate) struct Participant<H: Host> {
     pub(super) in_use: Cell<u64>,
     /// The thread is in the kernel.
     pub(crate) entered: Cell<bool>,
+    /// The virtual CPU it has; `None` in a kernel without, outside, and asleep.
+    pub(crate) cpu: Cell<Option<usize>>,
+    /// How often its context has taken the big lock.
+    pub(crate) biglocks: Cell<u32>,
     /// The virtual CPU it was on last.
     pub(crate) last_cpu: Cell<usize>,
     /// The LWP bound to the thread. Taken by the teardown as well.
@@ -193,6 +197,8 @@ impl<H: Host> Registry<H> {
             local: UnsafeCell::new(collector.register()),
             in_use: Cell::new(0),
             entered: Cell::new(false),
+            cpu: Cell::new(None),
+            biglocks: Cell::new(0),
             last_cpu: Cell::new(0),
             bound: AtomicPtr::new(std::ptr::null_mut()),
             // Relaxed: any number will do.
@@ -288,6 +294,7 @@ pub(crate) struct AtomicTally {
 }
 
 impl AtomicTally {
+    #[inline]
     pub(crate) fn add(&self, change: Tally) {
         let cells = [
             (&self.procs, change.procs),
