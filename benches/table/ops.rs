@@ -9,6 +9,7 @@ mod life;
 use super::timing::Contender;
 use super::worlds::{Sharing, Worlds};
 
+pub use life::family;
 use lwproc::{Entered, Kernel, Rfork};
 
 /// One operation on one kind of objects: ours first, the floor second.
@@ -27,6 +28,8 @@ use Sharing::{Own, Shared};
 
 /// Every operation, and on whose objects it makes a difference.
 const OPS: &[(&str, Make, &[Sharing])] = &[
+    // First: it passes over every slot that was ever used.
+    ("iterate, per process", find::iterate, &[Shared]),
     ("curlwp", entry::curlwp, &[Own]),
     ("curlwp, from the host", entry::curlwp_host, &[Own]),
     ("enter + leave, bound", entry::bound, &[Own, Shared]),
@@ -42,7 +45,6 @@ const OPS: &[(&str, Make, &[Sharing])] = &[
     ("find, borrowed", find::borrowed, &[Own, Shared]),
     ("find, guard held", find::held, &[Own, Shared]),
     ("find, counted", find::counted, &[Own, Shared]),
-    ("iterate, per process", find::iterate, &[Shared]),
     ("fd look-up", files::look_up, &[Own, Shared]),
     ("fork with 8 fds", files::fork::<8>, &[Own]),
     ("fork with 256 fds", files::fork::<256>, &[Own]),

@@ -33,7 +33,10 @@ impl Lineup {
     }
 }
 
-type Batch<'w> = Box<dyn Fn(&Lineup, usize, u64) -> Duration + Sync + 'w>;
+/// When a thread's batch began and ended. Of one that times itself: a span of that length.
+type Span = (Instant, Instant);
+
+type Batch<'w> = Box<dyn Fn(&Lineup, usize, u64) -> Span + Sync + 'w>;
 
 /// One implementation of an operation.
 pub struct Contender<'w> {
@@ -57,10 +60,10 @@ impl<'w> Contender<'w> {
             lineup.wait();
             let begin = Instant::now();
             (0..iters).for_each(|_| op(&mut state));
-            let took = begin.elapsed();
+            let end = Instant::now();
             // What the threads leave behind is put away when all are done.
             lineup.wait();
-            took
+            (begin, end)
         };
         Self { name, items: 1.0, batch: Box::new(batch) }
     }
@@ -74,9 +77,10 @@ impl<'w> Contender<'w> {
         let batch = move |lineup: &Lineup, thread, iters: u64| {
             let mut state = state(thread);
             lineup.wait();
-            let took = (0..iters).map(|_| op(&mut state)).sum();
+            let begin = Instant::now();
+            let took: Duration = (0..iters).map(|_| op(&mut state)).sum();
             lineup.wait();
-            took
+            (begin, begin + took)
         };
         Self { name, items: 1.0, batch: Box::new(batch) }
     }
@@ -86,7 +90,8 @@ impl<'w> Contender<'w> {
         Self { items: items as f64, ..self }
     }
 
-    /// The time of the slowest of `threads` threads for `iters` calls on each.
+    /// The time from the first thread's beginning to the last one's end, for `iters`
+    /// calls on each: when they do not run at once, that is not hidden.
     pub fn run(&self, threads: usize, iters: u64) -> Duration {
         let lineup = Lineup::new(threads);
         thread::scope(|scope| {
@@ -96,8 +101,17 @@ impl<'w> Contender<'w> {
                     scope.spawn(move || batch(lineup, number, iters))
                 })
                 .collect();
-            runs.into_iter().map(|run| run.join().expect("no panic")).max().unwrap_or_default()
+            let spans: Vec<Span> =
+                runs.into_iter().map(|run| run.join().expect("no panic")).collect();
+            let begin = spans.iter().map(|span| span.0).min().expect("a thread");
+            let end = spans.iter().map(|span| span.1).max().expect("a thread");
+            end - begin
         })
+    }
+
+    /// The part of one item.
+    pub fn per_item(&self, took: Duration) -> Duration {
+        took.div_f64(self.items)
     }
 
     /// Nanoseconds for one item, on each thread.
@@ -129,13 +143,16 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// With more threads than cores a batch must outlast the scheduler's turns.
+    /// A batch of several threads must outlast their start, and one of more
+    /// threads than cores the scheduler's turns.
     fn for_threads(self, threads: usize) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        if threads <= cores {
-            return self;
-        }
-        Self { batch: self.batch * 10, ..self }
+        let longer = match threads {
+            1 => 1,
+            _ if threads <= cores => 3,
+            _ => 20,
+        };
+        Self { batch: self.batch * longer, ..self }
     }
 }
 

@@ -30,7 +30,7 @@ pub fn curlwp(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             move |_| entered(worlds, sharing),
             |k| {
-                black_box(k.curlwp().is_some());
+                black_box(black_box(&*k).curlwp().is_some());
             },
         ),
         // One read of a const-initialised thread-local: where a thread's own is kept.
