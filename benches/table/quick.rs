@@ -1,0 +1,77 @@
+//! The whole table in one run: for people, then as TSV.
+
+use super::ops::{Row, rows};
+use super::timing::{Effort, medians};
+use super::worlds::Worlds;
+use std::time::Duration;
+
+const EFFORT: Effort = Effort { batches: 5, batch: Duration::from_millis(1) };
+
+/// What one row measured.
+struct Result {
+    op: String,
+    threads: usize,
+    live: usize,
+    ours: f64,
+    floor: f64,
+    peer: &'static str,
+    peer_ns: f64,
+}
+
+fn measure(row: &Row<'_>, threads: usize, live: usize) -> Result {
+    let ns = medians(&row.contenders, threads, EFFORT);
+    let peers = row.contenders.iter().zip(&ns).skip(2);
+    let best = peers.min_by(|a, b| a.1.total_cmp(b.1));
+    let op = format!("{} ({})", row.op, row.sharing.name());
+    let (peer, peer_ns) = best.map_or(("none", f64::NAN), |(peer, ns)| (peer.name, *ns));
+    Result { op, threads, live, ours: ns[0], floor: ns[1], peer, peer_ns }
+}
+
+/// `scaling`: throughput over that with one thread.
+fn print(result: &Result, scaling: Option<f64>) {
+    let Result { op, threads, live, ours, floor, peer, peer_ns } = result;
+    let scaling = scaling.map_or(String::new(), |scaling| format!("{scaling:.2}"));
+    println!(
+        "{op:<36} {threads:>3} {live:>8} {ours:>9.1} {floor:>9.1} {:>6.2} {peer:>18} {peer_ns:>9.1} {:>6.2} {scaling:>6}",
+        ours / floor,
+        peer_ns / ours,
+    );
+}
+
+/// Measures the operations with `filter` in their names.
+pub fn run(lives: &[usize], threads: &[usize], filter: &str) {
+    println!("ns for one operation on each thread: medians of {} batches", EFFORT.batches);
+    println!(
+        "{:<36} {:>3} {:>8} {:>9} {:>9} {:>6} {:>18} {:>9} {:>6} {:>6}",
+        "operation (objects)",
+        "thr",
+        "live",
+        "ours",
+        "floor",
+        "o/f",
+        "best peer",
+        "peer",
+        "p/o",
+        "scale"
+    );
+    let mut results = Vec::new();
+    for live in lives {
+        let worlds = Worlds::new(*live);
+        for row in rows(&worlds, filter) {
+            let mut one = None;
+            for threads in threads {
+                let result = measure(&row, *threads, *live);
+                let scaling = one.map(|one: f64| *threads as f64 * one / result.ours);
+                print(&result, scaling);
+                if *threads == 1 {
+                    one = Some(result.ours);
+                }
+                results.push(result);
+            }
+        }
+    }
+    println!();
+    for Result { op, threads, live, ours, floor, peer, peer_ns } in results {
+        println!("{op}\t{threads}\t{live}\t{ours:.2}\t{floor:.2}\t{peer}\t{peer_ns:.2}");
+    }
+}

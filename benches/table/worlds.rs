@@ -1,0 +1,182 @@
+//! A kernel, and each peer, with as many live processes as a row asks for.
+
+use crate::peers::maps::{Dash, Idr, LockedHash, LockedTree, Map, Papaya, Scc, Slab};
+use crate::peers::procs::{Proc, Table};
+use crate::table::floor::ProcBytes;
+use lwproc::{Kernel, Lwp, Pid};
+use std::sync::atomic::AtomicU64;
+
+/// Whether the threads of a batch work on objects of their own or on the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    /// Each has its own.
+    Own,
+    /// All have the same.
+    Shared,
+}
+
+impl Sharing {
+    /// For the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// Always the same numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+}
+
+fn shuffled<T>(mut items: Vec<T>) -> Vec<T> {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for i in (1..items.len()).rev() {
+        items.swap(i, random.below(i + 1));
+    }
+    items
+}
+
+/// One key after the other, in a random order that is the same for all. Threads
+/// start at different places, or all stay with one key.
+pub struct Cursor<'w, K> {
+    keys: &'w [K],
+    at: usize,
+    step: usize,
+}
+
+impl<'w, K: Copy> Cursor<'w, K> {
+    fn new(keys: &'w [K], thread: usize, sharing: Sharing) -> Self {
+        match sharing {
+            Sharing::Own => Self { keys, at: (thread * keys.len() / 8) % keys.len(), step: 1 },
+            Sharing::Shared => Self { keys, at: 0, step: 0 },
+        }
+    }
+
+    /// The next one.
+    #[inline]
+    pub fn next(&mut self) -> K {
+        self.at += self.step;
+        if self.at == self.keys.len() {
+            self.at = 0;
+        }
+        self.keys[self.at]
+    }
+}
+
+/// A kernel with live processes.
+pub struct Ours {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// A process that threads share.
+    pub common: Lwp,
+    pids: Vec<Pid>,
+    _lwps: Vec<Lwp>,
+}
+
+impl Ours {
+    fn new(live: usize) -> Self {
+        let kernel = Kernel::new();
+        let lwps: Vec<Lwp> = (0..live).map(|_| kernel.alloclwp(None).expect("ids")).collect();
+        let pids = shuffled(lwps.iter().map(Lwp::pid).collect());
+        let common = kernel.alloclwp(None).expect("ids");
+        Self { kernel, common, pids, _lwps: lwps }
+    }
+
+    /// The pids of live processes.
+    pub fn cursor(&self, thread: usize, sharing: Sharing) -> Cursor<'_, Pid> {
+        Cursor::new(&self.pids, thread, sharing)
+    }
+}
+
+/// A peer with live processes.
+pub struct Filled<M> {
+    /// The table.
+    pub table: Table<M>,
+    /// A process that threads share.
+    pub common: u64,
+    keys: Vec<u64>,
+}
+
+impl<M: Map<Proc>> Filled<M> {
+    fn new(live: usize) -> Self {
+        let table = Table::<M>::default();
+        let keys = shuffled((0..live).map(|_| table.fork(table.init())).collect());
+        let common = table.fork(table.init());
+        Self { table, common, keys }
+    }
+
+    /// The keys of live processes.
+    pub fn cursor(&self, thread: usize, sharing: Sharing) -> Cursor<'_, u64> {
+        Cursor::new(&self.keys, thread, sharing)
+    }
+}
+
+/// As many objects of a process's size, in an array.
+pub struct Arena {
+    /// The objects.
+    pub objects: Vec<Box<(AtomicU64, ProcBytes)>>,
+    keys: Vec<usize>,
+}
+
+impl Arena {
+    fn new(live: usize) -> Self {
+        let objects = (0..live).map(|_| Box::default()).collect();
+        Self { objects, keys: shuffled((0..live).collect()) }
+    }
+
+    /// Indices of objects.
+    pub fn cursor(&self, thread: usize, sharing: Sharing) -> Cursor<'_, usize> {
+        Cursor::new(&self.keys, thread, sharing)
+    }
+}
+
+/// All of them.
+pub struct Worlds {
+    /// Live processes in each.
+    pub live: usize,
+    /// lwproc.
+    pub ours: Ours,
+    /// The floor's.
+    pub arena: Arena,
+    /// The peers.
+    pub tree: Filled<LockedTree<Proc>>,
+    /// See [`Worlds::tree`].
+    pub hash: Filled<LockedHash<Proc>>,
+    /// See [`Worlds::tree`].
+    pub dash: Filled<Dash<Proc>>,
+    /// See [`Worlds::tree`].
+    pub papaya: Filled<Papaya<Proc>>,
+    /// See [`Worlds::tree`].
+    pub scc: Filled<Scc<Proc>>,
+    /// See [`Worlds::tree`].
+    pub slab: Filled<Slab<Proc>>,
+    /// See [`Worlds::tree`].
+    pub idr: Filled<Idr<Proc>>,
+}
+
+impl Worlds {
+    /// Each with `live` processes.
+    pub fn new(live: usize) -> Self {
+        Self {
+            live,
+            ours: Ours::new(live),
+            arena: Arena::new(live),
+            tree: Filled::new(live),
+            hash: Filled::new(live),
+            dash: Filled::new(live),
+            papaya: Filled::new(live),
+            scc: Filled::new(live),
+            slab: Filled::new(live),
+            idr: Filled::new(live),
+        }
+    }
+}
