@@ -244,3 +244,23 @@ fn sinks_are_replaced_while_events_come() {
     let stats = kernel.reclaim_stats();
     assert_eq!(stats.retired, stats.freed, "{stats:?}");
 }
+
+/// An exec is told when it is done, and a panic of the sink does not undo it.
+#[test]
+fn an_exec_is_told() {
+    let kernel = Kernel::new();
+    let events = Arc::new(Panicking(|event| matches!(event, Exec { .. }), Events::default()));
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    k.set_trace(Some(events.clone()));
+    let pid = k.pid();
+    k.drain();
+    assert!(catch_unwind(AssertUnwindSafe(|| k.execnotify("true"))).is_err());
+    assert_eq!(events.1.take(), [Exec { pid, comm: k.comm() }]);
+    assert_eq!(k.comm().as_str(), "true");
+    assert_eq!(k.execnotify("again"), Err(ExecError::NotDraining), "it is open again");
+    assert_eq!(events.1.take(), []);
+    k.releaselwp().unwrap();
+    drop(k);
+    assert_empty(&kernel);
+}

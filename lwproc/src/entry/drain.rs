@@ -7,6 +7,7 @@ use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
+use crate::trace::{self, TraceEvent};
 use crate::world::aftermath::Aftermath;
 use crate::world::drain;
 
@@ -100,10 +101,16 @@ impl<H: Host> Entered<'_, H> {
         if word.nlwps() > 1 {
             return Err(ExecError::NotAlone { nlwps: word.nlwps() });
         }
-        let closed = self.close_on_exec();
-        self.proc().resources.set_comm(Comm::new(comm), &self.seat.pin());
+        let comm = Comm::new(comm);
+        let mut closed = self.close_on_exec();
+        self.proc().resources.set_comm(comm, &self.seat.pin());
         self.proc().mark_execed();
         self.reopen();
+        let (world, proc) = (self.seat.world(), self.proc());
+        if trace::is_traced(world, proc) {
+            let exec = TraceEvent::Exec { pid: proc.pid(), comm };
+            trace::emit(world, proc, &self.seat.pin(), exec, &mut closed);
+        }
         closed.settle();
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::config::Part;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::proc::ProcNode;
+use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
 use crate::reclaim::Pin;
 use crate::world::World;
@@ -42,6 +43,13 @@ pub enum TraceEvent {
         pid: Pid,
         /// Its number, which another may bear by now.
         lid: Lid,
+    },
+    /// A process has become another program (`execnotify`).
+    Exec {
+        /// The process.
+        pid: Pid,
+        /// What it is called now.
+        comm: Comm,
     },
     /// A process ends: its exit hooks have run. The last event for its sink.
     Exit {

@@ -22,6 +22,9 @@ impl TraceSink for TracingSink {
             TraceEvent::LwpExit { pid, lid } => {
                 trace!(target: "lwproc", pid = pid.0, lid = lid.0, "lwp exit");
             }
+            TraceEvent::Exec { pid, comm } => {
+                trace!(target: "lwproc", pid = pid.0, %comm, "exec");
+            }
             TraceEvent::Exit { pid, status } => {
                 trace!(target: "lwproc", pid = pid.0, %status, "exit");
             }
