@@ -90,7 +90,7 @@ impl<H: Host> Lwp<H> {
 
     /// What the host knows this LWP by.
     pub fn token(&self) -> LwpToken {
-        LwpNode::token(self.0)
+        self.node().token()
     }
 
     /// Parks the LWP: gives the right to run it back, so that anybody can
