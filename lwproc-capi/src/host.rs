@@ -11,7 +11,9 @@ use crate::names::{LwpName, lwp};
 
 /// An address space of the embedder's. Opaque, and never looked through.
 #[derive(Debug)]
-pub struct vmspace(());
+pub struct vmspace {
+    _private: (),
+}
 
 /// What happens to an LWP.
 #[repr(C)]

@@ -25,7 +25,9 @@ use crate::names::{LwpName, ProcName, lwp, proc};
 
 /// A kernel. Opaque: the pointer is a number, and is never looked through.
 #[derive(Debug)]
-pub struct lwproc_kernel(());
+pub struct lwproc_kernel {
+    _private: (),
+}
 
 /// Children are kept as zombies until their parent waits; without it they are reaped at
 /// once, as in the rump kernel.

@@ -17,11 +17,15 @@ use crate::host::CHost;
 
 /// An LWP. Opaque: the pointer is a number, and is never looked through.
 #[derive(Debug)]
-pub struct lwp(());
+pub struct lwp {
+    _private: (),
+}
 
 /// A process. Opaque: the pointer is a number, and is never looked through.
 #[derive(Debug)]
-pub struct proc(());
+pub struct proc {
+    _private: (),
+}
 
 const LWP: u64 = 0b01 << 62;
 const PROC: u64 = 0b10 << 62;
