@@ -2,28 +2,62 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::NonZeroU32;
 
-use crate::id::Pid;
+use crate::id::{Lid, Pid};
 use crate::report::Teardown;
 use crate::signal::Signo;
 
-/// Names one LWP towards the host: unique among the live LWPs of all kernels
-/// in this host process, opaque, and never looked through.
+/// Names one LWP towards the host: its number, and a serial that tells it from others
+/// that had or will have that number, in all kernels of this host process. A serial
+/// recurs after 2^32 LWPs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LwpToken(NonZeroUsize);
+pub struct LwpToken {
+    lid: Lid,
+    serial: NonZeroU32,
+}
 
 impl LwpToken {
-    pub(crate) fn of<T>(object: *mut T) -> Self {
-        // An allocation is never at address zero.
-        Self(NonZeroUsize::new(object.addr()).expect("an LWP has an address"))
+    pub(crate) fn new(lid: Lid, serial: NonZeroU32) -> Self {
+        Self { lid, serial }
+    }
+
+    /// The LWP's number.
+    pub fn lid(self) -> Lid {
+        self.lid
+    }
+
+    /// The serial.
+    pub fn serial(self) -> NonZeroU32 {
+        self.serial
     }
 }
 
 impl fmt::Debug for LwpToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LwpToken({:#x})", self.0)
+        write!(f, "LwpToken({}#{})", self.lid, self.serial)
     }
+}
+
+/// The serial of a new LWP. A thread takes 1,024 at a time, so that making an LWP
+/// writes nothing shared.
+pub(crate) fn next_serial() -> NonZeroU32 {
+    // Not `crate::sync`: no model depends on what the numbers are.
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    const BLOCK: u32 = 1024;
+    static BLOCKS: AtomicU32 = AtomicU32::new(0);
+    std::thread_local! {
+        static LAST: Cell<u32> = const { Cell::new(0) };
+    }
+    let next = LAST.get().wrapping_add(1);
+    // The first of each block is left out; so 0 is.
+    let next = match next % BLOCK {
+        // Relaxed: only uniqueness is wanted.
+        0 | 1 => BLOCKS.fetch_add(BLOCK, Relaxed) + 1,
+        _ => next,
+    };
+    LAST.set(next);
+    NonZeroU32::new(next).expect("not the first of its block")
 }
 
 /// What an embedder supplies: its types, and the hypercalls. All hypercalls have

@@ -49,7 +49,7 @@ impl<'e, H: Host> CurLwp<'e, H> {
 
     /// What the host knows it by.
     pub fn token(&self) -> LwpToken {
-        LwpNode::token(self.0)
+        self.node().token()
     }
 }
 

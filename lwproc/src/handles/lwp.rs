@@ -4,7 +4,7 @@
 use super::guard::Guard;
 use super::owned::Lwp;
 use crate::error::ClaimError;
-use crate::host::{Host, ThreadHost};
+use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::word::ClaimRefused;
 use crate::lwp::{LwpNode, LwpPtr};
@@ -84,6 +84,11 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
         self.node().lid
+    }
+
+    /// What the host knows it by. Wait-free.
+    pub fn token(&self) -> LwpToken {
+        self.node().token()
     }
 
     /// Where it is in its life; may be past already.
@@ -177,6 +182,11 @@ impl<H: Host> LwpHandle<H> {
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
         self.node().lid
+    }
+
+    /// What the host knows it by. Wait-free.
+    pub fn token(&self) -> LwpToken {
+        self.node().token()
     }
 
     /// Where it is in its life; may be past already.

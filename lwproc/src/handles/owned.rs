@@ -90,7 +90,7 @@ impl<H: Host> Lwp<H> {
 
     /// What the host knows this LWP by.
     pub fn token(&self) -> LwpToken {
-        LwpNode::token(self.0)
+        self.node().token()
     }
 
     /// As [`Lwp::unclaim`], without a handle: the LWP is found by its number

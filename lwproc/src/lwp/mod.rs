@@ -20,7 +20,7 @@ pub mod word;
 use crate::cred::CredRef;
 use crate::cred::uids::Charge;
 use crate::filedesc::link::TableUse;
-use crate::host::{Host, LwpToken};
+use crate::host::{Host, LwpToken, next_serial};
 use crate::id::{Alias, Lid, Pid};
 use crate::idtable::Reserved;
 use crate::list::Node;
@@ -35,6 +35,7 @@ use crate::specific::lwp::LwpSpecific;
 use crate::sync::{Acquire, Arc, AtomicU32, AtomicU64};
 use crate::world::Anchor;
 use std::cell::UnsafeCell;
+use std::num::NonZeroU32;
 use word::AtomicLwpWord;
 
 /// An LWP object of a kernel.
@@ -51,6 +52,8 @@ pub(crate) struct LwpCred {
 pub(crate) struct LwpNode<H: Host> {
     pub(crate) word: AtomicLwpWord,
     pub(crate) lid: Lid,
+    /// Tells it from others with that number.
+    serial: NonZeroU32,
     /// Keeps the memory: one for being in `p_lwps`, one for each handle.
     pub(crate) refs: RefCount,
     /// Its process; alive while the LWP is.
@@ -104,6 +107,7 @@ impl<H: Host> LwpNode<H> {
         Managed::new(Self {
             word: AtomicLwpWord::new(),
             lid: reserved.map_or(Lid(pid.0), |id| id.0.lid()),
+            serial: next_serial(),
             refs: RefCount::new(),
             proc,
             reserved,
@@ -212,8 +216,9 @@ impl<H: Host> LwpNode<H> {
         unsafe { &mut *self.specific.get() }
     }
 
-    pub(crate) fn token(this: LwpPtr<H>) -> LwpToken {
-        LwpToken::of(this)
+    /// What the host knows it by.
+    pub(crate) fn token(&self) -> LwpToken {
+        LwpToken::new(self.lid, self.serial)
     }
 }
 

@@ -10,7 +10,7 @@ use super::participant::{Participant, Tally};
 use crate::config::{Part, hooks};
 use crate::host::Host;
 use crate::idtable::Reserved;
-use crate::lwp::{LwpNode, LwpPtr};
+use crate::lwp::LwpPtr;
 use crate::pgrp::change::{self, Bearers};
 use crate::policy::WaitPolicy;
 use crate::proc::resources::Embedded;
@@ -60,7 +60,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         aftermath.close_files(me, files);
     }
     let pin = me.pin();
-    let (token, lid, reserved, proc) = (LwpNode::token(lwp), node.lid, node.reserved, node.proc);
+    let (token, lid, reserved, proc) = (node.token(), node.lid, node.reserved, node.proc);
     // SAFETY: owned.
     let proc_node = unsafe { node.proc_owned() };
     // SAFETY: owned, and ended here.

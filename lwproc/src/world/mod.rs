@@ -162,7 +162,7 @@ impl<H: Host> World<H> {
             let (files, link) = TableUse::fresh();
             let resources0 = resources("system", root.share(), link);
             let group = change::permanent(ids.slot_zero());
-            let (proc0, lwp0) = permanent(this, zero, resources0, files, group, &host);
+            let (proc0, lwp0, token0) = permanent(this, zero, resources0, files, group, &host);
             publish(ids.slot_zero(), proc0, lwp0);
 
             let one =
@@ -170,7 +170,7 @@ impl<H: Host> World<H> {
             debug_assert_eq!(one.0.pid(), Pid::INIT);
             let (files, link) = TableUse::fresh();
             let resources1 = resources("init", root.share(), link);
-            let (init, init_lwp) = permanent(this, one.0, resources1, files, group, &host);
+            let (init, init_lwp, init_token) = permanent(this, one.0, resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
@@ -202,7 +202,7 @@ impl<H: Host> World<H> {
                 participants,
                 proc0,
                 init,
-                tokens: [LwpNode::token(init_lwp), LwpNode::token(lwp0)],
+                tokens: [init_token, token0],
                 this: this.clone(),
             }
         })
@@ -255,7 +255,7 @@ fn permanent<H: Host>(
     files: TableUse<H::File>,
     group: Tagged<Membership>,
     host: &H,
-) -> (ProcPtr<H>, LwpPtr<H>) {
+) -> (ProcPtr<H>, LwpPtr<H>, LwpToken) {
     let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
     let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
@@ -268,8 +268,8 @@ fn permanent<H: Host>(
     node.membership.store(group, Relaxed);
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
-    host.create(LwpNode::token(lwp));
-    (proc, lwp)
+    host.create(lwp_node.token());
+    (proc, lwp, lwp_node.token())
 }
 
 /// Stores a process and its first LWP in the slot of their id.

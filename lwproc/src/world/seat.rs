@@ -7,7 +7,7 @@ use super::death;
 use super::participant::Participant;
 use super::{Anchor, World};
 use crate::host::Host;
-use crate::reclaim::Pin;
+use crate::reclaim::{Managed, Pin};
 use crate::sync::thread_local;
 use crate::sync::{Arc, Weak};
 use std::cell::{Cell, RefCell};
@@ -98,7 +98,9 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
     let aftermath = if bound.is_null() {
         Aftermath::none()
     } else {
-        let clear = || world.host.clear(crate::lwp::LwpNode::token(bound));
+        // SAFETY: the thread owned what was bound to it.
+        let token = unsafe { Managed::deref_counted(bound) }.token();
+        let clear = || world.host.clear(token);
         // A panic of the host's must not lose the LWP.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(clear));
         // SAFETY: the thread owned what was bound to it.

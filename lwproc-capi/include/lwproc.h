@@ -1,0 +1,816 @@
+/*
+ * lwproc: processes and LWPs (lightweight processes), with the interface of NetBSD's rump
+ * kernel.
+ *
+ * Made by cbindgen from the crate lwproc-capi: do not edit, run ci/capi-header.sh.
+ *
+ * Functions of type int return 0 or an errno, unless they say otherwise. Where the rump
+ * kernel panics, a message goes to standard error, and the program ends by SIGABRT; the
+ * lwproc_try_* twins of those functions return an errno instead.
+ *
+ * Any function may be called from any thread. Before rump_init those that return an errno return
+ * EINVAL, and the others abort. A thread that ends releases the LWP it runs as. In a function
+ * of the program's that the kernel calls (a hypercall, an exit hook, a close callback, a
+ * destructor) no function of this library may be called: EDEADLK, or an abort.
+ *
+ * After fork() the child has a copy of every kernel, and the forking thread's LWPs in it.
+ * The LWPs of the other threads stay bound to threads that are not there, and cannot be
+ * switched to; what those threads held at the moment stays held. Fork when no other
+ * thread is in a call, or only to exec.
+ */
+
+#ifndef LWPROC_H
+#define LWPROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* rfork: copy the descriptors; start with none. */
+#define RUMP_RFFDG 1
+#define RUMP_RFCFDG 2
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Not 0: sysent_usenative is allowed. To be set before threads are started. */
+extern int rump_i_know_what_i_am_doing_with_sysents;
+
+#ifdef __cplusplus
+}
+#endif
+
+/**
+ * The descriptor is closed by an exec.
+ */
+#define LWPROC_CLOEXEC 1
+
+/**
+ * lwproc_wait: do not block.
+ */
+#define LWPROC_WNOHANG 1
+
+/**
+ * Children are kept as zombies until their parent waits; without it they are reaped at
+ * once, as in the rump kernel.
+ */
+#define LWPROC_WAIT 1
+
+/**
+ * Signals are ignored.
+ */
+#define LWPROC_SIGMODEL_IGNORE 0
+
+/**
+ * Signals are passed to the hypercall `raise`.
+ */
+#define LWPROC_SIGMODEL_RAISE 1
+
+/**
+ * A signal is the end: SIGABRT.
+ */
+#define LWPROC_SIGMODEL_PANIC 2
+
+/**
+ * Signals are kept until an LWP takes them.
+ */
+#define LWPROC_SIGMODEL_RECORD 3
+
+/**
+ * What happens to an LWP.
+ */
+enum lwproc_lwp_op {
+    /**
+     * It comes to be; before any other.
+     */
+    LWPROC_LWP_CREATE,
+    /**
+     * It is gone; once, and last.
+     */
+    LWPROC_LWP_DESTROY,
+    /**
+     * The calling thread now runs as it.
+     */
+    LWPROC_LWP_SET,
+    /**
+     * The calling thread no longer does.
+     */
+    LWPROC_LWP_CLEAR,
+};
+
+/**
+ * An LWP. Opaque: the pointer is a number, and is never looked through.
+ */
+struct lwp;
+
+/**
+ * A reference to an open file, which keeps it open, and the kernel's memory. A real pointer:
+ * given back once, by lwproc_file_put, in any thread.
+ */
+struct lwproc_file;
+
+/**
+ * A kernel. Opaque: the pointer is a number, and is never looked through.
+ */
+struct lwproc_kernel;
+
+/**
+ * A process. Opaque: the pointer is a number, and is never looked through.
+ */
+struct proc;
+
+/**
+ * An address space of the embedder's. Opaque, and never looked through.
+ */
+struct vmspace;
+
+/**
+ * Runs when a value of the embedder's goes.
+ */
+typedef void (*lwproc_destructor)(void *data);
+
+/**
+ * A process at its end.
+ */
+struct lwproc_ending {
+    /**
+     * Its number.
+     */
+    pid_t pid;
+    /**
+     * Its parent's.
+     */
+    pid_t ppid;
+    /**
+     * Its process group.
+     */
+    pid_t pgid;
+    /**
+     * Its real user.
+     */
+    uid_t uid;
+};
+
+/**
+ * Called at the end of a process; it may not call this library.
+ */
+typedef void (*lwproc_exithook)(void *arg, const struct lwproc_ending *ending);
+
+/**
+ * The hypercalls. Each may be NULL. `arg` is that of the configuration.
+ *
+ * They may be called in any thread, also at a thread's end. They may not call this
+ * library (EDEADLK, or an abort), and may not leave by longjmp or an exception. The kernel
+ * holds no lock meanwhile.
+ */
+struct lwproc_hypercalls {
+    /**
+     * An LWP is made, ends, starts to run on this thread or stops to.
+     */
+    void (*lwp_op)(void *arg, enum lwproc_lwp_op op, struct lwp *l);
+    /**
+     * A signal for a process, with the model LWPROC_SIGMODEL_RAISE.
+     */
+    void (*raise)(void *arg, pid_t pid, int signo);
+    /**
+     * A process is made; it cannot be found by its number yet.
+     */
+    void (*syscall_intern)(void *arg, pid_t pid);
+    /**
+     * The process that was forked with this address space has ended.
+     */
+    void (*vmspace_free)(void *arg, struct vmspace *vm);
+};
+
+/**
+ * How a kernel is made. All zero is the default.
+ */
+struct lwproc_config {
+    /**
+     * The hypercalls; copied. NULL: none.
+     */
+    const struct lwproc_hypercalls *hypercalls;
+    /**
+     * Passed to each hypercall.
+     */
+    void *arg;
+    /**
+     * LWPROC_WAIT, or 0.
+     */
+    unsigned int flags;
+    /**
+     * LWPROC_SIGMODEL_*.
+     */
+    int sigmodel;
+    /**
+     * The most pids and lids in use at once, at most 2^30 - 1. 0: 2^21 - 1.
+     */
+    size_t id_capacity;
+    /**
+     * How many threads may be in the kernel at once, at most 65,536; others wait. 0: any
+     * number.
+     */
+    size_t virtual_cpus;
+    /**
+     * The most processes, proc0 and init included. 0: any number.
+     */
+    uint64_t max_procs;
+};
+
+/**
+ * What was left when a kernel was destroyed, and is gone now.
+ */
+struct lwproc_leftover {
+    /**
+     * LWPs: parked, or of other threads.
+     */
+    size_t lwps;
+    /**
+     * Processes that nobody had waited for.
+     */
+    size_t zombies;
+};
+
+/**
+ * What lives in a kernel; exact when no other thread is making or ending anything.
+ */
+struct lwproc_counts {
+    /**
+     * Processes that have LWPs; proc0 and process 1 are two of them.
+     */
+    size_t procs;
+    /**
+     * LWPs; two of them are the kernel's own.
+     */
+    size_t lwps;
+    /**
+     * Processes that wait to be waited for.
+     */
+    size_t zombies;
+    /**
+     * Numbers in use; 0 and 1 are two of them.
+     */
+    size_t ids;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes the default kernel, unless there is one. 0, or an errno.
+ */
+int rump_init(void);
+
+/**
+ * Makes a child of the current process, and switches to its first LWP. `flags`: 0 shares
+ * the descriptors, RUMP_RFFDG copies them, RUMP_RFCFDG starts with none. The LWP from before is
+ * parked.
+ *
+ * EINVAL: both flags, unknown ones, or no kernel. EAGAIN: no id left, or a limit.
+ */
+int rump_pub_lwproc_rfork(int flags);
+
+/**
+ * Makes an LWP in the process with that pid, and switches to it. The LWP from before is
+ * parked.
+ *
+ * ESRCH: no such process. EBUSY: it takes no more LWPs. EAGAIN: no id left.
+ */
+int rump_pub_lwproc_newlwp(pid_t pid);
+
+/**
+ * Switches to an LWP that no thread runs as; the one from before is parked, or released if
+ * it is exiting. NULL: parks the current LWP.
+ *
+ * Aborts when a thread runs as it, this one included; when it has gone, or is none; and
+ * for NULL when there is no current LWP that lives on.
+ */
+void rump_pub_lwproc_switch(struct lwp *l);
+
+/**
+ * Releases the current LWP; with its last one the process ends.
+ *
+ * Aborts when there is no current LWP, or it is held.
+ */
+void rump_pub_lwproc_releaselwp(void);
+
+/**
+ * The current LWP; NULL for an implicit thread.
+ */
+struct lwp *rump_pub_lwproc_curlwp(void);
+
+/**
+ * Gives the current process the native system calls.
+ *
+ * Aborts unless rump_i_know_what_i_am_doing_with_sysents is set.
+ */
+void rump_pub_lwproc_sysent_usenative(void);
+
+/**
+ * Makes the current process and LWP show other numbers. No table knows them: look-ups,
+ * waiting and signals go by the real ones.
+ */
+void rump_pub_allbetsareoff_setid(pid_t pid, int lid);
+
+/**
+ * Enters the kernel: as this thread's LWP, or as an implicit thread of process 1. With
+ * virtual CPUs it waits for one.
+ *
+ * Aborts before rump_init, and when the thread is scheduled already.
+ */
+void rump_schedule(void);
+
+/**
+ * Leaves the kernel. An exiting LWP is released, one that was switched to NULL is parked,
+ * any other stays this thread's.
+ *
+ * Aborts when the thread is not scheduled.
+ */
+void rump_unschedule(void);
+
+/**
+ * As rump_pub_lwproc_rfork. All rump_lwproc_* and rump__lwproc_* functions abort outside
+ * rump_schedule.
+ */
+int rump_lwproc_rfork(int flags);
+
+/**
+ * As rump_lwproc_rfork, with an address space that is freed by the hypercall vmspace_free
+ * when the process ends, or the call fails otherwise than by EINVAL. NULL: the local one.
+ */
+int rump_lwproc_rfork_vmspace(struct vmspace *vm, int flags);
+
+/**
+ * As rump_pub_lwproc_newlwp.
+ */
+int rump_lwproc_newlwp(pid_t pid);
+
+/**
+ * As rump_pub_lwproc_switch. With NULL the LWP is current until rump_unschedule parks it.
+ */
+void rump_lwproc_switch(struct lwp *l);
+
+/**
+ * Marks the current LWP exiting: it is released by the next switch, or by rump_unschedule.
+ *
+ * Aborts as rump_pub_lwproc_releaselwp.
+ */
+void rump_lwproc_releaselwp(void);
+
+/**
+ * The current LWP; NULL for an implicit thread, and when it is exiting.
+ */
+struct lwp *rump_lwproc_curlwp(void);
+
+/**
+ * As rump_pub_lwproc_sysent_usenative.
+ */
+void rump_lwproc_sysent_usenative(void);
+
+/**
+ * As rump_pub_allbetsareoff_setid.
+ */
+void rump_allbetsareoff_setid(pid_t pid, int lid);
+
+/**
+ * A new LWP of a process, or of a new process when `p` is NULL: parked, to be switched to.
+ *
+ * NULL: the process takes no more LWPs, or no id is left. Aborts when the process has gone, or is none.
+ */
+struct lwp *rump__lwproc_alloclwp(struct proc *p);
+
+/**
+ * Holds the current LWP; one that was exiting lives on, and an implicit thread becomes an
+ * LWP of process 1.
+ */
+void rump__lwproc_lwphold(void);
+
+/**
+ * Drops a hold of the current LWP; with the last it is exiting.
+ *
+ * Aborts when there is none.
+ */
+void rump__lwproc_lwprele(void);
+
+/**
+ * The live LWP of a process with that number; NULL: none. No lock is needed.
+ */
+struct lwp *lwp_find(struct proc *p, int id);
+
+/**
+ * The process with that pid, zombies included; NULL: none.
+ */
+struct proc *lwproc_proc_find(pid_t pid);
+
+/**
+ * The current process; process 1 for an implicit thread.
+ */
+struct proc *lwproc_curproc(void);
+
+/**
+ * As rump_schedule. EINVAL: no kernel. EDEADLK: scheduled already, or in a callback.
+ */
+int lwproc_try_schedule(void);
+
+/**
+ * As rump_unschedule. EINVAL: not scheduled.
+ */
+int lwproc_try_unschedule(void);
+
+/**
+ * As rump_pub_lwproc_switch, also between rump_schedule and rump_unschedule.
+ *
+ * EBUSY: a thread runs as it. ESRCH: it has gone, or is of another kernel. EINVAL: it is
+ * none; NULL, and there is no current LWP that lives on; no kernel.
+ */
+int lwproc_try_switch(struct lwp *l);
+
+/**
+ * As rump_pub_lwproc_releaselwp, also between rump_schedule and rump_unschedule.
+ *
+ * EINVAL: no current LWP, or it is exiting; no kernel. EBUSY: it is held.
+ */
+int lwproc_try_releaselwp(void);
+
+/**
+ * As rump_pub_lwproc_curlwp. EINVAL: no kernel.
+ */
+int lwproc_try_curlwp(struct lwp **l);
+
+/**
+ * As rump_pub_lwproc_sysent_usenative. EPERM: not allowed.
+ */
+int lwproc_try_sysent_usenative(void);
+
+/**
+ * As rump_pub_allbetsareoff_setid. EINVAL: no kernel.
+ */
+int lwproc_try_allbetsareoff_setid(pid_t pid, int lid);
+
+/**
+ * As rump__lwproc_alloclwp, from anywhere.
+ *
+ * EINVAL: no such process. ESRCH: it has ended. EBUSY: it takes no more LWPs. EAGAIN: no
+ * id left.
+ */
+int lwproc_try_alloclwp(struct proc *p, struct lwp **l);
+
+/**
+ * As rump__lwproc_lwphold, from anywhere. EAGAIN: no id left. EBUSY: process 1 takes no
+ * more LWPs. EOVERFLOW: too many holds.
+ */
+int lwproc_try_lwphold(void);
+
+/**
+ * As rump__lwproc_lwprele, from anywhere. EINVAL: not held.
+ */
+int lwproc_try_lwprele(void);
+
+/**
+ * The current process's number; 1 for an implicit thread. Aborts before rump_init.
+ */
+pid_t lwproc_getpid(void);
+
+/**
+ * The number of its parent. Aborts before rump_init.
+ */
+pid_t lwproc_getppid(void);
+
+/**
+ * The current LWP's number; 0 for an implicit thread. Aborts before rump_init.
+ */
+int lwproc_getlid(void);
+
+/**
+ * The real user id. Credentials are the same from entering to leaving, but for what the
+ * thread itself changes. Aborts before rump_init.
+ */
+uid_t lwproc_getuid(void);
+
+/**
+ * The effective user id. Aborts before rump_init.
+ */
+uid_t lwproc_geteuid(void);
+
+/**
+ * The real group id. Aborts before rump_init.
+ */
+gid_t lwproc_getgid(void);
+
+/**
+ * The effective group id. Aborts before rump_init.
+ */
+gid_t lwproc_getegid(void);
+
+/**
+ * setuid(2) of the current process; its other LWPs see it at their next entry. EPERM.
+ */
+int lwproc_setuid(uid_t uid);
+
+/**
+ * seteuid(2). EPERM.
+ */
+int lwproc_seteuid(uid_t uid);
+
+/**
+ * setreuid(2); -1 leaves an id as it is. EPERM.
+ */
+int lwproc_setreuid(uid_t ruid, uid_t euid);
+
+/**
+ * setresuid(2); -1 leaves an id as it is. EPERM.
+ */
+int lwproc_setresuid(uid_t ruid, uid_t euid, uid_t suid);
+
+/**
+ * setgid(2). EPERM.
+ */
+int lwproc_setgid(gid_t gid);
+
+/**
+ * setegid(2). EPERM.
+ */
+int lwproc_setegid(gid_t gid);
+
+/**
+ * setregid(2); -1 leaves an id as it is. EPERM.
+ */
+int lwproc_setregid(gid_t rgid, gid_t egid);
+
+/**
+ * setresgid(2); -1 leaves an id as it is. EPERM.
+ */
+int lwproc_setresgid(gid_t rgid, gid_t egid, gid_t sgid);
+
+/**
+ * setgroups(2). EPERM. EINVAL: more than 65,536.
+ */
+int lwproc_setgroups(size_t count, const gid_t *groups);
+
+/**
+ * The supplementary groups: their number into `count`, which says before how many `groups`
+ * has room for. With room for 0 only the number is stored. EINVAL: not enough room.
+ */
+int lwproc_getgroups(size_t *count, gid_t *groups);
+
+/**
+ * Opens a file at the lowest free descriptor. `close(data)` is called once, when the last
+ * descriptor and reference are gone; it may not call this library. On an error the file is
+ * the caller's as before. EMFILE.
+ */
+int lwproc_open(void *data, lwproc_destructor close, int flags, int *fd);
+
+/**
+ * A reference to the file of a descriptor. EBADF.
+ */
+int lwproc_get(int fd, struct lwproc_file **file);
+
+/**
+ * What lwproc_open was given.
+ */
+void *lwproc_file_data(const struct lwproc_file *file);
+
+/**
+ * Gives a reference back; with the last one the file is closed. NULL: does nothing.
+ */
+void lwproc_file_put(struct lwproc_file *file);
+
+/**
+ * Opens the file once more, at the lowest free descriptor of the current process: one that
+ * got it from another. EMFILE. EXDEV: it is of another kernel.
+ */
+int lwproc_install(const struct lwproc_file *file, int flags, int *fd);
+
+/**
+ * Closes a descriptor. EBADF.
+ */
+int lwproc_close(int fd);
+
+/**
+ * dup(2): the lowest free descriptor into `newfd`. EBADF, EMFILE.
+ */
+int lwproc_dup(int fd, int *newfd);
+
+/**
+ * F_DUPFD, F_DUPFD_CLOEXEC: the lowest free descriptor from `min` on. EBADF, EMFILE.
+ * EINVAL: bad minimum or flags.
+ */
+int lwproc_dup_from(int fd, int min, int flags, int *newfd);
+
+/**
+ * dup2(2). EBADF.
+ */
+int lwproc_dup2(int fd, int newfd);
+
+/**
+ * dup3(2). EBADF. EINVAL: both are the same, or bad flags.
+ */
+int lwproc_dup3(int fd, int newfd, int flags);
+
+/**
+ * Whether an exec closes it: LWPROC_CLOEXEC or 0 into `flags`. EBADF.
+ */
+int lwproc_getcloexec(int fd, int *flags);
+
+/**
+ * Says whether an exec closes it: LWPROC_CLOEXEC or 0. EBADF.
+ */
+int lwproc_setcloexec(int fd, int flags);
+
+/**
+ * close_range(2): closes the descriptors from `first` to `last`, or marks them
+ * (LWPROC_CLOEXEC). EINVAL.
+ */
+int lwproc_close_range(int first, int last, int flags);
+
+/**
+ * setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
+ * EACCES, EPERM.
+ */
+int lwproc_setpgid(pid_t pid, pid_t pgid);
+
+/**
+ * The process group of a process; 0 is the current one. ESRCH.
+ */
+int lwproc_getpgid(pid_t pid, pid_t *pgid);
+
+/**
+ * setsid(2): a new session, whose number goes into `sid` unless that is NULL. EPERM.
+ */
+int lwproc_setsid(pid_t *sid);
+
+/**
+ * The session of a process; 0 is the current one. ESRCH.
+ */
+int lwproc_getsid(pid_t pid, pid_t *sid);
+
+/**
+ * waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
+ * group N; `options` is 0 or LWPROC_WNOHANG. The child's pid goes into `pid`, 0 when none
+ * has ended yet, and how it ended into `status`, in the traditional encoding; either may be
+ * NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
+ */
+int lwproc_wait(pid_t target, int options, pid_t *pid, int *status);
+
+/**
+ * Releases the current LWP as lwproc_try_releaselwp does, and says how the process ends: by
+ * exit(code). EINVAL, EBUSY.
+ */
+int lwproc_exit(int code);
+
+/**
+ * The same by a signal, 1 to 126; `core` not 0: it dumped core. EINVAL, EBUSY.
+ */
+int lwproc_exit_signal(int signo, int core);
+
+/**
+ * Ends the whole process: lwproc_drain, then its parked LWPs and the current one are
+ * released. LWPs that other threads run as see lwproc_must_exit. EINVAL, EBUSY.
+ */
+int lwproc_exit_group(int code);
+
+/**
+ * Closes the current process to new LWPs, which fail with EBUSY, and tells the others it has
+ * to exit: they see lwproc_must_exit. Does not wait for them (lwpexit).
+ */
+int lwproc_drain(void);
+
+/**
+ * Opens the current process again after lwproc_drain.
+ */
+int lwproc_reopen(void);
+
+/**
+ * Whether the current LWP is to exit, 1 or 0 into `answer`.
+ */
+int lwproc_must_exit(int *answer);
+
+/**
+ * Waits until the current process, which drains, has one LWP. It blocks the thread; parked
+ * LWPs do not go by themselves. EINVAL: it does not drain. EINTR.
+ */
+int lwproc_wait_alone(void);
+
+/**
+ * The current process has become another program: closes what an exec closes, sets the
+ * name, opens the process again. EBUSY: it does not drain, or has more than one LWP.
+ */
+int lwproc_execnotify(const char *comm);
+
+/**
+ * Names the current process; the name is cut to 16 bytes.
+ */
+int lwproc_setcomm(const char *comm);
+
+/**
+ * The current process's name, cut to `size` - 1 bytes. EINVAL: `size` is 0.
+ */
+int lwproc_getcomm(char *comm, size_t size);
+
+/**
+ * kill(2), as the current process. Signal 0 only asks. What a signal does is a matter of
+ * the kernel's LWPROC_SIGMODEL_*. EINVAL, ESRCH, EPERM.
+ */
+int lwproc_kill(pid_t target, int signo);
+
+/**
+ * The same for one LWP, and no other of its process.
+ */
+int lwproc_lwp_kill(int lid, int signo);
+
+/**
+ * The signals pending for the current LWP: bit N - 1 for signal N.
+ */
+int lwproc_sigpending(uint64_t *set);
+
+/**
+ * Replaces what the current LWP blocks; the mask from before into `old`, unless that is
+ * NULL. EINVAL: an implicit thread has none.
+ */
+int lwproc_sigmask(uint64_t set, uint64_t *old);
+
+/**
+ * Takes a pending signal that is not blocked; 0 when there is none.
+ */
+int lwproc_sigtake(int *signo);
+
+/**
+ * A new key of data of processes, in this thread's kernel. When a process ends, and its
+ * value is not NULL, `destructor(value)` is called, in the order of the keys. EAGAIN: the
+ * kernel has 256 keys.
+ */
+int lwproc_proc_key_create(lwproc_destructor destructor, unsigned int *key);
+
+/**
+ * The same for data of LWPs; the destructor is called when the LWP goes.
+ */
+int lwproc_lwp_key_create(lwproc_destructor destructor, unsigned int *key);
+
+/**
+ * Sets the value of the current process, or the current LWP, under a key. The one from
+ * before is not destroyed. EINVAL: no such key; data of an LWP, and an implicit thread.
+ */
+int lwproc_setspecific(unsigned int key, void *value);
+
+/**
+ * The value of the current process, or the current LWP, under a key; NULL when none was
+ * set, and for an implicit thread's LWP. EINVAL: no such key.
+ */
+int lwproc_getspecific(unsigned int key, void **value);
+
+/**
+ * Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
+ * thread that ends it, before anything of it is given back; the last established first.
+ * What names the hook goes into `id`.
+ */
+int lwproc_exithook_establish(lwproc_exithook hook, void *arg, uint64_t *id);
+
+/**
+ * Takes an exit hook away; a call under way goes on. ENOENT: there is none.
+ */
+int lwproc_exithook_disestablish(uint64_t id);
+
+/**
+ * As rump_init, with a configuration, which counts only if there is no default kernel
+ * yet. NULL: the default.
+ */
+int lwproc_init(const struct lwproc_config *config);
+
+/**
+ * Makes a kernel beside the default one. It shares nothing with others. NULL for `config`:
+ * the default. EINVAL.
+ */
+int lwproc_kernel_create(const struct lwproc_config *config, struct lwproc_kernel **kernel);
+
+/**
+ * Ends a kernel, and whatever is left in it; what that was goes into `leftover`, unless
+ * that is NULL. A calling thread that uses it goes back to the default one.
+ *
+ * EBUSY: another thread uses it, or it is the default one. EINVAL: no such kernel.
+ * EDEADLK: the thread is scheduled.
+ */
+int lwproc_kernel_destroy(struct lwproc_kernel *kernel, struct lwproc_leftover *leftover);
+
+/**
+ * From now on this thread uses that kernel; NULL: the default one. It keeps an LWP in each,
+ * until the thread ends. EINVAL: no such kernel. EDEADLK: the thread is scheduled.
+ */
+int lwproc_kernel_use(struct lwproc_kernel *kernel);
+
+/**
+ * The kernel that this thread uses; NULL: none.
+ */
+struct lwproc_kernel *lwproc_kernel_current(void);
+
+/**
+ * Counts what lives in this thread's kernel. EINVAL: no kernel.
+ */
+int lwproc_count(struct lwproc_counts *counts);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* LWPROC_H */

@@ -1,0 +1,41 @@
+//! The exported functions, by family. Their documentation is for C, in the header.
+
+// In the order of the header.
+pub mod rump;
+
+pub mod inside;
+
+pub mod attempt;
+
+pub mod creds;
+pub mod files;
+pub mod process;
+pub mod signals;
+pub mod specific;
+
+pub mod hooks;
+pub mod instances;
+
+use crate::mistake::{Mistake, Refusal};
+
+/// Where the caller wants a result.
+///
+/// # Safety
+/// `out` is NULL, which is a mistake, or may be written.
+#[allow(unsafe_code)]
+unsafe fn store<T>(out: *mut T, value: T) -> Result<(), Refusal> {
+    if out.is_null() {
+        return Err(Mistake::Argument("nowhere to put the result").into());
+    }
+    // SAFETY: by contract.
+    unsafe { out.write(value) };
+    Ok(())
+}
+
+/// A NULL-checked look at where a result is wanted, before anything is done.
+fn wanted<T>(out: *mut T) -> Result<(), Refusal> {
+    if out.is_null() {
+        return Err(Mistake::Argument("nowhere to put the result").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Groups, ends, waiting, draining, exec.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char};
+
+use libc::{c_int, pid_t};
+use lwproc::{CoreDump, ExitStatus, Pid, WaitTarget};
+
+use super::{store, wanted};
+use crate::context;
+use crate::mistake::{Mistake, Refusal, errno};
+
+/// lwproc_wait: do not block.
+pub const LWPROC_WNOHANG: c_int = 1;
+
+/// setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
+/// EACCES, EPERM.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_setpgid(pid: pid_t, pgid: pid_t) -> c_int {
+    errno("lwproc_setpgid", || context::public(|cx| Ok(cx.k().setpgid(Pid(pid), Pid(pgid))?)))
+}
+
+/// The process group of a process; 0 is the current one. ESRCH.
+///
+/// # Safety
+/// `pgid` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_getpgid(pid: pid_t, pgid: *mut pid_t) -> c_int {
+    errno("lwproc_getpgid", || {
+        let found = context::public(|cx| Ok(cx.k().getpgid(Pid(pid))?))?;
+        // SAFETY: by contract.
+        unsafe { store(pgid, found.0) }
+    })
+}
+
+/// setsid(2): a new session, whose number goes into `sid` unless that is NULL. EPERM.
+///
+/// # Safety
+/// `sid` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_setsid(sid: *mut pid_t) -> c_int {
+    errno("lwproc_setsid", || {
+        let new = context::public(|cx| Ok(cx.k().setsid()?))?;
+        // SAFETY: by contract.
+        if sid.is_null() { Ok(()) } else { unsafe { store(sid, new.0) } }
+    })
+}
+
+/// The session of a process; 0 is the current one. ESRCH.
+///
+/// # Safety
+/// `sid` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_getsid(pid: pid_t, sid: *mut pid_t) -> c_int {
+    errno("lwproc_getsid", || {
+        let found = context::public(|cx| Ok(cx.k().getsid(Pid(pid))?))?;
+        // SAFETY: by contract.
+        unsafe { store(sid, found.0) }
+    })
+}
+
+/// waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
+/// group N; `options` is 0 or LWPROC_WNOHANG. The child's pid goes into `pid`, 0 when none
+/// has ended yet, and how it ended into `status`, in the traditional encoding; either may be
+/// NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
+///
+/// # Safety
+/// `pid` and `status` are NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_wait(
+    target: pid_t,
+    options: c_int,
+    pid: *mut pid_t,
+    status: *mut c_int,
+) -> c_int {
+    errno("lwproc_wait", || {
+        let target = match target {
+            1.. => WaitTarget::Pid(Pid(target)),
+            0 => WaitTarget::OwnPgrp,
+            -1 => WaitTarget::Any,
+            // The least number has no opposite, and names no group.
+            group => WaitTarget::Pgrp(Pid(group.wrapping_neg())),
+        };
+        let reaped = context::public(|cx| match options {
+            0 => Ok(Some(cx.k().wait(target)?)),
+            LWPROC_WNOHANG => Ok(cx.k().try_wait(target)?),
+            _ => Err(Mistake::Argument("unknown options").into()),
+        })?;
+        if !pid.is_null() {
+            // SAFETY: by contract.
+            unsafe { store(pid, reaped.map_or(0, |child| child.pid.0))? };
+        }
+        if let (false, Some(child)) = (status.is_null(), reaped) {
+            // SAFETY: by contract.
+            unsafe { store(status, child.status.as_wait_status())? };
+        }
+        Ok(())
+    })
+}
+
+/// Releases the current LWP as lwproc_try_releaselwp does, and says how the process ends: by
+/// exit(code). EINVAL, EBUSY.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_exit(code: c_int) -> c_int {
+    end("lwproc_exit", exited(code), Whom::Lwp)
+}
+
+/// The same by a signal, 1 to 126; `core` not 0: it dumped core. EINVAL, EBUSY.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_exit_signal(signo: c_int, core: c_int) -> c_int {
+    let core = if core == 0 { CoreDump::None } else { CoreDump::Dumped };
+    match u8::try_from(signo) {
+        Ok(signo @ 1..=126) => {
+            end("lwproc_exit_signal", ExitStatus::signaled(signo, core), Whom::Lwp)
+        }
+        _ => libc::EINVAL,
+    }
+}
+
+/// Ends the whole process: lwproc_drain, then its parked LWPs and the current one are
+/// released. LWPs that other threads run as see lwproc_must_exit. EINVAL, EBUSY.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_exit_group(code: c_int) -> c_int {
+    end("lwproc_exit_group", exited(code), Whom::Process)
+}
+
+/// Who ends.
+enum Whom {
+    Lwp,
+    Process,
+}
+
+fn exited(code: c_int) -> ExitStatus {
+    // As exit(3): the low eight bits.
+    ExitStatus::exited((code & 0xff) as u8)
+}
+
+fn end(function: &str, status: ExitStatus, whom: Whom) -> c_int {
+    errno(function, || {
+        context::public(|cx| {
+            match whom {
+                Whom::Lwp => cx.k_mut().exit(status)?,
+                Whom::Process => cx.k_mut().exit_group(status)?,
+            }
+            cx.stays();
+            Ok(())
+        })
+    })
+}
+
+/// Closes the current process to new LWPs, which fail with EBUSY, and tells the others it has
+/// to exit: they see lwproc_must_exit. Does not wait for them (lwpexit).
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_drain() -> c_int {
+    errno("lwproc_drain", || {
+        context::public(|cx| {
+            cx.k_mut().drain();
+            Ok(())
+        })
+    })
+}
+
+/// Opens the current process again after lwproc_drain.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_reopen() -> c_int {
+    errno("lwproc_reopen", || {
+        context::public(|cx| {
+            cx.k_mut().reopen();
+            Ok(())
+        })
+    })
+}
+
+/// Whether the current LWP is to exit, 1 or 0 into `answer`.
+///
+/// # Safety
+/// `answer` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_must_exit(answer: *mut c_int) -> c_int {
+    errno("lwproc_must_exit", || {
+        let must = context::public(|cx| Ok(cx.k().must_exit()))?;
+        // SAFETY: by contract.
+        unsafe { store(answer, c_int::from(must)) }
+    })
+}
+
+/// Waits until the current process, which drains, has one LWP. It blocks the thread; parked
+/// LWPs do not go by themselves. EINVAL: it does not drain. EINTR.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_wait_alone() -> c_int {
+    errno("lwproc_wait_alone", || context::public(|cx| Ok(cx.k().wait_alone()?)))
+}
+
+/// The current process has become another program: closes what an exec closes, sets the
+/// name, opens the process again. EBUSY: it does not drain, or has more than one LWP.
+///
+/// # Safety
+/// `comm` is a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_execnotify(comm: *const c_char) -> c_int {
+    errno("lwproc_execnotify", || {
+        // SAFETY: by contract.
+        let comm = unsafe { string(comm)? };
+        context::public(|cx| Ok(cx.k_mut().execnotify(&comm)?))
+    })
+}
+
+/// Names the current process; the name is cut to 16 bytes.
+///
+/// # Safety
+/// `comm` is a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_setcomm(comm: *const c_char) -> c_int {
+    errno("lwproc_setcomm", || {
+        // SAFETY: by contract.
+        let comm = unsafe { string(comm)? };
+        context::public(|cx| {
+            cx.k_mut().set_comm(&comm);
+            Ok(())
+        })
+    })
+}
+
+/// The current process's name, cut to `size` - 1 bytes. EINVAL: `size` is 0.
+///
+/// # Safety
+/// `comm` has room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_getcomm(comm: *mut c_char, size: usize) -> c_int {
+    errno("lwproc_getcomm", || {
+        wanted(comm)?;
+        let room = size.checked_sub(1).ok_or(Mistake::Argument("no room for a name"))?;
+        let name = context::public(|cx| Ok(cx.k().comm()))?;
+        let name = name.as_str().as_bytes();
+        let length = name.len().min(room);
+        // SAFETY: by contract.
+        unsafe { comm.copy_from_nonoverlapping(name.as_ptr().cast(), length) };
+        // SAFETY: by contract.
+        let end = unsafe { comm.add(length) };
+        // SAFETY: by contract.
+        unsafe { store(end, 0) }
+    })
+}
+
+/// # Safety
+/// NULL, which is a mistake, or a string.
+unsafe fn string(chars: *const c_char) -> Result<String, Refusal> {
+    if chars.is_null() {
+        return Err(Mistake::Argument("no name").into());
+    }
+    // SAFETY: by contract.
+    Ok(unsafe { CStr::from_ptr(chars) }.to_string_lossy().into_owned())
+}

@@ -1,0 +1,313 @@
+//! Kernels: the default one, others, and which one a thread uses.
+//!
+//! The registry of kernels is behind a lock, which is taken to create, destroy and use one;
+//! no other call takes it. A thread has a share of the kernel that it uses, so a kernel that a thread uses
+//! is not destroyed.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use libc::{c_int, c_uint, c_void};
+use lwproc::{
+    ClaimError, HookId, Kernel, Lwp, LwpKey, Pid, ProcHandle, ProcKey, SigModel, Teardown,
+    WaitPolicy,
+};
+
+use crate::host::{CHost, Value, lwproc_destructor, lwproc_hypercalls};
+use crate::mistake::Mistake;
+use crate::names::{LwpName, ProcName, lwp, proc};
+
+/// A kernel. Opaque: the pointer is a number, and is never looked through.
+#[derive(Debug)]
+pub struct lwproc_kernel {
+    _private: (),
+}
+
+/// Children are kept as zombies until their parent waits; without it they are reaped at
+/// once, as in the rump kernel.
+pub const LWPROC_WAIT: c_uint = 1;
+
+/// Signals are ignored.
+pub const LWPROC_SIGMODEL_IGNORE: c_int = 0;
+/// Signals are passed to the hypercall `raise`.
+pub const LWPROC_SIGMODEL_RAISE: c_int = 1;
+/// A signal is the end: SIGABRT.
+pub const LWPROC_SIGMODEL_PANIC: c_int = 2;
+/// Signals are kept until an LWP takes them.
+pub const LWPROC_SIGMODEL_RECORD: c_int = 3;
+
+/// How a kernel is made. All zero is the default.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lwproc_config {
+    /// The hypercalls; copied. NULL: none.
+    pub hypercalls: *const lwproc_hypercalls,
+    /// Passed to each hypercall.
+    pub arg: *mut c_void,
+    /// LWPROC_WAIT, or 0.
+    pub flags: c_uint,
+    /// LWPROC_SIGMODEL_*.
+    pub sigmodel: c_int,
+    /// The most pids and lids in use at once, at most 2^30 - 1. 0: 2^21 - 1.
+    pub id_capacity: usize,
+    /// How many threads may be in the kernel at once, at most 65,536; others wait. 0: any
+    /// number.
+    pub virtual_cpus: usize,
+    /// The most processes, proc0 and init included. 0: any number.
+    pub max_procs: u64,
+}
+
+/// How many keys of specific data a kernel can have.
+const KEYS_MAX: usize = 256;
+
+/// A key of specific data, and what destroys the values.
+#[derive(Debug)]
+pub(crate) enum Key {
+    Proc(ProcKey<Value>, lwproc_destructor),
+    Lwp(LwpKey<Value>, lwproc_destructor),
+}
+
+/// A kernel that C made.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) kernel: Kernel<CHost>,
+    serial: u64,
+    /// Filled from the start; taking the lock is for those who make one.
+    keys: [OnceLock<Key>; KEYS_MAX],
+    hooks: Mutex<Hooks>,
+}
+
+#[derive(Debug, Default)]
+struct Hooks {
+    last: u64,
+    ids: HashMap<u64, HookId>,
+}
+
+/// Nothing that is done under these locks leaves a mess behind when it panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Instance {
+    fn new(config: Option<&lwproc_config>) -> Result<Self, Mistake> {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let mut builder = Kernel::builder().allow_native_sysents();
+        let mut host = CHost::new(lwproc_hypercalls::default(), std::ptr::null_mut());
+        if let Some(config) = config {
+            // SAFETY: NULL, or the caller's table.
+            let calls = unsafe { config.hypercalls.as_ref() }.copied().unwrap_or_default();
+            host = CHost::new(calls, config.arg);
+            builder = builder.signal_model(match config.sigmodel {
+                LWPROC_SIGMODEL_IGNORE => SigModel::Ignore,
+                LWPROC_SIGMODEL_RAISE => SigModel::Raise,
+                LWPROC_SIGMODEL_PANIC => SigModel::Panic,
+                LWPROC_SIGMODEL_RECORD => SigModel::Record,
+                _ => return Err(Mistake::Argument("no such signal model")),
+            });
+            match config.flags {
+                0 => {}
+                LWPROC_WAIT => builder = builder.wait_policy(WaitPolicy::Wait),
+                _ => return Err(Mistake::Argument("unknown flags")),
+            }
+            if config.id_capacity != 0 {
+                builder = builder.id_capacity(config.id_capacity);
+            }
+            if let Some(cpus) = NonZeroUsize::new(config.virtual_cpus) {
+                builder = builder.virtual_cpus(cpus);
+            }
+            if config.max_procs != 0 {
+                builder = builder.max_procs(config.max_procs);
+            }
+        }
+        // Relaxed: only uniqueness is wanted.
+        let serial = SERIAL.fetch_add(1, Relaxed);
+        let kernel = builder.host(host).build()?;
+        Ok(Self {
+            kernel,
+            serial,
+            keys: [const { OnceLock::new() }; KEYS_MAX],
+            hooks: Mutex::new(Hooks::default()),
+        })
+    }
+
+    /// What C knows it by.
+    pub(crate) fn to_ptr(&self) -> *mut lwproc_kernel {
+        std::ptr::without_provenance_mut(KERNEL | self.serial as usize)
+    }
+
+    /// Takes the right to run an LWP.
+    pub(crate) fn claim(&self, ptr: *mut lwp) -> Result<Lwp<CHost>, Mistake> {
+        let name = LwpName::from_ptr(ptr).ok_or(Mistake::NotAnLwp(ptr.addr()))?;
+        let guard = self.kernel.pin();
+        let found = self.kernel.find_lwp(name.lid(), &guard);
+        let found = found.filter(|found| LwpName::of(found.token()) == name);
+        let found = found.ok_or(Mistake::LwpGone(name.lid()))?;
+        found.claim().map_err(|why| match why {
+            ClaimError::AlreadyRunning { pid, lid } => Mistake::AlreadyRunning(pid, lid),
+            _ => Mistake::LwpGone(name.lid()),
+        })
+    }
+
+    /// The process that C means.
+    pub(crate) fn proc(&self, ptr: *mut proc) -> Result<ProcHandle<CHost>, Mistake> {
+        let gone = || Mistake::NotAProc(ptr.addr());
+        let name = ProcName::from_ptr(ptr).ok_or_else(gone)?;
+        let guard = self.kernel.pin();
+        let found = self.kernel.find(name.pid(), &guard);
+        let found = found.filter(|found| ProcName::of(found, self.serial) == name);
+        found.and_then(|found| found.handle()).ok_or_else(gone)
+    }
+
+    /// What C knows a process by; NULL when there is none.
+    pub(crate) fn proc_ptr(&self, pid: Pid) -> *mut proc {
+        let guard = self.kernel.pin();
+        let found = self.kernel.find(pid, &guard);
+        found.map_or(std::ptr::null_mut(), |found| ProcName::of(&found, self.serial).to_ptr())
+    }
+
+    pub(crate) fn add_key(&self, key: impl Fn() -> Key) -> Result<c_uint, Mistake> {
+        for (number, place) in (0..).zip(&self.keys) {
+            let mut is_new = false;
+            place.get_or_init(|| {
+                is_new = true;
+                key()
+            });
+            if is_new {
+                return Ok(number);
+            }
+        }
+        Err(Mistake::Full("keys"))
+    }
+
+    pub(crate) fn key(&self, number: c_uint) -> Option<&Key> {
+        self.keys.get(number as usize)?.get()
+    }
+
+    pub(crate) fn add_hook(&self, id: HookId) -> u64 {
+        let mut hooks = lock(&self.hooks);
+        hooks.last += 1;
+        let number = hooks.last;
+        hooks.ids.insert(number, id);
+        number
+    }
+
+    pub(crate) fn take_hook(&self, number: u64) -> Option<HookId> {
+        lock(&self.hooks).ids.remove(&number)
+    }
+}
+
+/// Marks the pointers to kernels.
+const KERNEL: usize = 0b1011 << 60;
+
+static DEFAULT: OnceLock<Instance> = OnceLock::new();
+static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
+
+std::thread_local! {
+    /// The kernel that this thread has chosen; `None`: the default one.
+    static CHOSEN: RefCell<Option<Rc<Share>>> = const { RefCell::new(None) };
+}
+
+/// A kernel, for as long as this is held. Threads share no count of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Used {
+    Default(&'static Instance),
+    /// The share is the thread's; the `Rc` counts who has it there.
+    Chosen(Rc<Share>),
+}
+
+/// A thread's share of a kernel that is not the default one.
+#[derive(Debug)]
+pub(crate) struct Share(Arc<Instance>);
+
+impl Deref for Used {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        match self {
+            Self::Default(instance) => instance,
+            Self::Chosen(share) => &share.0,
+        }
+    }
+}
+
+fn is_default(ptr: *mut lwproc_kernel) -> bool {
+    DEFAULT.get().is_some_and(|default| default.to_ptr() == ptr)
+}
+
+/// Makes the default kernel, unless there is one.
+pub(crate) fn init(config: Option<&lwproc_config>) -> Result<(), Mistake> {
+    // The lock of the registry: two threads make one kernel.
+    let _one = lock(&INSTANCES);
+    if DEFAULT.get().is_none() {
+        let _ = DEFAULT.set(Instance::new(config)?);
+    }
+    Ok(())
+}
+
+/// Makes a kernel beside the default one.
+pub(crate) fn create(config: Option<&lwproc_config>) -> Result<*mut lwproc_kernel, Mistake> {
+    let instance = Arc::new(Instance::new(config)?);
+    let ptr = instance.to_ptr();
+    lock(&INSTANCES).push(instance);
+    Ok(ptr)
+}
+
+/// Ends a kernel that no other thread uses; the calling thread, which is not in a kernel,
+/// goes back to the default one.
+pub(crate) fn destroy(ptr: *mut lwproc_kernel) -> Result<Teardown, Mistake> {
+    if is_default(ptr) {
+        return Err(Mistake::KernelInUse);
+    }
+    let own = CHOSEN.with_borrow_mut(|chosen| chosen.take_if(|share| share.0.to_ptr() == ptr));
+    match remove(ptr, usize::from(own.is_some())) {
+        Ok(instance) => {
+            drop(own);
+            let instance = Arc::into_inner(instance).expect("no thread has it");
+            Ok(instance.kernel.shutdown())
+        }
+        Err(why) => {
+            CHOSEN.with_borrow_mut(|chosen| *chosen = own.or(chosen.take()));
+            Err(why)
+        }
+    }
+}
+
+/// Takes a kernel out of the registry, if nobody has it but the registry and `own`
+/// others. Only `choose` adds to the count of one that no thread has, under this lock.
+fn remove(ptr: *mut lwproc_kernel, own: usize) -> Result<Arc<Instance>, Mistake> {
+    let mut all = lock(&INSTANCES);
+    let found = all.iter().position(|instance| instance.to_ptr() == ptr);
+    let found = found.ok_or(Mistake::Argument("no such kernel"))?;
+    if Arc::strong_count(&all[found]) > 1 + own {
+        return Err(Mistake::KernelInUse);
+    }
+    Ok(all.swap_remove(found))
+}
+
+/// From now on this thread uses that kernel; NULL: the default one.
+pub(crate) fn choose(ptr: *mut lwproc_kernel) -> Result<(), Mistake> {
+    let chosen = if ptr.is_null() || is_default(ptr) {
+        None
+    } else {
+        let all = lock(&INSTANCES);
+        let found = all.iter().find(|instance| instance.to_ptr() == ptr);
+        let found = found.ok_or(Mistake::Argument("no such kernel"))?;
+        Some(Rc::new(Share(found.clone())))
+    };
+    CHOSEN.set(chosen);
+    Ok(())
+}
+
+/// The kernel that this thread uses.
+pub(crate) fn current() -> Result<Used, Mistake> {
+    // Failure: the thread is ending, and has chosen nothing any more.
+    let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone()).unwrap_or(None);
+    let default = || DEFAULT.get().map(Used::Default);
+    chosen.map(Used::Chosen).or_else(default).ok_or(Mistake::NotInitialised)
+}

@@ -1,0 +1,238 @@
+//! The C library as C programs use it: installed, found by pkg-config, linked statically and
+//! dynamically, by every compiler there is, from C and from C++.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const WARNINGS: [&str; 3] = ["-Wall", "-Wextra", "-Werror"];
+
+fn dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A directory of this test's own.
+fn fresh(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// The library of this build, installed. Cargo leaves it beside the test.
+fn installed(name: &str) -> PathBuf {
+    let prefix = fresh(name);
+    let exe = std::env::current_exe().unwrap();
+    let built = exe.parent().unwrap();
+    let script = dir().parent().unwrap().join("ci/install-capi.sh");
+    succeeds(Command::new(script).arg("--built").arg(built).arg(&prefix));
+    prefix
+}
+
+fn is_there(tool: &str) -> bool {
+    Command::new(tool)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn compilers(names: [&'static str; 2]) -> Vec<&'static str> {
+    let found: Vec<_> = names.into_iter().filter(|name| is_there(name)).collect();
+    assert!(!found.is_empty(), "none of {names:?} is there");
+    found
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"))
+}
+
+fn succeeds(command: &mut Command) -> String {
+    let output = output(command);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
+    out
+}
+
+/// How a program is linked.
+#[derive(Clone, Copy, Debug)]
+enum Link {
+    Archive,
+    Shared,
+}
+
+fn compile(compiler: &str, flags: &[&str], prefix: &Path, source: &str, link: Link) -> PathBuf {
+    let source = dir().join(source);
+    let stem = source.file_stem().unwrap().to_str().unwrap();
+    let program = prefix.join(format!("{stem}-{compiler}-{link:?}-{}", flags.len()));
+    let mut command = Command::new(compiler);
+    command.args(WARNINGS).args(flags).args(["-g", "-pthread"]).arg(&source).arg("-o");
+    // What was said of the source's language ends there.
+    command.arg(&program).args(["-x", "none"]).arg("-I").arg(prefix.join("include"));
+    match link {
+        Link::Archive => {
+            command.arg(prefix.join("lib/liblwproc.a")).args([
+                "-lpthread",
+                "-ldl",
+                "-lm",
+                "-lgcc_s",
+            ]);
+        }
+        Link::Shared if is_there("pkg-config") => {
+            let config = prefix.join("lib/pkgconfig");
+            let mut ask = Command::new("pkg-config");
+            let flags =
+                succeeds(ask.args(["--cflags", "--libs", "lwproc"]).env("PKG_CONFIG_PATH", config));
+            command.args(flags.split_whitespace());
+        }
+        Link::Shared => {
+            command.arg("-L").arg(prefix.join("lib")).arg("-llwproc");
+        }
+    }
+    succeeds(&mut command);
+    program
+}
+
+/// Finds the shared library where it is installed.
+fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.env("LD_LIBRARY_PATH", prefix.join("lib")).env("RUST_BACKTRACE", "0");
+    command
+}
+
+const PROGRAMS: [&str; 4] =
+    ["tests/c/behaviour.c", "tests/c/death.c", "tests/c/services.c", "tests/c/stress.c"];
+
+#[test]
+fn c_programs_run_statically_and_dynamically() {
+    let prefix = installed("c");
+    for compiler in compilers(["gcc", "clang"]) {
+        for link in [Link::Archive, Link::Shared] {
+            for source in PROGRAMS {
+                let program = compile(compiler, &["-std=gnu11"], &prefix, source, link);
+                succeeds(&mut run(&prefix, program));
+            }
+        }
+    }
+}
+
+#[test]
+fn section_6_runs_from_cxx() {
+    let prefix = installed("cxx");
+    for compiler in compilers(["g++", "clang++"]) {
+        for link in [Link::Archive, Link::Shared] {
+            let flags = ["-std=c++17", "-x", "c++"];
+            let program = compile(compiler, &flags, &prefix, "tests/c/behaviour.c", link);
+            succeeds(&mut run(&prefix, program));
+        }
+    }
+}
+
+#[test]
+fn the_header_compiles_alone() {
+    let check = |compiler: &str, flags: [&str; 3]| {
+        let mut command = Command::new(compiler);
+        command.args(WARNINGS).args(["-pedantic", "-fsyntax-only"]).args(flags);
+        succeeds(command.arg(dir().join("include/lwproc.h")));
+    };
+    for compiler in compilers(["gcc", "clang"]) {
+        check(compiler, ["-std=c99", "-x", "c"]);
+        check(compiler, ["-std=c17", "-x", "c"]);
+    }
+    for compiler in compilers(["g++", "clang++"]) {
+        check(compiler, ["-std=c++11", "-x", "c++"]);
+    }
+}
+
+/// What the header declares: names before a parenthesis on lines that are not indented, and
+/// the variable.
+fn declared() -> BTreeSet<String> {
+    let header = std::fs::read_to_string(dir().join("include/lwproc.h")).unwrap();
+    let functions = header.lines().filter(|line| {
+        line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.starts_with("typedef")
+    });
+    let name = |line: &str| {
+        let before = line.split('(').next()?;
+        let name = before.rsplit([' ', '*']).next()?;
+        (line.contains('(') && !name.is_empty()).then(|| name.to_owned())
+    };
+    let mut names: BTreeSet<_> = functions.filter_map(name).collect();
+    names.insert("rump_i_know_what_i_am_doing_with_sysents".into());
+    names
+}
+
+#[test]
+fn exactly_what_the_header_declares_is_exported() {
+    let prefix = installed("exports");
+    let library = prefix.join("lib/liblwproc.so");
+    let listed = succeeds(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
+    let exported = listed.lines().filter_map(|line| line.split_whitespace().nth(2));
+    let exported: BTreeSet<String> = exported.map(str::to_owned).collect();
+    assert_eq!(exported, declared());
+    assert!(exported.len() > 90, "{} symbols", exported.len());
+
+    let listed = succeeds(Command::new("readelf").arg("-d").arg(library));
+    assert!(listed.contains("[liblwproc.so.0]"), "{listed}");
+}
+
+#[test]
+fn the_header_is_what_cbindgen_makes() {
+    if is_there("cbindgen") {
+        let script = dir().parent().unwrap().join("ci/capi-header.sh");
+        succeeds(Command::new(script).arg("--check"));
+    } else {
+        eprintln!("no cbindgen here: whether the header is current is checked by names only");
+    }
+}
+
+#[test]
+fn two_threads_under_the_address_sanitizer() {
+    let prefix = installed("asan");
+    for compiler in compilers(["gcc", "clang"]) {
+        for source in PROGRAMS.into_iter().filter(|source| !source.contains("death")) {
+            let flags = ["-std=gnu11", "-fsanitize=address"];
+            let program = compile(compiler, &flags, &prefix, source, Link::Archive);
+            succeeds(&mut run(&prefix, program));
+        }
+    }
+}
+
+#[test]
+fn two_threads_under_valgrind() {
+    if !is_there("valgrind") {
+        return eprintln!("no valgrind here");
+    }
+    let prefix = installed("valgrind");
+    let compiler = compilers(["gcc", "clang"])[0];
+    for (source, rounds) in [("tests/c/stress.c", "5000"), ("tests/c/services.c", "")] {
+        let program = compile(compiler, &["-std=gnu11"], &prefix, source, Link::Shared);
+        let mut command = run(&prefix, "valgrind");
+        command.args(["-q", "--error-exitcode=99", "--leak-check=full"]);
+        command.arg("--errors-for-leak-kinds=definite").arg(program).arg(rounds);
+        succeeds(&mut command);
+    }
+}
+
+#[test]
+fn clients_of_the_server_die_at_random_and_leave_nothing() {
+    let prefix = installed("server");
+    let compiler = compilers(["gcc", "clang"])[0];
+    let build = |source| compile(compiler, &["-std=c11"], &prefix, source, Link::Shared);
+    let (server, clients) = (build("examples/server.c"), build("examples/clients.c"));
+    // The path of a socket has to be short.
+    let place = std::env::temp_dir().join(format!("lwproc-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    for seed in ["1", "2", "3"] {
+        let socket = place.join(seed);
+        let serving =
+            run(&prefix, &server).arg(&socket).arg("40").stdout(Stdio::piped()).spawn().unwrap();
+        succeeds(run(&prefix, &clients).arg(&socket).args(["40", seed]));
+        let served = serving.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&served.stdout).into_owned();
+        assert!(served.status.success(), "{said}");
+        assert!(said.contains("left: 0 processes, 0 LWPs, 0 files"), "{said}");
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+}
