@@ -26,9 +26,13 @@ mod hooks;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
+mod matrix;
+#[cfg(lwproc_loom)]
 mod resources;
 #[cfg(lwproc_loom)]
 mod runner;
+#[cfg(lwproc_loom)]
+mod scene;
 #[cfg(lwproc_loom)]
 mod signals;
 #[cfg(lwproc_loom)]
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         signals::models(),
         drain::models(),
         sleep::models(),
+        matrix::models(),
     ]
     .concat();
     runner::run(&models)
