@@ -8,6 +8,8 @@
 //! so.
 
 #[cfg(lwproc_loom)]
+mod before;
+#[cfg(lwproc_loom)]
 mod creds;
 #[cfg(lwproc_loom)]
 mod drain;
@@ -43,7 +45,7 @@ use std::process::ExitCode;
 
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
-    let models: Vec<runner::Model> = [
+    let mut models: Vec<runner::Model> = [
         layers::models(),
         full::models(),
         edges::models(),
@@ -56,8 +58,10 @@ fn main() -> ExitCode {
         drain::models(),
         sleep::models(),
         matrix::models(),
+        before::models(),
     ]
     .concat();
+    models.extend(before::after(&models));
     runner::run(&models)
 }
 

@@ -22,10 +22,10 @@ pub struct Model {
     pub deep: bool,
     /// It is a model of code that is wrong, and ends with a panic that says this.
     pub fails: Option<&'static str>,
-    body: Body,
+    pub body: Body,
 }
 
-type Body = Arc<dyn Fn() + Send + Sync>;
+pub type Body = Arc<dyn Fn() + Send + Sync>;
 
 impl Model {
     pub fn long(self) -> Self {

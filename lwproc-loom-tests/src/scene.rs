@@ -192,15 +192,15 @@ impl Scene {
 
     /// Everything goes, and nothing is left.
     fn end(mut self) {
-        // Those that their threads are still bound to.
-        let (owned, parked): (Vec<_>, Vec<_>) =
-            self.kept.drain(..).partition(|kept| matches!(kept, Kept::Owned(_)));
-        drop(owned);
-        for kept in parked {
-            if let Kept::Parked(handle) = kept {
-                drop(handle.claim());
+        let mut parked = vec![];
+        for kept in self.kept.drain(..) {
+            match kept {
+                Kept::Owned(lwp) => drop(lwp),
+                Kept::Parked(handle) => parked.push(handle),
             }
         }
+        // Somebody may have claimed it: then it has just gone.
+        parked.into_iter().for_each(|handle| drop(handle.claim()));
         assert_empty(&self.kernel);
         assert_eq!(self.host.is_open(), 0, "each file is closed");
     }
