@@ -17,20 +17,14 @@ pub fn models() -> Vec<Model> {
         pair("kernel_newlwp_of_the_pid_against_find_lwp", pid_lwp_against_find),
         pair("kernel_newlwp_against_find_lwp", newlwp_against_find),
         pair("kernel_children_against_reuse_of_an_id", children_against_reuse),
-        Model {
-            name: "kernel_exit_of_child_against_exit_of_parent",
-            threads: 2,
-            bound: Some(2),
-            long: false,
-            body: || exit_of_child_and_parent(WaitPolicy::AutoReap),
-        },
-        Model {
-            name: "kernel_exit_of_child_against_exit_of_parent_with_zombies",
-            threads: 2,
-            bound: Some(2),
-            long: false,
-            body: || exit_of_child_and_parent(WaitPolicy::Wait),
-        },
+        pair("kernel_exit_of_child_against_exit_of_parent", || {
+            exit_of_child_and_parent(WaitPolicy::AutoReap)
+        })
+        .bounded(2),
+        pair("kernel_exit_of_child_against_exit_of_parent_with_zombies", || {
+            exit_of_child_and_parent(WaitPolicy::Wait)
+        })
+        .bounded(2),
         pair("kernel_newlwp_against_set_of_credentials", newlwp_against_set),
         pair("kernel_first_charge_against_counts", first_charge_against_counts),
         pair("kernel_last_handle_against_find", last_handle_against_find),
@@ -38,27 +32,11 @@ pub fn models() -> Vec<Model> {
         pair("kernel_register_against_register", register_against_register),
         pair("kernel_bind_against_bind", bind_against_bind),
         pair("kernel_participant_taken_over", participant_taken_over),
-        Model {
-            name: "kernel_zombie_given_back_against_wait",
-            threads: 3,
-            bound: Some(2),
-            long: false,
-            body: given_back_against_wait,
-        },
-        Model {
-            name: "kernel_shutdown_against_survivor",
-            threads: 2,
-            bound: Some(2),
-            long: false,
-            body: shutdown_against_survivor,
-        },
-        Model {
-            name: "kernel_shutdown_against_thread_end",
-            threads: 2,
-            bound: Some(2),
-            long: false,
-            body: shutdown_against_thread_end,
-        },
+        pair("kernel_zombie_given_back_against_wait", given_back_against_wait)
+            .threads(3)
+            .bounded(2),
+        pair("kernel_shutdown_against_survivor", shutdown_against_survivor).bounded(2),
+        pair("kernel_shutdown_against_thread_end", shutdown_against_thread_end).bounded(2),
     ]
 }
 

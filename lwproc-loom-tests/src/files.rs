@@ -27,20 +27,20 @@ pub fn models() -> Vec<Model> {
 
 /// Counts what is open.
 #[derive(Clone, Default)]
-struct Files(Arc<AtomicUsize>);
+pub(crate) struct Files(Arc<AtomicUsize>);
 
-struct File {
+pub(crate) struct File {
     open: Arc<AtomicUsize>,
     closed: bool,
 }
 
 impl Files {
-    fn file(&self) -> File {
+    pub(crate) fn file(&self) -> File {
         self.0.fetch_add(1, SeqCst);
         File { open: self.0.clone(), closed: false }
     }
 
-    fn is_open(&self) -> usize {
+    pub(crate) fn is_open(&self) -> usize {
         self.0.load(SeqCst)
     }
 }

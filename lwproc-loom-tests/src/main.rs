@@ -8,6 +8,8 @@
 //! so.
 
 #[cfg(lwproc_loom)]
+mod before;
+#[cfg(lwproc_loom)]
 mod creds;
 #[cfg(lwproc_loom)]
 mod drain;
@@ -26,9 +28,13 @@ mod hooks;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
+mod matrix;
+#[cfg(lwproc_loom)]
 mod resources;
 #[cfg(lwproc_loom)]
 mod runner;
+#[cfg(lwproc_loom)]
+mod scene;
 #[cfg(lwproc_loom)]
 mod signals;
 #[cfg(lwproc_loom)]
@@ -39,7 +45,7 @@ use std::process::ExitCode;
 
 #[cfg(lwproc_loom)]
 fn main() -> ExitCode {
-    let models: Vec<runner::Model> = [
+    let mut models: Vec<runner::Model> = [
         layers::models(),
         full::models(),
         edges::models(),
@@ -51,8 +57,11 @@ fn main() -> ExitCode {
         signals::models(),
         drain::models(),
         sleep::models(),
+        matrix::models(),
+        before::models(),
     ]
     .concat();
+    models.extend(before::after(&models));
     runner::run(&models)
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 pub fn models() -> Vec<Model> {
-    let three = |name, body| Model { name, threads: 3, bound: Some(2), long: false, body };
+    let three = |name, body: fn()| pair(name, body).threads(3).bounded(2);
     vec![
         pair("sleep_against_drain", sleep_against_drain),
         pair("sleep_drain_against_sleep", drain_against_sleep),
@@ -26,12 +26,9 @@ pub fn models() -> Vec<Model> {
         pair("sleep_against_wake_one", sleep_against_wake_one),
         pair("sleep_wake_all_against_sleep", wake_all_against_sleep),
         three("sleep_against_two_wakers", sleep_against_two_wakers),
-        Model {
-            bound: Some(2),
-            ..three("sleep_two_against_wake_one_and_signal", two_against_wake_and_signal)
-        },
+        three("sleep_two_against_wake_one_and_signal", two_against_wake_and_signal),
         three("sleep_two_against_two_wakes", two_against_two_wakes),
-        Model { threads: 4, ..three("sleep_two_against_two_wakers", two_against_two_wakers) },
+        three("sleep_two_against_two_wakers", two_against_two_wakers).threads(4),
     ]
 }
 

@@ -17,13 +17,7 @@ pub fn models() -> Vec<Model> {
         pair("list_sweep_against_push_at_a_dead_head", sweep_dead_head),
         pair("list_sweep_that_starts_over", sweep_starts_over),
         pair("list_sweep_of_what_another_removed", sweep_of_anothers),
-        Model {
-            name: "list_push_remove_iterate",
-            threads: 3,
-            bound: None,
-            long: false,
-            body: push_remove_iterate,
-        },
+        pair("list_push_remove_iterate", push_remove_iterate).threads(3),
     ]
 }
 

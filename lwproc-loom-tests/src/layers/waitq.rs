@@ -9,13 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub fn models() -> Vec<Model> {
     vec![
         pair("waitq_wait_against_wake", wait_against_wake),
-        Model {
-            name: "waitq_wait_against_wait_and_wake",
-            threads: 3,
-            bound: Some(3),
-            long: false,
-            body: wait_against_wait,
-        },
+        pair("waitq_wait_against_wait_and_wake", wait_against_wait).threads(3).bounded(3),
     ]
 }
 
