@@ -1,0 +1,14 @@
+//! What the long-running checks share. Each check is a program in `src/bin`, with
+//! a short run of it in `tests`.
+//!
+//! | program | what it checks |
+//! |---|---|
+//! | `frozen` | every lock-free operation completes while other threads stand still at any instruction |
+#![cfg(all(target_os = "linux", not(lwproc_loom)))]
+
+pub mod alloc;
+pub mod freeze;
+
+#[allow(missing_docs, missing_debug_implementations)]
+#[path = "../../lwproc/tests/common/mod.rs"]
+pub mod common;

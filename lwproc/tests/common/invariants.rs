@@ -1,0 +1,81 @@
+//! What holds in every kernel whenever no thread is inside an operation.
+
+use lwproc::*;
+use std::collections::{HashMap, HashSet};
+
+/// Who shares a descriptor table with whom: one use for each LWP.
+fn check_tables<H: Host>(kernel: &Kernel<H>) {
+    let guard = kernel.pin();
+    let mut left: Vec<_> = kernel.procs(&guard).filter(|p| p.nlwps() > 0).collect();
+    while let Some(one) = left.pop() {
+        let (sharing, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|p| p.shares_fds_with(&one));
+        left = others;
+        let lwps: u32 = sharing.iter().chain([&one]).map(|p| p.nlwps()).sum();
+        assert_eq!(one.fd_table_users(), lwps as usize, "one use for each LWP");
+        assert!(sharing.iter().all(|p| p.fd_count() == one.fd_count()));
+    }
+}
+
+/// Groups and their members say the same; the ids that they keep.
+fn check_groups<H: Host>(kernel: &Kernel<H>) -> HashSet<i32> {
+    let guard = kernel.pin();
+    let mut members: HashMap<Pid, HashSet<Identity>> = HashMap::new();
+    let mut sessions = HashMap::new();
+    for proc in kernel.procs(&guard) {
+        let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
+        members.entry(pgid).or_default().insert(proc.identity());
+        assert_eq!(*sessions.entry(pgid).or_insert(sid), sid, "a group is in one session");
+    }
+    for group in kernel.pgrps(&guard) {
+        let seen: HashSet<_> = group.members().map(|p| p.identity()).collect();
+        assert_eq!(members.remove(&group.id()), Some(seen), "group {}", group.id());
+        assert_eq!(sessions[&group.id()], group.sid());
+    }
+    assert!(members.is_empty(), "groups that are not found: {members:?}");
+    sessions.into_iter().flat_map(|(pgid, sid)| [pgid.0, sid.0]).collect()
+}
+
+/// The invariants, with every thread at rest.
+pub fn check<H: Host>(kernel: &Kernel<H>) {
+    let guard = kernel.pin();
+    let (mut lwps, mut zombies, mut procs) = (0, 0, 0);
+    let mut children = HashSet::new();
+    for proc in kernel.procs(&guard) {
+        let own: Vec<Lid> = proc.lwps().map(|l| l.lid()).collect();
+        assert_eq!(own.len(), proc.nlwps() as usize, "nlwps is the size of p_lwps");
+        assert!(own.iter().filter(|l| l.0 == proc.pid().0).count() <= 1);
+        for lid in &own {
+            assert_eq!(kernel.find_lwp(*lid, &guard).unwrap().pid(), proc.pid());
+        }
+        lwps += own.len();
+        match proc.state() {
+            ProcState::Zombie => zombies += 1,
+            ProcState::Active | ProcState::Draining => procs += 1,
+            other => panic!("{} is {other:?} at rest", proc.pid()),
+        }
+        let parent = kernel.find(proc.ppid(), &guard).expect("a live parent");
+        assert!(parent.nlwps() > 0, "an orphan has a live parent");
+        for child in proc.children() {
+            assert_eq!(child.ppid(), proc.pid());
+            assert!(children.insert(child.identity()), "a child of two parents");
+        }
+    }
+    assert_eq!(children.len(), procs + zombies - 1, "all but proc0 are somebody's child");
+    let counts = kernel.counts();
+    assert_eq!((counts.procs, counts.zombies, counts.lwps), (procs, zombies, lwps));
+    let guard2 = kernel.pin();
+    let ids: HashSet<i32> = kernel
+        .procs(&guard2)
+        .map(|p| p.pid().0)
+        .chain(kernel.lwps(&guard2).map(|l| l.lid().0))
+        .chain(check_groups(kernel))
+        .collect();
+    assert_eq!(counts.ids, ids.len(), "no id leaked, none in use twice");
+    check_tables(kernel);
+    for uid in 0..3 {
+        // LWPs that have not entered since a change are still charged to the old user.
+        let (charged, scanned) = (kernel.user_counts(uid), kernel.user_counts_by_scan(uid));
+        assert_eq!(charged.procs, scanned.procs, "processes of user {uid}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Shared by the tests of several kinds, and by `lwproc-stress`.
+#![allow(dead_code)]
+
+pub mod invariants;
+pub mod worker;
