@@ -4,6 +4,7 @@
 
 use crate::peers::maps::LockedTree;
 use crate::peers::procs::{Proc, Table};
+use crate::table::cpu::stay_on;
 use crate::table::ops::family;
 use lwproc::{Entered, Fd, Kernel, Lwp, LwpHandle, OnExec, Pid, Rfork};
 use std::hint::black_box;
@@ -129,7 +130,8 @@ fn print(what: &str, how: &str, mut samples: Vec<Duration>) {
 /// Two threads, each timing every call of its own.
 fn under_load(kernel: &Kernel, pids: &[Pid], op: Op) -> Vec<Duration> {
     let start = Barrier::new(2);
-    let work = || {
+    let work = |number| {
+        stay_on(number);
         let mut bench = Bench::new(kernel, pids);
         let mut samples = Vec::with_capacity(SAMPLES);
         (0..SAMPLES / 10).for_each(|_| op(&mut bench));
@@ -138,7 +140,7 @@ fn under_load(kernel: &Kernel, pids: &[Pid], op: Op) -> Vec<Duration> {
         samples
     };
     thread::scope(|scope| {
-        let both = [scope.spawn(work), scope.spawn(work)];
+        let both = [scope.spawn(|| work(0)), scope.spawn(|| work(1))];
         both.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
     })
 }
@@ -158,6 +160,7 @@ fn creates_during(end: impl FnOnce(), create: impl FnMut() + Send) -> (Duration,
     let (done, start) = (AtomicBool::new(false), Barrier::new(2));
     thread::scope(|scope| {
         let creates = scope.spawn(|| {
+            stay_on(1);
             start.wait();
             creates_until(&done, create)
         });

@@ -7,6 +7,7 @@
 //! ids, groups, limits, signals, and all comparing of answers. The third figure
 //! is that of the whole replay, `lwproc replay`, with all of that in it.
 
+use crate::table::cpu::stay_on;
 use crate::table::timing::median;
 use lwproc::{Kernel, Lwp, Pid, Rfork, WaitPolicy, WaitTarget};
 use lwproc_replay::calls::Call;
@@ -352,7 +353,8 @@ impl Stage for LockedKernel {
 /// Plays the copies on so many threads; events a second, and how many failed.
 fn perform(stage: &impl Stage, script: &[Event], tasks: usize, threads: usize) -> (f64, u64) {
     let next = AtomicU32::new(0);
-    let work = || {
+    let work = |number| {
+        stay_on(number);
         let mut failed = 0;
         // Relaxed: tickets.
         while next.fetch_add(1, Relaxed) < COPIES {
@@ -362,7 +364,8 @@ fn perform(stage: &impl Stage, script: &[Event], tasks: usize, threads: usize) -
     };
     let begin = Instant::now();
     let failed = thread::scope(|scope| {
-        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let work = &work;
+        let all: Vec<_> = (0..threads).map(|n| scope.spawn(move || work(n))).collect();
         all.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     let events = script.len() as f64 * f64::from(COPIES);

@@ -1,5 +1,6 @@
 //! The table of operations.
 
+pub mod cpu;
 pub mod floor;
 pub mod full;
 pub mod ops;

@@ -4,6 +4,7 @@
 //! after the other, so that the noise of the machine hits all alike; what is
 //! reported is the median batch.
 
+use super::cpu::stay_on;
 use std::hint;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -98,7 +99,10 @@ impl<'w> Contender<'w> {
             let runs: Vec<_> = (0..threads)
                 .map(|number| {
                     let (lineup, batch) = (&lineup, &self.batch);
-                    scope.spawn(move || batch(lineup, number, iters))
+                    scope.spawn(move || {
+                        stay_on(number);
+                        batch(lineup, number, iters)
+                    })
                 })
                 .collect();
             let spans: Vec<Span> =
