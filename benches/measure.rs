@@ -4,6 +4,7 @@
 //! ```text
 //! measure table LIVE,... THREADS,... [FILTER]
 //! measure full [FILTER]
+//! measure profile THREADS FILTER
 //! measure latency
 //! measure replay LOG...
 //! measure pictures TSV DIRECTORY
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         }
         (["full", filter @ ..], ..) if filter.len() <= 1 => {
             table::full::run(filter.first().unwrap_or(&""));
+        }
+        (["profile", threads, filter], ..) if numbers(threads).is_some_and(|n| n.len() == 1) => {
+            table::quick::profile(numbers(threads).map_or(1, |n| n[0]), filter);
         }
         (["latency"], ..) => latency::run(),
         (["replay", logs @ ..], ..) if !logs.is_empty() => {

@@ -75,3 +75,14 @@ pub fn run(lives: &[usize], threads: &[usize], filter: &str) {
         println!("{op}\t{threads}\t{live}\t{ours:.2}\t{floor:.2}\t{peer}\t{peer_ns:.2}");
     }
 }
+
+/// Runs ours alone, two seconds for each operation, for a profiler to look at.
+pub fn profile(threads: usize, filter: &str) {
+    let worlds = Worlds::new(1000);
+    for row in rows(&worlds, filter) {
+        let ours = &row.contenders[0];
+        let iters = ours.calibrate(threads, Duration::from_secs(2));
+        let ns = ours.ns(ours.run(threads, iters), iters);
+        println!("{} ({}), {threads} threads: {ns:.1} ns", row.op, row.sharing.name());
+    }
+}

@@ -124,7 +124,7 @@ impl<'w> Contender<'w> {
     }
 
     /// How many calls take about `wanted`.
-    fn calibrate(&self, threads: usize, wanted: Duration) -> u64 {
+    pub fn calibrate(&self, threads: usize, wanted: Duration) -> u64 {
         let mut iters = 1;
         loop {
             let took = self.run(threads, iters);
