@@ -8,10 +8,11 @@
  * kernel panics, a message goes to standard error, and the program ends by SIGABRT; the
  * lwproc_try_* twins of those functions return an errno instead.
  *
- * Any function may be called from any thread. Before rump_init those that return an errno return
- * EINVAL, and the others abort. A thread that ends releases the LWP it runs as. In a function
- * of the program's that the kernel calls (a hypercall, an exit hook, a close callback, a
- * destructor) no function of this library may be called: EDEADLK, or an abort.
+ * Any function may be called from any thread. Before rump_init those that return an errno
+ * return EINVAL, and the others abort. A thread that ends releases the LWP it runs as. No
+ * function of this library may be called in a function of the program's that the kernel
+ * calls (a hypercall, an exit hook, a close callback, a destructor), or by a thread whose
+ * thread-local storage has been destroyed: EDEADLK, or an abort.
  *
  * After fork() the child has a copy of every kernel, and the forking thread's LWPs in it.
  * The LWPs of the other threads stay bound to threads that are not there, and cannot be
@@ -265,8 +266,8 @@ int rump_init(void);
 
 /**
  * Makes a child of the current process, and switches to its first LWP. `flags`: 0 shares
- * the descriptors, RUMP_RFFDG copies them, RUMP_RFCFDG starts with none. The LWP from before is
- * parked.
+ * the descriptors, RUMP_RFFDG copies them, RUMP_RFCFDG starts with none. The LWP from before
+ * is parked.
  *
  * EINVAL: both flags, unknown ones, or no kernel. EAGAIN: no id left, or a limit.
  */
@@ -365,6 +366,12 @@ void rump_lwproc_releaselwp(void);
 struct lwp *rump_lwproc_curlwp(void);
 
 /**
+ * The LWP that this thread was last set to run as, exiting or not, in a call or not; NULL:
+ * none. With LWPs of several kernels bound to the thread, the last one.
+ */
+struct lwp *rump_lwproc_curlwp_hypercall(void);
+
+/**
  * As rump_pub_lwproc_sysent_usenative.
  */
 void rump_lwproc_sysent_usenative(void);
@@ -377,7 +384,8 @@ void rump_allbetsareoff_setid(pid_t pid, int lid);
 /**
  * A new LWP of a process, or of a new process when `p` is NULL: parked, to be switched to.
  *
- * NULL: the process takes no more LWPs, or no id is left. Aborts when the process has gone, or is none.
+ * NULL: the process takes no more LWPs, or no id is left. Aborts when the process has gone,
+ * or is none.
  */
 struct lwp *rump__lwproc_alloclwp(struct proc *p);
 

@@ -104,8 +104,8 @@ impl Context {
     /// Says who made a mistake.
     fn named<R>(&self, result: Result<R, Refusal>) -> Result<R, Refusal> {
         result.map_err(|why| {
-            let lid = self.entered.curlwp().map(|l| l.lid());
-            Refusal { by: Some((self.entered.pid(), lid)), ..why }
+            let by = Some((self.entered.pid(), self.entered.lid()));
+            Refusal { by, ..why }
         })
     }
 }
@@ -124,9 +124,11 @@ impl Drop for Context {
 struct Scheduled(RefCell<Option<Context>>);
 
 impl Drop for Scheduled {
-    /// The thread ends without having left: its LWP is released.
+    /// The thread ends without having left: its LWP is released, unless it is to be parked.
     fn drop(&mut self) {
-        if let Some(mut context) = self.0.take() {
+        if let Some(mut context) = self.0.take()
+            && !context.parks_on_leave.get()
+        {
             // An LWP that is exiting is released by leaving.
             let _ = context.entered.unbind().map(drop);
         }

@@ -113,6 +113,8 @@ impl Drop for VmSpace {
 
 std::thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// The LWP that this thread was last set to run as, of all kernels.
+    static CURRENT: Cell<Option<LwpToken>> = const { Cell::new(None) };
 }
 
 /// Runs a function of the embedder's.
@@ -168,16 +170,20 @@ impl Host for CHost {
     }
 
     fn set(&self, lwp: LwpToken) {
+        CURRENT.set(Some(lwp));
         self.lwp_op(lwproc_lwp_op::LWPROC_LWP_SET, lwp);
     }
 
     fn clear(&self, lwp: LwpToken) {
+        // Another kernel on this thread may have set its own since.
+        if CURRENT.get() == Some(lwp) {
+            CURRENT.set(None);
+        }
         self.lwp_op(lwproc_lwp_op::LWPROC_LWP_CLEAR, lwp);
     }
 
-    /// Who is current is the kernel's own knowledge.
     fn current(&self) -> Option<LwpToken> {
-        None
+        CURRENT.get()
     }
 
     fn syscall_intern(&self, (): &(), pid: Pid) {

@@ -306,8 +306,9 @@ pub(crate) fn choose(ptr: *mut lwproc_kernel) -> Result<(), Mistake> {
 
 /// The kernel that this thread uses.
 pub(crate) fn current() -> Result<Used, Mistake> {
-    // Failure: the thread is ending, and has chosen nothing any more.
-    let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone()).unwrap_or(None);
+    // Failure: the thread is ending, and which kernel it used is not known any more.
+    let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone());
+    let chosen = chosen.map_err(|_| Mistake::InCallback)?;
     let default = || DEFAULT.get().map(Used::Default);
     chosen.map(Used::Chosen).or_else(default).ok_or(Mistake::NotInitialised)
 }

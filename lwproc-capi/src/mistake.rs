@@ -12,7 +12,7 @@ use lwproc::{Errno, Lid, Pid};
 pub(crate) enum Mistake {
     /// The default kernel has not been made, and the thread uses no other.
     NotInitialised,
-    /// The kernel is calling the embedder on this thread.
+    /// The kernel is calling the embedder on this thread, or the thread is ending.
     InCallback,
     /// An in-kernel call, and the thread is outside.
     NotScheduled,
@@ -63,7 +63,9 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInitialised => f.write_str("no kernel: rump_init has not been called"),
-            Self::InCallback => f.write_str("called from a callback of the kernel"),
+            Self::InCallback => {
+                f.write_str("called from a callback of the kernel, or by an ending thread")
+            }
             Self::NotScheduled => f.write_str("called outside rump_schedule"),
             Self::AlreadyScheduled => f.write_str("the thread is scheduled already"),
             Self::NotAnLwp(ptr) => write!(f, "{ptr:#x} is not an lwp"),

@@ -185,3 +185,34 @@ fn an_address_space_is_dropped_when_the_fork_fails() {
     assert_eq!((error, error.errno()), (ForkError::IdsExhausted, Errno::EAGAIN));
     assert_eq!(host.spaces.load(SeqCst), 0);
 }
+
+#[test]
+fn a_token_names_one_lwp_also_when_its_number_is_taken_over() {
+    let (_, kernel) = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let pid = k.pid();
+    let first = k.curlwp().unwrap().token();
+    assert_eq!(first.lid().0, pid.0);
+    let second = kernel.alloclwp(Some(pid)).unwrap();
+    k.releaselwp().unwrap();
+    k.switch(second).unwrap();
+    let third = kernel.alloclwp(Some(pid)).unwrap();
+    assert_eq!(third.lid(), first.lid(), "taken over");
+    assert_ne!(third.token(), first);
+    let guard = kernel.pin();
+    assert_eq!(kernel.find_lwp(first.lid(), &guard).unwrap().token(), third.token());
+    drop(guard);
+    // In another kernel, and another thread, too.
+    let other = std::thread::spawn(|| {
+        let kernel = Kernel::new();
+        let lwps: Vec<_> = (0..2000).map(|_| kernel.alloclwp(None).unwrap()).collect();
+        lwps.iter().map(|lwp| lwp.token().serial()).collect::<Vec<_>>()
+    });
+    let mut serials = other.join().unwrap();
+    serials.extend([first.serial(), third.token().serial()]);
+    let count = serials.len();
+    serials.sort_unstable();
+    serials.dedup();
+    assert_eq!(serials.len(), count);
+}

@@ -69,6 +69,16 @@ pub extern "C" fn rump_lwproc_curlwp() -> *mut lwp {
     inside_must("rump_lwproc_curlwp", |cx| Ok(cx.curlwp()))
 }
 
+/// The LWP that this thread was last set to run as, exiting or not, in a call or not; NULL:
+/// none. With LWPs of several kernels bound to the thread, the last one.
+#[unsafe(no_mangle)]
+pub extern "C" fn rump_lwproc_curlwp_hypercall() -> *mut lwp {
+    must("rump_lwproc_curlwp_hypercall", || {
+        let token = instance::current()?.kernel.curlwp_hypercall();
+        Ok(token.map_or(std::ptr::null_mut(), |token| LwpName::of(token).to_ptr()))
+    })
+}
+
 /// As rump_pub_lwproc_sysent_usenative.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_lwproc_sysent_usenative() {
@@ -86,7 +96,8 @@ pub extern "C" fn rump_allbetsareoff_setid(pid: pid_t, lid: c_int) {
 
 /// A new LWP of a process, or of a new process when `p` is NULL: parked, to be switched to.
 ///
-/// NULL: the process takes no more LWPs, or no id is left. Aborts when the process has gone, or is none.
+/// NULL: the process takes no more LWPs, or no id is left. Aborts when the process has gone,
+/// or is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump__lwproc_alloclwp(p: *mut proc) -> *mut lwp {
     inside_must("rump__lwproc_alloclwp", |cx| match alloclwp(cx, p) {

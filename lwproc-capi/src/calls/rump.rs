@@ -30,8 +30,8 @@ pub extern "C" fn rump_init() -> c_int {
 }
 
 /// Makes a child of the current process, and switches to its first LWP. `flags`: 0 shares
-/// the descriptors, RUMP_RFFDG copies them, RUMP_RFCFDG starts with none. The LWP from before is
-/// parked.
+/// the descriptors, RUMP_RFFDG copies them, RUMP_RFCFDG starts with none. The LWP from before
+/// is parked.
 ///
 /// EINVAL: both flags, unknown ones, or no kernel. EAGAIN: no id left, or a limit.
 #[unsafe(no_mangle)]

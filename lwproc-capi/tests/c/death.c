@@ -163,7 +163,7 @@ int main(void)
     expect(release_implicit, 1,
            "lwproc: rump_pub_lwproc_releaselwp: releasing non-pertinent lwp (by an implicit "
            "thread of process 1)");
-    expect(release_twice, 1, "rump_lwproc_releaselwp: releasing non-pertinent lwp");
+    expect(release_twice, 1, "rump_lwproc_releaselwp: releasing non-pertinent lwp (by lwp 2:2)");
     expect(release_held, 1, "rump_lwproc_releaselwp: the lwp is held 1 times (by lwp 2:2)");
     expect(switch_to_self, 1,
            "rump_pub_lwproc_switch: lwp 2:2 already running (by lwp 2:2)");

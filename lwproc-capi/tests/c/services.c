@@ -198,6 +198,7 @@ static void in_kernel(void)
     CHECK(m != NULL && m != l);
     rump_lwproc_releaselwp();
     CHECK(rump_lwproc_curlwp() == NULL);
+    CHECK(rump_lwproc_curlwp_hypercall() == l);
     rump__lwproc_lwphold();
     CHECK(rump_lwproc_curlwp() == l);
     rump__lwproc_lwprele();
@@ -206,6 +207,7 @@ static void in_kernel(void)
     rump_lwproc_releaselwp();
     rump_unschedule();
     is_implicit();
+    CHECK(rump_lwproc_curlwp_hypercall() == NULL);
     CHECK(lwproc_proc_find(lwproc_getpid()) != p);
     IS(lwproc_try_alloclwp(p, &m), EINVAL);
 
@@ -252,6 +254,38 @@ static void *ends_bound(void *kernel)
     OK(lwproc_kernel_use(kernel));
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     OK(rump_pub_lwproc_newlwp(lwproc_getpid()));
+    return NULL;
+}
+
+static struct lwp *left_parked;
+
+/* It is to be parked, and so it is, and not released. */
+static void *ends_parking(void *kernel)
+{
+    OK(lwproc_kernel_use(kernel));
+    rump_schedule();
+    OK(rump_lwproc_rfork(RUMP_RFCFDG));
+    left_parked = rump_lwproc_curlwp();
+    rump_lwproc_switch(NULL);
+    return NULL;
+}
+
+/* Runs when the thread's storage is gone. */
+static void too_late(void *arg)
+{
+    IS(lwproc_try_releaselwp(), EDEADLK);
+    IS(rump_pub_lwproc_rfork(0), EDEADLK);
+    *(int *)arg = 1;
+}
+
+static pthread_key_t late_key;
+static int was_late;
+
+static void *ends_late(void *kernel)
+{
+    OK(lwproc_kernel_use(kernel));
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    OK(pthread_setspecific(late_key, &was_late));
     return NULL;
 }
 
@@ -317,6 +351,15 @@ static void instances(void)
     OK(pthread_create(&thread, NULL, ends_inside, one));
     OK(pthread_join(thread, NULL));
     IS(ordered, 1);
+
+    OK(pthread_create(&thread, NULL, ends_parking, one));
+    OK(pthread_join(thread, NULL));
+    rump_pub_lwproc_switch(left_parked);
+    rump_pub_lwproc_releaselwp();
+    OK(pthread_key_create(&late_key, too_late));
+    OK(pthread_create(&thread, NULL, ends_late, one));
+    OK(pthread_join(thread, NULL));
+    IS(was_late, 1);
 
     /* After fork, the child has copies. */
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));

@@ -170,7 +170,8 @@ impl<H: Host> World<H> {
             debug_assert_eq!(one.0.pid(), Pid::INIT);
             let (files, link) = TableUse::fresh();
             let resources1 = resources("init", root.share(), link);
-            let (init, init_lwp, init_token) = permanent(this, one.0, resources1, files, group, &host);
+            let (init, init_lwp, init_token) =
+                permanent(this, one.0, resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
