@@ -67,13 +67,15 @@ pub fn rows<'w>(worlds: &'w Worlds, filter: &str) -> Vec<Row<'w>> {
 /// One contender for each map.
 macro_rules! each_map {
     ($all:ident, $worlds:ident, $make:expr) => {
-        $all.push($make(&$worlds.tree));
-        $all.push($make(&$worlds.hash));
-        $all.push($make(&$worlds.dash));
-        $all.push($make(&$worlds.papaya));
-        $all.push($make(&$worlds.scc));
-        $all.push($make(&$worlds.slab));
-        $all.push($make(&$worlds.idr));
+        $all.extend([
+            $make(&$worlds.tree),
+            $make(&$worlds.hash),
+            $make(&$worlds.dash),
+            $make(&$worlds.papaya),
+            $make(&$worlds.scc),
+            $make(&$worlds.slab),
+            $make(&$worlds.idr),
+        ]);
     };
 }
 pub(crate) use each_map;

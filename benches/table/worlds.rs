@@ -122,7 +122,8 @@ impl<M: Map<Proc>> Filled<M> {
 
 /// As many objects of a process's size, in an array.
 pub struct Arena {
-    /// The objects.
+    /// The objects; each an allocation, as processes are.
+    #[expect(clippy::vec_box, reason = "the pointers are what is measured")]
     pub objects: Vec<Box<(AtomicU64, ProcBytes)>>,
     keys: Vec<usize>,
 }

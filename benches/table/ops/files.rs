@@ -99,8 +99,8 @@ pub fn fork<const FDS: usize>(worlds: &Worlds, sharing: Sharing) -> Vec<Contende
                 let (proc, lwp, table, edge, slots) = {
                     let _guard = floor.pin();
                     floor.rmws::<6>();
-                    let count = |file: &Box<AtomicU64>| file.fetch_add(1, AcqRel);
-                    let slots: Vec<u64> = files.iter().map(count).collect();
+                    let slots: Vec<u64> =
+                        files.iter().map(|file| file.fetch_add(1, AcqRel)).collect();
                     (
                         Floor::make::<ProcBytes>(),
                         Floor::make::<LwpBytes>(),
