@@ -2,12 +2,16 @@
 # Runs the models of lwproc-loom-tests.
 #
 #   ci/loom.sh            every model
-#   ci/loom.sh short      every model; those that take minutes with a bound of 2
+#   ci/loom.sh short      every model but the deep ones; those that take minutes
+#                         with a bound of 2
+#   ci/loom.sh deep       the whole matrix of pairs, and the triples
 #   ci/loom.sh long       those that take minutes (some take hours), unbounded
 #   ci/loom.sh FILTER...  the models whose name contains every FILTER
 #
-# Prints a line for each model and a count; fails when a model fails, or when
-# the list of models in the binary is not the list in lwproc-loom-tests/MODELS.
+# JOBS models run at a time (2 unless told), each in a process of its own.
+# Prints a line for each model and a count; fails when a model fails, when one that
+# must fail does not, or when the list of models in the binary is not the list in
+# lwproc-loom-tests/MODELS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,9 +26,11 @@ diff <("$models" --list) lwproc-loom-tests/MODELS || {
 }
 
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
+jobs=(--jobs "${JOBS:-2}")
 case "${1:-all}" in
-all) "$models" ;;
-short) "$models" --short ;;
-long) "$models" --long ;;
-*) "$models" "$@" ;;
+all) "$models" "${jobs[@]}" ;;
+short) "$models" "${jobs[@]}" --short ;;
+deep) "$models" "${jobs[@]}" --deep ;;
+long) "$models" "${jobs[@]}" --long ;;
+*) "$models" "${jobs[@]}" "$@" ;;
 esac

@@ -1,11 +1,13 @@
 //! The model suite: runs lwproc's own code under loom, in every interleaving
 //! and with every reordering that the memory model allows.
 //!
-//! `loom-models [--list] [--short | --long] [--exact] [FILTER...]` runs the
-//! models whose name contains every FILTER (with `--exact`: is FILTER), all of
-//! them with the long ones bounded, or only the long ones unbounded; one line for each, and a
-//! count at the end. Built without `--cfg lwproc_loom` it has no models and says
-//! so.
+//! `loom-models [--list] [--short | --deep | --long] [--jobs N [--limit SECS]]
+//! [--exact] [FILTER...]` runs the models whose name contains every FILTER (with
+//! `--exact`: is one of them): all; all but the deep ones, and the long ones
+//! bounded; the pairs and triples; or only the long ones, unbounded. N at a time,
+//! each in a process of its own, which is given up after SECS. One line for each,
+//! and a count at the end. Built without `--cfg lwproc_loom` it has no models and
+//! says so.
 
 #[cfg(lwproc_loom)]
 mod before;
@@ -40,6 +42,9 @@ mod signals;
 #[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod sleep;
+#[cfg(lwproc_loom)]
+#[allow(unsafe_code)]
+mod triples;
 
 use std::process::ExitCode;
 
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         drain::models(),
         sleep::models(),
         matrix::models(),
+        triples::models(),
         before::models(),
     ]
     .concat();

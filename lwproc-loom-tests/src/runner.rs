@@ -182,7 +182,8 @@ impl Options {
             true => self.filters.iter().any(|name| model.name == name),
             false => self.filters.iter().all(|part| model.name.contains(part.as_str())),
         };
-        let of_deep = model.deep || model.name.starts_with("pair_");
+        let of_deep = ["pair_", "triple_"].iter().any(|kind| model.name.starts_with(kind));
+        let of_deep = model.deep || of_deep;
         let left_out = self.short && !self.one && model.deep;
         named && !left_out && (!self.long || model.long) && (!self.deep || of_deep)
     }
@@ -192,7 +193,7 @@ impl Options {
 pub fn run(models: &[Model]) -> ExitCode {
     let options = Options::parse();
     if options.list {
-        models.iter().for_each(|m| println!("{}{}", m.name, if m.deep { " deep" } else { "" }));
+        models.iter().for_each(|m| println!("{}", m.name));
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<Model> = models
@@ -200,7 +201,7 @@ pub fn run(models: &[Model]) -> ExitCode {
         .filter(|m| options.wants(m))
         .map(|m| {
             let short = m.long.then_some(SHORT_BOUND).filter(|_| options.short);
-            Model { bound: m.bound.or(short), ..m.clone() }
+            Model { bound: short.or(m.bound), ..m.clone() }
         })
         .collect();
     let failed = if options.jobs > 0 {

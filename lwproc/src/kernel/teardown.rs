@@ -17,6 +17,24 @@ impl<H: Host> Kernel<H> {
     /// the same, and only the host learns of it.
     ///
     /// Blocks on what it releases: host calls, drops of files and address spaces.
+    ///
+    /// Nobody is in the kernel then, and nobody looks:
+    ///
+    /// ```compile_fail,E0505
+    /// let kernel = lwproc::Kernel::new();
+    /// let entered = kernel.enter().unwrap();
+    /// kernel.shutdown();
+    /// drop(entered);
+    /// ```
+    ///
+    /// Owned LWPs and handles need not be gone:
+    ///
+    /// ```
+    /// let kernel = lwproc::Kernel::new();
+    /// let lwp = kernel.alloclwp(None).unwrap();
+    /// assert_eq!(kernel.shutdown().survivors.len(), 1);
+    /// drop(lwp);
+    /// ```
     pub fn shutdown(mut self) -> Teardown {
         self.tear_down()
     }
