@@ -3,7 +3,8 @@
 //! Where a signal meets a thread is not quite random: mostly where the system has just
 //! switched away from it. So a thread may be asked to go on for some instructions
 //! first, one by one (the processor's trap flag; on other processors than x86-64 it
-//! stops at once).
+//! stops at once). [`crawl`] uses the same to make a thread so slow, and its pauses so
+//! many, that calls of a few hundred instructions meet at each of them.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -25,6 +26,8 @@ static STOPPED_AT: [AtomicUsize; THREADS] = [const { AtomicUsize::new(0) }; THRE
 
 std::thread_local! {
     static ME: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// The state of the generator of a thread that crawls; 0 of one that does not.
+    static CRAWLS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A thread that can be frozen.
@@ -61,6 +64,19 @@ fn interrupted(_: *mut libc::c_void, _: bool) -> usize {
 /// Uses no memory but static cells and the thread's own, and leaves errno as it was.
 extern "C" fn handler(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let me = ME.get();
+    if me == usize::MAX {
+        let mut random = CRAWLS.get();
+        interrupted(context, random != 0);
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        CRAWLS.set(random);
+        if random % 64 == 1 {
+            // SAFETY: gives the processor to another thread; async-signal-safe.
+            unsafe { libc::sched_yield() };
+        }
+        return;
+    }
     let steps = STEPS[me].load(SeqCst);
     let on = cfg!(target_arch = "x86_64") && steps > 0;
     let instruction = interrupted(context, on);
@@ -97,6 +113,19 @@ pub fn install() {
         let result = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
         assert_eq!(result, 0, "sigaction");
     }
+}
+
+/// From now on the calling thread, which is not one that can be frozen, runs instruction by
+/// instruction, and yields now and then. Does nothing on other processors than x86-64.
+pub fn crawl(seed: u32) {
+    CRAWLS.set(seed.max(1));
+    // SAFETY: to this thread.
+    unsafe { libc::raise(libc::SIGTRAP) };
+}
+
+/// Ends [`crawl`].
+pub fn run() {
+    CRAWLS.set(0);
 }
 
 impl Freezable {

@@ -51,7 +51,7 @@ mod run {
     /// How long a pass may take before it counts as blocked.
     const PATIENCE: Duration = Duration::from_secs(20);
     /// How many instructions a thread goes on, at most, from where a signal meets it.
-    const MOST_STEPS: usize = 3000;
+    const MOST_STEPS: usize = 800;
     /// How long the one who waits for others leaves the processor to them.
     const MOMENT: Duration = Duration::from_micros(20);
     /// Freezes between two looks at whether everything adds up.
@@ -174,12 +174,12 @@ mod run {
                 }
                 9 => {
                     let fd = k.fd_open(self.host.new_one(), OnExec::Close).map_err(FdError::from);
-                    drop(fd.and_then(|fd| k.fd_dup(fd)));
-                    drop(fd.and_then(|fd| k.fd_dup_from(fd, Fd(8), OnExec::Keep)));
-                    drop(fd.and_then(|fd| k.fd_on_exec(fd)));
+                    let _ = fd.and_then(|fd| k.fd_dup(fd));
+                    let _ = fd.and_then(|fd| k.fd_dup_from(fd, Fd(8), OnExec::Keep));
+                    let _ = fd.and_then(|fd| k.fd_on_exec(fd));
                     let file = fd.and_then(|fd| Ok(k.fd_get(fd)?.handle()));
-                    drop(file.and_then(|file| k.fd_install(&file, OnExec::Keep)));
-                    drop(k.fd_reserve(OnExec::Keep).map(|fd| fd.fill(self.host.new_one())));
+                    let _ = file.and_then(|file| k.fd_install(&file, OnExec::Keep));
+                    let _ = k.fd_reserve(OnExec::Keep).map(|fd| fd.fill(self.host.new_one()));
                     drop(k.fd_reserve(OnExec::Keep));
                     drop((k.fds(), k.fd_table_users()));
                 }
@@ -356,7 +356,7 @@ mod run {
             for i in 0..THREADS {
                 s.spawn(move || {
                     let _abort = AbortOnPanic;
-                    drop(shared.threads[i].set(Freezable::me(i)));
+                    let _ = shared.threads[i].set(Freezable::me(i));
                     match i {
                         ..ACTORS => shared.actor(i, seed * 31 + i as u64 + 1),
                         ACTORS => shared.waiter(),

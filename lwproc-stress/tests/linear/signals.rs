@@ -1,0 +1,82 @@
+//! Signals of a process: a signal sent is pending once, whoever takes gets the
+//! lowest-numbered one, and each is taken by one.
+
+use super::history::{check, overlapping, record, rounds};
+use lwproc::*;
+use stateright::semantics::SequentialSpec;
+use std::sync::Mutex;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Op {
+    Kill(u8),
+    Take,
+    Pending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ret {
+    Sent,
+    Taken(Option<u8>),
+    Pending(u64),
+}
+
+#[derive(Clone)]
+struct Pending(u64);
+
+impl SequentialSpec for Pending {
+    type Op = Op;
+    type Ret = Ret;
+
+    fn invoke(&mut self, op: &Op) -> Ret {
+        match op {
+            Op::Kill(signo) => {
+                self.0 |= 1 << (signo - 1);
+                Ret::Sent
+            }
+            Op::Take if self.0 == 0 => Ret::Taken(None),
+            Op::Take => {
+                let lowest = self.0.trailing_zeros();
+                self.0 &= self.0 - 1;
+                Ret::Taken(Some(lowest as u8 + 1))
+            }
+            Op::Pending => Ret::Pending(self.0),
+        }
+    }
+}
+
+#[test]
+fn signals() {
+    let mut overlaps = 0;
+    for seed in 0..rounds(300) {
+        let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
+        let first = kernel.alloclwp(None).unwrap();
+        let pid = first.pid();
+        let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+        let lwps = Mutex::new(lwps);
+        let calls = record(3, seed, |_, start, r| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(lwps.lock().unwrap().pop().unwrap()).unwrap();
+            start();
+            for _ in 0..6 {
+                match r.random.below(5) {
+                    0 | 1 => {
+                        let signo = 1 + r.random.below(3) as u8;
+                        r.call(Op::Kill(signo), || {
+                            k.kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
+                            Ret::Sent
+                        });
+                    }
+                    2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
+                    _ => r.call(Op::Take, || {
+                        Ret::Taken(k.take_signal().map(|signo| signo.number() as u8))
+                    }),
+                }
+            }
+            k.releaselwp().unwrap();
+        });
+        overlaps += overlapping(&calls);
+        check(Pending(0), &calls);
+        drop(first);
+    }
+    println!("signals: {overlaps} overlapping pairs of calls");
+}
