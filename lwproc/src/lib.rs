@@ -53,6 +53,8 @@ mod entry;
 mod errno;
 mod error;
 mod filedesc;
+#[cfg(feature = "async")]
+mod futures;
 mod handles;
 mod host;
 mod id;
@@ -90,6 +92,8 @@ pub use error::{
     ReleaseError, SwitchError, UnbindError, WaitError,
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
+#[cfg(feature = "async")]
+pub use futures::{CurrentError, Scope, current, current_of};
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::owned::Lwp;

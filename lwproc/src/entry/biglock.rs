@@ -29,11 +29,11 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// Seed: `KERNEL_LOCK` S502.
     pub fn kernel_lock(&self) -> Result<(), BigLockError> {
-        let depth = self.biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
         if depth == 1 {
             self.take_big_lock();
         }
-        self.biglocks.set(depth);
+        self.seat.me().biglocks.set(depth);
         Ok(())
     }
 
@@ -42,18 +42,18 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// [`BigLockError::NotHeld`] (EPERM).
     pub fn kernel_unlock(&self) -> Result<(), BigLockError> {
-        match self.biglocks.get() {
+        match self.seat.me().biglocks.get() {
             0 => return Err(BigLockError::NotHeld),
             1 => self.seat.world().big_lock.unlock(),
             _ => {}
         }
-        self.biglocks.set(self.biglocks.get() - 1);
+        self.seat.me().biglocks.set(self.seat.me().biglocks.get() - 1);
         Ok(())
     }
 
     /// How often this context has taken the big lock. Wait-free.
     pub fn kernel_lock_depth(&self) -> u32 {
-        self.biglocks.get()
+        self.seat.me().biglocks.get()
     }
 
     fn take_big_lock(&self) {
@@ -69,8 +69,8 @@ impl<H: Host> Entered<'_, H> {
     /// Gives the big lock up however often it is held: the depth.
     ///
     /// Seed: `KERNEL_UNLOCK_ALL` S493.
-    pub(super) fn kernel_unlock_all(&self) -> u32 {
-        let depth = self.biglocks.replace(0);
+    pub(crate) fn kernel_unlock_all(&self) -> u32 {
+        let depth = self.seat.me().biglocks.replace(0);
         if depth > 0 {
             self.seat.world().big_lock.unlock();
         }
@@ -78,10 +78,10 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Takes the big lock as deep as it was.
-    pub(super) fn kernel_lock_to(&self, depth: u32) {
+    pub(crate) fn kernel_lock_to(&self, depth: u32) {
         if depth > 0 {
             self.take_big_lock();
-            self.biglocks.set(depth);
+            self.seat.me().biglocks.set(depth);
         }
     }
 

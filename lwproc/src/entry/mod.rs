@@ -9,6 +9,8 @@ mod files;
 mod groups;
 mod opened;
 mod resources;
+#[cfg(feature = "async")]
+mod scoped;
 mod signal;
 mod sleep;
 mod specific;
@@ -19,6 +21,8 @@ pub use biglock::BigLockError;
 pub use current::CurLwp;
 pub use drain::{AloneError, ExecError};
 pub(crate) use files::close_permanent;
+#[cfg(feature = "async")]
+pub(crate) use scoped::Scoped;
 pub use opened::{FdReservation, FileHandle, FileRef};
 pub use signal::KillTarget;
 pub use sleep::Interrupted;
@@ -39,9 +43,9 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
 use crate::signal::post;
 use crate::sync::Relaxed;
+use crate::world::context::Context;
 use crate::world::seat::Seat;
 use crate::world::{birth, creds};
-use std::cell::Cell;
 use std::fmt;
 
 /// What a new process does with its parent's descriptors.
@@ -98,10 +102,20 @@ impl Rfork {
 #[must_use = "dropping it leaves the kernel"]
 pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
-    /// The virtual CPU it has; `None` in a kernel without, and while it sleeps.
-    cpu: Cell<Option<usize>>,
-    /// How often this context has taken the big lock.
-    biglocks: Cell<u32>,
+    /// What it runs as.
+    cx: &'k Context<H>,
+    #[cfg(feature = "async")]
+    role: Role,
+}
+
+/// Whose the context is that an [`Entered`] stands for.
+#[cfg(feature = "async")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Its own: dropping it leaves the kernel.
+    Owner,
+    /// Another's, who leaves.
+    View,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -110,7 +124,13 @@ impl<'k, H: Host> Entered<'k, H> {
         if seat.me().entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        let entered = Self { seat, cpu: Cell::new(None), biglocks: Cell::new(0) };
+        let cx = &seat.me().own;
+        let entered = Self {
+            seat,
+            cx,
+            #[cfg(feature = "async")]
+            role: Role::Owner,
+        };
         entered.acquire_cpu();
         entered.update_creds();
         Ok(entered)
@@ -123,9 +143,9 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(cpus) = &self.seat.world().cpus {
             let me = self.seat.me();
             let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
-            self.seat.me().last_cpu.set(cpu);
-            self.cpu.set(Some(cpu));
-            self.tell_cpu(self.bound());
+            me.last_cpu.set(cpu);
+            me.cpu.set(Some(cpu));
+            self.tell_cpu(me.innermost().bound());
         }
     }
 
@@ -133,7 +153,7 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     fn release_cpu(&self) {
         self.tell_cpu(std::ptr::null_mut());
-        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.take()) {
+        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.seat.me().cpu.take()) {
             cpus.release(cpu);
         }
     }
@@ -141,19 +161,26 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Tells the virtual CPU, if there is one, which LWP runs on it.
     #[inline]
     fn tell_cpu(&self, lwp: LwpPtr<H>) {
-        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.cpu.get()) {
+        if let (Some(cpus), Some(cpu)) = (&self.seat.world().cpus, self.seat.me().cpu.get()) {
             cpus.set_curlwp(cpu, lwp.cast());
         }
     }
 
     /// The virtual CPU that this thread has; `None` in a kernel without.
     pub fn cpu(&self) -> Option<usize> {
-        self.cpu.get()
+        self.seat.me().cpu.get()
+    }
+
+    /// Whether another context of the thread runs, which was entered later. What is
+    /// the thread's is not this one's then.
+    #[inline]
+    fn is_suspended(&self) -> bool {
+        !std::ptr::eq(self.seat.me().innermost(), self.cx)
     }
 
     /// The bound LWP; null in the implicit context.
     fn bound(&self) -> LwpPtr<H> {
-        self.seat.me().bound()
+        self.cx.bound()
     }
 
     fn node(&self) -> Option<&LwpNode<H>> {
@@ -178,22 +205,31 @@ impl<'k, H: Host> Entered<'k, H> {
         if bound.is_null() {
             return None;
         }
-        self.save_biglocks();
-        self.tell_cpu(std::ptr::null_mut());
-        self.seat.me().bind(std::ptr::null_mut());
+        let suspended = self.is_suspended();
+        if !suspended {
+            self.save_biglocks();
+            self.tell_cpu(std::ptr::null_mut());
+        }
+        self.cx.bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
         post::switch_out(lwp.node());
-        self.seat.world().host.clear(lwp.token());
+        if !suspended {
+            self.seat.world().host.clear(lwp.token());
+        }
         Some(lwp)
     }
 
     /// Makes `lwp` current on the thread, which has none.
     fn attach_current(&self, lwp: Lwp<H>) {
-        self.seat.world().host.set(lwp.token());
-        self.seat.me().bind(lwp.into_raw());
-        self.tell_cpu(self.bound());
-        self.restore_biglocks();
+        if self.is_suspended() {
+            self.cx.bind(lwp.into_raw());
+        } else {
+            self.seat.world().host.set(lwp.token());
+            self.cx.bind(lwp.into_raw());
+            self.tell_cpu(self.bound());
+            self.restore_biglocks();
+        }
         self.update_creds();
         if let Some(node) = self.node() {
             post::refresh(node, self.proc());
@@ -214,7 +250,7 @@ impl<'k, H: Host> Entered<'k, H> {
                 // SAFETY: init never dies.
                 let init = unsafe { Managed::deref_counted(world.init) };
                 // SAFETY: not borrowed, see above.
-                unsafe { me.refresh_init_cred(&init.resources.cred) };
+                unsafe { self.cx.refresh_init_cred(me, &init.resources.cred) };
             }
         }
     }
@@ -227,7 +263,7 @@ impl<'k, H: Host> Entered<'k, H> {
             // SAFETY: bound to this thread; replaced by `&mut self` only.
             Some(node) => unsafe { node.cred() }.map(|own| &own.cred),
             // SAFETY: this thread's; replaced at entry and by `&mut self` only.
-            None => unsafe { self.seat.me().init_cred() },
+            None => unsafe { self.cx.init_cred() },
         }
         .expect("every context has credentials")
         .get()
@@ -491,6 +527,10 @@ impl<H: Host> Drop for Leaving<'_, '_, H> {
 
 impl<H: Host> Drop for Entered<'_, H> {
     fn drop(&mut self) {
+        #[cfg(feature = "async")]
+        if self.role == Role::View {
+            return;
+        }
         let leaving = Leaving(self);
         let closed = self.leave_files();
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
