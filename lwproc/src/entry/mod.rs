@@ -104,12 +104,10 @@ pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
     /// What it runs as.
     cx: &'k Context<H>,
-    #[cfg(feature = "async")]
     role: Role,
 }
 
 /// Whose the context is that an [`Entered`] stands for.
-#[cfg(feature = "async")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Its own: dropping it leaves the kernel.
@@ -125,12 +123,7 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(EnterError::AlreadyEntered);
         }
         let cx = &seat.me().own;
-        let entered = Self {
-            seat,
-            cx,
-            #[cfg(feature = "async")]
-            role: Role::Owner,
-        };
+        let entered = Self { seat, cx, role: Role::Owner };
         entered.acquire_cpu();
         entered.update_creds();
         Ok(entered)
@@ -527,7 +520,6 @@ impl<H: Host> Drop for Leaving<'_, '_, H> {
 
 impl<H: Host> Drop for Entered<'_, H> {
     fn drop(&mut self) {
-        #[cfg(feature = "async")]
         if self.role == Role::View {
             return;
         }

@@ -183,7 +183,6 @@ impl ReservedSeat {
     }
 }
 
-#[cfg(feature = "async")]
 impl<H: Host> Anchor<H> {
     /// The calling thread's seat, for a user that has no [`Kernel`](crate::Kernel)
     /// value.
@@ -218,7 +217,6 @@ impl<'w, H: Host> Seat<'w, H> {
     }
 
     /// A further use of this seat.
-    #[cfg(feature = "async")]
     pub(crate) fn share(&self) -> Self {
         let mut seat = Self::again(self.world, self.me);
         seat.anchor = self.anchor;
