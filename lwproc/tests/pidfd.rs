@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn kernel() -> Kernel {
-    Kernel::builder().wait_policy(WaitPolicy::Wait).signals(SigModel::Record).build().unwrap()
+    Kernel::builder().wait_policy(WaitPolicy::Wait).signal_model(SigModel::Record).build().unwrap()
 }
 
 fn handle_of(kernel: &Kernel, pid: Pid) -> ProcHandle {
@@ -34,7 +34,7 @@ fn exit_as(kernel: &Kernel, lwp: Lwp, status: ExitStatus) {
 fn a_handle_never_signals_who_got_the_number_later() {
     let kernel = Kernel::builder()
         .wait_policy(WaitPolicy::Wait)
-        .signals(SigModel::Record)
+        .signal_model(SigModel::Record)
         .id_capacity(3)
         .build()
         .unwrap();
@@ -42,7 +42,7 @@ fn a_handle_never_signals_who_got_the_number_later() {
     k.rfork(Rfork::Share).unwrap();
     let (old, lwp) = fork(&kernel, &mut k);
     let pid = old.pid();
-    old.signal(&k, Signo::TERM.number()).unwrap();
+    old.signal(&k, 15).unwrap();
     assert!(kernel.find(pid, &kernel.pin()).unwrap().pending().contains(Signo::TERM));
     assert_eq!(old.signal(&k, 65), Err(KillError::BadSignal { signo: 65 }));
     drop(lwp);
@@ -197,7 +197,9 @@ fn drained_is_one_lwp_or_none_left() {
             std::thread::sleep(Duration::from_millis(5));
             drop(lwp);
         }
-        waiters.map(|w| assert_eq!(w.join().unwrap(), Ok(())));
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+        }
     });
     k.reopen();
     assert_eq!(proc.drained().block(), Err(AloneError::NotDraining));

@@ -138,9 +138,10 @@ impl<H: Host> Entered<'_, H> {
         let pin = self.seat.pin();
         let child = family::as_child(proc.node(), proc.ptr(), self.proc_ptr(), &pin)
             .ok_or(WaitError::NoChild)?;
-        let claimed = !self.proc().reaps_by_itself() && child.is_zombie();
-        Ok((claimed && child.claim().is_some())
-            .then_some(Zombie { entered: self, child: child.ptr }))
+        if self.proc().reaps_by_itself() || !child.is_zombie() {
+            return Ok(None);
+        }
+        Ok(child.claim().map(|()| Zombie { entered: self, child: child.ptr }))
     }
 
     /// Reaps a child of the current process that has ended; `None` when none
