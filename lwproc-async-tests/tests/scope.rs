@@ -284,7 +284,8 @@ fn what_is_current_at_the_end_of_a_poll_is_kept() {
 
 #[test]
 fn a_panic_in_a_poll_leaves_the_kernel_consistent() {
-    let kernel = Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
+    let kernel =
+        Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
     for released in [false, true] {
         let lwp = kernel.alloclwp(None).unwrap();
         let me = of(&lwp);
@@ -316,7 +317,8 @@ fn a_panic_in_a_poll_leaves_the_kernel_consistent() {
 
 #[test]
 fn a_scope_inside_an_entered_thread_shares_its_cpu_and_not_its_lock() {
-    let kernel = Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
+    let kernel =
+        Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
     let lwp = kernel.alloclwp(None).unwrap();
     let k = kernel.enter().unwrap();
     k.kernel_lock().unwrap();

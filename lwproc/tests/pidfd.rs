@@ -3,8 +3,8 @@
 #![allow(missing_docs)]
 
 use lwproc::*;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 fn kernel() -> Kernel {
@@ -35,7 +35,8 @@ fn a_handle_never_signals_who_got_the_number_later() {
     let kernel = Kernel::builder()
         .wait_policy(WaitPolicy::Wait)
         .signal_model(SigModel::Record)
-        .id_capacity(3)
+        // A slot has two numbers then.
+        .id_capacity(1_073_741_823)
         .build()
         .unwrap();
     let mut k = kernel.enter().unwrap();

@@ -21,9 +21,9 @@ pub use biglock::BigLockError;
 pub use current::CurLwp;
 pub use drain::{AloneError, ExecError};
 pub(crate) use files::close_permanent;
+pub use opened::{FdReservation, FileHandle, FileRef};
 #[cfg(feature = "async")]
 pub(crate) use scoped::Scoped;
-pub use opened::{FdReservation, FileHandle, FileRef};
 pub use signal::KillTarget;
 pub use sleep::Interrupted;
 pub use wait::{Reaped, WaitTarget, Zombie};

@@ -164,11 +164,7 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Sends to the process of a handle, as [`Entered::kill`].
-    pub(crate) fn kill_by_handle(
-        &self,
-        proc: &ProcHandle<H>,
-        signo: i32,
-    ) -> Result<(), KillError> {
+    pub(crate) fn kill_by_handle(&self, proc: &ProcHandle<H>, signo: i32) -> Result<(), KillError> {
         if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
             return Err(KillError::WrongKernel);
         }
@@ -176,11 +172,7 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Sends a signal as the current process, to whom `address` says.
-    fn send(
-        &self,
-        signo: i32,
-        address: impl FnOnce(&mut Sending<'_, H>),
-    ) -> Result<(), KillError> {
+    fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
         let signo = match signo {
             0 => None,
             number => Some(Signo::new(number).ok_or(KillError::BadSignal { signo })?),

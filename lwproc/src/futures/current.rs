@@ -127,9 +127,7 @@ pub fn current<R>(f: impl FnOnce(&mut Entered<'_>) -> R) -> Result<R, CurrentErr
 /// # Errors
 /// As [`current`].
 #[inline]
-pub fn current_of<H: Host, R>(
-    f: impl FnOnce(&mut Entered<'_, H>) -> R,
-) -> Result<R, CurrentError> {
+pub fn current_of<H: Host, R>(f: impl FnOnce(&mut Entered<'_, H>) -> R) -> Result<R, CurrentError> {
     let mut at = INNERMOST.try_with(Cell::get).unwrap_or(std::ptr::null());
     let host = TypeId::of::<H>();
     // SAFETY: pushed by a poll that is under way on this thread, and not popped yet.

@@ -11,11 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 impl<H: Host> Wait<H> {
-    fn poll<R>(
-        &mut self,
-        cx: &Context<'_>,
-        done: impl Fn(&ProcHandle<H>) -> Option<R>,
-    ) -> Poll<R> {
+    fn poll<R>(&mut self, cx: &Context<'_>, done: impl Fn(&ProcHandle<H>) -> Option<R>) -> Poll<R> {
         let Self { proc, waiting } = self;
         proc.node().waiters.poll_for(waiting, cx.waker(), || done(proc))
     }

@@ -101,11 +101,11 @@ impl<H: Host> Wait<H> {
         let proc = &self.proc;
         match done(proc) {
             Some(result) => result,
-            None => Entered::sleep_anyhow(
-                &Anchor::seat(proc.anchor()),
-                &proc.node().waiters,
-                || done(proc),
-            ),
+            None => {
+                Entered::sleep_anyhow(&Anchor::seat(proc.anchor()), &proc.node().waiters, || {
+                    done(proc)
+                })
+            }
         }
     }
 }
@@ -175,9 +175,9 @@ impl<H: Host> WaitProc<H> {
         let done = || parent.claim_by_handle(proc).transpose();
         let zombie = match done() {
             Some(zombie) => zombie,
-            None => parent
-                .sleep_in(&proc.node().waiters, done)
-                .map_err(|_| WaitError::Interrupted)?,
+            None => {
+                parent.sleep_in(&proc.node().waiters, done).map_err(|_| WaitError::Interrupted)?
+            }
         };
         zombie.map(Zombie::reap)
     }

@@ -55,8 +55,7 @@ impl Waiting {
         self.0.as_ref().is_some_and(|registered| {
             // Relaxed: the owner's; whoever has moved it meanwhile calls that waker, and
             // there is another poll.
-            registered.sleeper.state.load(Relaxed) == WAITING
-                && registered.waker == address(waker)
+            registered.sleeper.state.load(Relaxed) == WAITING && registered.waker == address(waker)
         })
     }
 }
