@@ -10,6 +10,9 @@ step cargo fmt --all --check
 step cargo clippy --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps
 step cargo test --workspace
+step cargo run -p lwproc-async-tests --example runtime
+# Alone, without the features that the other packages ask for.
+step cargo clippy -p lwproc --all-targets -- -D warnings
 step cargo clippy -p lwproc --features tracing --all-targets -- -D warnings
 step cargo test -p lwproc --features tracing --test tracing_sink
 step ci/readme-c.sh

@@ -23,6 +23,8 @@ mod files;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
+mod futures;
+#[cfg(lwproc_loom)]
 mod groups;
 #[cfg(lwproc_loom)]
 mod hooks;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         creds::models(),
         files::models(),
         groups::models(),
+        futures::models(),
         hooks::models(),
         resources::models(),
         signals::models(),

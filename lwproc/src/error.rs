@@ -103,6 +103,10 @@ errors! {
         /// The wait was interrupted: an unblocked signal is pending, or the LWP is
         /// to exit.
         Interrupted => EINTR, "interrupted";
+        /// A future that waits was not polled in a [scope], or its context was in use.
+        ///
+        /// [scope]: crate::ProcHandle::wait
+        NoContext => EINVAL, "not in a scope";
     }
 }
 

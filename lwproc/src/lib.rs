@@ -40,8 +40,8 @@ pub mod layers {
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
-    pub use crate::sync::Parker;
-    pub use crate::waitq::WaitQueue;
+    pub use crate::sync::{Parker, Unparker};
+    pub use crate::waitq::{WaitQueue, Waiting};
     pub use crate::world::biglock::BigLock;
     pub use crate::world::cpus::Cpus;
 }
@@ -53,6 +53,8 @@ mod entry;
 mod errno;
 mod error;
 mod filedesc;
+#[cfg(feature = "async")]
+mod futures;
 mod handles;
 mod host;
 mod id;
@@ -90,10 +92,13 @@ pub use error::{
     ReleaseError, SwitchError, UnbindError, WaitError,
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
+#[cfg(feature = "async")]
+pub use futures::{CurrentError, Scope, current, current_of};
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::owned::Lwp;
 pub use handles::pgrp::PgrpRef;
+pub use handles::pidfd::{Drained, Exited, WaitProc};
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};

@@ -2,14 +2,21 @@
 
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicU32;
-use lwproc::layers::{Parker, WaitQueue};
+use lwproc::layers::{Parker, WaitQueue, Waiting};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Poll, Wake, Waker};
 
 pub fn models() -> Vec<Model> {
     vec![
         pair("waitq_wait_against_wake", wait_against_wake),
         pair("waitq_wait_against_wait_and_wake", wait_against_wait).threads(3).bounded(3),
+        pair("waitq_poll_against_wake", poll_against_wake),
+        pair("waitq_wake_against_poll", wake_against_poll),
+        pair("waitq_new_waker_against_wake", new_waker_against_wake),
+        pair("waitq_drop_against_wake", drop_against_wake),
+        pair("waitq_wake_against_drop", wake_against_drop),
+        pair("waitq_drop_of_one_against_wake_of_another", drop_against_wake_of_another),
     ]
 }
 
@@ -48,4 +55,151 @@ fn wait_against_wait() {
     for t in sleepers {
         t.join().unwrap();
     }
+}
+
+/// An executor with one task: a thread that parks until its waker is used.
+struct Executor {
+    parker: Parker,
+    woken: Arc<Notify>,
+}
+
+struct Notify {
+    unparker: lwproc::layers::Unparker,
+    wakes: AtomicU32,
+}
+
+impl Wake for Notify {
+    fn wake(self: Arc<Self>) {
+        // Relaxed: the executor's parker synchronises.
+        self.wakes.fetch_add(1, Relaxed);
+        self.unparker.unpark();
+    }
+}
+
+impl Executor {
+    fn new() -> Self {
+        let parker = Parker::new();
+        let unparker = parker.unparker().clone();
+        Self { parker, woken: Arc::new(Notify { unparker, wakes: AtomicU32::new(0) }) }
+    }
+
+    fn waker(&self) -> Waker {
+        self.woken.clone().into()
+    }
+}
+
+type World = (WaitQueue, AtomicU32);
+
+fn world() -> Arc<World> {
+    Arc::new((WaitQueue::new(), AtomicU32::new(0)))
+}
+
+/// Whatever order there is, the queue and the executor give it.
+fn done(world: &World) -> Option<()> {
+    (world.1.load(Relaxed) == 1).then_some(())
+}
+
+fn event(world: &World) {
+    world.1.store(1, Relaxed);
+    world.0.wake_all();
+}
+
+/// A task waits: at the latest its second poll is ready.
+fn wait(world: &World) {
+    let (executor, mut waiting) = (Executor::new(), Waiting::default());
+    let waker = executor.waker();
+    let mut polls = 1;
+    while world.0.poll_for(&mut waiting, &waker, || done(world)).is_pending() {
+        executor.parker.park();
+        polls += 1;
+    }
+    assert!(polls <= 2, "woken for nothing");
+    drop(waker);
+    // The waker is nowhere else, or in the hands of who is just calling it.
+    assert!(Arc::strong_count(&executor.woken) <= 2);
+}
+
+/// A task registers while the event comes: it sees it, or it is woken.
+fn poll_against_wake() {
+    let world = world();
+    let other = world.clone();
+    let t = loom::thread::spawn(move || wait(&other));
+    event(&world);
+    t.join().unwrap();
+}
+
+/// The same, with the roles of the two threads exchanged.
+fn wake_against_poll() {
+    let world = world();
+    let other = world.clone();
+    let t = loom::thread::spawn(move || event(&other));
+    wait(&world);
+    t.join().unwrap();
+}
+
+/// A task that moves to another executor while the event comes: if the first waker is
+/// not in the queue any more, the second one is, or the event is seen.
+fn new_waker_against_wake() {
+    let world = world();
+    let other = world.clone();
+    let (first, second) = (Executor::new(), Executor::new());
+    let mut waiting = Waiting::default();
+    let polled = world.0.poll_for(&mut waiting, &first.waker(), || done(&world));
+    assert_eq!(polled, Poll::Pending);
+    let t = loom::thread::spawn(move || event(&other));
+    let waker = second.waker();
+    while world.0.poll_for(&mut waiting, &waker, || done(&world)).is_pending() {
+        second.parker.park();
+    }
+    t.join().unwrap();
+    drop(waker);
+    assert_eq!(Arc::strong_count(&first.woken), 1);
+    assert_eq!(Arc::strong_count(&second.woken), 1);
+}
+
+/// A future is dropped while it is woken: its waker is called or dropped, once.
+fn drop_and_wake(dropper_there: bool) {
+    let world = world();
+    let other = world.clone();
+    let executor = Executor::new();
+    let mut waiting = Waiting::default();
+    let polled = world.0.poll_for(&mut waiting, &executor.waker(), || done(&world));
+    assert_eq!(polled, Poll::Pending);
+    if dropper_there {
+        let t = loom::thread::spawn(move || other.0.stop_waiting(&mut waiting));
+        event(&world);
+        t.join().unwrap();
+    } else {
+        let t = loom::thread::spawn(move || event(&other));
+        world.0.stop_waiting(&mut waiting);
+        t.join().unwrap();
+    }
+    assert!(executor.woken.wakes.load(Relaxed) <= 1);
+    assert_eq!(Arc::strong_count(&executor.woken), 1, "the waker is gone");
+}
+
+fn drop_against_wake() {
+    drop_and_wake(true);
+}
+
+fn wake_against_drop() {
+    drop_and_wake(false);
+}
+
+/// One future is dropped while the event comes: another is woken all the same.
+fn drop_against_wake_of_another() {
+    let world = world();
+    let other = world.clone();
+    let (a, b) = (Executor::new(), Executor::new());
+    let [mut leaves, mut stays] = [(); 2].map(|()| Waiting::default());
+    for (waiting, executor) in [(&mut stays, &b), (&mut leaves, &a)] {
+        let polled = world.0.poll_for(waiting, &executor.waker(), || done(&world));
+        assert_eq!(polled, Poll::Pending);
+    }
+    let t = loom::thread::spawn(move || other.0.stop_waiting(&mut leaves));
+    event(&world);
+    t.join().unwrap();
+    assert_eq!(b.woken.wakes.load(Relaxed), 1);
+    world.0.stop_waiting(&mut stays);
+    assert_eq!((Arc::strong_count(&a.woken), Arc::strong_count(&b.woken)), (1, 1));
 }

@@ -69,7 +69,7 @@ impl<H: Host> Entered<'_, H> {
     /// Gives the big lock up however often it is held: the depth.
     ///
     /// Seed: `KERNEL_UNLOCK_ALL` S493.
-    pub(super) fn kernel_unlock_all(&self) -> u32 {
+    pub(crate) fn kernel_unlock_all(&self) -> u32 {
         let depth = self.seat.me().biglocks.replace(0);
         if depth > 0 {
             self.seat.world().big_lock.unlock();
@@ -78,7 +78,7 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// Takes the big lock as deep as it was.
-    pub(super) fn kernel_lock_to(&self, depth: u32) {
+    pub(crate) fn kernel_lock_to(&self, depth: u32) {
         if depth > 0 {
             self.take_big_lock();
             self.seat.me().biglocks.set(depth);

@@ -79,7 +79,9 @@ impl<H: Host> Entered<'_, H> {
         };
         match done() {
             Some(done) => done,
-            None => self.sleep_among_waiters(done).unwrap_or(Err(AloneError::Interrupted)),
+            None => {
+                self.sleep_in(&self.proc().waiters, done).unwrap_or(Err(AloneError::Interrupted))
+            }
         }
     }
 

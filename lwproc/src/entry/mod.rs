@@ -9,6 +9,8 @@ mod files;
 mod groups;
 mod opened;
 mod resources;
+#[cfg(feature = "async")]
+mod scoped;
 mod signal;
 mod sleep;
 mod specific;
@@ -20,6 +22,8 @@ pub use current::CurLwp;
 pub use drain::{AloneError, ExecError};
 pub(crate) use files::close_permanent;
 pub use opened::{FdReservation, FileHandle, FileRef};
+#[cfg(feature = "async")]
+pub(crate) use scoped::Scoped;
 pub use signal::KillTarget;
 pub use sleep::Interrupted;
 pub use wait::{Reaped, WaitTarget, Zombie};
@@ -39,6 +43,7 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
 use crate::signal::post;
 use crate::sync::Relaxed;
+use crate::world::context::Context;
 use crate::world::seat::Seat;
 use crate::world::{birth, creds};
 use std::fmt;
@@ -97,6 +102,18 @@ impl Rfork {
 #[must_use = "dropping it leaves the kernel"]
 pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
+    /// What it runs as.
+    cx: &'k Context<H>,
+    role: Role,
+}
+
+/// Whose the context is that an [`Entered`] stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Its own: dropping it leaves the kernel.
+    Owner,
+    /// Another's, who leaves.
+    View,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -105,7 +122,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if seat.me().entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        let entered = Self { seat };
+        let cx = &seat.me().own;
+        let entered = Self { seat, cx, role: Role::Owner };
         entered.acquire_cpu();
         entered.update_creds();
         Ok(entered)
@@ -120,7 +138,7 @@ impl<'k, H: Host> Entered<'k, H> {
             let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
             me.last_cpu.set(cpu);
             me.cpu.set(Some(cpu));
-            self.tell_cpu(self.bound());
+            self.tell_cpu(me.innermost().bound());
         }
     }
 
@@ -146,10 +164,17 @@ impl<'k, H: Host> Entered<'k, H> {
         self.seat.me().cpu.get()
     }
 
+    /// Whether another context of the thread runs, which was entered later. What is
+    /// the thread's is not this one's then.
+    #[inline]
+    fn is_suspended(&self) -> bool {
+        !std::ptr::eq(self.seat.me().innermost(), self.cx)
+    }
+
     /// The bound LWP; null in the implicit context.
     #[inline]
     fn bound(&self) -> LwpPtr<H> {
-        self.seat.me().bound()
+        self.cx.bound()
     }
 
     #[inline]
@@ -178,23 +203,32 @@ impl<'k, H: Host> Entered<'k, H> {
         if bound.is_null() {
             return None;
         }
-        self.save_biglocks();
-        self.tell_cpu(std::ptr::null_mut());
-        self.seat.me().bind(std::ptr::null_mut());
+        let suspended = self.is_suspended();
+        if !suspended {
+            self.save_biglocks();
+            self.tell_cpu(std::ptr::null_mut());
+        }
+        self.cx.bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
         post::switch_out(lwp.node());
-        self.seat.world().host.clear(lwp.token());
+        if !suspended {
+            self.seat.world().host.clear(lwp.token());
+        }
         Some(lwp)
     }
 
     /// Makes `lwp` current on the thread, which has none.
     #[inline]
     fn attach_current(&self, lwp: Lwp<H>) {
-        self.seat.world().host.set(lwp.token());
-        self.seat.me().bind(lwp.into_raw());
-        self.tell_cpu(self.bound());
-        self.restore_biglocks();
+        if self.is_suspended() {
+            self.cx.bind(lwp.into_raw());
+        } else {
+            self.seat.world().host.set(lwp.token());
+            self.cx.bind(lwp.into_raw());
+            self.tell_cpu(self.bound());
+            self.restore_biglocks();
+        }
         self.update_creds();
         if let Some(node) = self.node() {
             post::refresh(node, self.proc());
@@ -215,7 +249,7 @@ impl<'k, H: Host> Entered<'k, H> {
                 // SAFETY: init never dies.
                 let init = unsafe { Managed::deref_counted(world.init) };
                 // SAFETY: not borrowed, see above.
-                unsafe { me.refresh_init_cred(&init.resources.cred) };
+                unsafe { self.cx.refresh_init_cred(me, &init.resources.cred) };
             }
         }
     }
@@ -228,7 +262,7 @@ impl<'k, H: Host> Entered<'k, H> {
             // SAFETY: bound to this thread; replaced by `&mut self` only.
             Some(node) => unsafe { node.cred() }.map(|own| &own.cred),
             // SAFETY: this thread's; replaced at entry and by `&mut self` only.
-            None => unsafe { self.seat.me().init_cred() },
+            None => unsafe { self.cx.init_cred() },
         }
         .expect("every context has credentials")
         .get()
@@ -511,6 +545,9 @@ impl<H: Host> Entered<'_, H> {
 impl<H: Host> Drop for Entered<'_, H> {
     #[inline]
     fn drop(&mut self) {
+        if self.role == Role::View {
+            return;
+        }
         let me = self.seat.me();
         let exiting = self.node().is_some_and(|node| node.word.load().is_exiting());
         if exiting || me.biglocks.get() != 0 || me.cpu.get().is_some() {

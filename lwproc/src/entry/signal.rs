@@ -4,6 +4,7 @@
 use super::Entered;
 use crate::cred::Cred;
 use crate::handles::owned::Lwp;
+use crate::handles::proc::ProcHandle;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::lwp;
@@ -124,54 +125,68 @@ impl<H: Host> Entered<'_, H> {
     /// [`KillError::BadSignal`] (EINVAL), [`KillError::NoSuchProcess`] (ESRCH),
     /// [`KillError::NotPermitted`] (EPERM).
     pub fn kill(&self, target: KillTarget, signo: i32) -> Result<(), KillError> {
+        self.send(signo, |sending| {
+            let (world, pin, own) = (sending.world, sending.pin, sending.sender);
+            let ordinary = |proc: &&ProcNode<H>| proc.pid() > Pid::INIT;
+            let to_members = |sending: &mut Sending<'_, H>, group| {
+                pgrp::members(&world.ids, group, pin)
+                    .map(|(proc, _)| proc)
+                    .filter(ordinary)
+                    .for_each(|proc| sending.send(&Recipient::Proc(proc)));
+            };
+            match target {
+                KillTarget::Proc(pid) => {
+                    if let Some((proc, _)) = family::find(&world.ids, pid, pin) {
+                        sending.send(&Recipient::Proc(proc));
+                    }
+                }
+                KillTarget::Lwp(lid) => {
+                    if let Some((lwp, _)) = lwp::find(&world.ids, lid, pin) {
+                        sending.send(&Recipient::Lwp(lwp.proc_pinned(pin), lwp));
+                    }
+                }
+                KillTarget::All => processes(world, pin)
+                    .filter(ordinary)
+                    .filter(|proc| !std::ptr::eq(*proc, own))
+                    .for_each(|proc| sending.send(&Recipient::Proc(proc))),
+                KillTarget::Pgrp(pgid) => {
+                    if let Some((group, _)) = pgrp::find(&world.ids, pgid, pin) {
+                        to_members(sending, group);
+                    }
+                }
+                KillTarget::OwnPgrp => {
+                    if let Some(group) = pgrp::group_of(own, pin) {
+                        to_members(sending, group);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Sends to the process of a handle, as [`Entered::kill`].
+    pub(crate) fn kill_by_handle(&self, proc: &ProcHandle<H>, signo: i32) -> Result<(), KillError> {
+        if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
+            return Err(KillError::WrongKernel);
+        }
+        self.send(signo, |sending| sending.send(&Recipient::Proc(proc.node())))
+    }
+
+    /// Sends a signal as the current process, to whom `address` says.
+    fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
         let signo = match signo {
             0 => None,
             number => Some(Signo::new(number).ok_or(KillError::BadSignal { signo })?),
         };
-        let (world, pin) = (self.seat.world(), &self.seat.pin());
-        let own = self.proc();
         let mut sending = Sending {
-            world,
+            world: self.seat.world(),
             signo,
-            sender: own,
+            sender: self.proc(),
             cred: self.cred(),
-            pin,
+            pin: &self.seat.pin(),
             result: Err(KillError::NoSuchProcess),
             aftermath: Aftermath::none(),
         };
-        let ordinary = |proc: &&ProcNode<H>| proc.pid() > Pid::INIT;
-        let to_members = |sending: &mut Sending<'_, H>, group| {
-            pgrp::members(&world.ids, group, pin)
-                .map(|(proc, _)| proc)
-                .filter(ordinary)
-                .for_each(|proc| sending.send(&Recipient::Proc(proc)));
-        };
-        match target {
-            KillTarget::Proc(pid) => {
-                if let Some((proc, _)) = family::find(&world.ids, pid, pin) {
-                    sending.send(&Recipient::Proc(proc));
-                }
-            }
-            KillTarget::Lwp(lid) => {
-                if let Some((lwp, _)) = lwp::find(&world.ids, lid, pin) {
-                    sending.send(&Recipient::Lwp(lwp.proc_pinned(pin), lwp));
-                }
-            }
-            KillTarget::All => processes(world, pin)
-                .filter(ordinary)
-                .filter(|proc| !std::ptr::eq(*proc, own))
-                .for_each(|proc| sending.send(&Recipient::Proc(proc))),
-            KillTarget::Pgrp(pgid) => {
-                if let Some((group, _)) = pgrp::find(&world.ids, pgid, pin) {
-                    to_members(&mut sending, group);
-                }
-            }
-            KillTarget::OwnPgrp => {
-                if let Some(group) = pgrp::group_of(own, pin) {
-                    to_members(&mut sending, group);
-                }
-            }
-        }
+        address(&mut sending);
         let Sending { result, aftermath, .. } = sending;
         aftermath.settle();
         result

@@ -1,12 +1,14 @@
 //! Sleeping, and being woken.
 #![allow(unsafe_code)]
 
-use super::Entered;
+use super::{Entered, Role};
 use crate::errno::errors;
 use crate::host::Host;
 use crate::reclaim::Managed;
 use crate::signal::post;
 use crate::sleep::{SleepObject, SyncObject, WaitChannel};
+use crate::waitq::WaitQueue;
+use crate::world::seat::Seat;
 use std::sync::Arc;
 
 errors! {
@@ -82,9 +84,10 @@ impl<'k, H: Host> Entered<'k, H> {
         Asleep { entered: self, on, biglocks }
     }
 
-    /// Sleeps in the process's own queue; an explicit unsleep does not end it.
-    pub(super) fn sleep_among_waiters<R>(
+    /// Sleeps in a process's queue; an explicit unsleep does not end it.
+    pub(crate) fn sleep_in<R>(
         &self,
+        waiters: &WaitQueue,
         done: impl FnMut() -> Option<R>,
     ) -> Result<R, Interrupted> {
         let due = || self.interruption().filter(|why| *why != Interrupted::Unslept);
@@ -92,13 +95,32 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(why);
         }
         let asleep = self.fall_asleep(None);
-        let waiters = &self.proc().waiters;
         let result = waiters.wait_for(self.seat.me().parker(), done, due, None);
         drop(asleep);
         if result.is_err() {
             // Clears away what is left of this sleeper.
             waiters.wake_all();
         }
+        result
+    }
+
+    /// Sleeps in a process's queue, whatever context the thread has, or none; nothing
+    /// interrupts it. `done` must not panic.
+    pub(crate) fn sleep_anyhow<R>(
+        seat: &Seat<'k, H>,
+        waiters: &WaitQueue,
+        done: impl FnMut() -> Option<R>,
+    ) -> R {
+        let (me, cx) = (seat.me(), seat.me().innermost());
+        let thread = Self { seat: seat.share(), cx, role: Role::View };
+        let biglocks = thread.kernel_unlock_all();
+        let had_cpu = thread.cpu().is_some();
+        thread.release_cpu();
+        let result = waiters.wait_until(me.parker(), done);
+        if had_cpu {
+            thread.acquire_cpu();
+        }
+        thread.kernel_lock_to(biglocks);
         result
     }
 

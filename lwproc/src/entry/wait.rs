@@ -3,6 +3,7 @@
 
 use super::Entered;
 use crate::error::WaitError;
+use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
 use crate::pgrp;
@@ -12,6 +13,7 @@ use crate::proc::status::ExitStatus;
 use crate::reclaim::{Managed, Pin};
 use crate::sync::Relaxed;
 use crate::usage::Usage;
+use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
 use crate::world::death;
 use std::fmt;
@@ -91,7 +93,7 @@ impl<H: Host> Zombie<'_, H> {
 impl<H: Host> Drop for Zombie<'_, H> {
     fn drop(&mut self) {
         family::unclaim(self.node());
-        self.entered.proc().waiters.wake_all();
+        WaitQueue::wake_all_of([&self.entered.proc().waiters, &self.node().waiters]);
     }
 }
 
@@ -124,6 +126,24 @@ impl<H: Host> Entered<'_, H> {
         if any { Ok(None) } else { Err(WaitError::NoChild) }
     }
 
+    /// As [`Entered::claim_zombie`], of one child that is known by its handle.
+    pub(crate) fn claim_by_handle(
+        &self,
+        proc: &ProcHandle<H>,
+    ) -> Result<Option<Zombie<'_, H>>, WaitError> {
+        // Another kernel's objects are not protected by this pin.
+        if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
+            return Err(WaitError::NoChild);
+        }
+        let pin = self.seat.pin();
+        let child = family::as_child(proc.node(), proc.ptr(), self.proc_ptr(), &pin)
+            .ok_or(WaitError::NoChild)?;
+        if self.proc().reaps_by_itself() || !child.is_zombie() {
+            return Ok(None);
+        }
+        Ok(child.claim().map(|()| Zombie { entered: self, child: child.ptr }))
+    }
+
     /// Reaps a child of the current process that has ended; `None` when none
     /// has yet (`WNOHANG`). Lock-free; as [`Entered::claim_zombie`].
     ///
@@ -153,7 +173,7 @@ impl<H: Host> Entered<'_, H> {
             if let Some(outcome) = self.try_wait(target).transpose() {
                 return outcome;
             }
-            self.sleep_among_waiters(|| self.may_wait_end(target).then_some(()))
+            self.sleep_in(&self.proc().waiters, || self.may_wait_end(target).then_some(()))
                 .map_err(|_| WaitError::Interrupted)?;
         }
     }

@@ -5,4 +5,5 @@ pub(crate) mod guard;
 pub(crate) mod lwp;
 pub(crate) mod owned;
 pub(crate) mod pgrp;
+pub(crate) mod pidfd;
 pub(crate) mod proc;

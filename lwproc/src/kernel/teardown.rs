@@ -8,7 +8,7 @@ use crate::id::Pid;
 use crate::proc::family;
 use crate::reclaim::Managed;
 use crate::report::Teardown;
-use crate::sync::Relaxed;
+use crate::sync::Acquire;
 use crate::world::aftermath::Aftermath;
 use crate::world::death;
 
@@ -45,9 +45,10 @@ impl<H: Host> Kernel<H> {
         // Host calls, hooks and drops may panic: the first panic goes on when all is
         // released.
         let mut after = Aftermath::none();
-        // Bound LWPs: their threads are outside, or ending.
+        // Bound LWPs: their threads are outside, or ending, or in scopes, which have
+        // contexts of their own.
         for p in self.world.participants.iter() {
-            let bound = p.take_bound();
+            let bound = p.own.take_bound();
             if !bound.is_null() {
                 // SAFETY: the thread owned it, and it was taken from there.
                 let lwp = unsafe { Lwp::from_raw(bound) };
@@ -103,10 +104,9 @@ impl<H: Host> Kernel<H> {
         let seat = self.seat();
         let pin = seat.pin();
         for slot in self.world.ids.slots() {
-            // Relaxed: nobody makes processes any more, and all that were made
-            // came before this thread had the kernel to itself.
-            let found = slot.proc.load(Relaxed);
-            // SAFETY: loaded under the pin; published as said above.
+            // Acquire [P3]: the process's fields: a scope may still be making some.
+            let found = slot.proc.load(Acquire);
+            // SAFETY: loaded with Acquire under the pin.
             let Some(node) = (unsafe { found.as_ref(&pin) }) else {
                 continue;
             };

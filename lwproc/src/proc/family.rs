@@ -203,6 +203,16 @@ pub(crate) fn child<'g, H: Host>(
     pin: &'g Pin<'_>,
 ) -> Option<Child<'g, H>> {
     let (node, ptr) = find(ids, pid, pin)?;
+    as_child(node, ptr, parent, pin)
+}
+
+/// A process as a child of `parent`, if it is one. Wait-free.
+pub(crate) fn as_child<'g, H: Host>(
+    node: &'g ProcNode<H>,
+    ptr: ProcPtr<H>,
+    parent: ProcPtr<H>,
+    pin: &'g Pin<'_>,
+) -> Option<Child<'g, H>> {
     // Acquire [P9], [P13]: as in `children`.
     let edge = node.edge.load(Acquire);
     // SAFETY: loaded with Acquire under the pin; swung away before retired.
@@ -248,11 +258,11 @@ pub(crate) fn unclaim<H: Host>(child: &ProcNode<H>) {
 pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
     // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
     // Acquire [P13]: the end of the process, before its id is given back;
-    // pairs with Release in `die`. Not Release: a parent that finds the edge
-    // gone reads nothing of this thread. (Nor can that parent be freed under
-    // the list below: it read this swap, so its retirement cannot happen before
-    // the pin that the swap comes after.)
-    let edge = node.edge.swap(Tagged::NULL, Acquire);
+    // pairs with Release in `die`. Release [P70]: the end of the process; pairs with
+    // Acquire in `edge_of`, for whoever waits for that end by a handle. (That parent
+    // cannot be freed under the list below: its end read this swap, so its retirement
+    // cannot happen before the pin that the swap comes after.)
+    let edge = node.edge.swap(Tagged::NULL, AcqRel);
     // SAFETY: loaded with Acquire under the pin.
     let parent = unsafe { edge.as_ref(pin) }.expect("a process leaves once").parent(pin);
     // Relaxed: a hint.

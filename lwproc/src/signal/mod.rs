@@ -50,6 +50,8 @@ errors! {
         NoSuchProcess => ESRCH, "no such process";
         /// The sender may not signal any that is meant.
         NotPermitted => EPERM, "operation not permitted";
+        /// The handle is of a process of another kernel.
+        WrongKernel => EXDEV, "the process is of another kernel";
     }
 
     /// Why a mask of signals was not set.

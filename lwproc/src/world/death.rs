@@ -21,6 +21,7 @@ use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{Relaxed, Release};
 use crate::trace::{self, TraceEvent};
+use crate::waitq::WaitQueue;
 
 /// Releases an owned LWP.
 ///
@@ -181,11 +182,11 @@ unsafe fn proc_free<H: Host>(
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
             node.resources.charge.get().add_zombies(me.lane, 1);
             let parent = family::die(node, pin);
-            if !parent.reaps_by_itself() {
-                parent.waiters.wake_all();
-            } else if family::claim_own(node).is_some() {
+            if parent.reaps_by_itself() && family::claim_own(node).is_some() {
                 // SAFETY: the right to reap was won.
                 unsafe { reap_zombie(world, me, proc, pin, aftermath) };
+            } else {
+                WaitQueue::wake_all_of([&parent.waiters, &node.waiters]);
             }
         }
     }
@@ -248,8 +249,9 @@ unsafe fn reap<H: Host>(
         }
         Bearers::Several => change::release_id(world, me, id),
     }
-    // A thread may wait for the last of its children to be gone.
-    parent.waiters.wake_all();
+    // A thread may wait for the last of its children to be gone; or somebody for this
+    // one, which a pin still protects.
+    WaitQueue::wake_all_of([&parent.waiters, &node.waiters]);
     if world.config.is_touched(Part::Sink) {
         trace::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
     }

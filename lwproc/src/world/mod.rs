@@ -10,6 +10,7 @@
 pub(crate) mod aftermath;
 pub mod biglock;
 pub(crate) mod birth;
+pub(crate) mod context;
 pub mod cpus;
 pub(crate) mod creds;
 pub(crate) mod death;
@@ -297,7 +298,8 @@ impl<H: Host> Drop for World<H> {
         };
         for p in self.participants.iter() {
             p.free_sleep_object();
-            if let Some(cred) = p.take_init_cred() {
+            // SAFETY: nobody else is left.
+            if let Some(cred) = unsafe { p.own.take_init_cred() } {
                 // SAFETY: nobody else is left.
                 unsafe { cred.release_alone() };
             }

@@ -6,12 +6,10 @@
 #![allow(unsafe_code)]
 
 use super::Anchor;
+use super::context::Context;
 use crate::cred::uids::Lane;
-use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::idtable::Shard;
-use crate::lwp::LwpNode;
-use crate::lwp::LwpPtr;
 use crate::reclaim::{Collector, Local, Managed, Pin};
 use crate::sleep::SleepObject;
 use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Relaxed, Release};
@@ -36,16 +34,16 @@ pub(crate) struct Participant<H: Host> {
     pub(crate) biglocks: Cell<u32>,
     /// The virtual CPU it was on last.
     pub(crate) last_cpu: Cell<usize>,
-    /// The LWP bound to the thread. Taken by the teardown as well.
-    bound: AtomicPtr<Managed<LwpNode<H>>>,
     /// The part of the users' counts that the thread changes.
     pub(crate) lane: Lane,
+    /// The thread's own context.
+    pub(crate) own: Context<H>,
+    /// The context of the innermost scope; null: its own.
+    pub(crate) innermost: Cell<*const Context<H>>,
     /// Free ids. Others steal from it when ids run out.
     pub(crate) shard: Shard,
     /// Read by everybody.
     pub(crate) tally: AtomicTally,
-    /// init's credentials as this thread's implicit context saw them last.
-    init_cred: UnsafeCell<Option<CredRef>>,
     /// Made at the first sleep.
     parking: OnceCell<Parking>,
     /// Made at first use, taken by the teardown.
@@ -92,56 +90,11 @@ impl<H: Host> Participant<H> {
         unsafe { &*self.local.get() }.pin()
     }
 
-    /// The LWP bound to the thread.
-    #[inline]
-    pub(crate) fn bound(&self) -> LwpPtr<H> {
-        // Relaxed: written by this thread.
-        self.bound.load(Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn bind(&self, lwp: LwpPtr<H>) {
-        // Relaxed: read by this thread, or after the teardown's synchronisation.
-        self.bound.store(lwp, Relaxed);
-    }
-
-    /// Takes the bound LWP out: the thread's end and the teardown may both try.
-    pub(crate) fn take_bound(&self) -> LwpPtr<H> {
-        // Relaxed: the swap gives it to one of the two. The teardown has the
-        // kernel to itself, so all that the thread did inside came before.
-        self.bound.swap(std::ptr::null_mut(), Relaxed)
-    }
-
-    /// Refreshes the snapshot of init's credentials for an implicit context.
-    /// Writes nothing shared while they stay the same.
-    ///
-    /// # Safety
-    /// Nothing borrows the snapshot.
-    pub(crate) unsafe fn refresh_init_cred(&self, cell: &CredCell) {
-        // SAFETY: the owner's field, not borrowed.
-        let snapshot = unsafe { &mut *self.init_cred.get() };
-        if snapshot.as_ref().is_some_and(|old| cell.is(old)) {
-            return;
-        }
-        let pin = self.pin();
-        if let Some(old) = std::mem::replace(snapshot, cell.hold(&pin)) {
-            old.release(&pin);
-        }
-    }
-
-    /// The snapshot that [`Participant::refresh_init_cred`] took.
-    ///
-    /// # Safety
-    /// It is not refreshed for `'a`.
-    pub(crate) unsafe fn init_cred<'a>(&self) -> Option<&'a CredRef> {
-        // SAFETY: the owner's field.
-        unsafe { &*self.init_cred.get() }.as_ref()
-    }
-
-    /// Takes the snapshot out, at the end of the world.
-    pub(super) fn take_init_cred(&self) -> Option<CredRef> {
-        // SAFETY: nobody else is left.
-        unsafe { &mut *self.init_cred.get() }.take()
+    /// The context that the thread runs in now.
+    pub(crate) fn innermost(&self) -> &Context<H> {
+        let innermost = self.innermost.get();
+        // SAFETY: a scope's context stands until it has put the one before back.
+        unsafe { innermost.as_ref() }.unwrap_or(&self.own)
     }
 
     fn take_over(&self) -> bool {
@@ -200,12 +153,12 @@ impl<H: Host> Registry<H> {
             cpu: Cell::new(None),
             biglocks: Cell::new(0),
             last_cpu: Cell::new(0),
-            bound: AtomicPtr::new(std::ptr::null_mut()),
             // Relaxed: any number will do.
             lane: Lane::of(self.added.fetch_add(1, Relaxed)),
+            own: Context::new(),
+            innermost: Cell::new(std::ptr::null()),
             shard: Shard::new(),
             tally: AtomicTally::default(),
-            init_cred: UnsafeCell::new(None),
             parking: OnceCell::new(),
             anchor: UnsafeCell::new(None),
         }));

@@ -94,7 +94,7 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
         // it still uses the participant, so nobody else may.
         return Aftermath::none();
     }
-    let bound = me.take_bound();
+    let bound = me.own.take_bound();
     let aftermath = if bound.is_null() {
         Aftermath::none()
     } else {
@@ -115,6 +115,11 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
 pub(crate) struct Seat<'w, H: Host> {
     world: &'w World<H>,
     me: &'w Participant<H>,
+    /// What keeps the world, for a seat that does not come from a [`Kernel`] value;
+    /// the teardown may come at any time.
+    ///
+    /// [`Kernel`]: crate::Kernel
+    anchor: Option<&'w Arc<Anchor<H>>>,
     /// The thread's storage is gone: vacate at the end of this use.
     temporary: bool,
     _not_send: std::marker::PhantomData<*mut ()>,
@@ -180,10 +185,20 @@ impl ReservedSeat {
     }
 }
 
+impl<H: Host> Anchor<H> {
+    /// The calling thread's seat, for a user that has no [`Kernel`](crate::Kernel)
+    /// value.
+    pub(crate) fn seat(this: &Arc<Self>) -> Seat<'_, H> {
+        let mut seat = this.world().seat();
+        seat.anchor = Some(this);
+        seat
+    }
+}
+
 impl<'w, H: Host> Seat<'w, H> {
     fn new(world: &'w World<H>, me: &'w Participant<H>, temporary: bool) -> Self {
         me.in_use.set(me.in_use.get() + 1);
-        Self { world, me, temporary, _not_send: std::marker::PhantomData }
+        Self { world, me, anchor: None, temporary, _not_send: std::marker::PhantomData }
     }
 
     /// A further use by a thread that has the participant already.
@@ -203,11 +218,21 @@ impl<'w, H: Host> Seat<'w, H> {
         self.me.pin()
     }
 
+    /// A further use of this seat.
+    pub(crate) fn share(&self) -> Self {
+        let mut seat = Self::again(self.world, self.me);
+        seat.anchor = self.anchor;
+        seat
+    }
+
     /// A share of this participant's anchor. For users of the [`Kernel`]
-    /// value only: the teardown takes the anchor away.
+    /// value only: the teardown takes the anchor away. Others have one with them.
     ///
     /// [`Kernel`]: crate::Kernel
     pub(crate) fn anchor(&self) -> Arc<Anchor<H>> {
+        if let Some(anchor) = self.anchor {
+            return anchor.clone();
+        }
         // SAFETY: the owner's field; the teardown has the kernel to itself.
         let anchor = unsafe { &mut *self.me.anchor.get() };
         anchor.get_or_insert_with(|| self.world.new_anchor()).clone()

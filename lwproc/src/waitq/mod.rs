@@ -1,11 +1,27 @@
 //! Sleepers waiting for an event: waking is lock-free, only sleeping blocks.
 //!
-//! A stack of sleepers. A waker takes the whole stack and unparks each; a
-//! sleeper registers, looks again at what it waits for, and only then parks.
+//! A stack of sleepers. A waker takes the whole stack and wakes each; a
+//! sleeper registers, looks again at what it waits for, and only then parks, or
+//! is pending. A sleeper is a thread, by its parker, or with the feature `async` a
+//! task, by its `std::task::Waker`.
+//!
+//! The task's waker lies in the sleeper until somebody takes it out: who moves the
+//! state away from WAITING, and nobody else. That is who wakes it, or the future
+//! that stops waiting; so a waker is dropped by its future, or called. Calling it is
+//! user code; a panic of it is swallowed, for it is no matter of who ends a process.
 #![allow(unsafe_code)]
+
+#[cfg(feature = "async")]
+mod task;
+
+#[cfg(feature = "async")]
+pub use task::Waiting;
 
 use crate::sync::{Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence};
 use std::convert::Infallible;
+use std::fmt;
+#[cfg(feature = "async")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -17,15 +33,48 @@ const WOKEN: u32 = 1;
 const LEFT: u32 = 2;
 
 struct Sleeper {
-    unparker: Unparker,
+    who: Who,
     state: AtomicU32,
     /// The sleeper below; read by whoever took the stack.
     next: AtomicPtr<Sleeper>,
 }
 
+/// Whom to wake.
+enum Who {
+    Thread(Unparker),
+    /// Touched by who moved the state away from WAITING, and read by nobody else.
+    #[cfg(feature = "async")]
+    Task(task::WakerCell),
+}
+
+impl Sleeper {
+    /// Wakes it, by whoever moved it from WAITING to WOKEN.
+    fn wake(&self) {
+        match &self.who {
+            Who::Thread(unparker) => unparker.unpark(),
+            #[cfg(feature = "async")]
+            Who::Task(waker) => {
+                // SAFETY: by who moved the state.
+                let waker = unsafe { waker.take() };
+                drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+            }
+        }
+    }
+}
+
 /// See the module.
-#[derive(Debug)]
-pub struct WaitQueue(AtomicPtr<Sleeper>);
+pub struct WaitQueue {
+    head: AtomicPtr<Sleeper>,
+    /// Tasks that left on their own since the last sweep, less those it woke; as i32.
+    #[cfg(feature = "async")]
+    left: AtomicU32,
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WaitQueue")
+    }
+}
 
 /// Tells the wakers, when a sleeper stops sleeping, that it does not count.
 struct Leave<'s> {
@@ -52,7 +101,11 @@ impl Drop for Leave<'_> {
 
 impl WaitQueue {
     pub fn new() -> Self {
-        Self(AtomicPtr::new(std::ptr::null_mut()))
+        Self {
+            head: AtomicPtr::new(std::ptr::null_mut()),
+            #[cfg(feature = "async")]
+            left: AtomicU32::new(0),
+        }
     }
 
     /// Sleeps until `done` yields a value. Blocks. `done` is called again
@@ -83,7 +136,7 @@ impl WaitQueue {
             return Ok(r);
         }
         loop {
-            let sleeper = self.register(parker);
+            let sleeper = self.register(Who::Thread(parker.unparker().clone()));
             let mut leave = Leave { sleeper: &sleeper, early: true, missed };
             // SeqCst fence [P12]: either `done` sees what the waker did, or
             // the waker's fence comes later and it sees this sleeper.
@@ -107,9 +160,9 @@ impl WaitQueue {
         }
     }
 
-    fn register(&self, parker: &Parker) -> Arc<Sleeper> {
+    fn register(&self, who: Who) -> Arc<Sleeper> {
         let sleeper = Arc::new(Sleeper {
-            unparker: parker.unparker().clone(),
+            who,
             state: AtomicU32::new(WAITING),
             next: AtomicPtr::new(std::ptr::null_mut()),
         });
@@ -128,13 +181,13 @@ impl WaitQueue {
         // SAFETY: claimed by contract.
         let last = unsafe { &(*last).next };
         // Relaxed: nothing is read through it here.
-        let mut head = self.0.load(Relaxed);
+        let mut head = self.head.load(Relaxed);
         loop {
             // Relaxed: published by the CAS.
             last.store(head, Relaxed);
             // Release [P12]: publishes the sleepers; pairs with the swap in
             // `take`.
-            match self.0.compare_exchange(head, first, Release, Relaxed) {
+            match self.head.compare_exchange(head, first, Release, Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
             }
@@ -142,20 +195,39 @@ impl WaitQueue {
     }
 
     /// Wakes every sleeper. Lock-free (a sleeper's thread is unparked, which
-    /// takes one atomic, the sleeper's own lock, and a system call).
+    /// takes one atomic, the sleeper's own lock, and a system call; a task is woken
+    /// in the manner of its executor).
     pub fn wake_all(&self) {
+        Self::wake_all_of([self]);
+    }
+
+    /// Wakes every sleeper of several queues, for one event.
+    pub fn wake_all_of<const N: usize>(queues: [&Self; N]) {
         // SeqCst fence [P12]: see `wait_for`.
         fence(SeqCst);
-        // Relaxed: the swap decides; a quick way out when nobody sleeps.
-        if self.0.load(Relaxed).is_null() {
-            return;
+        for queue in queues {
+            // Relaxed: the swap decides; a quick way out when nobody sleeps.
+            if !queue.head.load(Relaxed).is_null() {
+                queue.wake_taken();
+            }
         }
+    }
+
+    /// Wakes every sleeper, behind a fence of the caller's. How many there were.
+    #[cold]
+    fn wake_taken(&self) -> u32 {
+        let mut woken = 0;
         for sleeper in self.take() {
             // Relaxed: the fence above is the Release [P12] of what the waker did;
-            // pairs with Acquire in `wait_for`.
-            sleeper.state.store(WOKEN, Relaxed);
-            sleeper.unparker.unpark();
+            // pairs with Acquire in `wait_for` and `poll_for`. What moves the state
+            // decides who has the task's waker, which was written before the
+            // sleeper was published.
+            if sleeper.state.swap(WOKEN, Relaxed) == WAITING {
+                sleeper.wake();
+                woken += 1;
+            }
         }
+        woken
     }
 
     /// Wakes up to `count` sleepers, those that registered first, and puts the
@@ -172,7 +244,7 @@ impl WaitQueue {
             // `wait_for`, and with the fence that follows a swap in `Leave`. Relaxed on failure: it has left, and does not count.
             let woken = sleeper.state.compare_exchange(WAITING, WOKEN, Release, Relaxed);
             if woken.is_ok() {
-                sleeper.unparker.unpark();
+                sleeper.wake();
                 left -= 1;
             }
         }
@@ -194,7 +266,7 @@ impl WaitQueue {
     /// Takes the stack, newest first.
     fn take(&self) -> Taken {
         // Acquire [P12]: the sleepers' fields; pairs with Release in `push`.
-        Taken(self.0.swap(std::ptr::null_mut(), Acquire))
+        Taken(self.head.swap(std::ptr::null_mut(), Acquire))
     }
 }
 

@@ -1,0 +1,150 @@
+//! The context of the innermost scope, found without being passed down.
+//!
+//! While a scope is polled, a frame on the stack of that poll names its context, and
+//! thread-local storage names the innermost frame. A frame is pushed and popped by
+//! the same poll, so the frames that are found are those of polls under way.
+//!
+//! A frame lends its context to one closure at a time. What the closure gets is a
+//! value of its own (a *view*), so what it does with that value, short of using it,
+//! does not matter to the frame. A scope that is polled inside the closure has
+//! another context: `world/context.rs` says why the two do not meet.
+#![allow(unsafe_code)]
+
+use crate::entry::Entered;
+use crate::errno::errors;
+use crate::host::{Host, ThreadHost};
+use crate::sync::thread_local;
+use std::any::TypeId;
+use std::cell::Cell;
+
+errors! {
+    /// Why there was no context to be had.
+    CurrentError {
+        /// No scope of a kernel with that host is being polled on this thread.
+        NoScope => ESRCH, "not in a scope";
+        /// The closure of another call has the context, further up the stack.
+        Busy => EDEADLK, "the scope's context is in use";
+    }
+}
+
+#[cfg(not(lwproc_loom))]
+thread_local! {
+    static INNERMOST: Cell<*const Frame> = const { Cell::new(std::ptr::null()) };
+}
+#[cfg(lwproc_loom)]
+thread_local! {
+    static INNERMOST: Cell<*const Frame> = Cell::new(std::ptr::null());
+}
+
+/// A poll that is under way.
+struct Frame {
+    /// The frame of the poll around this one.
+    outer: *const Frame,
+    /// What `entered` is typed by.
+    host: TypeId,
+    /// An `Entered` of that host, which stays where it is until the frame is popped.
+    entered: *const (),
+    /// A closure has it.
+    lent: Cell<bool>,
+}
+
+/// Pops a frame at the end of its scope, and says so to nobody when the thread's
+/// storage is gone: then it was not pushed either.
+struct Pop(*const Frame);
+
+impl Drop for Pop {
+    fn drop(&mut self) {
+        let _ = INNERMOST.try_with(|innermost| innermost.set(self.0));
+    }
+}
+
+/// Gives a frame's context back at the end of a closure.
+struct GiveBack<'f>(&'f Cell<bool>);
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Runs `poll` as what [`current`] finds `entered` in.
+#[inline]
+pub(super) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -> R) -> R {
+    let outer = INNERMOST.try_with(Cell::get).unwrap_or(std::ptr::null());
+    let host = TypeId::of::<H>();
+    let entered = (&raw const *entered).cast();
+    let frame = Frame { outer, host, entered, lent: Cell::new(false) };
+    let _ = INNERMOST.try_with(|innermost| innermost.set(&frame));
+    let _pop = Pop(outer);
+    poll()
+}
+
+/// Runs `f` with the context of the innermost [`Scope`](crate::Scope) that is being
+/// polled on this thread, in a kernel with the default host. It need not have been
+/// passed down, so code deep inside a task finds out who it is:
+///
+/// ```
+/// # use lwproc::{Kernel, current};
+/// fn whoami() -> Option<lwproc::Pid> {
+///     current(|cx| cx.pid()).ok()
+/// }
+/// let lwp = Kernel::new().alloclwp(None)?;
+/// let pid = lwp.pid();
+/// let mut task = Box::pin(lwp.scope(async { whoami() }));
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// // some executor polls it, on some thread:
+/// # let answer =
+/// task.as_mut().poll(&mut cx);
+/// # use std::future::Future;
+/// # assert_eq!(answer, std::task::Poll::Ready(Some(pid)));
+/// # Ok::<(), lwproc::NewLwpError>(())
+/// ```
+///
+/// With several kernels, the innermost scope is that of whichever was polled last; for
+/// kernels with a host of their own there is [`current_of`].
+///
+/// The context can fork, switch, exit, open, and so on. What it sleeps in, it
+/// **blocks** the executor's thread in. It is gone when `f` returns: it cannot be kept
+/// over an await.
+///
+/// ```compile_fail
+/// let kept = lwproc::current(|cx| cx.curlwp());
+/// ```
+///
+/// Wait-free, and one thread-local load for each scope between, but for `f`.
+///
+/// # Errors
+/// [`CurrentError::NoScope`] (ESRCH). [`CurrentError::Busy`] (EDEADLK): inside the
+/// closure of another call; its context is what is to be used there.
+#[inline]
+pub fn current<R>(f: impl FnOnce(&mut Entered<'_>) -> R) -> Result<R, CurrentError> {
+    current_of::<ThreadHost, R>(f)
+}
+
+/// As [`current`], in a kernel with host `H`: `current_of::<MyHost, _>(|cx| ..)`. Scopes
+/// of kernels with other hosts are passed over.
+///
+/// # Errors
+/// As [`current`].
+#[inline]
+pub fn current_of<H: Host, R>(f: impl FnOnce(&mut Entered<'_, H>) -> R) -> Result<R, CurrentError> {
+    let mut at = INNERMOST.try_with(Cell::get).unwrap_or(std::ptr::null());
+    let host = TypeId::of::<H>();
+    // SAFETY: pushed by a poll that is under way on this thread, and not popped yet.
+    while let Some(frame) = unsafe { at.as_ref() } {
+        if frame.host != host {
+            at = frame.outer;
+            continue;
+        }
+        if frame.lent.replace(true) {
+            return Err(CurrentError::Busy);
+        }
+        let _give_back = GiveBack(&frame.lent);
+        let entered: *const Entered<'_, H> = frame.entered.cast();
+        // SAFETY: of that type, and it stands until the frame is popped. Only shared
+        // references to it are ever made, from here and from the poll.
+        let mut view = unsafe { &*entered }.view();
+        return Ok(f(&mut view));
+    }
+    Err(CurrentError::NoScope)
+}

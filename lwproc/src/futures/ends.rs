@@ -1,0 +1,48 @@
+//! What is waited for of a process, as futures.
+
+use super::current_of;
+use crate::entry::{AloneError, Reaped, Zombie};
+use crate::error::WaitError;
+use crate::handles::pidfd::{Drained, Exited, Wait, WaitProc};
+use crate::handles::proc::ProcHandle;
+use crate::host::Host;
+use crate::proc::status::ExitStatus;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+impl<H: Host> Wait<H> {
+    fn poll<R>(&mut self, cx: &Context<'_>, done: impl Fn(&ProcHandle<H>) -> Option<R>) -> Poll<R> {
+        let Self { proc, waiting } = self;
+        proc.node().waiters.poll_for(waiting, cx.waker(), || done(proc))
+    }
+}
+
+impl<H: Host> Future for Exited<H> {
+    type Output = ExitStatus;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ExitStatus> {
+        self.0.poll(cx, ProcHandle::exit_status)
+    }
+}
+
+impl<H: Host> Future for Drained<H> {
+    type Output = Result<(), AloneError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx, ProcHandle::drain_result)
+    }
+}
+
+impl<H: Host> Future for WaitProc<H> {
+    type Output = Result<Reaped, WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let wait = &mut self.0;
+        let polled = current_of::<H, _>(|parent| {
+            // The zombie is reaped when the future waits no more.
+            let zombie = wait.poll(cx, |proc| parent.claim_by_handle(proc).transpose());
+            zombie.map(|zombie| zombie.map(Zombie::reap))
+        });
+        polled.unwrap_or(Poll::Ready(Err(WaitError::NoContext)))
+    }
+}

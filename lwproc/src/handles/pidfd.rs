@@ -1,0 +1,202 @@
+//! A process's handle as a pidfd: it signals and waits, and never comes to mean
+//! another process.
+//!
+//! Each wait is a value that is waited for by blocking, or, with the feature `async`, as
+//! a future (`futures/ends.rs`). Both sleep in the queue of the process in question,
+//! which its handle keeps.
+
+use super::proc::ProcHandle;
+use crate::entry::{AloneError, Entered, Reaped, Zombie};
+use crate::error::WaitError;
+use crate::host::{Host, ThreadHost};
+use crate::proc::family;
+use crate::proc::status::ExitStatus;
+use crate::signal::KillError;
+use crate::sync::Relaxed;
+#[cfg(feature = "async")]
+use crate::waitq::Waiting;
+use crate::world::Anchor;
+use std::fmt;
+
+impl<H: Host> ProcHandle<H> {
+    /// Sends the process a signal as `sender`, by the rules of [`Entered::kill`]; 0 asks
+    /// whether one could be sent (`pidfd_send_signal`). As lock-free as that.
+    ///
+    /// # Errors
+    /// [`KillError::NoSuchProcess`] (ESRCH): it has been reaped, whoever has its number
+    /// now. [`KillError::WrongKernel`] (EXDEV). As [`Entered::kill`].
+    pub fn signal(&self, sender: &Entered<'_, H>, signo: i32) -> Result<(), KillError> {
+        sender.kill_by_handle(self, signo)
+    }
+
+    /// How the process has ended; `None` until its end is over: its exit hooks have run,
+    /// and it is a zombie or gone. Wait-free; writes nothing.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        let node = self.node();
+        if !node.word.load().is_dead() {
+            return None;
+        }
+        let seat = Anchor::seat(self.anchor());
+        let dying = matches!(family::edge_of(node, &seat.pin()), Some((_, 0)));
+        // Relaxed: read through the Acquire of the word [P5].
+        (!dying).then(|| ExitStatus::from_bits(node.status.load(Relaxed)))
+    }
+
+    /// Reaps the process, a child of the current one of `parent`, if it has ended;
+    /// `None` until then. As [`Entered::try_wait`].
+    ///
+    /// # Errors
+    /// [`WaitError::NoChild`] (ECHILD): it is no child of that process, or no longer.
+    pub fn try_wait(&self, parent: &Entered<'_, H>) -> Result<Option<Reaped>, WaitError> {
+        Ok(parent.claim_by_handle(self)?.map(Zombie::reap))
+    }
+
+    /// Waits for the process's end and reaps it, as its parent: the current process of
+    /// who waits. Nothing happens until the value is waited for: see [`WaitProc`].
+    pub fn wait(&self) -> WaitProc<H> {
+        WaitProc(Wait::new(self))
+    }
+
+    /// Waits for the process's end, as anybody; it is reaped by its parent all the
+    /// same, or has been. Nothing happens until the value is waited for: see [`Exited`].
+    pub fn exited(&self) -> Exited<H> {
+        Exited(Wait::new(self))
+    }
+
+    /// Waits until the process, which [drains](Entered::drain), has one LWP left, or
+    /// has ended. Nothing happens until the value is waited for: see [`Drained`].
+    pub fn drained(&self) -> Drained<H> {
+        Drained(Wait::new(self))
+    }
+
+    /// What [`ProcHandle::drained`] waits for.
+    pub(crate) fn drain_result(&self) -> Option<Result<(), AloneError>> {
+        let word = self.node().word.load();
+        match (word.nlwps(), word.is_draining()) {
+            (0, _) | (1, true) => Some(Ok(())),
+            (_, false) => Some(Err(AloneError::NotDraining)),
+            _ => None,
+        }
+    }
+}
+
+/// A handle, and as a future its place in the process's queue.
+pub(crate) struct Wait<H: Host> {
+    pub(crate) proc: ProcHandle<H>,
+    #[cfg(feature = "async")]
+    pub(crate) waiting: Waiting,
+}
+
+impl<H: Host> Wait<H> {
+    fn new(proc: &ProcHandle<H>) -> Self {
+        Self {
+            proc: proc.clone(),
+            #[cfg(feature = "async")]
+            waiting: Waiting::default(),
+        }
+    }
+
+    /// Sleeps until `done` yields a value.
+    fn block<R>(&self, done: impl Fn(&ProcHandle<H>) -> Option<R>) -> R {
+        let proc = &self.proc;
+        match done(proc) {
+            Some(result) => result,
+            None => {
+                Entered::sleep_anyhow(&Anchor::seat(proc.anchor()), &proc.node().waiters, || {
+                    done(proc)
+                })
+            }
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<H: Host> Drop for Wait<H> {
+    fn drop(&mut self) {
+        self.proc.node().waiters.stop_waiting(&mut self.waiting);
+    }
+}
+
+/// The end of a process: [`ProcHandle::exited`]. Waited for by [`Exited::block`], or,
+/// with the feature `async`, as a future in any task, in a scope or not.
+#[must_use = "it waits only when it is awaited or told to block"]
+pub struct Exited<H: Host = ThreadHost>(pub(crate) Wait<H>);
+
+impl<H: Host> Exited<H> {
+    /// **Blocks** the thread until the process has ended; how it did. If the thread has
+    /// entered, its virtual CPU and the big lock are others' meanwhile. Nothing
+    /// interrupts it.
+    pub fn block(self) -> ExitStatus {
+        self.0.block(ProcHandle::exit_status)
+    }
+}
+
+/// A process that is down to one LWP: [`ProcHandle::drained`]. Waited for by
+/// [`Drained::block`], or, with the feature `async`, as a future in any task.
+///
+/// # Errors
+/// [`AloneError::NotDraining`] (EINVAL): it does not drain, or no longer.
+#[must_use = "it waits only when it is awaited or told to block"]
+pub struct Drained<H: Host = ThreadHost>(pub(crate) Wait<H>);
+
+impl<H: Host> Drained<H> {
+    /// **Blocks** the thread, as [`Exited::block`] does.
+    ///
+    /// # Errors
+    /// As said of [`Drained`].
+    pub fn block(self) -> Result<(), AloneError> {
+        self.0.block(ProcHandle::drain_result)
+    }
+}
+
+/// The end of a child, which is then reaped: [`ProcHandle::wait`]. Waited for by
+/// [`WaitProc::block`], or, with the feature `async`, as a future.
+///
+/// As a future it must be polled in a scope, and it is that context's process that
+/// waits. A future is not a sleep: signals do not end it; dropping it does, and reaps
+/// nothing.
+///
+/// # Errors
+/// [`WaitError::NoChild`] (ECHILD): the process is no child of the one that waits, or
+/// no longer, as when somebody else has reaped it. [`WaitError::NoContext`] (EINVAL): the
+/// future is not in a scope, or inside the closure of [`current`].
+///
+/// [`current`]: crate#features
+#[must_use = "it waits only when it is awaited or told to block"]
+pub struct WaitProc<H: Host = ThreadHost>(pub(crate) Wait<H>);
+
+impl<H: Host> WaitProc<H> {
+    /// **Blocks** the thread, as [`Entered::wait`] does, and is interrupted as that is.
+    ///
+    /// # Errors
+    /// [`WaitError::NoChild`] (ECHILD); [`WaitError::Interrupted`] (EINTR).
+    pub fn block(self, parent: &Entered<'_, H>) -> Result<Reaped, WaitError> {
+        let proc = &self.0.proc;
+        let done = || parent.claim_by_handle(proc).transpose();
+        let zombie = match done() {
+            Some(zombie) => zombie,
+            None => {
+                parent.sleep_in(&proc.node().waiters, done).map_err(|_| WaitError::Interrupted)?
+            }
+        };
+        zombie.map(Zombie::reap)
+    }
+}
+
+impl<H: Host> fmt::Debug for Exited<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Exited({})", self.0.proc.pid())
+    }
+}
+
+impl<H: Host> fmt::Debug for Drained<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Drained({})", self.0.proc.pid())
+    }
+}
+
+impl<H: Host> fmt::Debug for WaitProc<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WaitProc({})", self.0.proc.pid())
+    }
+}

@@ -1,0 +1,123 @@
+//! Tasks as sleepers.
+#![allow(unsafe_code)]
+
+use super::{LEFT, Sleeper, WAITING, WaitQueue, Who};
+use crate::sync::{Acquire, Relaxed, fence};
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Poll, Waker};
+
+/// How many tasks may have left a queue, beside as many as there were at the last sweep,
+/// before it is swept.
+const SWEEP: i32 = 64;
+
+/// The waker of a task that sleeps.
+pub(super) struct WakerCell(UnsafeCell<Option<Waker>>);
+
+// SAFETY: a waker is `Send` and `Sync`, and `take` is called once, by one thread.
+unsafe impl Sync for WakerCell {}
+
+impl WakerCell {
+    /// # Safety
+    /// By who moved the sleeper's state away from WAITING: once.
+    pub(super) unsafe fn take(&self) -> Waker {
+        // SAFETY: nobody else has it, by contract.
+        unsafe { &mut *self.0.get() }.take().expect("a waker is taken once")
+    }
+}
+
+/// A future's place in a queue. It must be given to [`WaitQueue::stop_waiting`] before it is
+/// dropped; or else the waker stays in the queue until the next wake-up.
+#[derive(Default)]
+pub struct Waiting(Option<Registered>);
+
+struct Registered {
+    sleeper: Arc<Sleeper>,
+    /// Which waker lies in it. No reference: it is compared only while the waker is
+    /// there.
+    waker: (*const (), usize),
+}
+
+// SAFETY: the addresses are only compared, and the sleeper's waker is `Send`.
+unsafe impl Send for Waiting {}
+// SAFETY: `&Waiting` gives nothing.
+unsafe impl Sync for Waiting {}
+
+/// What two wakers that wake the same task have in common.
+fn address(waker: &Waker) -> (*const (), usize) {
+    (waker.data(), std::ptr::from_ref(waker.vtable()).addr())
+}
+
+impl Waiting {
+    /// Whether it is in the queue with that waker, not woken yet.
+    fn is_for(&self, waker: &Waker) -> bool {
+        self.0.as_ref().is_some_and(|registered| {
+            // Relaxed: the owner's; whoever has moved it meanwhile calls that waker, and
+            // there is another poll.
+            registered.sleeper.state.load(Relaxed) == WAITING && registered.waker == address(waker)
+        })
+    }
+}
+
+impl WaitQueue {
+    /// Ready when `done` yields a value; else `waker` is called at the next wake-up.
+    /// `done` must see what the waker did before it woke the queue. Lock-free but for
+    /// the allocator.
+    pub fn poll_for<R>(
+        &self,
+        waiting: &mut Waiting,
+        waker: &Waker,
+        mut done: impl FnMut() -> Option<R>,
+    ) -> Poll<R> {
+        let mut result = done();
+        if result.is_none() && !waiting.is_for(waker) {
+            self.stop_waiting(waiting);
+            let cell = WakerCell(UnsafeCell::new(Some(waker.clone())));
+            let sleeper = self.register(Who::Task(cell));
+            waiting.0 = Some(Registered { sleeper, waker: address(waker) });
+            // SeqCst fence [P12]: either `done` sees what the waker did, or the
+            // waker's fence comes later and it sees this sleeper.
+            fence(SeqCst);
+            result = done();
+        }
+        match result {
+            Some(result) => {
+                self.stop_waiting(waiting);
+                Poll::Ready(result)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// The future waits no more. Its waker is dropped here, unless somebody is just
+    /// calling it. Lock-free; a queue that many have left is woken, which clears it.
+    pub fn stop_waiting(&self, waiting: &mut Waiting) {
+        let Some(Registered { sleeper, .. }) = waiting.0.take() else {
+            return;
+        };
+        let Who::Task(waker) = &sleeper.who else { unreachable!("registered as a task") };
+        // Acquire [P12]: what the waker did, for a `done` that comes next; pairs with
+        // the fence in `wake_all`.
+        if sleeper.state.swap(LEFT, Acquire) != WAITING {
+            return;
+        }
+        // SAFETY: by who moved the state.
+        let waker = unsafe { waker.take() };
+        // Relaxed: a count.
+        if self.left.fetch_add(1, Relaxed).cast_signed() >= SWEEP {
+            self.sweep();
+        }
+        // Last: it is user code.
+        drop(waker);
+    }
+
+    /// Wakes all, for nothing, so that those go that have left. O(1) amortised: as many
+    /// must leave again as are woken here.
+    #[cold]
+    fn sweep(&self) {
+        let woken = self.wake_taken();
+        // Relaxed: a count.
+        self.left.store(0_u32.wrapping_sub(woken), Relaxed);
+    }
+}
