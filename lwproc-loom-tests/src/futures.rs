@@ -14,8 +14,8 @@ pub fn models() -> Vec<Model> {
         pair("futures_exited_against_exit", exited_against_exit),
         pair("futures_exit_against_exited", exit_against_exited),
         pair("futures_exited_blocking_against_exit", exited_blocking_against_exit),
-        pair("futures_wait_against_exit", wait_against_exit).long(),
-        pair("futures_wait_dropped_against_exit", wait_dropped_against_exit),
+        pair("futures_wait_against_exit", wait_against_exit),
+        pair("futures_wait_dropped_against_exit", wait_dropped_against_exit).long(),
         pair("futures_poll_against_teardown", poll_against_teardown),
         pair("futures_scope_dropped_against_newlwp", scope_dropped_against_newlwp),
     ]
@@ -103,10 +103,14 @@ fn wait_against_exit() {
 fn wait_dropped_against_exit() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
     let (parent, child) = family(&kernel);
+    // The end of the parent is another model's.
+    let sibling = kernel.alloclwp(Some(parent.pid())).unwrap();
     let proc = handle_of(&kernel, child.pid());
     let mut wait = Box::pin(parent.scope(proc.wait()));
     assert!(poll(wait.as_mut()).is_pending());
     at_once(&kernel, move || drop(child), move || drop(wait));
+    assert!(proc.try_wait(&enter_as(&kernel, sibling)).unwrap().is_some());
+    kernel.enter().unwrap().releaselwp().unwrap();
     drop(proc);
     assert_empty(&kernel);
 }
