@@ -62,6 +62,7 @@ fn short(value: f64) -> String {
         _ if value >= 1e6 => format!("{:.3}M", value / 1e6).replace(".000", ""),
         _ if value >= 1e3 => format!("{:.3}k", value / 1e3).replace(".000", ""),
         _ if value >= 10.0 => format!("{value:.0}"),
+        _ if value < 0.1 => format!("{value:.3}").trim_end_matches('0').to_owned(),
         _ => format!("{value:.1}"),
     }
 }

@@ -9,14 +9,27 @@
 #   ci/bench.sh instructions [--save] callgrind's counts against benches/instructions.tsv
 #   ci/bench.sh pictures              quick, and 1 to 8 threads; draws docs/cost-against-live.svg
 #                                     and docs/throughput-against-threads.svg
+#   ci/bench.sh document              all but full; the figures go into docs/PERFORMANCE.md, the
+#                                     pictures beside it, the counts into benches/instructions.tsv
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Runs in benches/, so paths are absolute.
 measure() { cargo bench -q -p lwproc-benches --bench measure -- "$@"; }
 
+quick() { measure table 10,1000,100000,1000000 1,2; }
+
+# From the output of quick.
+pictures() {
+    { cat "$1"; measure table 1000 4,8; } | grep -P '\t' >"$1.tsv"
+    measure pictures "$1.tsv" "$PWD/docs"
+}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
 case "${1:-}" in
-quick) measure table 10,1000,100000,1000000 1,2 ;;
+quick) quick ;;
 full) measure full "${@:2}" ;;
 latency) measure latency ;;
 memory) cargo bench -q -p lwproc-benches --bench memory ;;
@@ -28,10 +41,17 @@ replay)
     ;;
 instructions) ci/instructions "${@:2}" ;;
 pictures)
-    tsv=$(mktemp)
-    trap 'rm -f "$tsv"' EXIT
-    { measure table 10,1000,100000,1000000 1,2; measure table 1000 4,8; } | grep -P '\t' >"$tsv"
-    measure pictures "$tsv" "$PWD/docs"
+    quick | tee "$scratch/quick"
+    pictures "$scratch/quick"
+    ;;
+document)
+    for what in quick latency memory replay; do
+        "$0" "$what" | tee "$scratch/$what"
+        ci/performance-tables "$what" "$scratch/$what"
+    done
+    pictures "$scratch/quick"
+    ci/instructions --save
+    ci/performance-tables instructions
     ;;
 *)
     sed -n 's/^#   //p' "$0" >&2

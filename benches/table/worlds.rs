@@ -46,27 +46,30 @@ fn shuffled<T>(mut items: Vec<T>) -> Vec<T> {
 }
 
 /// One key after the other, in a random order that is the same for all. Threads
-/// start at different places, or all stay with one key.
+/// with even and with odd numbers go through halves of their own, or all stay with
+/// one key.
 pub struct Cursor<'w, K> {
     keys: &'w [K],
     at: usize,
+    first: usize,
     step: usize,
 }
 
 impl<'w, K: Copy> Cursor<'w, K> {
     fn new(keys: &'w [K], thread: usize, sharing: Sharing) -> Self {
-        match sharing {
-            Sharing::Own => Self { keys, at: (thread * keys.len() / 8) % keys.len(), step: 1 },
-            Sharing::Shared => Self { keys, at: 0, step: 0 },
-        }
+        let (first, step) = match sharing {
+            Sharing::Own => (thread % 2 % keys.len(), 2),
+            Sharing::Shared => (0, 0),
+        };
+        Self { keys, at: first, first, step }
     }
 
     /// The next one.
     #[inline]
     pub fn next(&mut self) -> K {
         self.at += self.step;
-        if self.at == self.keys.len() {
-            self.at = 0;
+        if self.at >= self.keys.len() {
+            self.at = self.first;
         }
         self.keys[self.at]
     }

@@ -16,7 +16,9 @@ use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Relaxe
 use crate::sync::{Arc, Parker};
 use std::cell::{Cell, OnceCell, UnsafeCell};
 
-/// See the module. Fields without a note are the owning thread's.
+/// See the module. Fields without a note are the owning thread's. On cache lines of its
+/// own: what a thread writes at each entry is no other thread's business.
+#[repr(align(128))]
 pub(crate) struct Participant<H: Host> {
     /// No thread owns it.
     vacant: AtomicBool,
