@@ -142,7 +142,7 @@ impl WaitQueue {
     }
 
     /// Wakes every sleeper. Lock-free (a sleeper's thread is unparked, which
-    /// takes one atomic, the sleeper's own lock, and a system call).
+    /// takes two atomics and a system call).
     pub fn wake_all(&self) {
         // SeqCst fence [P12]: see `wait_for`.
         fence(SeqCst);
