@@ -71,7 +71,7 @@ extern "C" fn handler(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut lib
         random ^= random >> 17;
         random ^= random << 5;
         CRAWLS.set(random);
-        if random % 64 == 1 {
+        if random % 512 == 1 {
             // SAFETY: gives the processor to another thread; async-signal-safe.
             unsafe { libc::sched_yield() };
         }

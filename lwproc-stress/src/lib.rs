@@ -4,6 +4,9 @@
 //! | program | what it checks |
 //! |---|---|
 //! | `frozen` | every lock-free operation completes while other threads stand still at any instruction |
+//! | `growth` | memory does not grow, whatever another kernel holds back |
+//!
+//! `tests/linear` checks linearizability.
 #![cfg(all(target_os = "linux", not(lwproc_loom)))]
 
 pub mod alloc;

@@ -153,7 +153,7 @@ fn passed_by(steps: &[Call<Op, Ret>], order: &[(Op, Ret)]) -> Option<String> {
 #[test]
 fn fds() {
     let mut overlaps = 0;
-    for seed in 0..rounds(300) {
+    for seed in 0..rounds(40) {
         let kernel = Kernel::builder().host(Files).build().unwrap();
         let (kept, lwps) = {
             let mut k = kernel.enter().unwrap();

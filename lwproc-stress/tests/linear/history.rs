@@ -98,7 +98,7 @@ where
     S::Op: Clone + Debug,
     S::Ret: Clone + Debug + PartialEq,
 {
-    let mut events: Vec<(u64, &Call<S::Op, S::Ret>)> = Vec::new();
+    let mut events = Vec::<(u64, &Call<_, _>)>::new();
     for call in calls {
         events.push((call.invoked, call));
         events.push((call.returned, call));

@@ -70,7 +70,7 @@ fn exhausted_for_a_reason(calls: &[Call<Op, Ret>]) {
 #[test]
 fn ids() {
     let mut overlaps = 0;
-    for seed in 0..rounds(300) {
+    for seed in 0..rounds(40) {
         // One id is init's.
         let kernel = Kernel::builder().id_capacity(CAPACITY).build().unwrap();
         let (board, left) = (AtomicI32::new(2), Mutex::new(Vec::new()));

@@ -72,7 +72,7 @@ impl SequentialSpec for TheOne {
 #[test]
 fn lwps() {
     let mut overlaps = 0;
-    for seed in 0..rounds(300) {
+    for seed in 0..rounds(40) {
         let (kernel, left) = (Kernel::new(), Mutex::new(Vec::new()));
         // Not the first: its number would be given to another once it is gone.
         let first = kernel.alloclwp(None).unwrap();

@@ -47,7 +47,7 @@ impl SequentialSpec for Pending {
 #[test]
 fn signals() {
     let mut overlaps = 0;
-    for seed in 0..rounds(300) {
+    for seed in 0..rounds(40) {
         let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
         let first = kernel.alloclwp(None).unwrap();
         let pid = first.pid();
@@ -68,7 +68,7 @@ fn signals() {
                     }
                     2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
                     _ => r.call(Op::Take, || {
-                        Ret::Taken(k.take_signal().map(|signo| signo.number() as u8))
+                        Ret::Taken(k.take_signal().map(|signo| signo.number()))
                     }),
                 }
             }

@@ -83,7 +83,7 @@ fn none_yet_is_true(calls: &[Call<Op, Ret>]) {
 #[test]
 fn waits() {
     let mut overlaps = 0;
-    for seed in 0..rounds(300) {
+    for seed in 0..rounds(40) {
         let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
         let kept = Mutex::new(Vec::new());
         let mut pids = Vec::new();

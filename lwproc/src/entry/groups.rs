@@ -74,7 +74,9 @@ impl<H: Host> Entered<'_, H> {
     /// * [`GroupError::HasExeced`] (EACCES): the child has run another program.
     /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
     ///   [`GroupError::NoSuchGroup`] (EPERM): the process leads a session; the
-    ///   child or the group is in another session; there is no such group.
+    ///   child or the group is in another session; there is no such group. A group
+    ///   that [`setsid`](Entered::setsid) is about to make is there already, in
+    ///   another session.
     pub fn setpgid(&self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
         change::setpgid(&self.seat, self.proc_ptr(), pid, pgid)
     }

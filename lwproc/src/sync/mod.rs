@@ -10,12 +10,13 @@ pub(crate) mod config_cell;
 mod model_arc;
 #[cfg(lwproc_loom)]
 mod model_park;
-
-// Not `std::thread::park`: its token is the embedder's, too.
 #[cfg(not(lwproc_loom))]
-pub use crossbeam_utils::sync::{Parker, Unparker};
+mod park;
+
 #[cfg(lwproc_loom)]
 pub use model_park::{Parker, Unparker};
+#[cfg(not(lwproc_loom))]
+pub use park::{Parker, Unparker};
 
 #[cfg(not(lwproc_loom))]
 mod imp {

@@ -195,8 +195,8 @@ impl WaitQueue {
     }
 
     /// Wakes every sleeper. Lock-free (a sleeper's thread is unparked, which
-    /// takes one atomic, the sleeper's own lock, and a system call; a task is woken
-    /// in the manner of its executor).
+    /// takes two atomics and a system call; a task is woken in the manner of its
+    /// executor).
     pub fn wake_all(&self) {
         Self::wake_all_of([self]);
     }
