@@ -403,6 +403,7 @@ const BOUNDED: &[&str] = &[
     "pair_grow_grow",
     "pair_last_release_kernel_drop",
     "pair_claim_kernel_drop",
+    "pair_unbind_kernel_drop",
     "pair_exit_parent_kernel_drop",
     "pair_exit_child_kernel_drop",
 ];

@@ -48,8 +48,7 @@ fn parents_limit_after_the_childs(
 ) -> u64 {
     let parent = Rc::new(RefCell::new(parents));
     *inherit(&parent).borrow_mut() = 5;
-    let changed = parent.borrow();
-    *changed
+    *parent.borrow()
 }
 
 /// C, once the parent's set is writable.

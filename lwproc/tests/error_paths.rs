@@ -142,3 +142,26 @@ fn the_dead_in_a_list_do_not_outnumber_the_living() {
     assert!(stats.retired >= 1000 - 32, "{stats:?}");
     drop(first);
 }
+
+/// A host whose memory tells whether the kernel's has gone.
+struct Watched(#[expect(dead_code)] std::sync::Arc<()>);
+
+impl Host for Watched {
+    type VmSpace = ();
+    type File = ();
+    type Emul = ();
+    type Vfs = ();
+}
+
+/// Found by `pair_unbind_kernel_drop`: nobody released what was parked too late.
+#[test]
+fn an_lwp_parked_when_its_kernel_has_gone_is_released() {
+    let alive = std::sync::Arc::new(());
+    let kernel = Kernel::builder().host(Watched(alive.clone())).build().unwrap();
+    let lwp = kernel.alloclwp(None).unwrap();
+    assert_eq!(kernel.shutdown().survivors.len(), 1);
+    let handle = lwp.unclaim();
+    assert_eq!(handle.claim().unwrap_err(), ClaimError::Exiting);
+    drop(handle);
+    assert_eq!(std::sync::Arc::strong_count(&alive), 1, "the kernel's memory is gone");
+}

@@ -67,9 +67,9 @@ fn signals() {
                         });
                     }
                     2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
-                    _ => r.call(Op::Take, || {
-                        Ret::Taken(k.take_signal().map(|signo| signo.number()))
-                    }),
+                    _ => {
+                        r.call(Op::Take, || Ret::Taken(k.take_signal().map(|signo| signo.number())))
+                    }
                 }
             }
             k.releaselwp().unwrap();

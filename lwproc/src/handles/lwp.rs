@@ -12,7 +12,7 @@ use crate::proc::comm::Comm;
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
 use crate::sleep::Unslept;
-use crate::sync::Arc;
+use crate::sync::{Arc, Relaxed};
 use crate::world::Anchor;
 use crate::world::aftermath::Aftermath;
 use std::fmt;
@@ -167,6 +167,13 @@ impl<H: Host> LwpHandle<H> {
         // SAFETY: owned by `lwp`.
         let anchor = unsafe { node.anchor() }.expect("a user's LWP has an anchor");
         Self { ptr: lwp.as_ptr(), pid: lwp.pid(), anchor }
+    }
+
+    /// Whether the kernel is torn down, or is being: the teardown may have missed an
+    /// LWP that has just been parked.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        // Relaxed: its word carries it [P28].
+        self.anchor.world().torn_down.load(Relaxed)
     }
 
     pub(crate) fn node(&self) -> &LwpNode<H> {

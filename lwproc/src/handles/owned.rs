@@ -108,12 +108,19 @@ impl<H: Host> Lwp<H> {
     /// Parks the LWP: gives the right to run it back, so that anybody can
     /// [claim](crate::LwpRef::claim) it. Wait-free.
     ///
+    /// When its [`Kernel`](crate::Kernel) has gone, nobody can run it any more, and
+    /// it is released instead, as by a drop.
+    ///
     /// Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
     /// thread has left it (R7).
     pub fn unclaim(self) -> LwpHandle<H> {
         let handle = LwpHandle::of_owned(&self);
         let _ = self.into_raw();
         handle.node().word.unclaim();
+        if handle.is_left_behind() {
+            // Whoever else has claimed it releases it.
+            drop(handle.claim());
+        }
         handle
     }
 }

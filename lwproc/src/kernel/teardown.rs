@@ -41,6 +41,8 @@ impl<H: Host> Kernel<H> {
 
     fn tear_down(&mut self) -> Teardown {
         self.torn_down = true;
+        // Relaxed: the claims below carry it to whoever parks an LWP after them [P28].
+        self.world.torn_down.store(true, Relaxed);
         let mut report = Teardown::default();
         // Host calls, hooks and drops may panic: the first panic goes on when all is
         // released.

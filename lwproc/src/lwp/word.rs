@@ -25,7 +25,7 @@
 //! | 1 | 1 | gone (`LSIDL`) | `Exiting` |
 //! | 0 | 1 | impossible | |
 
-use crate::sync::{Acquire, AtomicU32, Relaxed, Release};
+use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release};
 use std::fmt;
 
 const RUNNING: u32 = 1 << 0;
@@ -196,7 +196,9 @@ impl AtomicLwpWord {
     #[inline]
     pub fn claim(&self) -> Result<(), ClaimRefused> {
         // Acquire [P6]: what the last owner did; pairs with Release in `unclaim`.
-        let before = LwpWord(self.0.fetch_or(RUNNING, Acquire));
+        // Release [P28]: that the kernel is being torn down, when it is that who
+        // claims, and in vain; pairs with Acquire in `unclaim`.
+        let before = LwpWord(self.0.fetch_or(RUNNING, AcqRel));
         if before.has_exited() {
             Err(ClaimRefused::Exiting)
         } else if before.is_running() {
@@ -211,7 +213,9 @@ impl AtomicLwpWord {
     #[inline]
     pub fn unclaim(&self) {
         // Release [P6]: what this owner did; pairs with Acquire in `claim`.
-        let before = LwpWord(self.0.fetch_and(!RUNNING, Release));
+        // Acquire [P28]: that a teardown has tried to claim it before this; pairs
+        // with Release in `claim`.
+        let before = LwpWord(self.0.fetch_and(!RUNNING, AcqRel));
         debug_assert!(before.is_running() && !before.has_exited());
     }
 

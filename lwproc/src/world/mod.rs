@@ -36,7 +36,7 @@ use crate::proc::resources::{Embedded, Resources};
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
 use crate::signal::SigModel;
-use crate::sync::{Arc, AtomicU64, Relaxed, Release, Weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Release, Weak};
 use biglock::BigLock;
 use cpus::Cpus;
 use crossbeam_utils::CachePadded;
@@ -123,6 +123,8 @@ pub(crate) struct World<H: Host> {
     /// Dropped before the participants, whose counters its garbage names.
     collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
+    /// Set before the teardown looks for parked LWPs.
+    pub(crate) torn_down: AtomicBool,
     pub(crate) proc0: ProcPtr<H>,
     pub(crate) init: ProcPtr<H>,
     /// init's own LWP and lwp0, which nobody owns.
@@ -202,6 +204,7 @@ impl<H: Host> World<H> {
                 limits: ManuallyDrop::new(limits),
                 collector: ManuallyDrop::new(collector),
                 participants,
+                torn_down: AtomicBool::new(false),
                 proc0,
                 init,
                 tokens: [init_token, token0],
