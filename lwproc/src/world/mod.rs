@@ -291,7 +291,9 @@ pub(crate) fn publish<H: Host>(
 
 impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
-        self.tokens.into_iter().for_each(|lwp| self.host.destroy(lwp));
+        // Host calls and drops may panic: the first panic goes on when all is freed.
+        let mut after = Aftermath::<H>::none();
+        self.tokens.into_iter().for_each(|lwp| _ = after.run(|| self.host.destroy(lwp)));
         self.participants.unregister_all();
         let gone = |proc: ProcPtr<H>| {
             // SAFETY: in the table, hence not freed.
@@ -330,11 +332,12 @@ impl<H: Host> Drop for World<H> {
         // SAFETY: nobody else is left.
         unsafe { change::free_all(self) };
         // SAFETY: no process is left that could have init as its parent.
-        unsafe { Managed::free(self.init) };
+        after.run(|| unsafe { Managed::free(self.init) });
         // SAFETY: the same for proc0.
-        unsafe { Managed::free(self.proc0) };
+        after.run(|| unsafe { Managed::free(self.proc0) });
         // SAFETY: dropped once, here; frees all garbage.
         unsafe { ManuallyDrop::drop(&mut self.collector) };
+        after.settle();
     }
 }
 

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The stress test, and what makes and ends most, under the sanitizers.
+#
+#   ci/sanitize.sh            both
+#   ci/sanitize.sh address    addresses and leaks
+#   ci/sanitize.sh thread     data races
+#
+# They need unstable options of the stable compiler, and build into directories of
+# their own. What is suppressed, and why, is in ci/sanitize-*.supp.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export RUSTC_BOOTSTRAP=1
+target=$(rustc -vV | sed -n 's/^host: //p')
+base=${CARGO_TARGET_DIR:-target}
+tests=(--test stress --test sleep --test waiting --test hooks --test faults --test files)
+
+sanitize() {
+    local kind=$1
+    shift
+    printf '\n== %s sanitizer\n' "$kind"
+    CARGO_TARGET_DIR=$base/sanitize-$kind RUSTFLAGS="-Zsanitizer=$kind $*" \
+        cargo test -q --release --target "$target" -p lwproc "${tests[@]}"
+}
+
+which=${1:-all}
+case $which in address | all)
+    LSAN_OPTIONS="suppressions=$PWD/ci/sanitize-leak.supp" ASAN_OPTIONS=detect_leaks=1 \
+        sanitize address
+    ;;
+esac
+case $which in thread | all)
+    # Fences are what it does not know: see the file.
+    TSAN_OPTIONS="suppressions=$PWD/ci/sanitize-thread.supp halt_on_error=1" \
+        sanitize thread -Cunsafe-allow-abi-mismatch=sanitizer
+    ;;
+esac
