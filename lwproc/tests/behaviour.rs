@@ -461,16 +461,3 @@ fn a_sleeping_thread_gives_its_cpu_away() {
         assert_eq!(k.cpu(), Some(0));
     });
 }
-
-#[test]
-fn a_parked_lwp_is_found_by_its_number() {
-    let kernel = Kernel::new();
-    let first = kernel.alloclwp(None).unwrap();
-    let lid = kernel.alloclwp(Some(first.pid())).unwrap().park();
-    let guard = kernel.pin();
-    let found = kernel.find_lwp(lid, &guard).unwrap();
-    assert_eq!((found.pid(), found.state()), (first.pid(), LwpState::Run));
-    let claimed = found.claim().unwrap();
-    assert_eq!(claimed.lid(), lid);
-    assert_eq!(found.claim().unwrap_err().errno(), Errno::EBUSY);
-}

@@ -93,18 +93,6 @@ impl<H: Host> Lwp<H> {
         self.node().token()
     }
 
-    /// As [`Lwp::unclaim`], without a handle: the LWP is found by its number
-    /// ([`Kernel::find_lwp`](crate::Kernel::find_lwp)). Wait-free; writes the LWP's
-    /// word and nothing else.
-    pub fn park(self) -> Lid {
-        // SAFETY: an owned LWP lives until it is claimed and ended by another, which
-        // cannot be before the last line; after that this is not looked at.
-        let node = unsafe { Managed::deref_counted(self.into_raw()) };
-        let lid = node.lid;
-        node.word.unclaim();
-        lid
-    }
-
     /// Parks the LWP: gives the right to run it back, so that anybody can
     /// [claim](crate::LwpRef::claim) it. Wait-free.
     ///

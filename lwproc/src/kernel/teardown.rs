@@ -9,6 +9,7 @@ use crate::proc::family;
 use crate::reclaim::Managed;
 use crate::report::Teardown;
 use crate::sync::Acquire;
+use crate::sync::Relaxed;
 use crate::world::aftermath::Aftermath;
 use crate::world::death;
 

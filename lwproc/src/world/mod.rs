@@ -37,6 +37,7 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
 use crate::signal::SigModel;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Release, Weak};
+use aftermath::Aftermath;
 use biglock::BigLock;
 use cpus::Cpus;
 use crossbeam_utils::CachePadded;
