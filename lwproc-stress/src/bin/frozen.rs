@@ -11,7 +11,7 @@
 //! frozen, and need not get on. Exempt beside these: `enter` with virtual CPUs, the big
 //! lock, building and ending a kernel. Host calls and drops of files do not block here.
 //!
-//! The allocator is [`OwnArenas`]: with one that locks, a thread frozen inside it would
+//! The allocator is `OwnArenas`: with one that locks, a thread frozen inside it would
 //! stop the others, as the documentation says ("but for the allocator").
 
 #[cfg(any(not(target_os = "linux"), lwproc_loom))]
