@@ -12,6 +12,8 @@ RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps
 step cargo test --workspace
 step cargo clippy -p lwproc --features tracing --all-targets -- -D warnings
 step cargo test -p lwproc --features tracing --test tracing_sink
+# Linearizability, frozen threads, growth: short runs.
+step cargo test --release -p lwproc-stress
 step cargo build --release -p lwproc-replay
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob
