@@ -20,7 +20,8 @@ sanitize() {
     shift
     printf '\n== %s sanitizer\n' "$kind"
     CARGO_TARGET_DIR=$base/sanitize-$kind RUSTFLAGS="-Zsanitizer=$kind $*" \
-        cargo test -q --release --target "$target" -p lwproc "${tests[@]}"
+        cargo test -q --release --target "$target" -p lwproc "${tests[@]}" \
+        -- --test-threads=1
 }
 
 which=${1:-all}
@@ -31,7 +32,7 @@ case $which in address | all)
 esac
 case $which in thread | all)
     # Fences are what it does not know: see the file.
-    TSAN_OPTIONS="suppressions=$PWD/ci/sanitize-thread.supp halt_on_error=1" \
+    TSAN_OPTIONS="suppressions=$PWD/ci/sanitize-thread.supp" \
         sanitize thread -Cunsafe-allow-abi-mismatch=sanitizer
     ;;
 esac

@@ -16,6 +16,8 @@ step cargo clippy -p lwproc --all-targets -- -D warnings
 step cargo clippy -p lwproc --features tracing --all-targets -- -D warnings
 step cargo test -p lwproc --features tracing --test tracing_sink
 step ci/readme-c.sh
+# Linearizability, frozen threads, growth: short runs.
+step cargo test --release -p lwproc-stress
 step cargo build --release -p lwproc-replay
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob
