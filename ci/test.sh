@@ -4,7 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; "$@"; }
+# A step that hangs is named, and costs no more than this.
+limit=()
+if command -v timeout >/dev/null; then limit=(timeout --verbose 40m); fi
+step() { printf '\n== %s\n' "$*"; "${limit[@]}" "$@"; }
 
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets -- -D warnings

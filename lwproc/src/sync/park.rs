@@ -114,10 +114,10 @@ mod tests {
         let parker = Parker::new();
         thread::current().unpark();
         let waker = parker.unparker().clone();
-        thread::scope(|s| {
-            s.spawn(move || waker.unpark());
-            parker.park();
-        });
+        // Not a scope: its end parks, and may use up the token itself.
+        let waking = thread::spawn(move || waker.unpark());
+        parker.park();
+        waking.join().expect("it only wakes");
         // It would sleep for ever.
         thread::park();
     }
