@@ -39,6 +39,7 @@ pub mod layers {
     pub use crate::list::{List, Node};
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
+    pub use crate::reclaim::mailbox::Mailbox;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
     pub use crate::sync::{Parker, Unparker};
     pub use crate::waitq::{WaitQueue, Waiting};

@@ -5,6 +5,7 @@ mod cpus;
 mod filedesc;
 mod ids;
 mod list;
+mod mailbox;
 mod waitq;
 mod words;
 
@@ -16,6 +17,7 @@ pub fn models() -> Vec<Model> {
         biglock::models(),
         cpus::models(),
         list::models(),
+        mailbox::models(),
         ids::models(),
         waitq::models(),
         filedesc::models(),

@@ -64,5 +64,6 @@ impl<H: Host> Kernel<H> {
         for _ in 0..4 {
             seat.pin().flush();
         }
+        self.world.participants.free_mail();
     }
 }

@@ -17,6 +17,7 @@
 
 pub mod counted;
 mod link;
+pub mod mailbox;
 pub mod refcount;
 pub mod shared;
 

@@ -1,7 +1,10 @@
 //! Reclamation on crossbeam-epoch: one collector per kernel.
 #![allow(unsafe_code)]
 
+use super::mailbox::Mailbox;
 use crate::sync::{AtomicU64, Relaxed};
+use crossbeam_utils::CachePadded;
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 
@@ -49,11 +52,7 @@ impl Collector {
     }
 
     pub fn register(&self) -> Local {
-        Local {
-            handle: ManuallyDrop::new(self.0.register()),
-            retired: AtomicU64::new(0),
-            freed: AtomicU64::new(0),
-        }
+        Local::new(self.0.register())
     }
 }
 
@@ -63,17 +62,126 @@ impl fmt::Debug for Collector {
     }
 }
 
-/// One participant of a collector. Used by one thread at a time; only the
-/// statistics are read by others.
+/// How many objects wait for their grace period together.
+const BATCH: usize = 64;
+
+/// An object that nobody can reach any more, and how it is freed.
+struct Retired {
+    object: *mut (),
+    free: unsafe fn(*mut ()),
+}
+
+impl Retired {
+    fn new<T>(object: *mut Managed<T>) -> Self {
+        unsafe fn free<T>(object: *mut ()) {
+            // SAFETY: made from such an object in `new`, freed once.
+            unsafe { Managed::free(object.cast::<Managed<T>>()) };
+        }
+        Self { object: object.cast(), free: free::<T> }
+    }
+}
+
+/// Retired objects of one thread.
+struct Batch(Vec<Retired>);
+
+// SAFETY: what is retired may be freed by any thread: retired objects are `Send` by
+// construction (processes, LWPs, edges, comms).
+unsafe impl Send for Batch {}
+
+impl Batch {
+    fn new() -> Self {
+        Self(Vec::with_capacity(BATCH))
+    }
+
+    /// Frees the object that was added last, if there is one. Its drop may retire
+    /// others: nothing is borrowed meanwhile.
+    ///
+    /// # Safety
+    /// No pin can see what is in the batch, which is used by this thread only.
+    #[inline]
+    unsafe fn free_one(this: &UnsafeCell<Self>) -> bool {
+        // SAFETY: the caller's, for this statement.
+        let Some(last) = unsafe { &mut *this.get() }.0.pop() else {
+            return false;
+        };
+        // SAFETY: no pin can see it, and it is in the batch once.
+        unsafe { (last.free)(last.object) };
+        true
+    }
+
+    /// Frees all; how many.
+    ///
+    /// # Safety
+    /// As for `free_one`.
+    unsafe fn free_all(self) -> u64 {
+        let this = UnsafeCell::new(self);
+        let mut freed = 0;
+        // SAFETY: as the caller says.
+        while unsafe { Self::free_one(&this) } {
+            freed += 1;
+        }
+        freed
+    }
+}
+
+/// One participant of a collector. Used by one thread at a time, but for the
+/// statistics and the mailbox.
+///
+/// What a thread retires it frees itself, one object at each that it retires later:
+/// so memory stays with the thread that uses it, and no two threads count frees in
+/// one place. Others free it only when the thread is behind.
 pub struct Local {
     handle: ManuallyDrop<crossbeam_epoch::LocalHandle>,
+    /// Retired lately.
+    fresh: UnsafeCell<Batch>,
+    /// Past its grace period, and now freed.
+    ripe: UnsafeCell<Batch>,
     retired: AtomicU64,
+    freed: AtomicU64,
+    mail: CachePadded<Mail>,
+}
+
+/// What others leave with a participant.
+struct Mail {
+    /// Past its grace period.
+    ripe: Mailbox<Batch>,
+    /// Objects of this participant that others have freed.
     freed: AtomicU64,
 }
 
+impl Mail {
+    /// Frees a batch here and now.
+    ///
+    /// # Safety
+    /// Its grace period is over.
+    unsafe fn free(&self, batch: Batch) {
+        // SAFETY: as the caller says.
+        let freed = unsafe { batch.free_all() };
+        // Relaxed: statistics.
+        self.freed.fetch_add(freed, Relaxed);
+    }
+}
+
+/// Where a participant's mail is; participants outlive every deferred call (those of
+/// a kernel are freed after its collector).
+struct Address(*const Mail);
+// SAFETY: `Mail` may be used from any thread.
+unsafe impl Send for Address {}
+
 impl Local {
+    fn new(handle: crossbeam_epoch::LocalHandle) -> Self {
+        Self {
+            handle: ManuallyDrop::new(handle),
+            fresh: UnsafeCell::new(Batch::new()),
+            ripe: UnsafeCell::new(Batch::new()),
+            retired: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
+            mail: CachePadded::new(Mail { ripe: Mailbox::new(), freed: AtomicU64::new(0) }),
+        }
+    }
+
     /// Enters a read-side section. Wait-free, except that one pin in 128
-    /// frees garbage that has become safe.
+    /// moves the epoch on.
     #[inline]
     pub fn pin(&self) -> Pin<'_> {
         Pin { guard: self.handle.pin(), local: self }
@@ -82,18 +190,59 @@ impl Local {
     /// Objects retired here, and those of them freed so far.
     pub fn retired_freed(&self) -> (u64, u64) {
         // Relaxed: statistics; `freed` first, so that it never exceeds `retired`.
-        let freed = self.freed.load(Relaxed);
+        let freed = self.freed.load(Relaxed) + self.mail.freed.load(Relaxed);
         (self.retired.load(Relaxed), freed)
+    }
+
+    /// Frees one object that is past its grace period, if there is one.
+    #[inline]
+    fn free_one(&self) -> bool {
+        // SAFETY: the owner's; ripe.
+        if !unsafe { Batch::free_one(&self.ripe) } {
+            let Some(more) = self.mail.ripe.take() else {
+                return false;
+            };
+            // SAFETY: the owner's. It is empty, and stays so until this is done.
+            drop(std::mem::replace(unsafe { &mut *self.ripe.get() }, *more));
+            // SAFETY: as above.
+            if !unsafe { Batch::free_one(&self.ripe) } {
+                return false;
+            }
+        }
+        // Relaxed: statistics, written by the owning thread only.
+        self.freed.store(self.freed.load(Relaxed) + 1, Relaxed);
+        true
+    }
+
+    /// Frees what others have left with this participant. Any thread may.
+    pub fn free_mail(&self) {
+        if let Some(batch) = self.mail.ripe.take() {
+            // SAFETY: only what is past its grace period is left there.
+            unsafe { self.mail.free(*batch) };
+        }
     }
 
     /// Leaves the collector: its garbage passes to the collector itself.
     ///
     /// # Safety
     /// Once, with no pin held, and no use of this participant afterwards but
-    /// for its statistics.
+    /// for its statistics and `free_all`.
     pub unsafe fn unregister(&mut self) {
         // SAFETY: dropped once by this function's contract.
         unsafe { ManuallyDrop::drop(&mut self.handle) };
+    }
+
+    /// Frees everything that was retired here.
+    ///
+    /// # Safety
+    /// The collector is gone.
+    pub unsafe fn free_all(&mut self) {
+        self.free_mail();
+        for batch in [&mut self.fresh, &mut self.ripe] {
+            let batch = std::mem::replace(batch.get_mut(), Batch(Vec::new()));
+            // SAFETY: no pin is left.
+            unsafe { self.mail.free(batch) };
+        }
     }
 }
 
@@ -103,12 +252,6 @@ pub struct Pin<'l> {
     local: &'l Local,
 }
 
-/// The address of a counter that outlives every deferred call (the
-/// participants of a kernel are freed after its collector).
-struct FreedCounter(*const AtomicU64);
-// SAFETY: an atomic may be used from any thread.
-unsafe impl Send for FreedCounter {}
-
 impl Pin<'_> {
     /// Frees the object once no pin can see it.
     ///
@@ -116,26 +259,49 @@ impl Pin<'_> {
     /// `object` came from [`Managed::new`], can no longer be reached by a
     /// thread that pins from now on, and is retired once.
     pub unsafe fn retire<T>(&self, object: *mut Managed<T>) {
+        let local = self.local;
         // Relaxed: statistics, written by the owning thread only.
-        self.local.retired.store(self.local.retired.load(Relaxed) + 1, Relaxed);
-        let freed = FreedCounter(&raw const self.local.freed);
+        local.retired.store(local.retired.load(Relaxed) + 1, Relaxed);
+        // SAFETY: the owner's, for this statement and the next.
+        let fresh = unsafe { &mut *local.fresh.get() };
+        fresh.0.push(Retired::new(object));
+        if fresh.0.len() >= BATCH {
+            self.seal();
+        }
+        local.free_one();
+    }
+
+    /// What was retired so far begins its grace period.
+    #[cold]
+    fn seal(&self) {
+        // SAFETY: the owner's, for this statement.
+        let batch = std::mem::replace(unsafe { &mut *self.local.fresh.get() }, Batch::new());
+        let (batch, address) = (Box::new(batch), Address(&raw const *self.local.mail));
         let run = move || {
-            let FreedCounter(freed) = { freed };
-            // SAFETY: unreachable (this function's contract) and every pin
-            // that could have seen it is gone (the epoch's guarantee).
-            unsafe { Managed::free(object) };
+            let Address(mail) = { address };
             // SAFETY: participants outlive the collector that runs this.
-            // Relaxed: statistics.
-            unsafe { &*freed }.fetch_add(1, Relaxed);
+            let mail = unsafe { &*mail };
+            if let Some(late) = mail.ripe.put(batch) {
+                // SAFETY: it was left there, so its grace period is over.
+                unsafe { mail.free(*late) };
+            }
         };
-        // SAFETY: the closure may run on any thread: retired objects are
-        // `Send` by construction (processes, LWPs, edges, comms).
+        // SAFETY: the closure may run on any thread: see `Batch` and `Address`.
         unsafe { self.guard.defer_unchecked(run) };
+        // One closure stands for the whole batch: it is not to wait for others.
+        self.guard.flush();
     }
 
     /// Passes this participant's garbage on and frees what can be freed.
     pub fn flush(&self) {
-        self.guard.flush();
+        // SAFETY: the owner's, for this statement.
+        let is_empty = unsafe { &*self.local.fresh.get() }.0.is_empty();
+        if is_empty {
+            self.guard.flush()
+        } else {
+            self.seal()
+        }
+        while self.local.free_one() {}
     }
 
     /// The model checks here that the object is not freed for this pin.

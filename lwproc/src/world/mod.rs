@@ -336,8 +336,9 @@ impl<H: Host> Drop for World<H> {
         after.run(|| unsafe { Managed::free(self.init) });
         // SAFETY: the same for proc0.
         after.run(|| unsafe { Managed::free(self.proc0) });
-        // SAFETY: dropped once, here; frees all garbage.
+        // SAFETY: dropped once, here; all garbage goes back to who retired it.
         unsafe { ManuallyDrop::drop(&mut self.collector) };
+        self.participants.free_garbage();
         after.settle();
     }
 }

@@ -194,6 +194,24 @@ impl<H: Host> Registry<H> {
         self.iter().fold(Tally::default(), |sum, p| sum + p.tally.load())
     }
 
+    /// Frees what threads have left to each other, and not fetched yet.
+    pub(crate) fn free_mail(&self) {
+        for p in self.iter() {
+            // SAFETY: changed only at the end; the mail is for everybody.
+            unsafe { &*p.local.get() }.free_mail();
+        }
+    }
+
+    /// Frees all that was retired. The collector is gone.
+    pub(super) fn free_garbage(&mut self) {
+        for p in self.iter() {
+            // SAFETY: `&mut self`: no thread uses the world any more.
+            let local = unsafe { &mut *p.local.get() };
+            // SAFETY: the caller's.
+            unsafe { local.free_all() };
+        }
+    }
+
     /// Every participant leaves its collector. Nobody uses them any more.
     pub(super) fn unregister_all(&mut self) {
         for p in self.iter() {
