@@ -116,22 +116,22 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// The calling thread now runs as this LWP (`RUMPUSER_LWP_SET`).
     #[inline]
     fn set(&self, lwp: LwpToken) {
-        CURLWP.set(Some(lwp));
+        CURLWP.with(|current| current.set(Some(lwp)));
     }
 
     /// The calling thread no longer does (`RUMPUSER_LWP_CLEAR`).
     #[inline]
     fn clear(&self, lwp: LwpToken) {
         // Another kernel on this thread may have set its own since.
-        if CURLWP.get() == Some(lwp) {
-            CURLWP.set(None);
+        if CURLWP.with(Cell::get) == Some(lwp) {
+            CURLWP.with(|current| current.set(None));
         }
     }
 
     /// What `set` left on the calling thread (`rumpuser_curlwp`).
     #[inline]
     fn current(&self) -> Option<LwpToken> {
-        CURLWP.get()
+        CURLWP.with(Cell::get)
     }
 
     /// The place of a new process, from its parent's (`rump_proc_vfs_init`). The

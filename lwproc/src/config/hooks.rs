@@ -136,7 +136,7 @@ unsafe fn run_all<H: Host>(
     let config = world.config.load();
     if !config.hooks.is_empty() {
         let anchor = aftermath.anchor();
-        let guard = Guard::in_death(world, me, anchor.as_ref());
+        let guard = Guard::in_death(me, anchor.as_ref());
         // SAFETY: in the table.
         let node = unsafe { Managed::deref_counted(proc) };
         // SAFETY: it is taken out after this, by this thread.

@@ -31,7 +31,7 @@ impl<H: Host> Entered<'_, H> {
     pub fn kernel_lock(&self) -> Result<(), BigLockError> {
         let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
         if depth == 1 {
-            self.take_big_lock();
+            self.seat.take_big_lock();
         }
         self.seat.me().biglocks.set(depth);
         Ok(())
@@ -56,42 +56,13 @@ impl<H: Host> Entered<'_, H> {
         self.seat.me().biglocks.get()
     }
 
-    fn take_big_lock(&self) {
-        let lock = &self.seat.world().big_lock;
-        if !lock.try_lock() {
-            // Who holds the lock may need the CPU to get on.
-            self.release_cpu();
-            lock.lock(self.seat.me().parker());
-            self.acquire_cpu();
-        }
-    }
-
-    /// Gives the big lock up however often it is held: the depth.
-    ///
-    /// Seed: `KERNEL_UNLOCK_ALL` S493.
-    pub(crate) fn kernel_unlock_all(&self) -> u32 {
-        let depth = self.seat.me().biglocks.replace(0);
-        if depth > 0 {
-            self.seat.world().big_lock.unlock();
-        }
-        depth
-    }
-
-    /// Takes the big lock as deep as it was.
-    pub(crate) fn kernel_lock_to(&self, depth: u32) {
-        if depth > 0 {
-            self.take_big_lock();
-            self.seat.me().biglocks.set(depth);
-        }
-    }
-
     /// Leaves the depth with the bound LWP, which is about to be switched away.
     #[inline]
     pub(super) fn save_biglocks(&self) {
         if self.seat.me().biglocks.get() == 0 {
             return;
         }
-        let depth = self.kernel_unlock_all();
+        let depth = self.seat.kernel_unlock_all();
         if let (Some(node), 1..) = (self.node(), depth) {
             // Relaxed: the owner's.
             node.biglocks.store(depth, Relaxed);
@@ -106,7 +77,7 @@ impl<H: Host> Entered<'_, H> {
             let depth = node.biglocks.load(Relaxed);
             if depth > 0 {
                 node.biglocks.store(0, Relaxed);
-                self.kernel_lock_to(depth);
+                self.seat.kernel_lock_to(depth);
             }
         }
     }

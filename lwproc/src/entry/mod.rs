@@ -104,16 +104,6 @@ pub struct Entered<'k, H: Host = ThreadHost> {
     seat: Seat<'k, H>,
     /// What it runs as.
     cx: &'k Context<H>,
-    role: Role,
-}
-
-/// Whose the context is that an [`Entered`] stands for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Its own: dropping it leaves the kernel.
-    Owner,
-    /// Another's, who leaves.
-    View,
 }
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -123,40 +113,17 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(EnterError::AlreadyEntered);
         }
         let cx = &seat.me().own;
-        let entered = Self { seat, cx, role: Role::Owner };
-        entered.acquire_cpu();
-        entered.update_creds();
-        Ok(entered)
+        let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world());
+        let entered = Self { seat, cx };
+        Ok(if plain { entered } else { entered.prepared() })
     }
 
-    /// Takes a virtual CPU, in a kernel that has some. Blocks while all are
-    /// taken.
-    #[inline]
-    fn acquire_cpu(&self) {
-        if let Some(cpus) = &self.seat.world().cpus {
-            let me = self.seat.me();
-            let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
-            me.last_cpu.set(cpu);
-            me.cpu.set(Some(cpu));
-            self.tell_cpu(me.innermost().bound());
-        }
-    }
-
-    /// Gives the virtual CPU back.
-    #[inline]
-    fn release_cpu(&self) {
-        self.tell_cpu(std::ptr::null_mut());
-        if let (Some(cpu), Some(cpus)) = (self.seat.me().cpu.take(), &self.seat.world().cpus) {
-            cpus.release(cpu);
-        }
-    }
-
-    /// Tells the virtual CPU, if there is one, which LWP runs on it.
-    #[inline]
-    fn tell_cpu(&self, lwp: LwpPtr<H>) {
-        if let (Some(cpu), Some(cpus)) = (self.seat.me().cpu.get(), &self.seat.world().cpus) {
-            cpus.set_curlwp(cpu, lwp.cast());
-        }
+    /// With what it lacks: a virtual CPU, the process's credentials.
+    #[cold]
+    fn prepared(self) -> Self {
+        self.seat.acquire_cpu();
+        self.update_creds();
+        self
     }
 
     /// The virtual CPU that this thread has; `None` in a kernel without.
@@ -206,7 +173,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let suspended = self.is_suspended();
         if !suspended {
             self.save_biglocks();
-            self.tell_cpu(std::ptr::null_mut());
+            self.seat.tell_cpu(std::ptr::null_mut());
         }
         self.cx.bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
@@ -226,7 +193,7 @@ impl<'k, H: Host> Entered<'k, H> {
         } else {
             self.seat.world().host.set(lwp.token());
             self.cx.bind(lwp.into_raw());
-            self.tell_cpu(self.bound());
+            self.seat.tell_cpu(self.bound());
             self.restore_biglocks();
         }
         self.update_creds();
@@ -240,17 +207,20 @@ impl<'k, H: Host> Entered<'k, H> {
     /// `&mut self` operations.
     #[inline]
     fn update_creds(&self) {
+        if !self.cx.has_current_creds(self.seat.world()) {
+            self.replace_creds();
+        }
+    }
+
+    #[cold]
+    fn replace_creds(&self) {
         let (world, me) = (self.seat.world(), self.seat.me());
-        match self.node() {
-            Some(node) if !node.word.load().has_crmod() => {}
-            // SAFETY: bound to this thread; not borrowed, see above.
-            Some(_) => unsafe { creds::update_creds(world, self.bound(), me.lane, &me.pin()) },
-            None => {
-                // SAFETY: init never dies.
-                let init = unsafe { Managed::deref_counted(world.init) };
-                // SAFETY: not borrowed, see above.
-                unsafe { self.cx.refresh_init_cred(me, &init.resources.cred) };
-            }
+        if self.node().is_some() {
+            // SAFETY: bound to this thread; not borrowed, see `update_creds`.
+            unsafe { creds::update_creds(world, self.bound(), me.lane, &me.pin()) };
+        } else {
+            // SAFETY: not borrowed, see `update_creds`.
+            unsafe { self.cx.replace_init_cred(me, &self.proc().resources.cred) };
         }
     }
 
@@ -418,6 +388,44 @@ impl<'k, H: Host> Entered<'k, H> {
 
     #[inline]
     fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
+        match self.node() {
+            Some(old) if old.word.load().is_quiet() && self.takes_quietly(&new) => {
+                Some(self.replace_quietly(new))
+            }
+            _ => self.replace_and_settle(new),
+        }
+    }
+
+    /// Whether `new` can be made current with nothing but that. What comes after the
+    /// look is as what comes after the switch.
+    #[inline]
+    fn takes_quietly(&self, new: &Lwp<H>) -> bool {
+        let node = new.node();
+        // SAFETY: owned by `new`.
+        let proc = unsafe { node.proc_owned() };
+        // Relaxed: the owner's.
+        self.seat.me().is_plain()
+            && node.word.load().is_quiet()
+            && node.biglocks.load(Relaxed) == 0
+            && !post::has_any(node, proc)
+    }
+
+    /// One LWP for another, when there is nothing else to do.
+    #[inline]
+    fn replace_quietly(&mut self, new: Lwp<H>) -> Lwp<H> {
+        let host = &self.seat.world().host;
+        // SAFETY: bound to this thread, so owned by it; and taken off now.
+        let old = unsafe { Lwp::from_raw(self.bound()) };
+        self.cx.bind(std::ptr::null_mut());
+        host.clear(old.token());
+        host.set(new.token());
+        self.cx.bind(new.into_raw());
+        old
+    }
+
+    /// The general case.
+    #[inline(never)]
+    fn replace_and_settle(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
         let closed = self.leave_files();
         let old = self.detach_current();
         self.attach_current(new);
@@ -520,8 +528,8 @@ struct Leaving<'e, 'k, H: Host>(&'e Entered<'k, H>);
 
 impl<H: Host> Drop for Leaving<'_, '_, H> {
     fn drop(&mut self) {
-        self.0.kernel_unlock_all();
-        self.0.release_cpu();
+        self.0.seat.kernel_unlock_all();
+        self.0.seat.release_cpu();
         self.0.seat.me().entered.set(false);
     }
 }
@@ -545,10 +553,11 @@ impl<H: Host> Entered<'_, H> {
 impl<H: Host> Drop for Entered<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        if self.role == Role::View {
+        let me = self.seat.me();
+        if !std::ptr::eq(self.cx, &me.own) {
+            // That of a scope, which is left when its poll ends.
             return;
         }
-        let me = self.seat.me();
         let exiting = self.node().is_some_and(|node| node.word.load().is_exiting());
         if exiting || me.biglocks.get() != 0 || me.cpu.get().is_some() {
             self.leave_with_more();

@@ -1,7 +1,7 @@
 //! The context of a scope, entered for one poll on whatever thread polls.
 #![allow(unsafe_code)]
 
-use super::{Entered, Role};
+use super::Entered;
 use crate::handles::owned::Lwp;
 use crate::host::{Host, LwpToken};
 use crate::lwp::LwpNode;
@@ -15,7 +15,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Another value for the same context. Dropping it does nothing, and so does it
     /// no harm when user code takes it for one of its own.
     pub(crate) fn view(&self) -> Self {
-        Self { seat: self.seat.share(), cx: self.cx, role: Role::View }
+        Self { seat: self.seat.share(), cx: self.cx }
     }
 }
 
@@ -54,8 +54,8 @@ impl<'s, H: Host> Scoped<'s, H> {
         if let Some(outer) = token_of(me) {
             seat.world().host.clear(outer);
         }
-        let entered = Entered { seat, cx, role: Role::View };
-        let biglocks = entered.kernel_unlock_all();
+        let entered = Entered { seat, cx };
+        let biglocks = entered.seat.kernel_unlock_all();
         let took_cpu = me.cpu.get().is_none();
         let this = Self {
             entered,
@@ -66,12 +66,12 @@ impl<'s, H: Host> Scoped<'s, H> {
             biglocks,
         };
         if took_cpu {
-            this.entered.acquire_cpu();
+            this.entered.seat.acquire_cpu();
         }
         match this.home.take() {
             Some(lwp) => this.entered.attach_current(lwp),
             None => {
-                this.entered.tell_cpu(std::ptr::null_mut());
+                this.entered.seat.tell_cpu(std::ptr::null_mut());
                 this.entered.update_creds();
             }
         }
@@ -99,7 +99,7 @@ impl<H: Host> Drop for Scoped<'_, H> {
         self.leave(&mut aftermath);
         let entered = &self.entered;
         let (world, me) = (entered.seat.world(), entered.seat.me());
-        entered.kernel_unlock_all();
+        entered.seat.kernel_unlock_all();
         // SAFETY: the context ends here, and its borrows have.
         if let Some(cred) = unsafe { entered.cx.take_init_cred() } {
             cred.release(&me.pin());
@@ -107,14 +107,14 @@ impl<H: Host> Drop for Scoped<'_, H> {
         me.innermost.set(self.outer);
         me.entered.set(self.was_entered);
         if self.took_cpu {
-            entered.release_cpu();
+            entered.seat.release_cpu();
         } else {
-            entered.tell_cpu(me.innermost().bound());
+            entered.seat.tell_cpu(me.innermost().bound());
         }
         if let Some(outer) = token_of(me) {
             aftermath.run(|| world.host.set(outer));
         }
-        entered.kernel_lock_to(self.biglocks);
+        entered.seat.kernel_lock_to(self.biglocks);
         aftermath.settle();
     }
 }

@@ -1,7 +1,7 @@
 //! Sleeping, and being woken.
 #![allow(unsafe_code)]
 
-use super::{Entered, Role};
+use super::Entered;
 use crate::errno::errors;
 use crate::host::Host;
 use crate::reclaim::Managed;
@@ -48,8 +48,8 @@ impl<H: Host> Drop for Asleep<'_, '_, H> {
                 unsafe { self.entered.seat.pin().retire(object) };
             }
         }
-        self.entered.acquire_cpu();
-        self.entered.kernel_lock_to(self.biglocks);
+        self.entered.seat.acquire_cpu();
+        self.entered.seat.kernel_lock_to(self.biglocks);
     }
 }
 
@@ -79,8 +79,8 @@ impl<'k, H: Host> Entered<'k, H> {
                 None => self.seat.me().sleep_object(),
             });
         }
-        let biglocks = self.kernel_unlock_all();
-        self.release_cpu();
+        let biglocks = self.seat.kernel_unlock_all();
+        self.seat.release_cpu();
         Asleep { entered: self, on, biglocks }
     }
 
@@ -111,16 +111,14 @@ impl<'k, H: Host> Entered<'k, H> {
         waiters: &WaitQueue,
         done: impl FnMut() -> Option<R>,
     ) -> R {
-        let (me, cx) = (seat.me(), seat.me().innermost());
-        let thread = Self { seat: seat.share(), cx, role: Role::View };
-        let biglocks = thread.kernel_unlock_all();
-        let had_cpu = thread.cpu().is_some();
-        thread.release_cpu();
-        let result = waiters.wait_until(me.parker(), done);
+        let biglocks = seat.kernel_unlock_all();
+        let had_cpu = seat.me().cpu.get().is_some();
+        seat.release_cpu();
+        let result = waiters.wait_until(seat.me().parker(), done);
         if had_cpu {
-            thread.acquire_cpu();
+            seat.acquire_cpu();
         }
-        thread.kernel_lock_to(biglocks);
+        seat.kernel_lock_to(biglocks);
         result
     }
 

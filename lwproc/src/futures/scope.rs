@@ -83,8 +83,9 @@ impl<F, H: Host> Scope<F, H> {
     /// Calls `f` in the scope's context.
     fn enter<R>(&mut self, f: impl FnOnce(&mut ManuallyDrop<F>) -> R) -> R {
         let Self { lwp, anchor, future } = self;
-        let cx = LwpContext::new();
-        let scoped = Scoped::enter(Anchor::seat(anchor), &cx, lwp);
+        // SAFETY: borrowed from the scope until the context ends with this function.
+        let cx = unsafe { LwpContext::of_scope(anchor) };
+        let scoped = Scoped::enter(anchor.seat(), &cx, lwp);
         within(scoped.entered(), || f(future))
     }
 }

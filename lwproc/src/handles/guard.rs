@@ -23,24 +23,23 @@ pub struct Guard<'k, H: Host = ThreadHost> {
 }
 
 impl<'k, H: Host> Guard<'k, H> {
+    #[inline]
     pub(crate) fn new(seat: Seat<'k, H>) -> Self {
         Self { pin: seat.pin(), seat, anchor: None }
     }
 
     /// A guard for user code that the end of an LWP runs: the kernel may be torn
     /// down already, and then only the LWP's own anchor keeps the world.
-    pub(crate) fn in_death(
-        world: &'k World<H>,
-        me: &'k Participant<H>,
-        anchor: Option<&'k Arc<Anchor<H>>>,
-    ) -> Self {
-        Self { anchor, ..Self::new(Seat::again(world, me)) }
+    pub(crate) fn in_death(me: &'k Participant<H>, anchor: Option<&'k Arc<Anchor<H>>>) -> Self {
+        Self { anchor, ..Self::new(Seat::new(me)) }
     }
 
+    #[inline]
     pub(crate) fn pin(&self) -> &Pin<'k> {
         &self.pin
     }
 
+    #[inline]
     pub(crate) fn world(&self) -> &'k World<H> {
         self.seat.world()
     }

@@ -15,7 +15,6 @@ use crate::signal::KillError;
 use crate::sync::Relaxed;
 #[cfg(feature = "async")]
 use crate::waitq::Waiting;
-use crate::world::Anchor;
 use std::fmt;
 
 impl<H: Host> ProcHandle<H> {
@@ -36,7 +35,7 @@ impl<H: Host> ProcHandle<H> {
         if !node.word.load().is_dead() {
             return None;
         }
-        let seat = Anchor::seat(self.anchor());
+        let seat = self.anchor().seat();
         let dying = matches!(family::edge_of(node, &seat.pin()), Some((_, 0)));
         // Relaxed: read through the Acquire of the word [P5].
         (!dying).then(|| ExitStatus::from_bits(node.status.load(Relaxed)))
@@ -102,9 +101,7 @@ impl<H: Host> Wait<H> {
         match done(proc) {
             Some(result) => result,
             None => {
-                Entered::sleep_anyhow(&Anchor::seat(proc.anchor()), &proc.node().waiters, || {
-                    done(proc)
-                })
+                Entered::sleep_anyhow(&proc.anchor().seat(), &proc.node().waiters, || done(proc))
             }
         }
     }

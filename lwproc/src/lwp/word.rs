@@ -128,6 +128,11 @@ impl LwpWord {
     pub fn has_unslept(self) -> bool {
         self.0 & UNSLEPT != 0
     }
+    /// Whether a switch to or from it has nothing to do but to switch.
+    #[inline]
+    pub fn is_quiet(self) -> bool {
+        self.0 & (WEXIT | CRMOD | PENDSIG) == 0
+    }
     #[inline]
     pub fn refcnt(self) -> u32 {
         self.0 / REF_ONE

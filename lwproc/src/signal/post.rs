@@ -83,6 +83,12 @@ pub(crate) fn pending(set: &AtomicU64) -> SigSet {
     SigSet::from_bits(set.load(Relaxed))
 }
 
+/// Whether anything is pending, blocked or not.
+#[inline]
+pub(crate) fn has_any<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
+    !(pending(&proc.pending) | pending(&lwp.pending)).is_empty()
+}
+
 /// What an LWP could take.
 #[inline]
 fn takeable<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> SigSet {

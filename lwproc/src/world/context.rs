@@ -7,11 +7,12 @@
 #![allow(unsafe_code)]
 
 use super::participant::Participant;
+use super::{Anchor, World};
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
-use crate::sync::{AtomicPtr, Relaxed};
+use crate::sync::{Arc, AtomicPtr, Relaxed};
 use std::cell::UnsafeCell;
 
 /// See the module. The fields are the thread's, but for what is said of `bound`.
@@ -21,13 +22,30 @@ pub(crate) struct Context<H: Host> {
     bound: AtomicPtr<Managed<LwpNode<H>>>,
     /// init's credentials as this context saw them last, while it was implicit.
     init_cred: UnsafeCell<Option<CredRef>>,
+    /// What keeps the world for a scope; null in a thread's own context.
+    anchor: *const Arc<Anchor<H>>,
 }
 
 impl<H: Host> Context<H> {
-    /// An implicit context.
+    /// A thread's own, implicit.
     pub(crate) fn new() -> Self {
         let bound = AtomicPtr::new(std::ptr::null_mut());
-        Self { bound, init_cred: UnsafeCell::new(None) }
+        Self { bound, init_cred: UnsafeCell::new(None), anchor: std::ptr::null() }
+    }
+
+    /// A scope's, implicit.
+    ///
+    /// # Safety
+    /// `anchor` stays where it is as long as the context.
+    #[cfg(feature = "async")]
+    pub(crate) unsafe fn of_scope(anchor: &Arc<Anchor<H>>) -> Self {
+        Self { anchor, ..Self::new() }
+    }
+
+    /// What keeps the world; `None` in a thread's own context.
+    pub(super) fn anchor(&self) -> Option<&Arc<Anchor<H>>> {
+        // SAFETY: by `of_scope`'s contract.
+        unsafe { self.anchor.as_ref() }
     }
 
     /// The LWP that the context runs as.
@@ -50,27 +68,39 @@ impl<H: Host> Context<H> {
         self.bound.swap(std::ptr::null_mut(), Relaxed)
     }
 
-    /// Refreshes the snapshot of init's credentials for an implicit context of that
-    /// thread. Writes nothing shared while they stay the same.
+    /// Whether the snapshot that it runs on is that of its process, as far as it has
+    /// been told. Wait-free; two loads.
+    #[inline]
+    pub(crate) fn has_current_creds(&self, world: &World<H>) -> bool {
+        let bound = self.bound();
+        if !bound.is_null() {
+            // SAFETY: bound to this thread, so owned by it.
+            return !unsafe { Managed::deref_counted(bound) }.word.load().has_crmod();
+        }
+        // SAFETY: init never dies.
+        let init = unsafe { Managed::deref_counted(world.init) };
+        // SAFETY: the owner's field; not replaced meanwhile.
+        unsafe { self.init_cred() }.is_some_and(|snapshot| init.resources.cred.is(snapshot))
+    }
+
+    /// Replaces the snapshot of init's credentials for an implicit context of that
+    /// thread.
     ///
     /// # Safety
     /// Nothing borrows the snapshot.
-    pub(crate) unsafe fn refresh_init_cred(&self, me: &Participant<H>, cell: &CredCell) {
+    pub(crate) unsafe fn replace_init_cred(&self, me: &Participant<H>, cell: &CredCell) {
         // SAFETY: the owner's field, not borrowed.
         let snapshot = unsafe { &mut *self.init_cred.get() };
-        if snapshot.as_ref().is_some_and(|old| cell.is(old)) {
-            return;
-        }
         let pin = me.pin();
         if let Some(old) = std::mem::replace(snapshot, cell.hold(&pin)) {
             old.release(&pin);
         }
     }
 
-    /// The snapshot that [`Context::refresh_init_cred`] took.
+    /// The snapshot that [`Context::replace_init_cred`] took.
     ///
     /// # Safety
-    /// It is not refreshed for `'a`.
+    /// It is not replaced for `'a`.
     pub(crate) unsafe fn init_cred<'a>(&self) -> Option<&'a CredRef> {
         // SAFETY: the owner's field.
         unsafe { &*self.init_cred.get() }.as_ref()

@@ -15,6 +15,7 @@ pub mod cpus;
 pub(crate) mod creds;
 pub(crate) mod death;
 pub(crate) mod drain;
+mod oncpu;
 pub(crate) mod participant;
 pub mod seat;
 
@@ -147,7 +148,7 @@ impl<H: Host> World<H> {
         let emuls = Emuls::new();
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
-            let participants = Registry::new();
+            let participants = Registry::new(this.as_ptr());
             let ids = IdTable::new(settings.id_capacity);
             let uids = Uids::new();
             let limits = LimitsRef::permanent(settings.limits);

@@ -5,8 +5,8 @@
 //! most threads at once, and there is no limit.
 #![allow(unsafe_code)]
 
-use super::Anchor;
 use super::context::Context;
+use super::{Anchor, World};
 use crate::cred::uids::Lane;
 use crate::host::Host;
 use crate::idtable::Shard;
@@ -20,14 +20,15 @@ use std::cell::{Cell, OnceCell, UnsafeCell};
 /// own: what a thread writes at each entry is no other thread's business.
 #[repr(align(128))]
 pub(crate) struct Participant<H: Host> {
+    world: *const World<H>,
     /// No thread owns it.
     vacant: AtomicBool,
     /// Next in the registry; set before it is published.
     next: *mut Participant<H>,
     local: UnsafeCell<Local>,
-    /// Guards, entries and operations that use it now. 64 bits: leaked guards
-    /// cannot make it wrap.
-    pub(super) in_use: Cell<u64>,
+    /// The thread, until its storage goes, and guards, entries and operations that
+    /// use it now. 64 bits: leaked guards cannot make it wrap.
+    in_use: Cell<u64>,
     /// The thread is in the kernel.
     pub(crate) entered: Cell<bool>,
     /// The virtual CPU it has; `None` in a kernel without, outside, and asleep.
@@ -61,6 +62,12 @@ struct Parking {
 }
 
 impl<H: Host> Participant<H> {
+    #[inline]
+    pub(super) fn world(&self) -> &World<H> {
+        // SAFETY: participants are part of their world, which is not moved.
+        unsafe { &*self.world }
+    }
+
     fn parking(&self) -> &Parking {
         self.parking.get_or_init(|| {
             let parker = Parker::new();
@@ -87,6 +94,21 @@ impl<H: Host> Participant<H> {
         }
     }
 
+    /// One more use.
+    #[inline]
+    pub(super) fn hold(&self) {
+        self.in_use.set(self.in_use.get() + 1);
+    }
+
+    /// One use less; whether any is left. When none is, it is to be vacated.
+    #[inline]
+    #[must_use]
+    pub(super) fn let_go(&self) -> bool {
+        self.in_use.set(self.in_use.get() - 1);
+        self.in_use.get() != 0
+    }
+
+    #[inline]
     pub(crate) fn pin(&self) -> Pin<'_> {
         // SAFETY: changed only by `unregister_all`, when nobody is left.
         unsafe { &*self.local.get() }.pin()
@@ -97,6 +119,13 @@ impl<H: Host> Participant<H> {
         let innermost = self.innermost.get();
         // SAFETY: a scope's context stands until it has put the one before back.
         unsafe { innermost.as_ref() }.unwrap_or(&self.own)
+    }
+
+    /// Whether the thread runs in its own context, and has no virtual CPU and not the
+    /// big lock.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.innermost.get().is_null() && self.biglocks.get() == 0 && self.cpu.get().is_none()
     }
 
     fn take_over(&self) -> bool {
@@ -125,14 +154,15 @@ impl<H: Host> Participant<H> {
 
 /// All participants of a world: an append-only stack.
 pub(crate) struct Registry<H: Host> {
+    world: *const World<H>,
     top: AtomicPtr<Participant<H>>,
     /// How many were added.
     added: AtomicUsize,
 }
 
 impl<H: Host> Registry<H> {
-    pub(crate) fn new() -> Self {
-        Self { top: AtomicPtr::new(std::ptr::null_mut()), added: AtomicUsize::new(0) }
+    pub(crate) fn new(world: *const World<H>) -> Self {
+        Self { world, top: AtomicPtr::new(std::ptr::null_mut()), added: AtomicUsize::new(0) }
     }
 
     /// Takes a vacant participant over, or adds one. Lock-free but for the
@@ -147,6 +177,7 @@ impl<H: Host> Registry<H> {
     /// Adds a participant, owned by the calling thread.
     pub(crate) fn add(&self, collector: &Collector) -> &Participant<H> {
         let new = Box::into_raw(Box::new(Participant {
+            world: self.world,
             vacant: AtomicBool::new(false),
             next: std::ptr::null_mut(),
             local: UnsafeCell::new(collector.register()),

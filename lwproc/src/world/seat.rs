@@ -80,6 +80,11 @@ impl<H: Host> Membership for MembershipOf<H> {
         };
         // SAFETY: the world lives, and with it its participants.
         let me = unsafe { &*self.participant };
+        if me.let_go() {
+            // A guard or an entry was leaked, or outlives this thread's storage: it
+            // still uses the participant, so nobody else may.
+            return;
+        }
         let aftermath = resign_from(&world, me);
         // A panic of the host's must not leave a thread's destructor.
         let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| aftermath.settle()));
@@ -89,11 +94,6 @@ impl<H: Host> Membership for MembershipOf<H> {
 }
 
 fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
-    if me.in_use.get() != 0 {
-        // A guard or an entry was leaked, or outlives this thread's storage:
-        // it still uses the participant, so nobody else may.
-        return Aftermath::none();
-    }
     let bound = me.own.take_bound();
     let aftermath = if bound.is_null() {
         Aftermath::none()
@@ -113,15 +113,7 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
 
 /// The calling thread's use of its participant. `!Send`.
 pub(crate) struct Seat<'w, H: Host> {
-    world: &'w World<H>,
     me: &'w Participant<H>,
-    /// What keeps the world, for a seat that does not come from a [`Kernel`] value;
-    /// the teardown may come at any time.
-    ///
-    /// [`Kernel`]: crate::Kernel
-    anchor: Option<&'w Arc<Anchor<H>>>,
-    /// The thread's storage is gone: vacate at the end of this use.
-    temporary: bool,
     _not_send: std::marker::PhantomData<*mut ()>,
 }
 
@@ -134,7 +126,7 @@ impl<H: Host> World<H> {
             // SAFETY: the serial names this world, whose participants live as
             // long as it does, and whose type is this one.
             let me = unsafe { &*last.1.cast::<Participant<H>>() };
-            return Seat::new(self, me, false);
+            return Seat::new(me);
         }
         self.seat_slow()
     }
@@ -147,7 +139,9 @@ impl<H: Host> World<H> {
                 return m.participant();
             }
             all.retain(|m| !m.is_stale());
-            let participant: *const Participant<H> = self.register();
+            let me = self.register();
+            me.hold();
+            let participant: *const Participant<H> = me;
             let (serial, world) = (self.serial, self.downgrade());
             all.push(Box::new(MembershipOf { serial, participant, world }));
             participant.cast()
@@ -156,9 +150,10 @@ impl<H: Host> World<H> {
             Ok(participant) => {
                 LAST.with(|last| last.set((self.serial, participant)));
                 // SAFETY: a membership with this world's serial.
-                Seat::new(self, unsafe { &*participant.cast::<Participant<H>>() }, false)
+                Seat::new(unsafe { &*participant.cast::<Participant<H>>() })
             }
-            Err(_) => Seat::new(self, self.register(), true),
+            // The thread's storage is gone: the participant goes with its last use.
+            Err(_) => Seat::new(self.register()),
         }
     }
 }
@@ -172,7 +167,9 @@ pub struct ReservedSeat(u64, usize);
 #[cfg(lwproc_loom)]
 impl<H: Host> World<H> {
     pub(crate) fn reserve_seat(&self) -> ReservedSeat {
-        let participant: *const Participant<H> = self.participants.add(&self.collector);
+        let me = self.participants.add(&self.collector);
+        me.hold();
+        let participant: *const Participant<H> = me;
         ReservedSeat(self.serial, participant.expose_provenance())
     }
 }
@@ -188,64 +185,69 @@ impl ReservedSeat {
 impl<H: Host> Anchor<H> {
     /// The calling thread's seat, for a user that has no [`Kernel`](crate::Kernel)
     /// value.
-    pub(crate) fn seat(this: &Arc<Self>) -> Seat<'_, H> {
-        let mut seat = this.world().seat();
-        seat.anchor = Some(this);
-        seat
+    pub(crate) fn seat(&self) -> Seat<'_, H> {
+        self.world().seat()
     }
 }
 
 impl<'w, H: Host> Seat<'w, H> {
-    fn new(world: &'w World<H>, me: &'w Participant<H>, temporary: bool) -> Self {
-        me.in_use.set(me.in_use.get() + 1);
-        Self { world, me, anchor: None, temporary, _not_send: std::marker::PhantomData }
+    /// A further use by the thread that has the participant.
+    #[inline]
+    pub(crate) fn new(me: &'w Participant<H>) -> Self {
+        me.hold();
+        Self { me, _not_send: std::marker::PhantomData }
     }
 
-    /// A further use by a thread that has the participant already.
-    pub(crate) fn again(world: &'w World<H>, me: &'w Participant<H>) -> Self {
-        Self::new(world, me, false)
-    }
-
+    #[inline]
     pub(crate) fn world(&self) -> &'w World<H> {
-        self.world
+        self.me.world()
     }
 
+    #[inline]
     pub(crate) fn me(&self) -> &'w Participant<H> {
         self.me
     }
 
+    #[inline]
     pub(crate) fn pin(&self) -> Pin<'w> {
         self.me.pin()
     }
 
     /// A further use of this seat.
+    #[cfg(feature = "async")]
     pub(crate) fn share(&self) -> Self {
-        let mut seat = Self::again(self.world, self.me);
-        seat.anchor = self.anchor;
-        seat
+        Self::new(self.me)
     }
 
-    /// A share of this participant's anchor. For users of the [`Kernel`]
-    /// value only: the teardown takes the anchor away. Others have one with them.
+    /// A share in what keeps the world: of the scope's anchor in a scope, which may
+    /// outlive the [`Kernel`] value; else of this participant's, which the teardown
+    /// takes away, so for users of that value only.
     ///
     /// [`Kernel`]: crate::Kernel
     pub(crate) fn anchor(&self) -> Arc<Anchor<H>> {
-        if let Some(anchor) = self.anchor {
+        if let Some(anchor) = self.me.innermost().anchor() {
             return anchor.clone();
         }
         // SAFETY: the owner's field; the teardown has the kernel to itself.
         let anchor = unsafe { &mut *self.me.anchor.get() };
-        anchor.get_or_insert_with(|| self.world.new_anchor()).clone()
+        anchor.get_or_insert_with(|| self.world().new_anchor()).clone()
+    }
+}
+
+impl<H: Host> Seat<'_, H> {
+    /// The last use by a thread whose storage is gone: it has left the kernel by now,
+    /// and what it left bound goes with it.
+    #[cold]
+    fn resign(&self) {
+        resign_from(self.world(), self.me).settle();
     }
 }
 
 impl<H: Host> Drop for Seat<'_, H> {
+    #[inline]
     fn drop(&mut self) {
-        self.me.in_use.set(self.me.in_use.get() - 1);
-        if self.temporary && self.me.in_use.get() == 0 {
-            // An entry through a temporary seat has left by now, and what it
-            // left bound goes with it.
-            resign_from(self.world, self.me).settle();
+        if !self.me.let_go() {
+            self.resign();
         }
     }
 }

@@ -1,0 +1,69 @@
+//! What a thread has while it runs in the kernel, whatever it runs as: a virtual CPU,
+//! and the big lock.
+
+use super::seat::Seat;
+use crate::host::Host;
+use crate::lwp::LwpPtr;
+use std::ptr::null_mut;
+
+impl<H: Host> Seat<'_, H> {
+    /// Takes a virtual CPU, in a kernel that has some. Blocks while all are taken.
+    #[cold]
+    pub(crate) fn acquire_cpu(&self) {
+        if let Some(cpus) = &self.world().cpus {
+            let me = self.me();
+            let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
+            me.last_cpu.set(cpu);
+            me.cpu.set(Some(cpu));
+            self.tell_cpu(me.innermost().bound());
+        }
+    }
+
+    /// Gives the virtual CPU back.
+    pub(crate) fn release_cpu(&self) {
+        self.tell_cpu(null_mut());
+        if let (Some(cpu), Some(cpus)) = (self.me().cpu.take(), &self.world().cpus) {
+            cpus.release(cpu);
+        }
+    }
+
+    /// Tells the virtual CPU, if there is one, which LWP runs on it.
+    #[inline]
+    pub(crate) fn tell_cpu(&self, lwp: LwpPtr<H>) {
+        if let Some(cpu) = self.me().cpu.get()
+            && let Some(cpus) = &self.world().cpus
+        {
+            cpus.set_curlwp(cpu, lwp.cast());
+        }
+    }
+
+    /// Takes the big lock for the first time. Blocks while another thread has it.
+    pub(crate) fn take_big_lock(&self) {
+        let lock = &self.world().big_lock;
+        if !lock.try_lock() {
+            // Who holds the lock may need the CPU to get on.
+            self.release_cpu();
+            lock.lock(self.me().parker());
+            self.acquire_cpu();
+        }
+    }
+
+    /// Gives the big lock up however often it is held: the depth.
+    ///
+    /// Seed: `KERNEL_UNLOCK_ALL` S493.
+    pub(crate) fn kernel_unlock_all(&self) -> u32 {
+        let depth = self.me().biglocks.replace(0);
+        if depth > 0 {
+            self.world().big_lock.unlock();
+        }
+        depth
+    }
+
+    /// Takes the big lock as deep as it was.
+    pub(crate) fn kernel_lock_to(&self, depth: u32) {
+        if depth > 0 {
+            self.take_big_lock();
+            self.me().biglocks.set(depth);
+        }
+    }
+}
