@@ -107,8 +107,8 @@ fn find_counted(stage: &mut Stage<'_>) {
 }
 
 fn claim_unclaim(stage: &mut Stage<'_>) {
-    let parked = stage.parked.take().expect("parked");
-    stage.parked = Some(parked.claim().expect("parked").unclaim());
+    let parked = stage.parked.as_ref().expect("parked");
+    parked.unclaim(parked.claim().expect("parked")).expect("its own");
 }
 
 fn hold_rele(stage: &mut Stage<'_>) {

@@ -91,8 +91,8 @@ const OPS: &[(&str, Op)] = &[
         drop(black_box(b.kernel.find(pid, &guard).and_then(|proc| proc.handle())));
     }),
     ("claim + unclaim", |b| {
-        let parked = b.parked.take().expect("parked");
-        b.parked = Some(parked.claim().expect("parked").unclaim());
+        let parked = b.parked.as_ref().expect("parked");
+        parked.unclaim(parked.claim().expect("parked")).expect("its own");
     }),
     ("hold + rele", |b| {
         b.k().lwphold().expect("room");

@@ -110,48 +110,70 @@ errors! {
     }
 }
 
-/// Why a switch was refused. The LWP comes back in it: nothing is lost.
-#[non_exhaustive]
-pub enum SwitchError<H: Host = ThreadHost> {
-    /// The LWP is of another kernel.
-    WrongKernel(Lwp<H>),
-}
-
-impl<H: Host> SwitchError<H> {
-    /// The error number a C caller would have got.
-    pub fn errno(&self) -> Errno {
-        match self {
-            Self::WrongKernel(_) => Errno::EXDEV,
+/// Errors in which the LWP comes back that an operation was given: nothing is lost.
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident => $errno:ident, $text:literal;)*
+    })*) => {$(
+        $(#[$doc])*
+        #[non_exhaustive]
+        pub enum $name<H: Host = ThreadHost> {
+            $($(#[$variant_doc])* $variant(Lwp<H>),)*
         }
-    }
 
-    /// The LWP that was to be switched to.
-    pub fn into_lwp(self) -> Lwp<H> {
-        match self {
-            Self::WrongKernel(lwp) => lwp,
-        }
-    }
-}
+        impl<H: Host> $name<H> {
+            /// The error number a C caller would have got.
+            pub fn errno(&self) -> Errno {
+                match self {
+                    $(Self::$variant(_) => Errno::$errno,)*
+                }
+            }
 
-impl<H: Host> fmt::Debug for SwitchError<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WrongKernel(lwp) => f.debug_tuple("WrongKernel").field(lwp).finish(),
-        }
-    }
-}
-
-impl<H: Host> fmt::Display for SwitchError<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WrongKernel(lwp) => {
-                write!(f, "lwp {}:{} is of another kernel", lwp.pid(), lwp.lid())
+            /// The LWP that was refused.
+            pub fn into_lwp(self) -> Lwp<H> {
+                match self {
+                    $(Self::$variant(lwp))|* => lwp,
+                }
             }
         }
-    }
+
+        impl<H: Host> fmt::Debug for $name<H> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(lwp) => {
+                        f.debug_tuple(stringify!($variant)).field(lwp).finish()
+                    })*
+                }
+            }
+        }
+
+        impl<H: Host> fmt::Display for $name<H> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(lwp) => {
+                        write!(f, "lwp {}:{} {}", lwp.pid(), lwp.lid(), $text)
+                    })*
+                }
+            }
+        }
+
+        impl<H: Host> std::error::Error for $name<H> {}
+    )*};
 }
 
-impl<H: Host> std::error::Error for SwitchError<H> {}
+refusals! {
+    /// Why a switch was refused.
+    SwitchError {
+        /// The LWP is of another kernel.
+        WrongKernel => EXDEV, "is of another kernel";
+    }
+
+    /// Why an LWP was not parked.
+    UnclaimError {
+        /// The handle is another LWP's.
+        AnotherLwp => EINVAL, "is not that of the handle";
+    }
+}
 
 #[cfg(all(test, not(lwproc_loom)))]
 mod tests {

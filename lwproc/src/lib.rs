@@ -90,7 +90,7 @@ pub use entry::{
 pub use errno::Errno;
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
-    ReleaseError, SwitchError, UnbindError, WaitError,
+    ReleaseError, SwitchError, UnbindError, UnclaimError, WaitError,
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
 #[cfg(feature = "async")]

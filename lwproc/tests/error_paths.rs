@@ -155,6 +155,38 @@ impl Host for Watched {
 
 /// Found by `pair_unbind_kernel_drop`: nobody released what was parked too late.
 #[test]
+fn an_lwp_is_parked_by_its_own_handle_only() {
+    let kernel = Kernel::new();
+    let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+    let (a_lid, b) = (a.lid(), b.unclaim());
+    let refused = b.unclaim(a).unwrap_err();
+    assert_eq!(refused.errno(), Errno::EINVAL);
+    assert_eq!(refused.to_string(), format!("lwp 2:{a_lid} is not that of the handle"));
+    let a = refused.into_lwp().unclaim();
+    for handle in [&a, &b] {
+        let lwp = handle.claim().unwrap();
+        assert_eq!(handle.state(), LwpState::OnProc);
+        handle.unclaim(lwp).unwrap();
+        assert_eq!(handle.state(), LwpState::Run, "and anybody can claim it again");
+    }
+    drop((a.claim().unwrap(), b.claim().unwrap()));
+    assert_eq!(kernel.counts().lwps, 2, "proc0's and init's");
+}
+
+#[test]
+fn an_lwp_parked_by_its_handle_when_its_kernel_has_gone_is_released() {
+    let alive = std::sync::Arc::new(());
+    let kernel = Kernel::builder().host(Watched(alive.clone())).build().unwrap();
+    let handle = kernel.alloclwp(None).unwrap().unclaim();
+    let lwp = handle.claim().unwrap();
+    drop(kernel);
+    handle.unclaim(lwp).unwrap();
+    assert_eq!(handle.claim().unwrap_err(), ClaimError::Exiting);
+    drop(handle);
+    assert_eq!(std::sync::Arc::strong_count(&alive), 1, "the kernel's memory is gone");
+}
+
+#[test]
 fn an_lwp_parked_when_its_kernel_has_gone_is_released() {
     let alive = std::sync::Arc::new(());
     let kernel = Kernel::builder().host(Watched(alive.clone())).build().unwrap();

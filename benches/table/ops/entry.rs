@@ -204,7 +204,7 @@ pub fn claim(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             |parked| {
                 let handle = parked.0.as_ref().expect("parked");
                 if let Ok(lwp) = black_box(handle.claim()) {
-                    parked.0 = Some(lwp.unclaim());
+                    handle.unclaim(lwp).expect("its own");
                 }
             },
         ),

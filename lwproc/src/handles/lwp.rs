@@ -3,7 +3,7 @@
 
 use super::guard::Guard;
 use super::owned::Lwp;
-use crate::error::ClaimError;
+use crate::error::{ClaimError, UnclaimError};
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::word::ClaimRefused;
@@ -169,11 +169,18 @@ impl<H: Host> LwpHandle<H> {
         Self { ptr: lwp.as_ptr(), pid: lwp.pid(), anchor }
     }
 
-    /// Whether the kernel is torn down, or is being: the teardown may have missed an
-    /// LWP that has just been parked.
-    pub(crate) fn is_left_behind(&self) -> bool {
-        // Relaxed: its word carries it [P28].
-        self.anchor.world().torn_down.load(Relaxed)
+    /// Gives the right to run the LWP back.
+    ///
+    /// # Safety
+    /// The caller has the right, and gives it up.
+    pub(super) unsafe fn park(&self) {
+        self.node().word.unclaim();
+        // The teardown may have missed an LWP that was parked only now.
+        // Relaxed: the word carries it [P28].
+        if self.anchor.world().torn_down.load(Relaxed) {
+            // Whoever else has claimed it releases it.
+            drop(self.claim());
+        }
     }
 
     pub(crate) fn node(&self) -> &LwpNode<H> {
@@ -210,6 +217,21 @@ impl<H: Host> LwpHandle<H> {
         node.word.claim().map_err(|why| claim_error(node, self.pid, why))?;
         // SAFETY: the claim has just been won.
         Ok(unsafe { Lwp::from_raw(self.ptr) })
+    }
+
+    /// Parks the LWP that this is a handle of: as [`Lwp::unclaim`], and makes no other
+    /// handle. With [`claim`](LwpHandle::claim) that is two read-modify-writes in all.
+    ///
+    /// # Errors
+    /// [`UnclaimError::AnotherLwp`] (EINVAL) gives `lwp` back.
+    pub fn unclaim(&self, lwp: Lwp<H>) -> Result<(), UnclaimError<H>> {
+        if !std::ptr::eq(self.ptr, lwp.as_ptr()) {
+            return Err(UnclaimError::AnotherLwp(lwp));
+        }
+        let _ = lwp.into_raw();
+        // SAFETY: it came with `lwp`.
+        unsafe { self.park() };
+        Ok(())
     }
 }
 

@@ -94,7 +94,8 @@ impl<H: Host> Lwp<H> {
     }
 
     /// Parks the LWP: gives the right to run it back, so that anybody can
-    /// [claim](crate::LwpRef::claim) it. Wait-free.
+    /// [claim](crate::LwpRef::claim) it. Wait-free. With a handle at hand,
+    /// [`LwpHandle::unclaim`] is faster.
     ///
     /// When its [`Kernel`](crate::Kernel) has gone, nobody can run it any more, and
     /// it is released instead, as by a drop.
@@ -104,11 +105,8 @@ impl<H: Host> Lwp<H> {
     pub fn unclaim(self) -> LwpHandle<H> {
         let handle = LwpHandle::of_owned(&self);
         let _ = self.into_raw();
-        handle.node().word.unclaim();
-        if handle.is_left_behind() {
-            // Whoever else has claimed it releases it.
-            drop(handle.claim());
-        }
+        // SAFETY: it came with `self`.
+        unsafe { handle.park() };
         handle
     }
 }
