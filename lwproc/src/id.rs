@@ -51,19 +51,23 @@ pub struct Identity(pub(crate) u64);
 
 impl Identity {
     /// The 64 bits.
+    #[inline]
     pub fn get(self) -> u64 {
         self.0
     }
 
+    #[inline]
     pub(crate) fn number(self) -> i32 {
         // The mask makes the cast lossless.
         (self.0 & 0x7fff_ffff) as i32
     }
 
+    #[inline]
     pub(crate) fn pid(self) -> Pid {
         Pid(self.number())
     }
 
+    #[inline]
     pub(crate) fn lid(self) -> Lid {
         Lid(self.number())
     }
@@ -76,10 +80,12 @@ impl Alias {
     /// The bit that says there is one.
     const SET: u64 = 1 << 32;
 
+    #[inline]
     pub(crate) fn none() -> Self {
         Self(AtomicU64::new(0))
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Option<i32> {
         // Relaxed: a number; nothing is published by it.
         let word = self.0.load(Relaxed);

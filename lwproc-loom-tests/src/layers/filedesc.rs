@@ -132,7 +132,7 @@ impl<'w> Here<'w> {
 
     fn close(&self, fd: u32) -> Result<(), FdError> {
         let pin = self.local.pin();
-        let closed = self.world.table().take(fd, &pin)?.release(&pin);
+        let closed = self.world.table().take(fd, &pin)?.release(|| &pin);
         drop(pin);
         drop(closed);
         Ok(())
@@ -147,15 +147,15 @@ impl<'w> Here<'w> {
     }
 
     fn let_go(&self, hold: FileHold<File>) {
-        let closed = hold.release(&self.local.pin());
+        let closed = hold.release(|| self.local.pin());
         drop(closed);
     }
 
     fn place(&self, fd: u32, hold: FileHold<File>) -> Result<(), ()> {
         let pin = self.local.pin();
         let (result, closed) = match self.world.table().place(fd, hold, Keep, &pin) {
-            Ok(before) => (Ok(()), before.and_then(|before| before.release(&pin))),
-            Err(hold) => (Err(()), hold.release(&pin)),
+            Ok(before) => (Ok(()), before.and_then(|before| before.release(|| &pin))),
+            Err(hold) => (Err(()), hold.release(|| &pin)),
         };
         drop(pin);
         drop(closed);

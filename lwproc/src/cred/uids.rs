@@ -66,6 +66,7 @@ impl UidInfo {
     /// Charges a process, unless the user would have more than `limit`: never more,
     /// and of several that come to the limit at once perhaps none gets the last
     /// place. Wait-free.
+    #[inline]
     pub fn charge_proc(&self, lane: Lane, limit: Option<u64>) -> Result<(), OverLimit> {
         // Relaxed: a count; nothing is published by it.
         self.here(lane).procs.fetch_add(1, Relaxed);
@@ -80,6 +81,7 @@ impl UidInfo {
         Ok(())
     }
 
+    #[inline]
     pub fn refund_proc(&self, lane: Lane) {
         // Relaxed: a count.
         self.here(lane).procs.fetch_sub(1, Relaxed);
@@ -90,6 +92,7 @@ impl UidInfo {
         self.here(lane).zombies.fetch_add(by, Relaxed);
     }
 
+    #[inline]
     pub fn add_lwps(&self, lane: Lane, by: i64) {
         // Relaxed: a count.
         self.here(lane).lwps.fetch_add(by, Relaxed);

@@ -81,7 +81,7 @@ impl<H: Host> Entered<'_, H> {
     /// Drops a reference; with the last comes the file, to be closed by
     /// dropping it.
     pub(super) fn let_go(&self, hold: FileHold<H::File>) -> Option<H::File> {
-        hold.release(&self.seat.pin())
+        hold.release(|| self.seat.pin())
     }
 
     fn hold(&self, fd: Fd) -> Result<FileHold<H::File>, FdError> {
@@ -159,7 +159,7 @@ impl<H: Host> Entered<'_, H> {
         let fd = index(fd).ok_or(FdError::BadFd)?;
         let closed = {
             let pin = self.seat.pin();
-            self.fd_table().take(fd, &pin)?.release(&pin)
+            self.fd_table().take(fd, &pin)?.release(|| &pin)
         };
         drop(closed);
         Ok(())
@@ -224,8 +224,8 @@ impl<H: Host> Entered<'_, H> {
         let (let_go, result) = {
             let pin = self.seat.pin();
             match self.fd_table().place(at, hold, on_exec, &pin) {
-                Ok(before) => (before.and_then(|before| before.release(&pin)), Ok(new)),
-                Err(hold) => (hold.release(&pin), Err(FdError::Busy)),
+                Ok(before) => (before.and_then(|before| before.release(|| &pin)), Ok(new)),
+                Err(hold) => (hold.release(|| &pin), Err(FdError::Busy)),
             }
         };
         drop(let_go);

@@ -93,7 +93,7 @@ impl<H: Host> Drop for FileHandle<H> {
         // SAFETY: once, here.
         let hold = unsafe { ManuallyDrop::take(&mut self.hold) };
         let seat = self.anchor.world().seat();
-        let closed = hold.release(&seat.pin());
+        let closed = hold.release(|| seat.pin());
         drop(closed);
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, RefCount, Tagged};
+use std::borrow::Borrow;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 
@@ -83,16 +84,17 @@ impl<F> FileHold<F> {
     }
 
     /// Drops the reference. With the last comes the value: the caller closes
-    /// the file by dropping it, when no pin is held. Wait-free.
+    /// the file by dropping it, when no pin is held. Wait-free. `pin` is called with
+    /// the last reference only.
     #[must_use = "dropping the value closes the file"]
-    pub fn release(self, pin: &Pin<'_>) -> Option<F> {
+    pub fn release<'p, P: Borrow<Pin<'p>>>(self, pin: impl FnOnce() -> P) -> Option<F> {
         if self.node().refs.dec() == Dropped::Shared {
             return None;
         }
         // SAFETY: no reference is left, and none can be taken any more.
         let value = unsafe { self.take() };
         // SAFETY: no slot has it: each counts.
-        unsafe { pin.retire(self.0) };
+        unsafe { pin().borrow().retire(self.0) };
         Some(value)
     }
 

@@ -40,7 +40,7 @@ impl<F> TableUse<F> {
     pub fn release<'p>(self, pin: impl Fn() -> Pin<'p>, close: impl FnMut(F)) {
         let table = self.borrow().table();
         if table.users.dec() == Dropped::Last && !table.is_unused() {
-            table.close_range((0, u32::MAX), |_| true, pin, close);
+            table.close_all(pin, close);
         }
     }
 }

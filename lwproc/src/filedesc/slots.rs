@@ -151,21 +151,35 @@ impl<F> Slots<F> {
         (self.get(fd).expect(exists), self.word(fd).expect(exists))
     }
 
+    /// The slots from `fd` on that lie side by side; none when its segment does not
+    /// exist.
+    fn run(&self, fd: u32) -> &[Slot<F>] {
+        match locate(fd) {
+            Place::Low(segment, slot) => item(&self.low[segment], slot).map_or(&[], |first| {
+                // SAFETY: the segment's items from this one on.
+                unsafe { std::slice::from_raw_parts(first, low_len(segment) - slot) }
+            }),
+            Place::High(segment, block, slot) => {
+                item(&self.high[segment], block).map_or(&[], |block| &block.slots[slot..])
+            }
+        }
+    }
+
     /// The slots of existing segments from `first` on, with their descriptors.
     pub fn iter(&self, first: u32) -> impl Iterator<Item = (u32, &Slot<F>)> {
         let mut next = first;
         std::iter::from_fn(move || {
             while next < FDS_MAX {
-                match self.get(next) {
-                    Some(slot) => {
-                        next += 1;
-                        return Some((next - 1, slot));
-                    }
-                    None => next = segment_end(next),
+                let (at, run) = (next, self.run(next));
+                if !run.is_empty() {
+                    next += run.len() as u32;
+                    return Some((at..).zip(run));
                 }
+                next = segment_end(next);
             }
             None
         })
+        .flatten()
     }
 }
 

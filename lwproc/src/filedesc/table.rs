@@ -306,9 +306,28 @@ impl<F> FdTable<F> {
                 continue;
             }
             let pin = pin();
-            let closed = self.take_if(fd, &wanted, &pin).and_then(|file| file.release(&pin));
+            let closed = self.take_if(fd, &wanted, &pin).and_then(|file| file.release(|| &pin));
             drop(pin);
             if let Some(file) = closed {
+                close(file);
+            }
+        }
+    }
+
+    /// Closes every descriptor of a table that has no users, as `close_range` does.
+    pub(super) fn close_all<'p>(&self, pin: impl Fn() -> Pin<'p>, mut close: impl FnMut(F)) {
+        for (_, slot) in self.slots.iter(0) {
+            // Acquire [P31]: the file; pairs with Release where it was put in.
+            let left = slot.load(Acquire);
+            if left.is_null() {
+                continue;
+            }
+            // Relaxed: nothing is published; without users nobody else changes it, or
+            // looks for a free one, and who looks finds the file or none.
+            slot.store(Tagged::NULL, Relaxed);
+            // SAFETY: taken out by this thread.
+            let file = unsafe { FileHold::out_of(left) };
+            if let Some(file) = file.release(&pin) {
                 close(file);
             }
         }
@@ -343,6 +362,9 @@ impl<F> FdTable<F> {
 impl<F> Drop for FdTable<F> {
     /// Nobody uses it: it has files only at the end of a kernel.
     fn drop(&mut self) {
+        if self.is_unused() {
+            return;
+        }
         for (_, slot) in self.slots.iter(0) {
             // Relaxed: nobody else is left.
             let left = slot.load(Relaxed);

@@ -23,7 +23,7 @@ pub struct Guard<'k, H: Host = ThreadHost> {
 }
 
 impl<'k, H: Host> Guard<'k, H> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(seat: Seat<'k, H>) -> Self {
         Self { pin: seat.pin(), seat, anchor: None }
     }

@@ -63,7 +63,8 @@ pub struct IdTable<P, L, G = ()> {
     segments: Segments<P, L, G>,
     /// Ids are `1..=last` (0 is proc0's).
     last: u32,
-    /// Low bits of a number that are its slot index.
+    /// Low bits of a number that are its slot index: as a mask, and how many.
+    index_mask: u32,
     index_bits: u32,
     /// The highest index handed out so far, by batches.
     fresh: CachePadded<AtomicU32>,
@@ -78,10 +79,12 @@ impl<P, L, G> IdTable<P, L, G> {
     /// most [`Self::MAX_CAPACITY`].
     pub fn new(capacity: usize) -> Self {
         let last = capacity.clamp(1, Self::MAX_CAPACITY) as u32;
+        let index_bits = 32 - last.leading_zeros();
         Self {
             segments: Segments::new(),
             last,
-            index_bits: 32 - last.leading_zeros(),
+            index_mask: (1 << index_bits) - 1,
+            index_bits,
             fresh: CachePadded::new(AtomicU32::new(0)),
         }
     }
@@ -99,8 +102,7 @@ impl<P, L, G> IdTable<P, L, G> {
     #[inline]
     pub fn slot(&self, number: i32) -> Option<&Slot<P, L, G>> {
         let number = u32::try_from(number).ok()?;
-        let index = number & ((1 << self.index_bits) - 1);
-        self.segments.get(index)
+        self.segments.get(number & self.index_mask)
     }
 
     /// Slots in index order: `(index, slot)`. Sees every slot that was in use
@@ -140,7 +142,7 @@ impl<P, L, G> IdTable<P, L, G> {
     }
 
     fn index_of(&self, id: Identity) -> u32 {
-        (id.0 & ((1 << self.index_bits) - 1)) as u32
+        id.0 as u32 & self.index_mask
     }
 
     /// The id that a slot with that `generation` is in.

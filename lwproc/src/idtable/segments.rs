@@ -75,12 +75,9 @@ impl<P, L, G> Segments<P, L, G> {
         Self(std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())))
     }
 
-    /// The slot, if its segment exists. Wait-free.
+    /// The slot of an index below 2^31, if its segment exists. Wait-free.
     #[inline]
     pub fn get(&self, index: u32) -> Option<&Slot<P, L, G>> {
-        if index >= 1 << 30 {
-            return None;
-        }
         let (segment, offset) = locate(index);
         // Acquire [P1]: the slots are initialised; pairs with Release in `ensure`.
         let base = self.0.get(segment)?.load(Acquire);

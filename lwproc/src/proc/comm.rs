@@ -24,6 +24,10 @@ impl Comm {
         Self { len: len as u8, bytes }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         // `new` cut at a character boundary, so this is the whole name.

@@ -92,7 +92,7 @@ impl<H: Host> Resources<H> {
         pin: &Pin<'_>,
     ) -> Self {
         let comm = match parent.comm(pin) {
-            unnamed if unnamed.as_str().is_empty() => Comm::new("rumproc"),
+            unnamed if unnamed.is_empty() => Comm::new("rumproc"),
             named => named,
         };
         // One look: what is counted is what the child has (R12).

@@ -19,11 +19,13 @@ pub enum Dropped {
 
 impl RefCount {
     /// One reference, owned by the maker.
+    #[inline]
     pub fn new() -> Self {
         Self(AtomicU64::new(1))
     }
 
     /// How many references there are; may be past already.
+    #[inline]
     pub fn load(&self) -> u64 {
         // Relaxed: a hint.
         self.0.load(Relaxed)
@@ -31,6 +33,7 @@ impl RefCount {
 
     /// Adds a reference unless the object is already on its way out. For
     /// readers that hold a pin. Lock-free.
+    #[inline]
     pub fn try_inc(&self) -> bool {
         // Relaxed: the caller already sees the object (its pin); the count
         // itself publishes nothing.
@@ -48,12 +51,14 @@ impl RefCount {
     }
 
     /// Adds a reference for a holder of one. Wait-free.
+    #[inline]
     pub fn inc(&self) {
         // Relaxed: the holder's own reference keeps the object.
         self.0.fetch_add(1, Relaxed);
     }
 
     /// Drops a reference. Wait-free.
+    #[inline]
     pub fn dec(&self) -> Dropped {
         // Release [P10]: uses through this reference come before the
         // retirement by whoever sees the count reach zero.
