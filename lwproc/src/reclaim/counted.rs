@@ -133,9 +133,13 @@ impl<T> CountedCell<T> {
     /// # Safety
     /// As [`CountedRef::release_alone`].
     pub unsafe fn clear_alone(&self) {
-        if let Some(last) = self.replace(None) {
+        // Relaxed: nobody else is left.
+        let last = self.0.load(Relaxed);
+        if !last.is_null() {
+            // Relaxed: as above.
+            self.0.store(Tagged::NULL, Relaxed);
             // SAFETY: by contract.
-            unsafe { last.release_alone() };
+            unsafe { CountedRef(last.ptr()).release_alone() };
         }
     }
 

@@ -90,10 +90,12 @@ impl<T: ?Sized> SharedCell<T> {
     /// Takes the value out when nobody can be looking.
     pub fn take(&mut self) -> Option<Arc<T>> {
         // Relaxed: nobody else is left.
-        let old = self.0.swap(Tagged::NULL, Relaxed);
+        let old = self.0.load(Relaxed);
         if old.is_null() {
             return None;
         }
+        // Relaxed: as above.
+        self.0.store(Tagged::NULL, Relaxed);
         // SAFETY: `&mut self`: nobody else can reach the node.
         let node = unsafe { Managed::deref_counted(old.ptr()) };
         // SAFETY: as above.

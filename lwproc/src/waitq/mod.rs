@@ -290,6 +290,7 @@ impl Iterator for Taken {
 
 impl Drop for WaitQueue {
     fn drop(&mut self) {
-        self.take().for_each(drop);
+        // Relaxed: nobody else is left.
+        Taken(self.head.load(Relaxed)).for_each(drop);
     }
 }
