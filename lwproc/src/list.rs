@@ -52,6 +52,7 @@ pub trait Node: Sized + 'static {
 
 /// See the module.
 #[derive(Debug)]
+#[repr(C)]
 pub struct List<T: Node> {
     head: Link<T>,
     /// Marked, and not at the head then; since the last sweep began.

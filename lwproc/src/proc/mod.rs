@@ -40,15 +40,15 @@ use word::AtomicProcWord;
 /// A process object of a kernel.
 pub(crate) type ProcPtr<H> = *mut Managed<ProcNode<H>>;
 
-/// One process (`struct proc`).
+/// One process (`struct proc`). Laid out as written here: whoever makes or ends an LWP
+/// writes the word and the head of the list, and these are in one cache line.
+#[repr(C, align(16))]
 pub(crate) struct ProcNode<H: Host> {
     pub(crate) word: AtomicProcWord,
+    pub(crate) lwps: List<LwpNode<H>>,
     /// Keeps the memory: one for being in the table, one for each handle.
     pub(crate) refs: RefCount,
     pub(crate) id: Identity,
-    /// The exit status so far, [`status::ExitStatus`] bits.
-    pub(crate) status: AtomicU32,
-    pub(crate) lwps: List<LwpNode<H>>,
     /// Hints: a child is this process's child if its own `edge` says so.
     pub(crate) children: List<Edge<H>>,
     /// How many edges point here; a hint for the list's sweeps.
@@ -64,6 +64,8 @@ pub(crate) struct ProcNode<H: Host> {
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
     /// made of its pid.
     pub(crate) alias: Alias,
+    /// The exit status so far, [`status::ExitStatus`] bits.
+    pub(crate) status: AtomicU32,
     pub(crate) resources: Resources<H>,
     /// The kernel it is of. Kept by each LWP's anchor, not by the process.
     pub(crate) world: *const World<H>,
@@ -81,10 +83,9 @@ impl<H: Host> ProcNode<H> {
     pub(crate) fn new(world: *const World<H>, id: Identity, resources: Resources<H>) -> Self {
         Self {
             word: AtomicProcWord::new(),
+            lwps: List::new(),
             refs: RefCount::new(),
             id,
-            status: AtomicU32::new(0),
-            lwps: List::new(),
             children: List::new(),
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
@@ -92,6 +93,7 @@ impl<H: Host> ProcNode<H> {
             pending: AtomicU64::new(0),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
+            status: AtomicU32::new(0),
             resources,
             world,
         }
