@@ -12,7 +12,7 @@ use std::fmt;
 ///
 /// While it is held, nothing retired in this kernel is freed; other kernels
 /// are not affected. Taking one is wait-free once the thread is known to the
-/// kernel, but for one in 128 that frees garbage.
+/// kernel, but for one in 128 that moves the epoch on.
 #[must_use = "a guard protects only while it is held"]
 pub struct Guard<'k, H: Host = ThreadHost> {
     // Before `seat`, which must see the pin gone when it is dropped.
