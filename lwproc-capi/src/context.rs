@@ -7,7 +7,8 @@ use std::cell::{Cell, RefCell};
 use libc::c_int;
 use lwproc::{Entered, Lwp, Pid, Rfork};
 
-use crate::host::{self, CHost, vmspace};
+use crate::embedded::{self, vmspace};
+use crate::host::CHost;
 use crate::instance::{self, Instance, Used};
 use crate::mistake::{Mistake, Refusal};
 use crate::names::{LwpName, lwp};
@@ -154,7 +155,7 @@ fn take_scheduled() -> Option<Context> {
 }
 
 fn not_in_callback() -> Result<(), Mistake> {
-    if host::is_in_callback() { Err(Mistake::InCallback) } else { Ok(()) }
+    if embedded::is_in_callback() { Err(Mistake::InCallback) } else { Ok(()) }
 }
 
 /// `rump_schedule`.

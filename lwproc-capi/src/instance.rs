@@ -1,8 +1,9 @@
 //! Kernels: the default one, others, and which one a thread uses.
 //!
-//! The registry of kernels is behind a lock, which is taken to create, destroy and use one;
-//! no other call takes it. A thread has a share of the kernel that it uses, so a kernel that a thread uses
-//! is not destroyed.
+//! The registry of kernels is behind a lock, which is taken to create and destroy one, to
+//! make the default one, and when a thread uses one for the first time; no other call takes
+//! it. A thread has a share of the kernel that it uses, and the last share decides: a kernel
+//! that a thread uses is not destroyed.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
@@ -11,15 +12,16 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use libc::{c_int, c_uint, c_void};
 use lwproc::{
-    ClaimError, HookId, Kernel, Lwp, LwpKey, Pid, ProcHandle, ProcKey, SigModel, Teardown,
-    WaitPolicy,
+    ClaimError, EmulId, Enforcement, HookId, Kernel, LimitsPolicy, Lwp, LwpKey, LwpRef, Pid,
+    ProcHandle, ProcKey, SigModel, Teardown, WaitPolicy,
 };
 
-use crate::host::{CHost, Value, lwproc_destructor, lwproc_hypercalls};
+use crate::embedded::{self, Emulation, Value, lwproc_destructor};
+use crate::host::{CHost, lwproc_hypercalls};
 use crate::mistake::Mistake;
 use crate::names::{LwpName, ProcName, lwp, proc};
 
@@ -32,6 +34,8 @@ pub struct lwproc_kernel {
 /// Children are kept as zombies until their parent waits; without it they are reaped at
 /// once, as in the rump kernel.
 pub const LWPROC_WAIT: c_uint = 1;
+/// The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN.
+pub const LWPROC_NPROC: c_uint = 2;
 
 /// Signals are ignored.
 pub const LWPROC_SIGMODEL_IGNORE: c_int = 0;
@@ -50,7 +54,7 @@ pub struct lwproc_config {
     pub hypercalls: *const lwproc_hypercalls,
     /// Passed to each hypercall.
     pub arg: *mut c_void,
-    /// LWPROC_WAIT, or 0.
+    /// LWPROC_WAIT, LWPROC_NPROC.
     pub flags: c_uint,
     /// LWPROC_SIGMODEL_*.
     pub sigmodel: c_int,
@@ -66,6 +70,9 @@ pub struct lwproc_config {
 /// How many keys of specific data a kernel can have.
 const KEYS_MAX: usize = 256;
 
+/// How many emulations can be added to a kernel.
+const EMULS_MAX: usize = 256;
+
 /// A key of specific data, and what destroys the values.
 #[derive(Debug)]
 pub(crate) enum Key {
@@ -80,6 +87,8 @@ pub(crate) struct Instance {
     serial: u64,
     /// Filled from the start; taking the lock is for those who make one.
     keys: [OnceLock<Key>; KEYS_MAX],
+    /// By number, from 1 on.
+    emuls: [OnceLock<EmulId>; EMULS_MAX],
     hooks: Mutex<Hooks>,
 }
 
@@ -110,10 +119,15 @@ impl Instance {
                 LWPROC_SIGMODEL_RECORD => SigModel::Record,
                 _ => return Err(Mistake::Argument("no such signal model")),
             });
-            match config.flags {
-                0 => {}
-                LWPROC_WAIT => builder = builder.wait_policy(WaitPolicy::Wait),
-                _ => return Err(Mistake::Argument("unknown flags")),
+            if config.flags & !(LWPROC_WAIT | LWPROC_NPROC) != 0 {
+                return Err(Mistake::Argument("unknown flags"));
+            }
+            if config.flags & LWPROC_WAIT != 0 {
+                builder = builder.wait_policy(WaitPolicy::Wait);
+            }
+            if config.flags & LWPROC_NPROC != 0 {
+                let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
+                builder = builder.limits_policy(policy);
             }
             if config.id_capacity != 0 {
                 builder = builder.id_capacity(config.id_capacity);
@@ -132,6 +146,7 @@ impl Instance {
             kernel,
             serial,
             keys: [const { OnceLock::new() }; KEYS_MAX],
+            emuls: [const { OnceLock::new() }; EMULS_MAX],
             hooks: Mutex::new(Hooks::default()),
         })
     }
@@ -141,17 +156,27 @@ impl Instance {
         std::ptr::without_provenance_mut(KERNEL | self.serial as usize)
     }
 
-    /// Takes the right to run an LWP.
-    pub(crate) fn claim(&self, ptr: *mut lwp) -> Result<Lwp<CHost>, Mistake> {
+    /// A look at an LWP that C means.
+    pub(crate) fn with_lwp<R>(
+        &self,
+        ptr: *mut lwp,
+        look: impl FnOnce(LwpRef<'_, CHost>) -> R,
+    ) -> Result<R, Mistake> {
         let name = LwpName::from_ptr(ptr).ok_or(Mistake::NotAnLwp(ptr.addr()))?;
         let guard = self.kernel.pin();
         let found = self.kernel.find_lwp(name.lid(), &guard);
         let found = found.filter(|found| LwpName::of(found.token()) == name);
-        let found = found.ok_or(Mistake::LwpGone(name.lid()))?;
-        found.claim().map_err(|why| match why {
-            ClaimError::AlreadyRunning { pid, lid } => Mistake::AlreadyRunning(pid, lid),
-            _ => Mistake::LwpGone(name.lid()),
-        })
+        found.map(look).ok_or(Mistake::LwpGone(name.lid()))
+    }
+
+    /// Takes the right to run an LWP.
+    pub(crate) fn claim(&self, ptr: *mut lwp) -> Result<Lwp<CHost>, Mistake> {
+        self.with_lwp(ptr, |found| {
+            found.claim().map_err(|why| match why {
+                ClaimError::AlreadyRunning { pid, lid } => Mistake::AlreadyRunning(pid, lid),
+                _ => Mistake::LwpGone(found.lid()),
+            })
+        })?
     }
 
     /// The process that C means.
@@ -172,21 +197,38 @@ impl Instance {
     }
 
     pub(crate) fn add_key(&self, key: impl Fn() -> Key) -> Result<c_uint, Mistake> {
-        for (number, place) in (0..).zip(&self.keys) {
-            let mut is_new = false;
-            place.get_or_init(|| {
-                is_new = true;
-                key()
-            });
-            if is_new {
-                return Ok(number);
-            }
-        }
-        Err(Mistake::Full("keys"))
+        fill_next(&self.keys, |_| key()).ok_or(Mistake::Full("keys"))
     }
 
     pub(crate) fn key(&self, number: c_uint) -> Option<&Key> {
         self.keys.get(number as usize)?.get()
+    }
+
+    /// The number of a new emulation.
+    pub(crate) fn add_emul(
+        &self,
+        data: *mut c_void,
+        destructor: lwproc_destructor,
+    ) -> Result<c_uint, Mistake> {
+        let add = |place| {
+            let value = Value::new(data, destructor);
+            self.kernel.add_emul(Emulation { number: place + 1, value })
+        };
+        fill_next(&self.emuls, add).map(|place| place + 1).ok_or(Mistake::Full("emulations"))
+    }
+
+    pub(crate) fn emul(&self, number: c_uint) -> Option<EmulId> {
+        match number.checked_sub(1) {
+            None => Some(self.kernel.native_emul()),
+            Some(place) => self.emuls.get(place as usize)?.get().copied(),
+        }
+    }
+
+    /// The number of an emulation of this kernel.
+    pub(crate) fn emul_number(&self, emul: EmulId) -> c_uint {
+        let is_it = |place: &OnceLock<EmulId>| place.get() == Some(&emul);
+        // At most 256.
+        self.emuls.iter().position(is_it).map_or(0, |place| place as c_uint + 1)
     }
 
     pub(crate) fn add_hook(&self, id: HookId) -> u64 {
@@ -202,16 +244,38 @@ impl Instance {
     }
 }
 
+/// Fills the first place that is free; which one. Of two at once, one waits for the other's.
+fn fill_next<T>(places: &[OnceLock<T>], new: impl Fn(c_uint) -> T) -> Option<c_uint> {
+    for (number, place) in (0..).zip(places) {
+        let mut is_new = false;
+        place.get_or_init(|| {
+            is_new = true;
+            new(number)
+        });
+        if is_new {
+            return Some(number);
+        }
+    }
+    None
+}
+
 /// Marks the pointers to kernels.
 const KERNEL: usize = 0b1011 << 60;
 
 static DEFAULT: OnceLock<Instance> = OnceLock::new();
+/// Held by who makes the default one.
+static MAKING: Mutex<()> = Mutex::new(());
 static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
 
 std::thread_local! {
     /// The kernel that this thread has chosen; `None`: the default one.
     static CHOSEN: RefCell<Option<Rc<Share>>> = const { RefCell::new(None) };
+    /// The kernels that this thread has used: found again without the lock.
+    static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What C knows a kernel by, and the kernel for as long as it lives.
+type Known = (*mut lwproc_kernel, Weak<Instance>);
 
 /// A kernel, for as long as this is held. Threads share no count of it.
 #[derive(Clone, Debug)]
@@ -242,8 +306,14 @@ fn is_default(ptr: *mut lwproc_kernel) -> bool {
 
 /// Makes the default kernel, unless there is one.
 pub(crate) fn init(config: Option<&lwproc_config>) -> Result<(), Mistake> {
-    // The lock of the registry: two threads make one kernel.
-    let _one = lock(&INSTANCES);
+    if embedded::is_in_callback() {
+        return Err(Mistake::InCallback);
+    }
+    if DEFAULT.get().is_some() {
+        return Ok(());
+    }
+    // Two threads make one kernel.
+    let _one = lock(&MAKING);
     if DEFAULT.get().is_none() {
         let _ = DEFAULT.set(Instance::new(config)?);
     }
@@ -265,29 +335,30 @@ pub(crate) fn destroy(ptr: *mut lwproc_kernel) -> Result<Teardown, Mistake> {
         return Err(Mistake::KernelInUse);
     }
     let own = CHOSEN.with_borrow_mut(|chosen| chosen.take_if(|share| share.0.to_ptr() == ptr));
-    match remove(ptr, usize::from(own.is_some())) {
-        Ok(instance) => {
-            drop(own);
-            let instance = Arc::into_inner(instance).expect("no thread has it");
-            Ok(instance.kernel.shutdown())
-        }
+    let was_chosen = own.is_some();
+    // Not in a kernel: this is the thread's only share, and the count the thread's too.
+    drop(own);
+    match remove(ptr) {
+        Ok(instance) => Ok(instance.kernel.shutdown()),
         Err(why) => {
-            CHOSEN.with_borrow_mut(|chosen| *chosen = own.or(chosen.take()));
+            if let (true, Mistake::KernelInUse) = (was_chosen, &why) {
+                choose(ptr)?;
+            }
             Err(why)
         }
     }
 }
 
-/// Takes a kernel out of the registry, if nobody has it but the registry and `own`
-/// others. Only `choose` adds to the count of one that no thread has, under this lock.
-fn remove(ptr: *mut lwproc_kernel, own: usize) -> Result<Arc<Instance>, Mistake> {
+/// Takes a kernel out of the registry, if nobody else has a share of it. To give up the
+/// last share is one step, against which nobody can take another.
+fn remove(ptr: *mut lwproc_kernel) -> Result<Instance, Mistake> {
     let mut all = lock(&INSTANCES);
     let found = all.iter().position(|instance| instance.to_ptr() == ptr);
     let found = found.ok_or(Mistake::Argument("no such kernel"))?;
-    if Arc::strong_count(&all[found]) > 1 + own {
-        return Err(Mistake::KernelInUse);
-    }
-    Ok(all.swap_remove(found))
+    Arc::try_unwrap(all.swap_remove(found)).map_err(|shared| {
+        all.push(shared);
+        Mistake::KernelInUse
+    })
 }
 
 /// From now on this thread uses that kernel; NULL: the default one.
@@ -295,17 +366,37 @@ pub(crate) fn choose(ptr: *mut lwproc_kernel) -> Result<(), Mistake> {
     let chosen = if ptr.is_null() || is_default(ptr) {
         None
     } else {
-        let all = lock(&INSTANCES);
-        let found = all.iter().find(|instance| instance.to_ptr() == ptr);
-        let found = found.ok_or(Mistake::Argument("no such kernel"))?;
-        Some(Rc::new(Share(found.clone())))
+        Some(Rc::new(Share(known(ptr).map_or_else(|| look_up(ptr), Ok)?)))
     };
     CHOSEN.set(chosen);
     Ok(())
 }
 
+/// A kernel that this thread has used before, and that lives. Lock-free.
+fn known(ptr: *mut lwproc_kernel) -> Option<Arc<Instance>> {
+    // Takes no share of another one, which its destroyer would see.
+    KNOWN.with_borrow(|known| known.iter().find(|(known, _)| *known == ptr)?.1.upgrade())
+}
+
+/// A kernel of the registry, which this thread knows from now on.
+fn look_up(ptr: *mut lwproc_kernel) -> Result<Arc<Instance>, Mistake> {
+    let all = lock(&INSTANCES);
+    let found = all.iter().find(|instance| instance.to_ptr() == ptr);
+    let found = found.ok_or(Mistake::Argument("no such kernel"))?.clone();
+    drop(all);
+    KNOWN.with_borrow_mut(|known| {
+        // What has gone keeps its memory no longer than this.
+        known.retain(|(_, instance)| instance.strong_count() > 0);
+        known.push((ptr, Arc::downgrade(&found)));
+    });
+    Ok(found)
+}
+
 /// The kernel that this thread uses.
 pub(crate) fn current() -> Result<Used, Mistake> {
+    if embedded::is_in_callback() {
+        return Err(Mistake::InCallback);
+    }
     // Failure: the thread is ending, and which kernel it used is not known any more.
     let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone());
     let chosen = chosen.map_err(|_| Mistake::InCallback)?;

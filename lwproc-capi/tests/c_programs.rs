@@ -102,8 +102,14 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 4] =
-    ["tests/c/behaviour.c", "tests/c/death.c", "tests/c/services.c", "tests/c/stress.c"];
+const PROGRAMS: [&str; 6] = [
+    "tests/c/behaviour.c",
+    "tests/c/death.c",
+    "tests/c/resources.c",
+    "tests/c/services.c",
+    "tests/c/sleep.c",
+    "tests/c/stress.c",
+];
 
 #[test]
 fn c_programs_run_statically_and_dynamically() {
@@ -177,16 +183,6 @@ fn exactly_what_the_header_declares_is_exported() {
     assert!(listed.contains("[liblwproc.so.0]"), "{listed}");
 }
 
-#[test]
-fn the_header_is_what_cbindgen_makes() {
-    if is_there("cbindgen") {
-        let script = dir().parent().unwrap().join("ci/capi-header.sh");
-        succeeds(Command::new(script).arg("--check"));
-    } else {
-        eprintln!("no cbindgen here: whether the header is current is checked by names only");
-    }
-}
-
 fn has_asan(compiler: &str, place: &Path) -> bool {
     let source = place.join("nothing.c");
     std::fs::write(&source, "int main(void) { return 0; }").unwrap();
@@ -218,7 +214,9 @@ fn two_threads_under_valgrind() {
     }
     let prefix = installed("valgrind");
     let compiler = compilers(["gcc", "clang"])[0];
-    for (source, rounds) in [("tests/c/stress.c", "5000"), ("tests/c/services.c", "")] {
+    let checked = ["resources.c", "services.c", "sleep.c"].map(|source| (source, ""));
+    for (source, rounds) in checked.into_iter().chain([("stress.c", "5000")]) {
+        let source = &format!("tests/c/{source}");
         let program = compile(compiler, &["-std=gnu11"], &prefix, source, Link::Shared);
         let mut command = run(&prefix, "valgrind");
         command.args(["-q", "--error-exitcode=99", "--leak-check=full"]);

@@ -4,7 +4,7 @@
 use libc::{c_int, c_void, pid_t, uid_t};
 
 use super::{store, wanted};
-use crate::host::{Shared, in_callback};
+use crate::embedded::{Shared, in_callback};
 use crate::instance;
 use crate::mistake::{Mistake, errno};
 
@@ -28,7 +28,8 @@ pub type lwproc_exithook =
 
 /// Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
 /// thread that ends it, before anything of it is given back; the last established first.
-/// What names the hook goes into `id`.
+/// What names the hook goes into `id`. Blocks while another thread does this or takes one
+/// away.
 ///
 /// # Safety
 /// `id` may be written; `hook` may be called with `arg` from any thread.
@@ -60,7 +61,8 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
     })
 }
 
-/// Takes an exit hook away; a call under way goes on. ENOENT: there is none.
+/// Takes an exit hook away; a call under way goes on. Blocks as
+/// lwproc_exithook_establish. ENOENT: there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_exithook_disestablish(id: u64) -> c_int {
     errno("lwproc_exithook_disestablish", || {

@@ -6,7 +6,7 @@ use lwproc::{Lid, Pid};
 
 use super::rump::usenative;
 use crate::context::{self, Context};
-use crate::host::vmspace;
+use crate::embedded::vmspace;
 use crate::instance;
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::{LwpName, lwp, proc};

@@ -5,7 +5,7 @@ use libc::c_int;
 
 use super::{store, wanted};
 use crate::context;
-use crate::host;
+use crate::embedded;
 use crate::instance::{self, lwproc_config, lwproc_kernel};
 use crate::mistake::{Mistake, Refusal, errno};
 
@@ -35,7 +35,7 @@ pub struct lwproc_leftover {
 
 /// Where a thread stands: not in a kernel, and not called by one.
 fn outside() -> Result<(), Refusal> {
-    if host::is_in_callback() {
+    if embedded::is_in_callback() {
         Err(Mistake::InCallback.into())
     } else if context::is_scheduled() {
         Err(Mistake::AlreadyScheduled.into())
@@ -45,7 +45,7 @@ fn outside() -> Result<(), Refusal> {
 }
 
 /// As rump_init, with a configuration, which counts only if there is no default kernel
-/// yet. NULL: the default.
+/// yet. NULL: the default. Blocks while another thread makes it.
 ///
 /// # Safety
 /// `config` is NULL or may be read.
@@ -59,7 +59,8 @@ pub unsafe extern "C" fn lwproc_init(config: *const lwproc_config) -> c_int {
 }
 
 /// Makes a kernel beside the default one. It shares nothing with others. NULL for `config`:
-/// the default. EINVAL.
+/// the default. Blocks while another thread puts one on the list of kernels, or takes one
+/// off. EINVAL.
 ///
 /// # Safety
 /// `config` is NULL or may be read; `kernel` may be written.
@@ -79,7 +80,8 @@ pub unsafe extern "C" fn lwproc_kernel_create(
 }
 
 /// Ends a kernel, and whatever is left in it; what that was goes into `leftover`, unless
-/// that is NULL. A calling thread that uses it goes back to the default one.
+/// that is NULL. A calling thread that uses it goes back to the default one. Blocks as
+/// lwproc_kernel_create.
 ///
 /// EBUSY: another thread uses it, or it is the default one. EINVAL: no such kernel.
 /// EDEADLK: the thread is scheduled.
@@ -104,7 +106,9 @@ pub unsafe extern "C" fn lwproc_kernel_destroy(
 }
 
 /// From now on this thread uses that kernel; NULL: the default one. It keeps an LWP in each,
-/// until the thread ends. EINVAL: no such kernel. EDEADLK: the thread is scheduled.
+/// until the thread ends. Blocks as lwproc_kernel_create when the thread has never used
+/// that kernel; else it waits for nobody. EINVAL: no such kernel. EDEADLK: the thread is
+/// scheduled.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_use(kernel: *mut lwproc_kernel) -> c_int {
     errno("lwproc_kernel_use", || {
@@ -113,7 +117,7 @@ pub extern "C" fn lwproc_kernel_use(kernel: *mut lwproc_kernel) -> c_int {
     })
 }
 
-/// The kernel that this thread uses; NULL: none.
+/// The kernel that this thread uses; NULL: none, or in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
     instance::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())

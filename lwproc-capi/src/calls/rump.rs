@@ -23,7 +23,8 @@ pub(super) fn usenative(cx: &mut Context) -> Result<(), Refusal> {
     cx.k_mut().sysent_usenative().map_err(|_| Mistake::NativeSysents.into())
 }
 
-/// Makes the default kernel, unless there is one. 0, or an errno.
+/// Makes the default kernel, unless there is one. 0, or an errno. Blocks while another
+/// thread makes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_init() -> c_int {
     errno("rump_init", || Ok(instance::init(None)?))

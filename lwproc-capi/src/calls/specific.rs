@@ -5,13 +5,13 @@ use libc::{c_int, c_uint, c_void};
 
 use super::{store, wanted};
 use crate::context;
-use crate::host::{Value, lwproc_destructor};
+use crate::embedded::{Value, lwproc_destructor};
 use crate::instance::{self, Instance, Key};
 use crate::mistake::{Mistake, Refusal, errno};
 
 /// A new key of data of processes, in this thread's kernel. When a process ends, and its
-/// value is not NULL, `destructor(value)` is called, in the order of the keys. EAGAIN: the
-/// kernel has 256 keys.
+/// value is not NULL, `destructor(value)` is called, in the order of the keys. Blocks
+/// while another thread makes one. EAGAIN: the kernel has 256 keys.
 ///
 /// # Safety
 /// `key` may be written; `destructor` may be called from any thread.
