@@ -162,8 +162,11 @@ static void interrupting(void)
 
 static int tries(void *arg)
 {
+    struct lwproc_counts counts;
+
     IS(lwproc_sleep(channel, tries, arg), EDEADLK);
     IS(rump_pub_lwproc_rfork(0), EDEADLK);
+    IS(lwproc_count(&counts), EDEADLK);
     OK(lwproc_wakeup(channel));
     OK(lwproc_wakeup_one(channel));
     return 1;
