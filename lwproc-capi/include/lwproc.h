@@ -1079,7 +1079,7 @@ int lwproc_wakeup_one(struct lwproc_channel *channel);
 
 /**
  * Ends the sleep of an LWP, whose call returns EINTR; when it does not sleep, nothing is
- * done. `cleanup` says nothing here.
+ * done. lwproc_wait and lwproc_wait_alone go on. `cleanup` says nothing here.
  *
  * Aborts when the LWP has gone, or is none.
  */

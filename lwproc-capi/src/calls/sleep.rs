@@ -150,7 +150,7 @@ pub unsafe extern "C" fn lwproc_wakeup_one(channel: *mut lwproc_channel) -> c_in
 }
 
 /// Ends the sleep of an LWP, whose call returns EINTR; when it does not sleep, nothing is
-/// done. `cleanup` says nothing here.
+/// done. lwproc_wait and lwproc_wait_alone go on. `cleanup` says nothing here.
 ///
 /// Aborts when the LWP has gone, or is none.
 #[unsafe(no_mangle)]

@@ -160,6 +160,85 @@ static void interrupting(void)
     rump_pub_lwproc_releaselwp();
 }
 
+/* A parent that waits in a thread: what it got. */
+static pid_t waiting_pid, got;
+static int waited, began;
+
+static void *waits(void *arg)
+{
+    OK(lwproc_kernel_use(kernel));
+    OK(rump_pub_lwproc_newlwp(waiting_pid));
+    *(struct lwp **)arg = rump_pub_lwproc_curlwp();
+    __atomic_store_n(&began, 1, __ATOMIC_RELEASE);
+    waited = lwproc_wait(-1, 0, &got, NULL);
+    rump_pub_lwproc_releaselwp();
+    return NULL;
+}
+
+static void *waits_alone(void *arg)
+{
+    OK(lwproc_kernel_use(kernel));
+    OK(rump_pub_lwproc_newlwp(waiting_pid));
+    OK(lwproc_drain());
+    __atomic_store_n(&began, 1, __ATOMIC_RELEASE);
+    *(int *)arg = lwproc_wait_alone();
+    rump_pub_lwproc_releaselwp();
+    return NULL;
+}
+
+static void until_it_began(void)
+{
+    while (!__atomic_exchange_n(&began, 0, __ATOMIC_ACQ_REL))
+        usleep(100);
+    usleep(2000);
+}
+
+static void waiting(void)
+{
+    struct lwp *parent, *child, *l;
+    pthread_t thread;
+    pid_t pid;
+    int alone = -1, signo;
+
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    waiting_pid = lwproc_getpid();
+    parent = rump_pub_lwproc_curlwp();
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    pid = lwproc_getpid();
+    child = rump_pub_lwproc_curlwp();
+
+    OK(pthread_create(&thread, NULL, waits, &l));
+    until_it_began();
+    OK(lwproc_kill(waiting_pid, 15));
+    OK(pthread_join(thread, NULL));
+    IS(waited, EINTR);
+    rump_pub_lwproc_switch(parent);
+    OK(lwproc_sigtake(&signo));
+    IS(signo, 15);
+    rump_pub_lwproc_switch(child);
+
+    /* It is not unslept: it waits for the child. */
+    OK(pthread_create(&thread, NULL, waits, &l));
+    until_it_began();
+    lwp_unsleep(l, 0);
+    usleep(2000);
+    lwp_unsleep(l, 0);
+    rump_pub_lwproc_releaselwp();
+    OK(pthread_join(thread, NULL));
+    OK(waited);
+    IS(got, pid);
+
+    /* Until the parked one has gone. */
+    OK(pthread_create(&thread, NULL, waits_alone, &alone));
+    until_it_began();
+    rump_pub_lwproc_switch(parent);
+    OK(lwproc_must_exit(&signo));
+    IS(signo, 1);
+    rump_pub_lwproc_releaselwp();
+    OK(pthread_join(thread, NULL));
+    IS(alone, 0);
+}
+
 static int tries(void *arg)
 {
     struct lwproc_counts counts;
@@ -369,7 +448,7 @@ static void big_lock(void)
 int main(void)
 {
     static void (*const tests[])(void) = {
-        waking, interrupting, calling_back, sleeping_with, big_lock,
+        waking, interrupting, waiting, calling_back, sleeping_with, big_lock,
     };
     size_t cpus, i;
 
@@ -382,12 +461,16 @@ int main(void)
             struct lwproc_leftover left;
 
             config.sigmodel = LWPROC_SIGMODEL_RECORD;
+            config.flags = LWPROC_WAIT;
             config.virtual_cpus = cpus;
             OK(lwproc_kernel_create(&config, &kernel));
             OK(lwproc_channel_create(&channel));
             OK(lwproc_kernel_use(kernel));
             tests[i]();
             is_implicit();
+            /* Process 1 has the last ones. */
+            while (lwproc_wait(-1, LWPROC_WNOHANG, &got, NULL) == 0 && got != 0)
+                continue;
             is_empty();
             OK(lwproc_kernel_destroy(kernel, &left));
             OK(lwproc_channel_destroy(channel));
