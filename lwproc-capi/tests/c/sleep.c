@@ -181,7 +181,7 @@ static void *waits_alone(void *arg)
     OK(rump_pub_lwproc_newlwp(waiting_pid));
     OK(lwproc_drain());
     __atomic_store_n(&began, 1, __ATOMIC_RELEASE);
-    *(int *)arg = lwproc_wait_alone();
+    __atomic_store_n((int *)arg, lwproc_wait_alone(), __ATOMIC_RELEASE);
     rump_pub_lwproc_releaselwp();
     return NULL;
 }
@@ -234,6 +234,7 @@ static void waiting(void)
     rump_pub_lwproc_switch(parent);
     OK(lwproc_must_exit(&signo));
     IS(signo, 1);
+    IS(__atomic_load_n(&alone, __ATOMIC_ACQUIRE), -1);
     rump_pub_lwproc_releaselwp();
     OK(pthread_join(thread, NULL));
     IS(alone, 0);
