@@ -256,7 +256,7 @@ static void vmspace_free(void *arg, struct vmspace *vm)
 
 static void *ends_bound(void *kernel)
 {
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     OK(rump_pub_lwproc_newlwp(lwproc_getpid()));
     return NULL;
@@ -267,7 +267,7 @@ static struct lwp *left_parked;
 /* It is to be parked, and so it is, and not released. */
 static void *ends_parking(void *kernel)
 {
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     rump_schedule();
     OK(rump_lwproc_rfork(RUMP_RFCFDG));
     left_parked = rump_lwproc_curlwp();
@@ -288,7 +288,7 @@ static int was_late;
 
 static void *ends_late(void *kernel)
 {
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     OK(pthread_setspecific(late_key, &was_late));
     return NULL;
@@ -299,7 +299,7 @@ static void *ends_inside(void *kernel)
     int fd;
 
     first = 1;
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     rump_schedule();
     OK(rump_lwproc_rfork(RUMP_RFCFDG));
     OK(lwproc_open(&first, note, 0, &fd));
