@@ -340,6 +340,28 @@ struct lwproc_rusage {
 };
 
 /**
+ * How a process is profiled.
+ */
+struct lwproc_profile {
+    /**
+     * Where the samples go, in the process's address space.
+     */
+    size_t base;
+    /**
+     * In bytes. 0: it is not profiled.
+     */
+    size_t size;
+    /**
+     * Of the first sampled program counter.
+     */
+    size_t offset;
+    /**
+     * From program counter to sample, in 1/65536.
+     */
+    unsigned int scale;
+};
+
+/**
  * Says whether what an LWP sleeps for has come: not 0. It may not call this library.
  */
 typedef int (*lwproc_condition)(void *arg);
@@ -990,6 +1012,17 @@ int lwproc_setcomm(const char *comm);
 int lwproc_getcomm(char *comm, size_t size);
 
 /**
+ * Names the current LWP; the name is cut to 16 bytes. EINVAL: an implicit thread has none.
+ */
+int lwproc_lwp_setname(const char *name);
+
+/**
+ * The current LWP's name, cut to `size` - 1 bytes; empty when it was given none. EINVAL:
+ * `size` is 0.
+ */
+int lwproc_lwp_getname(char *name, size_t size);
+
+/**
  * getrlimit(2) of the current process: `resource` is one of LWPROC_RLIMIT_*. EINVAL.
  */
 int lwproc_getrlimit(int resource, struct lwproc_rlimit *limit);
@@ -1011,6 +1044,22 @@ int lwproc_addrusage(const struct lwproc_rusage *more);
  * LWPROC_RUSAGE_CHILDREN. EINVAL.
  */
 int lwproc_getrusage(int who, struct lwproc_rusage *usage);
+
+/**
+ * profil(2): how the current process is profiled from now on, and its children from their
+ * birth. The embedder takes the samples. NULL: it is not.
+ */
+int lwproc_setprofile(const struct lwproc_profile *profile);
+
+/**
+ * How the current process is profiled.
+ */
+int lwproc_getprofile(struct lwproc_profile *profile);
+
+/**
+ * The address space that the current process was forked with; NULL: the local one.
+ */
+int lwproc_vmspace(struct vmspace **vm);
 
 /**
  * The current process's place in the file system, which the hypercall vfs_init made; NULL:

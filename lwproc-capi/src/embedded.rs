@@ -75,7 +75,7 @@ impl Drop for Value {
 /// An address space, and who frees it.
 #[derive(Debug)]
 pub(crate) struct VmSpace {
-    vm: *mut vmspace,
+    pub(crate) vm: *mut vmspace,
     free: Option<unsafe extern "C" fn(*mut c_void, *mut vmspace)>,
     arg: Shared,
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use libc::{c_int, c_void};
-use lwproc::{Limit, Resource, Usage};
+use libc::{c_int, c_uint, c_void};
+use lwproc::{Limit, Profile, Resource, Usage};
 
 use super::{store, wanted};
 use crate::context;
+use crate::embedded::vmspace;
 use crate::mistake::{Mistake, Refusal, errno};
 
 /// What can be limited: the first twelve are numbered as in NetBSD. LWPROC_RLIMIT_NOFILE holds,
@@ -234,6 +235,67 @@ pub unsafe extern "C" fn lwproc_getrusage(who: c_int, usage: *mut lwproc_rusage)
         })?;
         // SAFETY: by contract.
         unsafe { store(usage, used.into()) }
+    })
+}
+
+/// How a process is profiled.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lwproc_profile {
+    /// Where the samples go, in the process's address space.
+    pub base: usize,
+    /// In bytes. 0: it is not profiled.
+    pub size: usize,
+    /// Of the first sampled program counter.
+    pub offset: usize,
+    /// From program counter to sample, in 1/65536.
+    pub scale: c_uint,
+}
+
+/// profil(2): how the current process is profiled from now on, and its children from their
+/// birth. The embedder takes the samples. NULL: it is not.
+///
+/// # Safety
+/// `profile` is NULL or may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_setprofile(profile: *const lwproc_profile) -> c_int {
+    errno("lwproc_setprofile", || {
+        // SAFETY: by contract.
+        let profile = unsafe { profile.as_ref() }.filter(|profile| profile.size > 0);
+        context::public(|cx| {
+            cx.k().set_profile(profile.map(|&lwproc_profile { base, size, offset, scale }| {
+                Profile { base, size, offset, scale }
+            }));
+            Ok(())
+        })
+    })
+}
+
+/// How the current process is profiled.
+///
+/// # Safety
+/// `profile` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_getprofile(profile: *mut lwproc_profile) -> c_int {
+    errno("lwproc_getprofile", || {
+        let none = Profile { base: 0, size: 0, offset: 0, scale: 0 };
+        let Profile { base, size, offset, scale } =
+            context::public(|cx| Ok(cx.k().profile().unwrap_or(none)))?;
+        // SAFETY: by contract.
+        unsafe { store(profile, lwproc_profile { base, size, offset, scale }) }
+    })
+}
+
+/// The address space that the current process was forked with; NULL: the local one.
+///
+/// # Safety
+/// `vm` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_vmspace(vm: *mut *mut vmspace) -> c_int {
+    errno("lwproc_vmspace", || {
+        let its = context::public(|cx| Ok(cx.k().vmspace().map(|vm| vm.vm)))?;
+        // SAFETY: by contract.
+        unsafe { store(vm, its.unwrap_or(std::ptr::null_mut())) }
     })
 }
 

@@ -209,6 +209,46 @@ static void use(void)
     OK(lwproc_kernel_destroy(kernel, NULL));
 }
 
+static void names(void)
+{
+    struct lwproc_kernel *kernel = kernel_with(NULL, 0);
+    struct lwproc_profile profile = { 1, 2, 3, 4 }, got;
+    char name[20];
+
+    IS(lwproc_lwp_setname("none"), EINVAL);
+    OK(lwproc_lwp_getname(name, sizeof(name)));
+    CHECK(strcmp(name, "") == 0);
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    OK(lwproc_setcomm("process"));
+    OK(lwproc_lwp_getname(name, sizeof(name)));
+    CHECK(strcmp(name, "") == 0);
+    OK(lwproc_lwp_setname("0123456789abcdefgh"));
+    IS(lwproc_lwp_setname(NULL), EINVAL);
+    IS(lwproc_lwp_getname(name, 0), EINVAL);
+    IS(lwproc_lwp_getname(NULL, 9), EINVAL);
+    OK(lwproc_lwp_getname(name, sizeof(name)));
+    CHECK(strcmp(name, "0123456789abcdef") == 0);
+    OK(lwproc_lwp_getname(name, 4));
+    CHECK(strcmp(name, "012") == 0);
+    OK(lwproc_getcomm(name, sizeof(name)));
+    CHECK(strcmp(name, "process") == 0);
+
+    OK(lwproc_getprofile(&got));
+    IS(got.size, 0);
+    IS(lwproc_getprofile(NULL), EINVAL);
+    OK(lwproc_setprofile(&profile));
+    OK(rump_pub_lwproc_rfork(0));
+    /* A child is profiled alike; the name is the LWP's own. */
+    OK(lwproc_getprofile(&got));
+    CHECK(got.base == 1 && got.size == 2 && got.offset == 3 && got.scale == 4);
+    OK(lwproc_setprofile(NULL));
+    OK(lwproc_getprofile(&got));
+    CHECK(got.base == 0 && got.size == 0);
+    OK(lwproc_lwp_getname(name, sizeof(name)));
+    CHECK(strcmp(name, "") == 0);
+    OK(lwproc_kernel_destroy(kernel, NULL));
+}
+
 /* Places are numbers here: each is one more than its parent's; 0 is NULL. */
 static long made, released, deepest = 3;
 
@@ -377,6 +417,7 @@ int main(void)
     emulations();
     limits();
     use();
+    names();
     places();
     traces();
     return 0;

@@ -312,6 +312,7 @@ static void instances(void)
     struct lwproc_config config = { 0 };
     struct lwproc_kernel *one, *two;
     struct lwproc_leftover left;
+    struct vmspace *vm;
     struct lwp *l;
     pthread_t thread;
     pid_t child;
@@ -332,8 +333,13 @@ static void instances(void)
     rump_schedule();
     OK(rump_lwproc_rfork_vmspace((struct vmspace *)(void *)&freed, RUMP_RFCFDG));
     rump_unschedule();
+    OK(lwproc_vmspace(&vm));
+    CHECK(vm == (void *)&freed);
+    IS(lwproc_vmspace(NULL), EINVAL);
     l = rump_pub_lwproc_curlwp();
     OK(lwproc_kernel_use(two));
+    OK(lwproc_vmspace(&vm));
+    CHECK(vm == NULL);
     is_implicit();
     IS(lwproc_try_switch(l), ESRCH);
     OK(lwproc_kernel_use(one));

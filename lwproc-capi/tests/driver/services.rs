@@ -220,9 +220,15 @@ impl Driver<'_> {
                 let mut used = [0u64; 12];
                 unsafe { lwproc_getrusage(self.bytes.number(), self.place(&mut used).cast()) }
             }
-            221 | 222 => {
+            221 => {
                 let mut vfs = null_mut();
                 unsafe { lwproc_vfs(self.place(&mut vfs)) }
+            }
+            222 => {
+                let (mut vm, vmspaces) = (null_mut(), self.has.vmspaces.as_arg());
+                let got = unsafe { lwproc_vmspace(self.place(&mut vm)) };
+                assert!(vm.is_null() || vm == vmspaces.cast());
+                got
             }
             223..=225 => {
                 let live = &self.has.emuls;
@@ -275,7 +281,20 @@ impl Driver<'_> {
                 lwproc_exithook_disestablish(id)
             }
             245..=250 => self.set_sink(op),
-            _ => 0,
+            251 => unsafe { lwproc_lwp_setname(c"a name".as_ptr()) },
+            252 => {
+                let mut name: [c_char; 20] = [1; 20];
+                unsafe { lwproc_lwp_getname(self.place(&mut name).cast(), 20) }
+            }
+            253 | 254 => {
+                let size = self.bytes.byte().into();
+                let mut profile = lwproc_profile { base: 1, size, offset: 3, scale: 4 };
+                unsafe { lwproc_setprofile(self.place(&mut profile)) }
+            }
+            _ => {
+                let mut profile = lwproc_profile { base: 1, size: 2, offset: 3, scale: 4 };
+                unsafe { lwproc_getprofile(self.place(&mut profile)) }
+            }
         }
     }
 
