@@ -15,9 +15,9 @@
  * thread-local storage has been destroyed: EDEADLK, or an abort. lwproc_wakeup and
  * lwproc_wakeup_one may.
  *
- * No call waits for another thread, but for those that say that they block, and all that
- * enter the kernel if it has a number of virtual CPUs. "Blocks while another thread ..." is
- * a lock, held for that long.
+ * No call waits for another thread, but for those that say that they block, a switch to an
+ * LWP that has the big lock, and all that enter the kernel if it has a number of virtual
+ * CPUs. "Blocks while another thread ..." is a lock, held for that long.
  *
  * After fork() the child has a copy of every kernel, and the forking thread's LWPs in it.
  * The LWPs of the other threads stay bound to threads that are not there, and cannot be
