@@ -9,7 +9,8 @@
 //! | `mistake` | what a caller did wrong: an errno, or a message and SIGABRT |
 //! | `embedded` | the embedder's values: files, data, address spaces, places, emulations |
 //! | `host` | what the kernel asks of the embedder: hypercalls |
-//! | `instance` | a kernel, who uses it, which one a thread uses |
+//! | `instance` | a kernel, and what belongs to it |
+//! | `registry` | the kernels there are, and which one a thread uses |
 //! | `context` | a thread in a kernel: in a public call, or between schedule and unschedule |
 //! | `calls` | the exported functions, by family |
 //!
@@ -34,6 +35,7 @@ mod host;
 mod instance;
 mod mistake;
 mod names;
+mod registry;
 
 pub use embedded::{lwproc_destructor, vmspace};
 pub use host::{lwproc_hypercalls, lwproc_lwp_op};

@@ -6,8 +6,8 @@ use libc::{c_int, c_uint, c_void};
 use super::{store, wanted};
 use crate::context;
 use crate::embedded::lwproc_destructor;
-use crate::instance;
 use crate::mistake::{Mistake, errno};
+use crate::registry;
 
 /// Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel
 /// it goes, and `destructor(data)` is called. On an error `data` is the caller's as before.
@@ -23,7 +23,7 @@ pub unsafe extern "C" fn lwproc_emul_add(
 ) -> c_int {
     errno("lwproc_emul_add", || {
         wanted(emul)?;
-        let added = instance::current()?.add_emul(data, destructor)?;
+        let added = registry::current()?.add_emul(data, destructor)?;
         // SAFETY: by contract.
         unsafe { store(emul, added) }
     })
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn lwproc_emul_add(
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_emul_setdefault(emul: c_uint) -> c_int {
     errno("lwproc_emul_setdefault", || {
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let emul = instance.emul(emul).ok_or(Mistake::Argument("no such emulation"))?;
         Ok(instance.kernel.set_default_emul(emul)?)
     })
@@ -47,7 +47,7 @@ pub extern "C" fn lwproc_emul_setdefault(emul: c_uint) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_emul_default(emul: *mut c_uint) -> c_int {
     errno("lwproc_emul_default", || {
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let number = instance.emul_number(instance.kernel.default_emul());
         // SAFETY: by contract.
         unsafe { store(emul, number) }

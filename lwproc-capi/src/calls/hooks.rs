@@ -5,8 +5,8 @@ use libc::{c_int, c_void, pid_t, uid_t};
 
 use super::{store, wanted};
 use crate::embedded::{Shared, in_callback};
-use crate::instance;
 use crate::mistake::{Mistake, errno};
+use crate::registry;
 
 /// A process at its end.
 #[repr(C)]
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
     errno("lwproc_exithook_establish", || {
         wanted(id)?;
         let hook = hook.ok_or(Mistake::Argument("no hook"))?;
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let arg = Shared(arg);
         let established = instance.kernel.exithook_establish(move |proc| {
             let ending = lwproc_ending {
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_exithook_disestablish(id: u64) -> c_int {
     errno("lwproc_exithook_disestablish", || {
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let none = || Mistake::Refused(libc::ENOENT, "no such exit hook".into());
         let hook = instance.take_hook(id).ok_or_else(none)?;
         Ok(instance.kernel.exithook_disestablish(hook)?)

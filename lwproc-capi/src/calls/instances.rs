@@ -6,8 +6,9 @@ use libc::c_int;
 use super::{store, wanted};
 use crate::context;
 use crate::embedded;
-use crate::instance::{self, lwproc_config, lwproc_kernel};
+use crate::instance::{lwproc_config, lwproc_kernel};
 use crate::mistake::{Mistake, Refusal, errno};
+use crate::registry;
 
 /// What lives in a kernel; exact when no other thread is making or ending anything.
 #[repr(C)]
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn lwproc_init(config: *const lwproc_config) -> c_int {
     errno("lwproc_init", || {
         outside()?;
         // SAFETY: by contract.
-        Ok(instance::init(unsafe { config.as_ref() })?)
+        Ok(registry::init(unsafe { config.as_ref() })?)
     })
 }
 
@@ -73,7 +74,7 @@ pub unsafe extern "C" fn lwproc_kernel_create(
         outside()?;
         wanted(kernel)?;
         // SAFETY: by contract.
-        let made = instance::create(unsafe { config.as_ref() })?;
+        let made = registry::create(unsafe { config.as_ref() })?;
         // SAFETY: by contract.
         unsafe { store(kernel, made) }
     })
@@ -95,7 +96,7 @@ pub unsafe extern "C" fn lwproc_kernel_destroy(
 ) -> c_int {
     errno("lwproc_kernel_destroy", || {
         outside()?;
-        let report = instance::destroy(kernel)?;
+        let report = registry::destroy(kernel)?;
         if leftover.is_null() {
             return Ok(());
         }
@@ -113,14 +114,14 @@ pub unsafe extern "C" fn lwproc_kernel_destroy(
 pub extern "C" fn lwproc_kernel_use(kernel: *mut lwproc_kernel) -> c_int {
     errno("lwproc_kernel_use", || {
         outside()?;
-        Ok(instance::choose(kernel)?)
+        Ok(registry::choose(kernel)?)
     })
 }
 
 /// The kernel that this thread uses; NULL: none, or in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
-    instance::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())
+    registry::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())
 }
 
 /// Counts what lives in this thread's kernel. EINVAL: no kernel.
@@ -130,7 +131,7 @@ pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_count(counts: *mut lwproc_counts) -> c_int {
     errno("lwproc_count", || {
-        let counted = instance::current()?.kernel.counts();
+        let counted = registry::current()?.kernel.counts();
         let lwproc::Counts { procs, lwps, zombies, ids, .. } = counted;
         // SAFETY: by contract.
         unsafe { store(counts, lwproc_counts { procs, lwps, zombies, ids }) }

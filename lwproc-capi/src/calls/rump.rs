@@ -7,9 +7,9 @@ use libc::{c_int, pid_t};
 use lwproc::{Lid, Pid};
 
 use crate::context::{self, Context};
-use crate::instance;
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::lwp;
+use crate::registry;
 
 /// Not 0: processes may go over to the native system calls.
 #[unsafe(no_mangle)]
@@ -27,7 +27,7 @@ pub(super) fn usenative(cx: &mut Context) -> Result<(), Refusal> {
 /// thread makes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_init() -> c_int {
-    errno("rump_init", || Ok(instance::init(None)?))
+    errno("rump_init", || Ok(registry::init(None)?))
 }
 
 /// Makes a child of the current process, and switches to its first LWP. `flags`: 0 shares

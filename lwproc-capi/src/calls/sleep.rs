@@ -10,9 +10,9 @@ use lwproc::{Lid, SyncObject, Unslept, WaitChannel};
 use super::{store, wanted};
 use crate::context;
 use crate::embedded::{Value, in_callback, lwproc_destructor};
-use crate::instance;
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::lwp;
+use crate::registry;
 
 /// Where LWPs sleep until something has happened. It is of no kernel. A real pointer: made by
 /// lwproc_channel_create, and used no more once lwproc_channel_destroy has returned 0.
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn lwproc_try_unsleep(l: *mut lwp, slept: *mut c_int) -> c
 }
 
 fn unsleep(l: *mut lwp) -> Result<c_int, Refusal> {
-    let instance = instance::current()?;
+    let instance = registry::current()?;
     Ok(instance.with_lwp(l, |l| c_int::from(l.unsleep() == Unslept::Woken))?)
 }
 

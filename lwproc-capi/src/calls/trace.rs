@@ -9,8 +9,8 @@ use lwproc::{Comm, TraceEvent, TraceSink};
 
 use crate::context;
 use crate::embedded::{Value, in_callback, lwproc_destructor};
-use crate::instance;
 use crate::mistake::errno;
+use crate::registry;
 
 /// What happened.
 #[repr(C)]
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn lwproc_kernel_settrace(
     destructor: lwproc_destructor,
 ) -> c_int {
     errno("lwproc_kernel_settrace", || {
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         drop(instance.kernel.set_trace(self::sink(sink, arg, destructor)));
         Ok(())
     })
