@@ -6,7 +6,7 @@ mod model;
 
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, run};
+use model::{FdOp, Op, ServiceOp, run};
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -25,6 +25,24 @@ fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
         12 => FdOp::Install(a),
         13 => FdOp::Forget(a),
         _ => FdOp::Limit(a),
+    }
+}
+
+fn decode_service(code: u8, a: u8, b: u8) -> ServiceOp {
+    match code % 12 {
+        0 => ServiceOp::Setpgid(a, b),
+        1 => ServiceOp::Setsid,
+        2 => ServiceOp::Kill(a, b),
+        3 => ServiceOp::KillLwp(a, b),
+        4 => ServiceOp::KillGroup(a, b),
+        5 => ServiceOp::KillAll(a),
+        // Of the 64 signals, those that these bytes name.
+        6 => ServiceOp::Block(u64::from(a) << (b % 57)),
+        7 => ServiceOp::Take,
+        8 => ServiceOp::Exec(a),
+        9 => ServiceOp::ExitGroup(a),
+        10 => ServiceOp::SetProcData(a),
+        _ => ServiceOp::SetLwpData(a),
     }
 }
 
@@ -53,6 +71,8 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         19 => Op::Rename(arg),
         20 => Op::SetUid(arg),
         21 => Op::AddUsage(arg),
+        22 => Op::WaitForGroup(arg),
+        64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,
     }

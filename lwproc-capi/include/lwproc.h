@@ -12,7 +12,12 @@
  * return EINVAL, and the others abort. A thread that ends releases the LWP it runs as. No
  * function of this library may be called in a function of the program's that the kernel
  * calls (a hypercall, an exit hook, a close callback, a destructor), or by a thread whose
- * thread-local storage has been destroyed: EDEADLK, or an abort.
+ * thread-local storage has been destroyed: EDEADLK, or an abort. lwproc_wakeup and
+ * lwproc_wakeup_one may.
+ *
+ * No call waits for another thread, but for those that say that they block, a switch to an
+ * LWP that has the big lock, and all that enter the kernel if it has a number of virtual
+ * CPUs. "Blocks while another thread ..." is a lock, held for that long.
  *
  * After fork() the child has a copy of every kernel, and the forking thread's LWPs in it.
  * The LWPs of the other threads stay bound to threads that are not there, and cannot be
@@ -53,10 +58,30 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_WNOHANG 1
 
 /**
+ * No limit.
+ */
+#define LWPROC_RLIM_INFINITY UINT64_MAX
+
+/**
+ * lwproc_getrusage: what the current process has used.
+ */
+#define LWPROC_RUSAGE_SELF 0
+
+/**
+ * lwproc_getrusage: what the children it has waited for had used, and theirs.
+ */
+#define LWPROC_RUSAGE_CHILDREN -1
+
+/**
  * Children are kept as zombies until their parent waits; without it they are reaped at
  * once, as in the rump kernel.
  */
 #define LWPROC_WAIT 1
+
+/**
+ * The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN.
+ */
+#define LWPROC_NPROC 2
 
 /**
  * Signals are ignored.
@@ -101,9 +126,124 @@ enum lwproc_lwp_op {
 };
 
 /**
+ * What happened.
+ */
+enum lwproc_trace_kind {
+    /**
+     * A process was made: `pid`, of `parent`. For the sink of the parent.
+     */
+    LWPROC_TRACE_FORK,
+    /**
+     * An LWP was made, the first of a process included: `pid`, `lid`.
+     */
+    LWPROC_TRACE_LWP_CREATE,
+    /**
+     * An LWP has gone: `pid`, `lid`.
+     */
+    LWPROC_TRACE_LWP_EXIT,
+    /**
+     * A process has become another program: `pid`, `comm`.
+     */
+    LWPROC_TRACE_EXEC,
+    /**
+     * A process ends: `pid`, `status`. The last for its sink.
+     */
+    LWPROC_TRACE_EXIT,
+    /**
+     * A process is out of the table: `pid`, `status`. Only for the kernel's sink.
+     */
+    LWPROC_TRACE_REAP,
+};
+
+/**
+ * What can be limited: the first twelve are numbered as in NetBSD. LWPROC_RLIMIT_NOFILE holds,
+ * LWPROC_RLIMIT_NPROC with LWPROC_NPROC; the others are kept for the embedder.
+ */
+enum lwproc_resource {
+    /**
+     * CPU time, seconds.
+     */
+    LWPROC_RLIMIT_CPU,
+    /**
+     * Size of a file, bytes.
+     */
+    LWPROC_RLIMIT_FSIZE,
+    /**
+     * Data segment, bytes.
+     */
+    LWPROC_RLIMIT_DATA,
+    /**
+     * Stack, bytes.
+     */
+    LWPROC_RLIMIT_STACK,
+    /**
+     * Core file, bytes.
+     */
+    LWPROC_RLIMIT_CORE,
+    /**
+     * Resident set, bytes.
+     */
+    LWPROC_RLIMIT_RSS,
+    /**
+     * Locked memory, bytes.
+     */
+    LWPROC_RLIMIT_MEMLOCK,
+    /**
+     * Processes of the real user.
+     */
+    LWPROC_RLIMIT_NPROC,
+    /**
+     * One more than the largest descriptor.
+     */
+    LWPROC_RLIMIT_NOFILE,
+    /**
+     * Socket buffers, bytes.
+     */
+    LWPROC_RLIMIT_SBSIZE,
+    /**
+     * Address space, bytes.
+     */
+    LWPROC_RLIMIT_AS,
+    /**
+     * LWPs of the real user.
+     */
+    LWPROC_RLIMIT_NTHR,
+    /**
+     * File locks.
+     */
+    LWPROC_RLIMIT_LOCKS,
+    /**
+     * Queued signals.
+     */
+    LWPROC_RLIMIT_SIGPENDING,
+    /**
+     * POSIX message queues, bytes.
+     */
+    LWPROC_RLIMIT_MSGQUEUE,
+    /**
+     * Ceiling of the nice value, as 20 - nice.
+     */
+    LWPROC_RLIMIT_NICE,
+    /**
+     * Ceiling of the real-time priority.
+     */
+    LWPROC_RLIMIT_RTPRIO,
+    /**
+     * CPU time without a blocking call, microseconds.
+     */
+    LWPROC_RLIMIT_RTTIME,
+};
+
+/**
  * An LWP. Opaque: the pointer is a number, and is never looked through.
  */
 struct lwp;
+
+/**
+ * Where LWPs sleep until something has happened. It is of no kernel. A real pointer: made by
+ * lwproc_channel_create, and used no more once lwproc_channel_destroy has returned 0.
+ */
+struct lwproc_channel;
 
 /**
  * A reference to an open file, which keeps it open, and the kernel's memory. A real pointer:
@@ -130,6 +270,111 @@ struct vmspace;
  * Runs when a value of the embedder's goes.
  */
 typedef void (*lwproc_destructor)(void *data);
+
+/**
+ * A limit of one resource.
+ */
+struct lwproc_rlimit {
+    /**
+     * What holds; LWPROC_RLIM_INFINITY: none.
+     */
+    uint64_t rlim_cur;
+    /**
+     * How far the process may raise it.
+     */
+    uint64_t rlim_max;
+};
+
+/**
+ * What a process has used. The embedder measures, the kernel keeps and adds.
+ */
+struct lwproc_rusage {
+    /**
+     * User time, nanoseconds.
+     */
+    uint64_t utime;
+    /**
+     * System time, nanoseconds.
+     */
+    uint64_t stime;
+    /**
+     * The largest resident set, KiB. The sum of two is the larger.
+     */
+    uint64_t maxrss;
+    /**
+     * Page faults without I/O.
+     */
+    uint64_t minflt;
+    /**
+     * Page faults with I/O.
+     */
+    uint64_t majflt;
+    /**
+     * Block input operations.
+     */
+    uint64_t inblock;
+    /**
+     * Block output operations.
+     */
+    uint64_t oublock;
+    /**
+     * Messages sent.
+     */
+    uint64_t msgsnd;
+    /**
+     * Messages received.
+     */
+    uint64_t msgrcv;
+    /**
+     * Signals received.
+     */
+    uint64_t nsignals;
+    /**
+     * Switches while it waited.
+     */
+    uint64_t nvcsw;
+    /**
+     * Switches while it could have run.
+     */
+    uint64_t nivcsw;
+};
+
+/**
+ * How a process is profiled.
+ */
+struct lwproc_profile {
+    /**
+     * Where the samples go, in the process's address space.
+     */
+    size_t base;
+    /**
+     * In bytes. 0: it is not profiled.
+     */
+    size_t size;
+    /**
+     * Of the first sampled program counter.
+     */
+    size_t offset;
+    /**
+     * From program counter to sample, in 1/65536.
+     */
+    unsigned int scale;
+};
+
+/**
+ * Says whether what an LWP sleeps for has come: not 0. It may not call this library.
+ */
+typedef int (*lwproc_condition)(void *arg);
+
+/**
+ * Sleeps in the embedder's way. It may not call this library.
+ */
+typedef void (*lwproc_sleeper)(void *arg);
+
+/**
+ * Ends such a sleep. It may not call this library, and may not block.
+ */
+typedef void (*lwproc_unsleeper)(void *arg, int lid);
 
 /**
  * A process at its end.
@@ -175,13 +420,25 @@ struct lwproc_hypercalls {
      */
     void (*raise)(void *arg, pid_t pid, int signo);
     /**
-     * A process is made; it cannot be found by its number yet.
+     * A process is made, which has the default emulation: what lwproc_emul_add was given,
+     * NULL for the native one. It cannot be found by its number yet.
      */
-    void (*syscall_intern)(void *arg, pid_t pid);
+    void (*syscall_intern)(void *arg, void *emul, pid_t pid);
     /**
      * The process that was forked with this address space has ended.
      */
     void (*vmspace_free)(void *arg, struct vmspace *vm);
+    /**
+     * The place in the file system of a new process, from its parent's: of the embedder's
+     * type; NULL is none, which proc0 and process 1 have. Called before the process is
+     * made.
+     */
+    void *(*vfs_init)(void *arg, void *parent);
+    /**
+     * A place that vfs_init made is given back: the process has ended, or was not made
+     * after all.
+     */
+    void (*vfs_release)(void *arg, void *vfs);
 };
 
 /**
@@ -197,7 +454,7 @@ struct lwproc_config {
      */
     void *arg;
     /**
-     * LWPROC_WAIT, or 0.
+     * LWPROC_WAIT, LWPROC_NPROC.
      */
     unsigned int flags;
     /**
@@ -255,12 +512,49 @@ struct lwproc_counts {
     size_t ids;
 };
 
+/**
+ * Something that happened. What does not apply is 0.
+ */
+struct lwproc_trace_event {
+    /**
+     * What.
+     */
+    enum lwproc_trace_kind kind;
+    /**
+     * To which process.
+     */
+    pid_t pid;
+    /**
+     * To which LWP.
+     */
+    int lid;
+    /**
+     * Who forked; 0 for a process made by rump__lwproc_alloclwp.
+     */
+    pid_t parent;
+    /**
+     * How the process ended, in the traditional encoding.
+     */
+    int status;
+    /**
+     * What the process is called now.
+     */
+    char comm[17];
+};
+
+/**
+ * Takes events, in the thread that did what they tell, after it was done; from several
+ * threads at once. It may not call this library.
+ */
+typedef void (*lwproc_trace_sink)(void *arg, const struct lwproc_trace_event *event);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes the default kernel, unless there is one. 0, or an errno.
+ * Makes the default kernel, unless there is one. 0, or an errno. Blocks while another
+ * thread makes it.
  */
 int rump_init(void);
 
@@ -718,6 +1012,62 @@ int lwproc_setcomm(const char *comm);
 int lwproc_getcomm(char *comm, size_t size);
 
 /**
+ * Names the current LWP; the name is cut to 16 bytes. EINVAL: an implicit thread has none.
+ */
+int lwproc_lwp_setname(const char *name);
+
+/**
+ * The current LWP's name, cut to `size` - 1 bytes; empty when it was given none. EINVAL:
+ * `size` is 0.
+ */
+int lwproc_lwp_getname(char *name, size_t size);
+
+/**
+ * getrlimit(2) of the current process: `resource` is one of LWPROC_RLIMIT_*. EINVAL.
+ */
+int lwproc_getrlimit(int resource, struct lwproc_rlimit *limit);
+
+/**
+ * setrlimit(2) of the current process, and no other; children begin with their parent's.
+ * EINVAL: no such resource, or `rlim_cur` is above `rlim_max`. EPERM: only the superuser
+ * raises `rlim_max`.
+ */
+int lwproc_setrlimit(int resource, const struct lwproc_rlimit *limit);
+
+/**
+ * Charges the current process with what it has used.
+ */
+int lwproc_addrusage(const struct lwproc_rusage *more);
+
+/**
+ * getrusage(2) of the current process: `who` is LWPROC_RUSAGE_SELF or
+ * LWPROC_RUSAGE_CHILDREN. EINVAL.
+ */
+int lwproc_getrusage(int who, struct lwproc_rusage *usage);
+
+/**
+ * profil(2): how the current process is profiled from now on, and its children from their
+ * birth. The embedder takes the samples. NULL: it is not.
+ */
+int lwproc_setprofile(const struct lwproc_profile *profile);
+
+/**
+ * How the current process is profiled.
+ */
+int lwproc_getprofile(struct lwproc_profile *profile);
+
+/**
+ * The address space that the current process was forked with; NULL: the local one.
+ */
+int lwproc_vmspace(struct vmspace **vm);
+
+/**
+ * The current process's place in the file system, which the hypercall vfs_init made; NULL:
+ * none. It is the process's until that ends.
+ */
+int lwproc_vfs(void **vfs);
+
+/**
  * kill(2), as the current process. Signal 0 only asks. What a signal does is a matter of
  * the kernel's LWPROC_SIGMODEL_*. EINVAL, ESRCH, EPERM.
  */
@@ -745,9 +1095,73 @@ int lwproc_sigmask(uint64_t set, uint64_t *old);
 int lwproc_sigtake(int *signo);
 
 /**
+ * A channel on which nobody sleeps.
+ */
+int lwproc_channel_create(struct lwproc_channel **channel);
+
+/**
+ * Ends a channel. NULL: does nothing. EBUSY: an LWP sleeps on it.
+ */
+int lwproc_channel_destroy(struct lwproc_channel *channel);
+
+/**
+ * Sleeps until `condition(arg)` is not 0: it is called at once, in this thread, and again
+ * after every wake-up, and sees what a waker did before it woke the channel. It blocks
+ * the thread, and gives a virtual CPU and the big lock to others meanwhile.
+ *
+ * EINTR, while the condition does not hold: a signal is pending that is not blocked, the LWP
+ * is to exit (lwproc_must_exit), or it was unslept. An implicit thread is not interrupted.
+ */
+int lwproc_sleep(struct lwproc_channel *channel, lwproc_condition condition, void *arg);
+
+/**
+ * Wakes every LWP that sleeps on the channel, in whatever kernel. What they sleep for must
+ * have been done before. May be called from anywhere, also in a callback. It never waits.
+ */
+int lwproc_wakeup(struct lwproc_channel *channel);
+
+/**
+ * The same for one of the LWPs, if any sleeps; one that stops sleeping at the same moment
+ * passes it on.
+ */
+int lwproc_wakeup_one(struct lwproc_channel *channel);
+
+/**
+ * Ends the sleep of an LWP, whose call returns EINTR; when it does not sleep, nothing is
+ * done. lwproc_wait and lwproc_wait_alone go on. `cleanup` says nothing here.
+ *
+ * Aborts when the LWP has gone, or is none.
+ */
+void lwp_unsleep(struct lwp *l, int cleanup);
+
+/**
+ * As lwp_unsleep; whether it slept, 1 or 0 into `slept`, unless that is NULL. ESRCH: it has
+ * gone, or is of another kernel. EINVAL: it is none.
+ */
+int lwproc_try_unsleep(struct lwp *l, int *slept);
+
+/**
+ * Sleeps in the embedder's way (l_syncobj): `sleep(arg)` blocks in this thread, and returns
+ * once `unsleep(arg, lid)` has been called, also if that was before; or for reasons of its
+ * own, such as a time limit. A virtual CPU and the big lock are given to others meanwhile.
+ *
+ * `unsleep` is called, in any thread, by what would interrupt lwproc_sleep; perhaps more than
+ * once, and for some time after the sleep. `destructor(arg)` is called once, when that cannot
+ * happen any more, perhaps before this call returns and perhaps much later, also on EINTR;
+ * on another error `arg` is the caller's as before.
+ *
+ * 0: it has slept; what the sleep was ended for is to be asked (lwproc_must_exit,
+ * lwproc_sigtake). EINTR: a reason was there already, and `sleep` was not called.
+ */
+int lwproc_sleep_with(lwproc_sleeper sleep,
+                      lwproc_unsleeper unsleep,
+                      lwproc_destructor destructor,
+                      void *arg);
+
+/**
  * A new key of data of processes, in this thread's kernel. When a process ends, and its
- * value is not NULL, `destructor(value)` is called, in the order of the keys. EAGAIN: the
- * kernel has 256 keys.
+ * value is not NULL, `destructor(value)` is called, in the order of the keys. Blocks
+ * while another thread makes one. EAGAIN: the kernel has 256 keys.
  */
 int lwproc_proc_key_create(lwproc_destructor destructor, unsigned int *key);
 
@@ -769,32 +1183,82 @@ int lwproc_setspecific(unsigned int key, void *value);
 int lwproc_getspecific(unsigned int key, void **value);
 
 /**
+ * Takes the kernel's big lock, between rump_schedule and rump_unschedule, once more if this
+ * thread has it already (KERNEL_LOCK). It blocks the thread while another has it, and gives
+ * a virtual CPU to others meanwhile.
+ *
+ * A switch gives the lock up, and its depth stays with the old LWP, which takes it again
+ * as deep when it is switched to. So does a call that blocks. rump_unschedule gives it up
+ * for good. EINVAL: not scheduled. EOVERFLOW: taken too often.
+ */
+int lwproc_biglock(void);
+
+/**
+ * Gives the big lock up once (KERNEL_UNLOCK_ONE). EINVAL: not scheduled. EPERM: this
+ * thread does not have it.
+ */
+int lwproc_bigunlock(void);
+
+/**
+ * How often this thread has taken the big lock. EINVAL: not scheduled.
+ */
+int lwproc_biglock_depth(unsigned int *depth);
+
+/**
+ * Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel
+ * it goes, and `destructor(data)` is called. On an error `data` is the caller's as before.
+ * Blocks while another thread adds one. EAGAIN: the kernel has 256.
+ */
+int lwproc_emul_add(void *data, lwproc_destructor destructor, unsigned int *emul);
+
+/**
+ * The emulation of processes made from now on; those that live keep theirs. 0: the native
+ * one, which a kernel begins with. EINVAL: no such emulation.
+ */
+int lwproc_emul_setdefault(unsigned int emul);
+
+/**
+ * The emulation that the next process will have.
+ */
+int lwproc_emul_default(unsigned int *emul);
+
+/**
+ * The current process's emulation: what names it, and its data, NULL for the native one.
+ * Either pointer may be NULL.
+ */
+int lwproc_emul(unsigned int *emul, void **data);
+
+/**
  * Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
  * thread that ends it, before anything of it is given back; the last established first.
- * What names the hook goes into `id`.
+ * What names the hook goes into `id`. Blocks while another thread does this or takes one
+ * away.
  */
 int lwproc_exithook_establish(lwproc_exithook hook, void *arg, uint64_t *id);
 
 /**
- * Takes an exit hook away; a call under way goes on. ENOENT: there is none.
+ * Takes an exit hook away; a call under way goes on. Blocks as
+ * lwproc_exithook_establish. ENOENT: there is none.
  */
 int lwproc_exithook_disestablish(uint64_t id);
 
 /**
  * As rump_init, with a configuration, which counts only if there is no default kernel
- * yet. NULL: the default.
+ * yet. NULL: the default. Blocks while another thread makes it.
  */
 int lwproc_init(const struct lwproc_config *config);
 
 /**
  * Makes a kernel beside the default one. It shares nothing with others. NULL for `config`:
- * the default. EINVAL.
+ * the default. Blocks while another thread puts one on the list of kernels, or takes one
+ * off. EINVAL.
  */
 int lwproc_kernel_create(const struct lwproc_config *config, struct lwproc_kernel **kernel);
 
 /**
  * Ends a kernel, and whatever is left in it; what that was goes into `leftover`, unless
- * that is NULL. A calling thread that uses it goes back to the default one.
+ * that is NULL. A calling thread that uses it goes back to the default one. Blocks as
+ * lwproc_kernel_create.
  *
  * EBUSY: another thread uses it, or it is the default one. EINVAL: no such kernel.
  * EDEADLK: the thread is scheduled.
@@ -803,12 +1267,14 @@ int lwproc_kernel_destroy(struct lwproc_kernel *kernel, struct lwproc_leftover *
 
 /**
  * From now on this thread uses that kernel; NULL: the default one. It keeps an LWP in each,
- * until the thread ends. EINVAL: no such kernel. EDEADLK: the thread is scheduled.
+ * until the thread ends. Blocks as lwproc_kernel_create when the thread has never used
+ * that kernel; else it waits for nobody. EINVAL: no such kernel. EDEADLK: the thread is
+ * scheduled.
  */
 int lwproc_kernel_use(struct lwproc_kernel *kernel);
 
 /**
- * The kernel that this thread uses; NULL: none.
+ * The kernel that this thread uses; NULL: none, or in a callback.
  */
 struct lwproc_kernel *lwproc_kernel_current(void);
 
@@ -816,6 +1282,19 @@ struct lwproc_kernel *lwproc_kernel_current(void);
  * Counts what lives in this thread's kernel. EINVAL: no kernel.
  */
 int lwproc_count(struct lwproc_counts *counts);
+
+/**
+ * Has `sink(arg, ...)` told of the events of the current process; NULL for `sink`: nobody.
+ * Children do not inherit it. `destructor(arg)` is called once, when the sink is used no
+ * more: another was set, or the process has ended. On an error, and without a sink, `arg` is
+ * the caller's as before.
+ */
+int lwproc_settrace(lwproc_trace_sink sink, void *arg, lwproc_destructor destructor);
+
+/**
+ * The same for the events of all processes of this thread's kernel, beside those sinks.
+ */
+int lwproc_kernel_settrace(lwproc_trace_sink sink, void *arg, lwproc_destructor destructor);
 
 #ifdef __cplusplus
 }  // extern "C"

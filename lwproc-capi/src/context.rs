@@ -7,10 +7,12 @@ use std::cell::{Cell, RefCell};
 use libc::c_int;
 use lwproc::{Entered, Lwp, Pid, Rfork};
 
-use crate::host::{self, CHost, vmspace};
-use crate::instance::{self, Instance, Used};
+use crate::embedded::{self, vmspace};
+use crate::host::CHost;
+use crate::instance::Instance;
 use crate::mistake::{Mistake, Refusal};
 use crate::names::{LwpName, lwp};
+use crate::registry::{self, Used};
 
 /// A thread in the kernel.
 pub(crate) struct Context {
@@ -154,7 +156,7 @@ fn take_scheduled() -> Option<Context> {
 }
 
 fn not_in_callback() -> Result<(), Mistake> {
-    if host::is_in_callback() { Err(Mistake::InCallback) } else { Ok(()) }
+    if embedded::is_in_callback() { Err(Mistake::InCallback) } else { Ok(()) }
 }
 
 /// `rump_schedule`.
@@ -163,7 +165,7 @@ pub(crate) fn schedule() -> Result<(), Refusal> {
     if is_scheduled() {
         return inside(|_| Err(Mistake::AlreadyScheduled.into()));
     }
-    let context = Context::enter(instance::current()?)?;
+    let context = Context::enter(registry::current()?)?;
     // After the first entry: so the context goes before the thread's membership does.
     let put = SCHEDULED.try_with(|place| *place.0.borrow_mut() = Some(context));
     put.map_err(|_| Mistake::InCallback.into())
@@ -199,7 +201,7 @@ pub(crate) fn public<R>(
         return inside(call);
     }
     not_in_callback()?;
-    let mut context = Context::enter(instance::current()?)?;
+    let mut context = Context::enter(registry::current()?)?;
     let result = call(&mut context);
     context.named(result)
 }

@@ -1,19 +1,13 @@
-//! What the embedder supplies.
+//! What the kernel asks of the embedder: hypercalls.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use libc::{c_int, c_void, pid_t};
 use lwproc::{Host, LwpToken, Pid, Signo};
 
+use crate::embedded::{Emulation, Place, Shared, Value, VmSpace, in_callback, vmspace};
 use crate::names::{LwpName, lwp};
-
-/// An address space of the embedder's. Opaque, and never looked through.
-#[derive(Debug)]
-pub struct vmspace {
-    _private: (),
-}
 
 /// What happens to an LWP.
 #[repr(C)]
@@ -41,93 +35,25 @@ pub struct lwproc_hypercalls {
     pub lwp_op: Option<unsafe extern "C" fn(arg: *mut c_void, op: lwproc_lwp_op, l: *mut lwp)>,
     /// A signal for a process, with the model LWPROC_SIGMODEL_RAISE.
     pub raise: Option<unsafe extern "C" fn(arg: *mut c_void, pid: pid_t, signo: c_int)>,
-    /// A process is made; it cannot be found by its number yet.
-    pub syscall_intern: Option<unsafe extern "C" fn(arg: *mut c_void, pid: pid_t)>,
+    /// A process is made, which has the default emulation: what lwproc_emul_add was given,
+    /// NULL for the native one. It cannot be found by its number yet.
+    pub syscall_intern:
+        Option<unsafe extern "C" fn(arg: *mut c_void, emul: *mut c_void, pid: pid_t)>,
     /// The process that was forked with this address space has ended.
     pub vmspace_free: Option<unsafe extern "C" fn(arg: *mut c_void, vm: *mut vmspace)>,
-}
-
-/// A pointer of the embedder's, which it lets other threads have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared(pub(crate) *mut c_void);
-
-// SAFETY: the library only passes it back; the header says from which threads.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-/// Runs when a value of the embedder's goes.
-pub type lwproc_destructor = Option<unsafe extern "C" fn(data: *mut c_void)>;
-
-/// A value of the embedder's: an open file, or specific data.
-#[derive(Debug)]
-pub(crate) struct Value {
-    pub(crate) data: Shared,
-    destructor: lwproc_destructor,
-    /// The embedder has it back.
-    given_back: AtomicBool,
-}
-
-impl Value {
-    pub(crate) fn new(data: *mut c_void, destructor: lwproc_destructor) -> Self {
-        Self { data: Shared(data), destructor, given_back: AtomicBool::new(false) }
-    }
-
-    /// From now on it is not destroyed.
-    pub(crate) fn give_back(&self) {
-        // Relaxed: whoever drops the value has synchronised with all who share it.
-        self.given_back.store(true, Relaxed);
-    }
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        if let (Some(destructor), false) = (self.destructor, *self.given_back.get_mut()) {
-            // SAFETY: the embedder's function and its argument.
-            in_callback(|| unsafe { destructor(self.data.0) });
-        }
-    }
-}
-
-/// An address space, and who frees it.
-#[derive(Debug)]
-pub(crate) struct VmSpace {
-    vm: *mut vmspace,
-    free: Option<unsafe extern "C" fn(*mut c_void, *mut vmspace)>,
-    arg: Shared,
-}
-
-// SAFETY: the library only passes the pointer back.
-unsafe impl Send for VmSpace {}
-// SAFETY: as above.
-unsafe impl Sync for VmSpace {}
-
-impl Drop for VmSpace {
-    fn drop(&mut self) {
-        if let Some(free) = self.free {
-            // SAFETY: the embedder's function and its arguments.
-            in_callback(|| unsafe { free(self.arg.0, self.vm) });
-        }
-    }
+    /// The place in the file system of a new process, from its parent's: of the embedder's
+    /// type; NULL is none, which proc0 and process 1 have. Called before the process is
+    /// made.
+    pub vfs_init:
+        Option<unsafe extern "C" fn(arg: *mut c_void, parent: *mut c_void) -> *mut c_void>,
+    /// A place that vfs_init made is given back: the process has ended, or was not made
+    /// after all.
+    pub vfs_release: Option<unsafe extern "C" fn(arg: *mut c_void, vfs: *mut c_void)>,
 }
 
 std::thread_local! {
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// The LWP that this thread was last set to run as, of all kernels.
     static CURRENT: Cell<Option<LwpToken>> = const { Cell::new(None) };
-}
-
-/// Runs a function of the embedder's.
-pub(crate) fn in_callback<R>(call: impl FnOnce() -> R) -> R {
-    DEPTH.set(DEPTH.get() + 1);
-    let result = call();
-    DEPTH.set(DEPTH.get() - 1);
-    result
-}
-
-/// Whether this thread is in a function of the embedder's that the kernel called.
-pub(crate) fn is_in_callback() -> bool {
-    DEPTH.get() > 0
 }
 
 /// The host of a kernel that C made.
@@ -143,7 +69,7 @@ impl CHost {
     }
 
     pub(crate) fn vmspace(&self, vm: *mut vmspace) -> VmSpace {
-        VmSpace { vm, free: self.calls.vmspace_free, arg: self.arg }
+        VmSpace::new(vm, self.calls.vmspace_free, self.arg)
     }
 
     fn lwp_op(&self, op: lwproc_lwp_op, lwp: LwpToken) {
@@ -158,8 +84,8 @@ impl CHost {
 impl Host for CHost {
     type VmSpace = VmSpace;
     type File = Value;
-    type Emul = ();
-    type Vfs = ();
+    type Emul = Emulation;
+    type Vfs = Place;
 
     fn create(&self, lwp: LwpToken) {
         self.lwp_op(lwproc_lwp_op::LWPROC_LWP_CREATE, lwp);
@@ -186,10 +112,19 @@ impl Host for CHost {
         CURRENT.get()
     }
 
-    fn syscall_intern(&self, (): &(), pid: Pid) {
+    fn vfs_init(&self, parent: &Place) -> Place {
+        let Some(init) = self.calls.vfs_init else {
+            return Place::default();
+        };
+        // SAFETY: the embedder's function and its arguments.
+        let vfs = in_callback(|| unsafe { init(self.arg.0, parent.vfs()) });
+        Place::new(vfs, self.calls.vfs_release, self.arg)
+    }
+
+    fn syscall_intern(&self, emul: &Emulation, pid: Pid) {
         if let Some(call) = self.calls.syscall_intern {
-            // SAFETY: the embedder's function and its argument.
-            in_callback(|| unsafe { call(self.arg.0, pid.0) });
+            // SAFETY: the embedder's function and its arguments.
+            in_callback(|| unsafe { call(self.arg.0, emul.value.data.0, pid.0) });
         }
     }
 

@@ -1,25 +1,19 @@
-//! Kernels: the default one, others, and which one a thread uses.
-//!
-//! The registry of kernels is behind a lock, which is taken to create, destroy and use one;
-//! no other call takes it. A thread has a share of the kernel that it uses, so a kernel that a thread uses
-//! is not destroyed.
+//! A kernel that C made: its configuration, and what belongs to it beside the kernel.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::ops::Deref;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use libc::{c_int, c_uint, c_void};
 use lwproc::{
-    ClaimError, HookId, Kernel, Lwp, LwpKey, Pid, ProcHandle, ProcKey, SigModel, Teardown,
-    WaitPolicy,
+    ClaimError, EmulId, Enforcement, HookId, Kernel, LimitsPolicy, Lwp, LwpKey, LwpRef, Pid,
+    ProcHandle, ProcKey, SigModel, WaitPolicy,
 };
 
-use crate::host::{CHost, Value, lwproc_destructor, lwproc_hypercalls};
+use crate::embedded::{Emulation, Value, lwproc_destructor};
+use crate::host::{CHost, lwproc_hypercalls};
 use crate::mistake::Mistake;
 use crate::names::{LwpName, ProcName, lwp, proc};
 
@@ -32,6 +26,8 @@ pub struct lwproc_kernel {
 /// Children are kept as zombies until their parent waits; without it they are reaped at
 /// once, as in the rump kernel.
 pub const LWPROC_WAIT: c_uint = 1;
+/// The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN.
+pub const LWPROC_NPROC: c_uint = 2;
 
 /// Signals are ignored.
 pub const LWPROC_SIGMODEL_IGNORE: c_int = 0;
@@ -50,7 +46,7 @@ pub struct lwproc_config {
     pub hypercalls: *const lwproc_hypercalls,
     /// Passed to each hypercall.
     pub arg: *mut c_void,
-    /// LWPROC_WAIT, or 0.
+    /// LWPROC_WAIT, LWPROC_NPROC.
     pub flags: c_uint,
     /// LWPROC_SIGMODEL_*.
     pub sigmodel: c_int,
@@ -66,6 +62,9 @@ pub struct lwproc_config {
 /// How many keys of specific data a kernel can have.
 const KEYS_MAX: usize = 256;
 
+/// How many emulations can be added to a kernel.
+const EMULS_MAX: usize = 256;
+
 /// A key of specific data, and what destroys the values.
 #[derive(Debug)]
 pub(crate) enum Key {
@@ -80,6 +79,8 @@ pub(crate) struct Instance {
     serial: u64,
     /// Filled from the start; taking the lock is for those who make one.
     keys: [OnceLock<Key>; KEYS_MAX],
+    /// By number, from 1 on.
+    emuls: [OnceLock<EmulId>; EMULS_MAX],
     hooks: Mutex<Hooks>,
 }
 
@@ -90,12 +91,12 @@ struct Hooks {
 }
 
 /// Nothing that is done under these locks leaves a mess behind when it panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Instance {
-    fn new(config: Option<&lwproc_config>) -> Result<Self, Mistake> {
+    pub(crate) fn new(config: Option<&lwproc_config>) -> Result<Self, Mistake> {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let mut builder = Kernel::builder().allow_native_sysents();
         let mut host = CHost::new(lwproc_hypercalls::default(), std::ptr::null_mut());
@@ -110,10 +111,15 @@ impl Instance {
                 LWPROC_SIGMODEL_RECORD => SigModel::Record,
                 _ => return Err(Mistake::Argument("no such signal model")),
             });
-            match config.flags {
-                0 => {}
-                LWPROC_WAIT => builder = builder.wait_policy(WaitPolicy::Wait),
-                _ => return Err(Mistake::Argument("unknown flags")),
+            if config.flags & !(LWPROC_WAIT | LWPROC_NPROC) != 0 {
+                return Err(Mistake::Argument("unknown flags"));
+            }
+            if config.flags & LWPROC_WAIT != 0 {
+                builder = builder.wait_policy(WaitPolicy::Wait);
+            }
+            if config.flags & LWPROC_NPROC != 0 {
+                let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
+                builder = builder.limits_policy(policy);
             }
             if config.id_capacity != 0 {
                 builder = builder.id_capacity(config.id_capacity);
@@ -132,6 +138,7 @@ impl Instance {
             kernel,
             serial,
             keys: [const { OnceLock::new() }; KEYS_MAX],
+            emuls: [const { OnceLock::new() }; EMULS_MAX],
             hooks: Mutex::new(Hooks::default()),
         })
     }
@@ -141,17 +148,27 @@ impl Instance {
         std::ptr::without_provenance_mut(KERNEL | self.serial as usize)
     }
 
-    /// Takes the right to run an LWP.
-    pub(crate) fn claim(&self, ptr: *mut lwp) -> Result<Lwp<CHost>, Mistake> {
+    /// A look at an LWP that C means.
+    pub(crate) fn with_lwp<R>(
+        &self,
+        ptr: *mut lwp,
+        look: impl FnOnce(LwpRef<'_, CHost>) -> R,
+    ) -> Result<R, Mistake> {
         let name = LwpName::from_ptr(ptr).ok_or(Mistake::NotAnLwp(ptr.addr()))?;
         let guard = self.kernel.pin();
         let found = self.kernel.find_lwp(name.lid(), &guard);
         let found = found.filter(|found| LwpName::of(found.token()) == name);
-        let found = found.ok_or(Mistake::LwpGone(name.lid()))?;
-        found.claim().map_err(|why| match why {
-            ClaimError::AlreadyRunning { pid, lid } => Mistake::AlreadyRunning(pid, lid),
-            _ => Mistake::LwpGone(name.lid()),
-        })
+        found.map(look).ok_or(Mistake::LwpGone(name.lid()))
+    }
+
+    /// Takes the right to run an LWP.
+    pub(crate) fn claim(&self, ptr: *mut lwp) -> Result<Lwp<CHost>, Mistake> {
+        self.with_lwp(ptr, |found| {
+            found.claim().map_err(|why| match why {
+                ClaimError::AlreadyRunning { pid, lid } => Mistake::AlreadyRunning(pid, lid),
+                _ => Mistake::LwpGone(found.lid()),
+            })
+        })?
     }
 
     /// The process that C means.
@@ -172,21 +189,38 @@ impl Instance {
     }
 
     pub(crate) fn add_key(&self, key: impl Fn() -> Key) -> Result<c_uint, Mistake> {
-        for (number, place) in (0..).zip(&self.keys) {
-            let mut is_new = false;
-            place.get_or_init(|| {
-                is_new = true;
-                key()
-            });
-            if is_new {
-                return Ok(number);
-            }
-        }
-        Err(Mistake::Full("keys"))
+        fill_next(&self.keys, |_| key()).ok_or(Mistake::Full("keys"))
     }
 
     pub(crate) fn key(&self, number: c_uint) -> Option<&Key> {
         self.keys.get(number as usize)?.get()
+    }
+
+    /// The number of a new emulation.
+    pub(crate) fn add_emul(
+        &self,
+        data: *mut c_void,
+        destructor: lwproc_destructor,
+    ) -> Result<c_uint, Mistake> {
+        let add = |place| {
+            let value = Value::new(data, destructor);
+            self.kernel.add_emul(Emulation { number: place + 1, value })
+        };
+        fill_next(&self.emuls, add).map(|place| place + 1).ok_or(Mistake::Full("emulations"))
+    }
+
+    pub(crate) fn emul(&self, number: c_uint) -> Option<EmulId> {
+        match number.checked_sub(1) {
+            None => Some(self.kernel.native_emul()),
+            Some(place) => self.emuls.get(place as usize)?.get().copied(),
+        }
+    }
+
+    /// The number of an emulation of this kernel.
+    pub(crate) fn emul_number(&self, emul: EmulId) -> c_uint {
+        let is_it = |place: &OnceLock<EmulId>| place.get() == Some(&emul);
+        // At most 256.
+        self.emuls.iter().position(is_it).map_or(0, |place| place as c_uint + 1)
     }
 
     pub(crate) fn add_hook(&self, id: HookId) -> u64 {
@@ -202,113 +236,20 @@ impl Instance {
     }
 }
 
+/// Fills the first place that is free; which one. Of two at once, one waits for the other's.
+fn fill_next<T>(places: &[OnceLock<T>], new: impl Fn(c_uint) -> T) -> Option<c_uint> {
+    for (number, place) in (0..).zip(places) {
+        let mut is_new = false;
+        place.get_or_init(|| {
+            is_new = true;
+            new(number)
+        });
+        if is_new {
+            return Some(number);
+        }
+    }
+    None
+}
+
 /// Marks the pointers to kernels.
 const KERNEL: usize = 0b1011 << 60;
-
-static DEFAULT: OnceLock<Instance> = OnceLock::new();
-static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
-
-std::thread_local! {
-    /// The kernel that this thread has chosen; `None`: the default one.
-    static CHOSEN: RefCell<Option<Rc<Share>>> = const { RefCell::new(None) };
-}
-
-/// A kernel, for as long as this is held. Threads share no count of it.
-#[derive(Clone, Debug)]
-pub(crate) enum Used {
-    Default(&'static Instance),
-    /// The share is the thread's; the `Rc` counts who has it there.
-    Chosen(Rc<Share>),
-}
-
-/// A thread's share of a kernel that is not the default one.
-#[derive(Debug)]
-pub(crate) struct Share(Arc<Instance>);
-
-impl Deref for Used {
-    type Target = Instance;
-
-    fn deref(&self) -> &Instance {
-        match self {
-            Self::Default(instance) => instance,
-            Self::Chosen(share) => &share.0,
-        }
-    }
-}
-
-fn is_default(ptr: *mut lwproc_kernel) -> bool {
-    DEFAULT.get().is_some_and(|default| default.to_ptr() == ptr)
-}
-
-/// Makes the default kernel, unless there is one.
-pub(crate) fn init(config: Option<&lwproc_config>) -> Result<(), Mistake> {
-    // The lock of the registry: two threads make one kernel.
-    let _one = lock(&INSTANCES);
-    if DEFAULT.get().is_none() {
-        let _ = DEFAULT.set(Instance::new(config)?);
-    }
-    Ok(())
-}
-
-/// Makes a kernel beside the default one.
-pub(crate) fn create(config: Option<&lwproc_config>) -> Result<*mut lwproc_kernel, Mistake> {
-    let instance = Arc::new(Instance::new(config)?);
-    let ptr = instance.to_ptr();
-    lock(&INSTANCES).push(instance);
-    Ok(ptr)
-}
-
-/// Ends a kernel that no other thread uses; the calling thread, which is not in a kernel,
-/// goes back to the default one.
-pub(crate) fn destroy(ptr: *mut lwproc_kernel) -> Result<Teardown, Mistake> {
-    if is_default(ptr) {
-        return Err(Mistake::KernelInUse);
-    }
-    let own = CHOSEN.with_borrow_mut(|chosen| chosen.take_if(|share| share.0.to_ptr() == ptr));
-    match remove(ptr, usize::from(own.is_some())) {
-        Ok(instance) => {
-            drop(own);
-            let instance = Arc::into_inner(instance).expect("no thread has it");
-            Ok(instance.kernel.shutdown())
-        }
-        Err(why) => {
-            CHOSEN.with_borrow_mut(|chosen| *chosen = own.or(chosen.take()));
-            Err(why)
-        }
-    }
-}
-
-/// Takes a kernel out of the registry, if nobody has it but the registry and `own`
-/// others. Only `choose` adds to the count of one that no thread has, under this lock.
-fn remove(ptr: *mut lwproc_kernel, own: usize) -> Result<Arc<Instance>, Mistake> {
-    let mut all = lock(&INSTANCES);
-    let found = all.iter().position(|instance| instance.to_ptr() == ptr);
-    let found = found.ok_or(Mistake::Argument("no such kernel"))?;
-    if Arc::strong_count(&all[found]) > 1 + own {
-        return Err(Mistake::KernelInUse);
-    }
-    Ok(all.swap_remove(found))
-}
-
-/// From now on this thread uses that kernel; NULL: the default one.
-pub(crate) fn choose(ptr: *mut lwproc_kernel) -> Result<(), Mistake> {
-    let chosen = if ptr.is_null() || is_default(ptr) {
-        None
-    } else {
-        let all = lock(&INSTANCES);
-        let found = all.iter().find(|instance| instance.to_ptr() == ptr);
-        let found = found.ok_or(Mistake::Argument("no such kernel"))?;
-        Some(Rc::new(Share(found.clone())))
-    };
-    CHOSEN.set(chosen);
-    Ok(())
-}
-
-/// The kernel that this thread uses.
-pub(crate) fn current() -> Result<Used, Mistake> {
-    // Failure: the thread is ending, and which kernel it used is not known any more.
-    let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone());
-    let chosen = chosen.map_err(|_| Mistake::InCallback)?;
-    let default = || DEFAULT.get().map(Used::Default);
-    chosen.map(Used::Chosen).or_else(default).ok_or(Mistake::NotInitialised)
-}

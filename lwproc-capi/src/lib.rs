@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `names` | what `struct lwp *` and `struct proc *` are: numbers, never looked through |
 //! | `mistake` | what a caller did wrong: an errno, or a message and SIGABRT |
-//! | `host` | what the embedder supplies: hypercalls, files, address spaces, data |
-//! | `instance` | a kernel, who uses it, which one a thread uses |
+//! | `embedded` | the embedder's values: files, data, address spaces, places, emulations |
+//! | `host` | what the kernel asks of the embedder: hypercalls |
+//! | `instance` | a kernel, and what belongs to it |
+//! | `registry` | the kernels there are, and which one a thread uses |
 //! | `context` | a thread in a kernel: in a public call, or between schedule and unschedule |
 //! | `calls` | the exported functions, by family |
 //!
@@ -28,11 +30,14 @@
 
 pub mod calls;
 mod context;
+mod embedded;
 mod host;
 mod instance;
 mod mistake;
 mod names;
+mod registry;
 
-pub use host::{lwproc_hypercalls, lwproc_lwp_op, vmspace};
+pub use embedded::{lwproc_destructor, vmspace};
+pub use host::{lwproc_hypercalls, lwproc_lwp_op};
 pub use instance::{lwproc_config, lwproc_kernel};
 pub use names::{lwp, proc};

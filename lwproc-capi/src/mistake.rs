@@ -120,8 +120,10 @@ macro_rules! refused {
 
 refused!(
     lwproc::AloneError,
+    lwproc::BigLockError,
     lwproc::BuildError,
     lwproc::CredError,
+    lwproc::EmulError,
     lwproc::EnterError,
     lwproc::ExecError,
     lwproc::FdError,
@@ -129,7 +131,9 @@ refused!(
     lwproc::GroupError,
     lwproc::HoldError,
     lwproc::HookError,
+    lwproc::Interrupted,
     lwproc::KillError,
+    lwproc::LimitError,
     lwproc::MaskError,
     lwproc::NewLwpError,
     lwproc::ReleError,

@@ -6,7 +6,8 @@ use lwproc::{CloseRange, Fd, FileHandle, OnExec};
 
 use super::{store, wanted};
 use crate::context;
-use crate::host::{CHost, Value, lwproc_destructor};
+use crate::embedded::{Value, lwproc_destructor};
+use crate::host::CHost;
 use crate::mistake::{Mistake, Refusal, errno, must};
 
 /// The descriptor is closed by an exec.

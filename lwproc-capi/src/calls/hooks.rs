@@ -4,9 +4,9 @@
 use libc::{c_int, c_void, pid_t, uid_t};
 
 use super::{store, wanted};
-use crate::host::{Shared, in_callback};
-use crate::instance;
+use crate::embedded::{Shared, in_callback};
 use crate::mistake::{Mistake, errno};
+use crate::registry;
 
 /// A process at its end.
 #[repr(C)]
@@ -28,7 +28,8 @@ pub type lwproc_exithook =
 
 /// Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
 /// thread that ends it, before anything of it is given back; the last established first.
-/// What names the hook goes into `id`.
+/// What names the hook goes into `id`. Blocks while another thread does this or takes one
+/// away.
 ///
 /// # Safety
 /// `id` may be written; `hook` may be called with `arg` from any thread.
@@ -41,7 +42,7 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
     errno("lwproc_exithook_establish", || {
         wanted(id)?;
         let hook = hook.ok_or(Mistake::Argument("no hook"))?;
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let arg = Shared(arg);
         let established = instance.kernel.exithook_establish(move |proc| {
             let ending = lwproc_ending {
@@ -60,11 +61,12 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
     })
 }
 
-/// Takes an exit hook away; a call under way goes on. ENOENT: there is none.
+/// Takes an exit hook away; a call under way goes on. Blocks as
+/// lwproc_exithook_establish. ENOENT: there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_exithook_disestablish(id: u64) -> c_int {
     errno("lwproc_exithook_disestablish", || {
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let none = || Mistake::Refused(libc::ENOENT, "no such exit hook".into());
         let hook = instance.take_hook(id).ok_or_else(none)?;
         Ok(instance.kernel.exithook_disestablish(hook)?)

@@ -6,10 +6,10 @@ use lwproc::{Lid, Pid};
 
 use super::rump::usenative;
 use crate::context::{self, Context};
-use crate::host::vmspace;
-use crate::instance;
+use crate::embedded::vmspace;
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::{LwpName, lwp, proc};
+use crate::registry;
 
 /// Enters the kernel: as this thread's LWP, or as an implicit thread of process 1. With
 /// virtual CPUs it waits for one.
@@ -74,7 +74,7 @@ pub extern "C" fn rump_lwproc_curlwp() -> *mut lwp {
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_lwproc_curlwp_hypercall() -> *mut lwp {
     must("rump_lwproc_curlwp_hypercall", || {
-        let token = instance::current()?.kernel.curlwp_hypercall();
+        let token = registry::current()?.kernel.curlwp_hypercall();
         Ok(token.map_or(std::ptr::null_mut(), |token| LwpName::of(token).to_ptr()))
     })
 }
@@ -137,7 +137,7 @@ pub extern "C" fn rump__lwproc_lwprele() {
 #[unsafe(no_mangle)]
 pub extern "C" fn lwp_find(p: *mut proc, id: c_int) -> *mut lwp {
     must("lwp_find", || {
-        let instance = instance::current()?;
+        let instance = registry::current()?;
         let pid = instance.proc(p)?.pid();
         let guard = instance.kernel.pin();
         let found = instance.kernel.find_lwp(Lid(id), &guard).filter(|l| l.pid() == pid);
@@ -148,7 +148,7 @@ pub extern "C" fn lwp_find(p: *mut proc, id: c_int) -> *mut lwp {
 /// The process with that pid, zombies included; NULL: none.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_proc_find(pid: pid_t) -> *mut proc {
-    must("lwproc_proc_find", || Ok(instance::current()?.proc_ptr(Pid(pid))))
+    must("lwproc_proc_find", || Ok(registry::current()?.proc_ptr(Pid(pid))))
 }
 
 /// The current process; process 1 for an implicit thread.

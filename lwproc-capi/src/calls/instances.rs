@@ -5,9 +5,10 @@ use libc::c_int;
 
 use super::{store, wanted};
 use crate::context;
-use crate::host;
-use crate::instance::{self, lwproc_config, lwproc_kernel};
+use crate::embedded;
+use crate::instance::{lwproc_config, lwproc_kernel};
 use crate::mistake::{Mistake, Refusal, errno};
+use crate::registry;
 
 /// What lives in a kernel; exact when no other thread is making or ending anything.
 #[repr(C)]
@@ -35,7 +36,7 @@ pub struct lwproc_leftover {
 
 /// Where a thread stands: not in a kernel, and not called by one.
 fn outside() -> Result<(), Refusal> {
-    if host::is_in_callback() {
+    if embedded::is_in_callback() {
         Err(Mistake::InCallback.into())
     } else if context::is_scheduled() {
         Err(Mistake::AlreadyScheduled.into())
@@ -45,7 +46,7 @@ fn outside() -> Result<(), Refusal> {
 }
 
 /// As rump_init, with a configuration, which counts only if there is no default kernel
-/// yet. NULL: the default.
+/// yet. NULL: the default. Blocks while another thread makes it.
 ///
 /// # Safety
 /// `config` is NULL or may be read.
@@ -54,12 +55,13 @@ pub unsafe extern "C" fn lwproc_init(config: *const lwproc_config) -> c_int {
     errno("lwproc_init", || {
         outside()?;
         // SAFETY: by contract.
-        Ok(instance::init(unsafe { config.as_ref() })?)
+        Ok(registry::init(unsafe { config.as_ref() })?)
     })
 }
 
 /// Makes a kernel beside the default one. It shares nothing with others. NULL for `config`:
-/// the default. EINVAL.
+/// the default. Blocks while another thread puts one on the list of kernels, or takes one
+/// off. EINVAL.
 ///
 /// # Safety
 /// `config` is NULL or may be read; `kernel` may be written.
@@ -72,14 +74,15 @@ pub unsafe extern "C" fn lwproc_kernel_create(
         outside()?;
         wanted(kernel)?;
         // SAFETY: by contract.
-        let made = instance::create(unsafe { config.as_ref() })?;
+        let made = registry::create(unsafe { config.as_ref() })?;
         // SAFETY: by contract.
         unsafe { store(kernel, made) }
     })
 }
 
 /// Ends a kernel, and whatever is left in it; what that was goes into `leftover`, unless
-/// that is NULL. A calling thread that uses it goes back to the default one.
+/// that is NULL. A calling thread that uses it goes back to the default one. Blocks as
+/// lwproc_kernel_create.
 ///
 /// EBUSY: another thread uses it, or it is the default one. EINVAL: no such kernel.
 /// EDEADLK: the thread is scheduled.
@@ -93,7 +96,7 @@ pub unsafe extern "C" fn lwproc_kernel_destroy(
 ) -> c_int {
     errno("lwproc_kernel_destroy", || {
         outside()?;
-        let report = instance::destroy(kernel)?;
+        let report = registry::destroy(kernel)?;
         if leftover.is_null() {
             return Ok(());
         }
@@ -104,19 +107,21 @@ pub unsafe extern "C" fn lwproc_kernel_destroy(
 }
 
 /// From now on this thread uses that kernel; NULL: the default one. It keeps an LWP in each,
-/// until the thread ends. EINVAL: no such kernel. EDEADLK: the thread is scheduled.
+/// until the thread ends. Blocks as lwproc_kernel_create when the thread has never used
+/// that kernel; else it waits for nobody. EINVAL: no such kernel. EDEADLK: the thread is
+/// scheduled.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_use(kernel: *mut lwproc_kernel) -> c_int {
     errno("lwproc_kernel_use", || {
         outside()?;
-        Ok(instance::choose(kernel)?)
+        Ok(registry::choose(kernel)?)
     })
 }
 
-/// The kernel that this thread uses; NULL: none.
+/// The kernel that this thread uses; NULL: none, or in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
-    instance::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())
+    registry::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())
 }
 
 /// Counts what lives in this thread's kernel. EINVAL: no kernel.
@@ -126,7 +131,7 @@ pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_count(counts: *mut lwproc_counts) -> c_int {
     errno("lwproc_count", || {
-        let counted = instance::current()?.kernel.counts();
+        let counted = registry::current()?.kernel.counts();
         let lwproc::Counts { procs, lwps, zombies, ids, .. } = counted;
         // SAFETY: by contract.
         unsafe { store(counts, lwproc_counts { procs, lwps, zombies, ids }) }

@@ -10,11 +10,16 @@ pub mod attempt;
 pub mod creds;
 pub mod files;
 pub mod process;
+pub mod resources;
 pub mod signals;
+pub mod sleep;
 pub mod specific;
 
+pub mod biglock;
+pub mod emul;
 pub mod hooks;
 pub mod instances;
+pub mod trace;
 
 use crate::mistake::{Mistake, Refusal};
 

@@ -4,10 +4,10 @@
 use std::ffi::{CStr, c_char};
 
 use libc::{c_int, pid_t};
-use lwproc::{CoreDump, ExitStatus, Pid, WaitTarget};
+use lwproc::{Comm, CoreDump, ExitStatus, Pid, WaitTarget};
 
 use super::{store, wanted};
-use crate::context;
+use crate::context::{self, Context};
 use crate::mistake::{Mistake, Refusal, errno};
 
 /// lwproc_wait: do not block.
@@ -228,18 +228,63 @@ pub unsafe extern "C" fn lwproc_setcomm(comm: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_getcomm(comm: *mut c_char, size: usize) -> c_int {
     errno("lwproc_getcomm", || {
-        wanted(comm)?;
-        let room = size.checked_sub(1).ok_or(Mistake::Argument("no room for a name"))?;
-        let name = context::public(|cx| Ok(cx.k().comm()))?;
-        let name = name.as_str().as_bytes();
-        let length = name.len().min(room);
         // SAFETY: by contract.
-        unsafe { comm.copy_from_nonoverlapping(name.as_ptr().cast(), length) };
-        // SAFETY: by contract.
-        let end = unsafe { comm.add(length) };
-        // SAFETY: by contract.
-        unsafe { store(end, 0) }
+        unsafe { store_name(comm, size, |cx| Some(cx.k().comm())) }
     })
+}
+
+/// Names the current LWP; the name is cut to 16 bytes. EINVAL: an implicit thread has none.
+///
+/// # Safety
+/// `name` is a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_lwp_setname(name: *const c_char) -> c_int {
+    errno("lwproc_lwp_setname", || {
+        // SAFETY: by contract.
+        let name = unsafe { string(name)? };
+        context::public(|cx| {
+            if cx.k().lid().is_none() {
+                return Err(Mistake::Argument("an implicit thread has no name").into());
+            }
+            cx.k_mut().set_lwp_name(&name);
+            Ok(())
+        })
+    })
+}
+
+/// The current LWP's name, cut to `size` - 1 bytes; empty when it was given none. EINVAL:
+/// `size` is 0.
+///
+/// # Safety
+/// `name` has room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_lwp_getname(name: *mut c_char, size: usize) -> c_int {
+    errno("lwproc_lwp_getname", || {
+        // SAFETY: by contract.
+        unsafe { store_name(name, size, |cx| cx.k().lwp_name()) }
+    })
+}
+
+/// A name, as a string.
+///
+/// # Safety
+/// `place` is NULL, which is a mistake, or has room for `size` bytes.
+unsafe fn store_name(
+    place: *mut c_char,
+    size: usize,
+    name: impl FnOnce(&Context) -> Option<Comm>,
+) -> Result<(), Refusal> {
+    wanted(place)?;
+    let room = size.checked_sub(1).ok_or(Mistake::Argument("no room for a name"))?;
+    let name = context::public(|cx| Ok(name(cx)))?;
+    let name = name.as_ref().map_or(&[][..], |name| name.as_str().as_bytes());
+    let length = name.len().min(room);
+    // SAFETY: by contract.
+    unsafe { place.copy_from_nonoverlapping(name.as_ptr().cast(), length) };
+    // SAFETY: by contract.
+    let end = unsafe { place.add(length) };
+    // SAFETY: by contract.
+    unsafe { store(end, 0) }
 }
 
 /// # Safety

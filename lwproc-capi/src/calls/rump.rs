@@ -7,9 +7,9 @@ use libc::{c_int, pid_t};
 use lwproc::{Lid, Pid};
 
 use crate::context::{self, Context};
-use crate::instance;
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::lwp;
+use crate::registry;
 
 /// Not 0: processes may go over to the native system calls.
 #[unsafe(no_mangle)]
@@ -23,10 +23,11 @@ pub(super) fn usenative(cx: &mut Context) -> Result<(), Refusal> {
     cx.k_mut().sysent_usenative().map_err(|_| Mistake::NativeSysents.into())
 }
 
-/// Makes the default kernel, unless there is one. 0, or an errno.
+/// Makes the default kernel, unless there is one. 0, or an errno. Blocks while another
+/// thread makes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_init() -> c_int {
-    errno("rump_init", || Ok(instance::init(None)?))
+    errno("rump_init", || Ok(registry::init(None)?))
 }
 
 /// Makes a child of the current process, and switches to its first LWP. `flags`: 0 shares

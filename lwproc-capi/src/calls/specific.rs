@@ -5,13 +5,14 @@ use libc::{c_int, c_uint, c_void};
 
 use super::{store, wanted};
 use crate::context;
-use crate::host::{Value, lwproc_destructor};
-use crate::instance::{self, Instance, Key};
+use crate::embedded::{Value, lwproc_destructor};
+use crate::instance::{Instance, Key};
 use crate::mistake::{Mistake, Refusal, errno};
+use crate::registry;
 
 /// A new key of data of processes, in this thread's kernel. When a process ends, and its
-/// value is not NULL, `destructor(value)` is called, in the order of the keys. EAGAIN: the
-/// kernel has 256 keys.
+/// value is not NULL, `destructor(value)` is called, in the order of the keys. Blocks
+/// while another thread makes one. EAGAIN: the kernel has 256 keys.
 ///
 /// # Safety
 /// `key` may be written; `destructor` may be called from any thread.
@@ -45,7 +46,7 @@ pub unsafe extern "C" fn lwproc_lwp_key_create(
 /// `key` is NULL, which is a mistake, or may be written.
 unsafe fn create(key: *mut c_uint, make: impl Fn(&Instance) -> Key) -> Result<(), Refusal> {
     wanted(key)?;
-    let instance = instance::current()?;
+    let instance = registry::current()?;
     let number = instance.add_key(|| make(&instance))?;
     // SAFETY: by contract.
     unsafe { store(key, number) }

@@ -56,6 +56,7 @@ static void switch_to_other_kernel(void)
     rump_pub_lwproc_switch(NULL);
     rump_pub_lwproc_switch(l);
 }
+static void unsleep_gone(void) { lwp_unsleep(gone(), 0); }
 static void park_implicit(void) { rump_pub_lwproc_switch(NULL); }
 static void park_exiting(void)
 {
@@ -154,6 +155,10 @@ int main(void)
     IS(lwproc_try_releaselwp(), EINVAL);
     IS(lwproc_try_schedule(), EINVAL);
     IS(lwproc_setuid(0), EINVAL);
+    IS(lwproc_try_unsleep(NULL, NULL), EINVAL);
+    IS(lwproc_biglock(), EINVAL);
+    IS(lwproc_kernel_settrace(NULL, NULL, NULL), EINVAL);
+    IS(lwproc_emul_setdefault(0), EINVAL);
     IS(lwproc_open(NULL, NULL, 0, &fd), EINVAL);
     CHECK(lwproc_kernel_current() == NULL);
     expect(curlwp, 0, "rump_pub_lwproc_curlwp: no kernel: rump_init has not been called");
@@ -170,6 +175,7 @@ int main(void)
     expect(switch_to_gone, 1, "rump_pub_lwproc_switch: lwp 2 has gone, or is of another");
     expect(switch_to_foreign, 1, "is not an lwp (by lwp 2:2)");
     expect(switch_to_other_kernel, 1, "lwp 2 has gone, or is of another kernel");
+    expect(unsleep_gone, 1, "lwp_unsleep: lwp 2 has gone, or is of another");
     expect(park_implicit, 1, "switch to NULL without an lwp that lives on");
     expect(park_exiting, 1, "rump_lwproc_switch: switch to NULL without an lwp");
     expect(usenative, 1, "don't use sysent_usenative");

@@ -1,6 +1,11 @@
-/* What C programs need around the rump calls, and the calls of in-kernel callers. */
+/*
+ * What C programs need around the rump calls, and the calls of in-kernel callers.
+ *
+ *   services [ROUNDS]
+ */
 #include "check.h"
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -251,7 +256,7 @@ static void vmspace_free(void *arg, struct vmspace *vm)
 
 static void *ends_bound(void *kernel)
 {
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     OK(rump_pub_lwproc_newlwp(lwproc_getpid()));
     return NULL;
@@ -262,7 +267,7 @@ static struct lwp *left_parked;
 /* It is to be parked, and so it is, and not released. */
 static void *ends_parking(void *kernel)
 {
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     rump_schedule();
     OK(rump_lwproc_rfork(RUMP_RFCFDG));
     left_parked = rump_lwproc_curlwp();
@@ -283,7 +288,7 @@ static int was_late;
 
 static void *ends_late(void *kernel)
 {
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     OK(pthread_setspecific(late_key, &was_late));
     return NULL;
@@ -294,7 +299,7 @@ static void *ends_inside(void *kernel)
     int fd;
 
     first = 1;
-    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_kernel_use((struct lwproc_kernel *)kernel));
     rump_schedule();
     OK(rump_lwproc_rfork(RUMP_RFCFDG));
     OK(lwproc_open(&first, note, 0, &fd));
@@ -307,6 +312,7 @@ static void instances(void)
     struct lwproc_config config = { 0 };
     struct lwproc_kernel *one, *two;
     struct lwproc_leftover left;
+    struct vmspace *vm;
     struct lwp *l;
     pthread_t thread;
     pid_t child;
@@ -327,8 +333,13 @@ static void instances(void)
     rump_schedule();
     OK(rump_lwproc_rfork_vmspace((struct vmspace *)(void *)&freed, RUMP_RFCFDG));
     rump_unschedule();
+    OK(lwproc_vmspace(&vm));
+    CHECK(vm == (void *)&freed);
+    IS(lwproc_vmspace(NULL), EINVAL);
     l = rump_pub_lwproc_curlwp();
     OK(lwproc_kernel_use(two));
+    OK(lwproc_vmspace(&vm));
+    CHECK(vm == NULL);
     is_implicit();
     IS(lwproc_try_switch(l), ESRCH);
     OK(lwproc_kernel_use(one));
@@ -392,7 +403,74 @@ static void instances(void)
     IS(left.lwps, 0);
 }
 
-int main(void)
+static struct lwproc_kernel *passing;
+static int all_passed;
+
+/* Uses a kernel that may end between any two of these; not while it is used. */
+static void *uses(void *arg)
+{
+    int error;
+
+    while (!__atomic_load_n(&all_passed, __ATOMIC_ACQUIRE)) {
+        struct lwproc_kernel *kernel = __atomic_load_n(&passing, __ATOMIC_ACQUIRE);
+
+        error = lwproc_kernel_use(kernel);
+        if (error != 0) {
+            IS(error, EINVAL);
+            continue;
+        }
+        if (kernel != NULL) {
+            OK(rump_pub_lwproc_rfork(0));
+            rump_pub_lwproc_releaselwp();
+            ++*(long *)arg;
+        }
+        OK(lwproc_kernel_use(NULL));
+    }
+    return NULL;
+}
+
+static void ends_of_kernels(int rounds)
+{
+    struct lwproc_leftover left;
+    pthread_t threads[2];
+    long used[2] = { 0, 0 }, busy = 0, before;
+    int i, error;
+
+    for (i = 0; i < 2; i++)
+        OK(pthread_create(&threads[i], NULL, uses, &used[i]));
+    for (i = 0; i < rounds; i++) {
+        struct lwproc_kernel *kernel;
+        int tries = 0;
+
+        OK(lwproc_kernel_create(NULL, &kernel));
+        before = __atomic_load_n(&used[0], __ATOMIC_RELAXED);
+        __atomic_store_n(&passing, kernel, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&used[0], __ATOMIC_RELAXED) == before)
+            sched_yield();
+        /* One that is refused still uses it. */
+        OK(lwproc_kernel_use(kernel));
+        while ((error = lwproc_kernel_destroy(kernel, &left)) != 0) {
+            IS(error, EBUSY);
+            CHECK(lwproc_kernel_current() == kernel);
+            /* They use it nearly always: no others, from now on. */
+            if (++tries == 1000)
+                __atomic_store_n(&passing, NULL, __ATOMIC_RELEASE);
+            if (tries > 1000)
+                sched_yield();
+        }
+        busy += tries > 0;
+        IS(left.lwps, 0);
+        CHECK(lwproc_kernel_current() == NULL);
+        IS(lwproc_kernel_use(kernel), EINVAL);
+    }
+    __atomic_store_n(&all_passed, 1, __ATOMIC_RELEASE);
+    for (i = 0; i < 2; i++)
+        OK(pthread_join(threads[i], NULL));
+    CHECK(used[0] > 0);
+    printf("a kernel was in use at %ld of %d ends\n", busy, rounds);
+}
+
+int main(int argc, char **argv)
 {
     static void (*const tests[])(void) = {
         files, groups_and_waiting, signals, hooks_and_data, in_kernel,
@@ -414,6 +492,7 @@ int main(void)
         IS(left.lwps, 0);
     }
     instances();
+    ends_of_kernels(argc > 1 ? atoi(argv[1]) : 30);
 
     OK(rump_init());
     IS(lwproc_try_sysent_usenative(), EPERM);
