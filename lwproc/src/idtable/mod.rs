@@ -110,7 +110,7 @@ impl<P, L, G> IdTable<P, L, G> {
     pub fn slots(&self) -> impl Iterator<Item = &Slot<P, L, G>> {
         // Relaxed: a slot's occupants are published by the slot itself.
         let high = self.fresh.load(Relaxed).min(self.last);
-        (0..=high).filter_map(|index| self.segments.get(index))
+        self.segments.iter(high as usize + 1)
     }
 
     /// Reserves an id. Lock-free, but for the allocator when a new segment is

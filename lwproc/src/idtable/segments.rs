@@ -90,6 +90,21 @@ impl<P, L, G> Segments<P, L, G> {
         Some(unsafe { &*slot })
     }
 
+    /// The slots of the first so many indices, as far as their segments exist.
+    pub fn iter(&self, count: usize) -> impl Iterator<Item = &Slot<P, L, G>> {
+        self.0.iter().enumerate().flat_map(move |(segment, base)| {
+            let first = segment_len(segment) - FIRST as usize;
+            let len = segment_len(segment).min(count.saturating_sub(first));
+            // Acquire [P1]: the slots are initialised; pairs with Release in `ensure`.
+            let base = base.load(Acquire);
+            if base.is_null() || len == 0 {
+                return &[][..];
+            }
+            // SAFETY: segments live as long as the table.
+            unsafe { std::slice::from_raw_parts(base, len) }
+        })
+    }
+
     /// The slot, with its segment made if need be. Lock-free but for the
     /// allocator; when two threads make a segment one of the two is dropped.
     #[inline]
@@ -168,6 +183,20 @@ mod tests {
             }
         }
         assert_eq!(locate((1 << 30) - 1).0, SEGMENTS - 1);
+    }
+
+    #[test]
+    fn existing_segments_are_walked_in_order_and_to_the_end() {
+        let segments = Segments::<(), ()>::new();
+        let made: Vec<*const Slot<(), ()>> =
+            [0, 63, 200].map(|i| &raw const *segments.ensure(i)).into();
+        let walk = |count| segments.iter(count).map(|slot| &raw const *slot).collect::<Vec<_>>();
+        assert_eq!(walk(0), []);
+        assert_eq!(walk(1), [made[0]]);
+        assert_eq!((walk(64).len(), walk(64)[63]), (64, made[1]));
+        // 64 to 191 have no segment.
+        assert_eq!((walk(201).len(), walk(201)[72]), (73, made[2]));
+        assert_eq!(walk(usize::MAX).len(), 64 + 256);
     }
 
     #[test]
