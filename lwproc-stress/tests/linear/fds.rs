@@ -7,7 +7,8 @@
 //! call to after it and no call touched it meanwhile. The same holds of all, when there is
 //! none.
 
-use super::history::{Call, explain, overlapping, record, rounds};
+use super::history::{Call, explain, overlapping};
+use super::record;
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
 use std::collections::HashMap;
@@ -150,59 +151,52 @@ fn passed_by(steps: &[Call<Op, Ret>], order: &[(Op, Ret)]) -> Option<String> {
     None
 }
 
-#[test]
-fn fds() {
-    let mut overlaps = 0;
-    for seed in 0..rounds(40) {
-        let kernel = Kernel::builder().host(Files).build().unwrap();
-        let (kept, lwps) = {
-            let mut k = kernel.enter().unwrap();
-            k.rfork(Rfork::Fresh).unwrap();
-            k.set_rlimit(Resource::Nofile, Limit { soft: LIMIT as u64, hard: LIMIT as u64 })
-                .unwrap();
-            let lwps: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(k.pid())).unwrap()).collect();
-            k.releaselwp().unwrap();
-            (Mutex::new(Vec::new()), Mutex::new(lwps))
+/// One history, checked; how many pairs of calls overlapped.
+pub fn round(seed: u64) -> usize {
+    let kernel = Kernel::builder().host(Files).build().unwrap();
+    let (kept, lwps) = {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        k.set_rlimit(Resource::Nofile, Limit { soft: LIMIT as u64, hard: LIMIT as u64 }).unwrap();
+        let lwps: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(k.pid())).unwrap()).collect();
+        k.releaselwp().unwrap();
+        (Mutex::new(Vec::new()), Mutex::new(lwps))
+    };
+    let calls = record(3, seed, |thread, start, r| {
+        let mut k = kernel.enter().unwrap();
+        let own = lwps.lock().unwrap().pop().unwrap();
+        k.switch(own).unwrap();
+        let opened = |result: Result<Fd, FdError>| match result {
+            Ok(fd) => Ret::At(fd.0 as usize),
+            Err(FdError::TooMany) => Ret::TooMany,
+            Err(FdError::BadFd) => Ret::BadFd,
+            Err(other) => panic!("{other}"),
         };
-        let calls = record(3, seed, |thread, start, r| {
-            let mut k = kernel.enter().unwrap();
-            k.switch(lwps.lock().unwrap().pop().unwrap()).unwrap();
-            let opened = |result: Result<Fd, FdError>| match result {
-                Ok(fd) => Ret::At(fd.0 as usize),
-                Err(FdError::TooMany) => Ret::TooMany,
-                Err(FdError::BadFd) => Ret::BadFd,
-                Err(other) => panic!("{other}"),
-            };
-            start();
-            for i in 0..5 {
-                let at = |fd: usize| Fd(fd as i32);
-                let (a, b) = (r.random.below(LIMIT), r.random.below(LIMIT));
-                match r.random.below(8) {
-                    0..=2 => {
-                        let file = (thread * 100 + i) as u32;
-                        r.call(Op::Open(file), || {
-                            opened(k.fd_open(file, OnExec::Keep).map_err(|e| e.error()))
-                        });
-                    }
-                    3 => r.call(Op::Dup(a), || opened(k.fd_dup(at(a)))),
-                    4 if a != b => r.call(Op::Dup2(a, b), || opened(k.fd_dup2(at(a), at(b)))),
-                    5 => {
-                        r.call(Op::Get(a), || k.fd_get(at(a)).map_or(Ret::BadFd, |f| Ret::File(*f)))
-                    }
-                    _ => r.call(Op::Close(a), || {
-                        k.fd_close(at(a)).map_or(Ret::BadFd, |()| Ret::Done)
-                    }),
+        start();
+        for i in 0..5 {
+            let at = |fd: usize| Fd(fd as i32);
+            let (a, b) = (r.random.below(LIMIT), r.random.below(LIMIT));
+            match r.random.below(8) {
+                0..=2 => {
+                    let file = (thread * 100 + i) as u32;
+                    r.call(Op::Open(file), || {
+                        opened(k.fd_open(file, OnExec::Keep).map_err(|e| e.error()))
+                    });
                 }
+                3 => r.call(Op::Dup(a), || opened(k.fd_dup(at(a)))),
+                4 if a != b => r.call(Op::Dup2(a, b), || opened(k.fd_dup2(at(a), at(b)))),
+                5 => r.call(Op::Get(a), || k.fd_get(at(a)).map_or(Ret::BadFd, |f| Ret::File(*f))),
+                _ => r.call(Op::Close(a), || k.fd_close(at(a)).map_or(Ret::BadFd, |()| Ret::Done)),
             }
-            let own = k.unbind().unwrap();
-            kept.lock().unwrap().extend(own);
-        });
-        overlaps += overlapping(&calls);
-        let steps = in_single_steps(&calls);
-        let order = explain(Table::default(), &steps);
-        let order = order.unwrap_or_else(|| panic!("no order explains {calls:#?}"));
-        let wrong = passed_by(&steps, &order);
-        assert_eq!(wrong, None, "in {calls:#?}");
-    }
-    println!("fds: {overlaps} overlapping pairs of calls");
+        }
+        let own = k.unbind().unwrap();
+        kept.lock().unwrap().extend(own);
+    });
+    let overlaps = overlapping(&calls);
+    let steps = in_single_steps(&calls);
+    let order = explain(Table::default(), &steps);
+    let order = order.unwrap_or_else(|| panic!("no order explains {calls:#?}"));
+    let wrong = passed_by(&steps, &order);
+    assert_eq!(wrong, None, "in {calls:#?}");
+    overlaps
 }

@@ -1,7 +1,8 @@
 //! Signals of a process: a signal sent is pending once, whoever takes gets the
 //! lowest-numbered one, and each is taken by one.
 
-use super::history::{check, overlapping, record, rounds};
+use super::history::{check, overlapping};
+use super::record;
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
 use std::sync::Mutex;
@@ -44,39 +45,35 @@ impl SequentialSpec for Pending {
     }
 }
 
-#[test]
-fn signals() {
-    let mut overlaps = 0;
-    for seed in 0..rounds(40) {
-        let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
-        let first = kernel.alloclwp(None).unwrap();
-        let pid = first.pid();
-        let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
-        let lwps = Mutex::new(lwps);
-        let calls = record(3, seed, |_, start, r| {
-            let mut k = kernel.enter().unwrap();
-            k.switch(lwps.lock().unwrap().pop().unwrap()).unwrap();
-            start();
-            for _ in 0..6 {
-                match r.random.below(5) {
-                    0 | 1 => {
-                        let signo = 1 + r.random.below(3) as u8;
-                        r.call(Op::Kill(signo), || {
-                            k.kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
-                            Ret::Sent
-                        });
-                    }
-                    2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
-                    _ => {
-                        r.call(Op::Take, || Ret::Taken(k.take_signal().map(|signo| signo.number())))
-                    }
+/// One history, checked; how many pairs of calls overlapped.
+pub fn round(seed: u64) -> usize {
+    let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
+    let first = kernel.alloclwp(None).unwrap();
+    let pid = first.pid();
+    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+    let lwps = Mutex::new(lwps);
+    let calls = record(3, seed, |_, start, r| {
+        let mut k = kernel.enter().unwrap();
+        let own = lwps.lock().unwrap().pop().unwrap();
+        k.switch(own).unwrap();
+        start();
+        for _ in 0..6 {
+            match r.random.below(5) {
+                0 | 1 => {
+                    let signo = 1 + r.random.below(3) as u8;
+                    r.call(Op::Kill(signo), || {
+                        k.kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
+                        Ret::Sent
+                    });
                 }
+                2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
+                _ => r.call(Op::Take, || Ret::Taken(k.take_signal().map(|signo| signo.number()))),
             }
-            k.releaselwp().unwrap();
-        });
-        overlaps += overlapping(&calls);
-        check(Pending(0), &calls);
-        drop(first);
-    }
-    println!("signals: {overlaps} overlapping pairs of calls");
+        }
+        k.releaselwp().unwrap();
+    });
+    let overlaps = overlapping(&calls);
+    check(Pending(0), &calls);
+    drop(first);
+    overlaps
 }

@@ -5,12 +5,17 @@ use crate::sync::{AtomicU64, Relaxed};
 use std::fmt;
 use std::mem::ManuallyDrop;
 
+#[cfg(lwproc_real_epochs)]
+pub use super::watched::Managed;
+
 /// A heap object that may only be freed after a grace period.
+#[cfg(not(lwproc_real_epochs))]
 #[repr(transparent)]
 pub struct Managed<T> {
     value: T,
 }
 
+#[cfg(not(lwproc_real_epochs))]
 impl<T> Managed<T> {
     /// Allocates; the caller owns the object until it is published.
     pub fn new(value: T) -> *mut Managed<T> {
@@ -45,6 +50,8 @@ pub struct Collector(crossbeam_epoch::Collector);
 
 impl Collector {
     pub fn new() -> Self {
+        #[cfg(lwproc_real_epochs)]
+        super::watched::forget();
         Self(crossbeam_epoch::Collector::new())
     }
 
@@ -140,5 +147,8 @@ impl Pin<'_> {
 
     /// The model checks here that the object is not freed for this pin.
     #[inline]
-    pub fn check<T>(&self, _object: *mut Managed<T>) {}
+    pub fn check<T>(&self, _object: *mut Managed<T>) {
+        #[cfg(lwproc_real_epochs)]
+        Managed::look(_object);
+    }
 }
