@@ -10,7 +10,7 @@ use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Mutex;
 
 pub fn tests() -> Vec<Test> {
-    let test = |name, threads, body| Test { name, threads, schedules: 400, body };
+    let test = |name, threads, body| Test { name, threads, schedules: 8000, body };
     vec![
         test("sleep_tokens", 6, |_| sleep_tokens()),
         test("wait_for_children", 6, |_| wait_for_children()),

@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub fn tests() -> Vec<Test> {
-    let test = |name, body| Test { name, threads: 3, schedules: 500, body };
+    let test = |name, body| Test { name, threads: 3, schedules: 6000, body };
     vec![
         test("linear_fds", |seed| overlap(fds::round(seed))),
         test("linear_groups", |seed| overlap(groups::round(seed))),

@@ -1,7 +1,8 @@
 //! Groups: a process and its child move the child about, and look.
 //!
-//! A group exists from when another thread is *about to* make it; so a refusal for its
-//! existence, beside a call that makes it, is not asked to fit.
+//! A group exists from when another thread is *about to* make it, and until whoever takes
+//! its last member away has done so; so a refusal for its existence, beside a call that makes
+//! or leaves it, is not asked to fit.
 
 use super::history::{check, overlapping};
 use super::record;
@@ -124,12 +125,12 @@ pub fn round(seed: u64) -> usize {
     let overlaps = overlapping(&calls);
     let mut to_fit = calls.clone();
     to_fit.retain(|call| {
-        let maker = match (call.op, call.ret) {
-            (Op::Setsid, Ret::Changed(Err(GroupError::GroupExists))) => Op::Found,
-            (Op::Found, Ret::Changed(Err(GroupError::OtherSession))) => Op::Setsid,
+        let makers: &[Op] = match (call.op, call.ret) {
+            (Op::Setsid, Ret::Changed(Err(GroupError::GroupExists))) => &[Op::Found, Op::Join],
+            (Op::Found, Ret::Changed(Err(GroupError::OtherSession))) => &[Op::Setsid],
             _ => return true,
         };
-        !calls.iter().any(|other| other.op == maker && other.overlaps(call))
+        !calls.iter().any(|other| makers.contains(&other.op) && other.overlaps(call))
     });
     check(Child { pgid: Group::Parents, sid: Group::Zero }, &to_fit);
     overlaps
