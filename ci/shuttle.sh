@@ -4,6 +4,9 @@
 #
 #   ci/shuttle.sh short      a minute or so, always the same schedules (what ci/test.sh runs)
 #   ci/shuttle.sh long       forty times as many, from a new seed
+#   ci/shuttle.sh epoch [FILTER...]
+#                            the short run with crossbeam-epoch in place of the model epoch:
+#                            objects are freed, and a use after that is seen
 #   ci/shuttle.sh FILTER...  the short run of the tests whose line contains every FILTER
 #   ci/shuttle.sh --seed N | --replay FILE NAME | ...   see lwproc-shuttle-tests/src/main.rs
 #
@@ -13,7 +16,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/shuttle}
-RUSTFLAGS="--cfg lwproc_shuttle" cargo build --profile loom -p lwproc-shuttle-tests --quiet
+flags="--cfg lwproc_shuttle"
+if [ "${1:-}" = epoch ]; then
+    CARGO_TARGET_DIR+=/epoch
+    flags+=" --cfg lwproc_real_epochs"
+    shift
+fi
+RUSTFLAGS=$flags cargo build --profile loom -p lwproc-shuttle-tests --quiet
 tests=("$CARGO_TARGET_DIR/loom/shuttle-tests" --jobs "${JOBS:-2}")
 
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}

@@ -3,11 +3,11 @@
 //! assumed of the collector: P0, an axiom elsewhere, is what these models look for.
 //!
 //! One thread takes an object away, retires it, and flushes until the collector has freed
-//! what it can; the other one looks. So an object that goes too early is seen, by loom's
+//! what it can; the other one looks, or takes away, too, and leaves its garbage. So an object that goes too early is seen, by loom's
 //! cell in it or by the mark that it has gone. `epoch_before_*` break a rule of `reclaim`
 //! each, and must fail.
 //!
-//! A pin alone is a dozen steps here, so all of these are bounded.
+//! Each pin and each flush is many steps here, so these are bounded.
 
 use crate::runner::{Model, pair};
 use lwproc::layers::{
@@ -17,32 +17,58 @@ use lwproc::layers::{
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-pub fn models() -> Vec<Model> {
-    let models = vec![
-        pair("epoch_look_against_retire", look_against_retire),
-        pair("epoch_retire_against_look", retire_against_look),
-        pair("epoch_two_looks_against_retire", two_looks_against_retire),
-        pair("epoch_try_inc_against_dec", try_inc_against_dec),
-        pair("epoch_dec_against_dec", dec_against_dec),
-        pair("epoch_iterate_against_remove", iterate_against_remove),
-        pair("epoch_remove_against_iterate", remove_against_iterate),
-        pair("epoch_remove_against_remove", remove_against_remove),
-        pair("epoch_push_against_remove", push_against_remove),
-        pair("epoch_get_against_commit", get_against_commit),
-        pair("epoch_hold_against_commit", hold_against_commit),
-        pair("epoch_commit_against_commit", commit_against_commit),
-        pair("epoch_look_against_thread_that_leaves", look_against_leave),
-        pair("epoch_before_looked_without_a_pin", without_a_pin).fails(GONE),
-        pair("epoch_before_kept_after_the_pin", after_the_pin).fails(GONE),
-        pair("epoch_before_retired_then_unlinked", retired_then_unlinked).fails(GONE),
-        pair("epoch_before_rises_from_zero", rises_from_zero).fails(GONE),
+/// Of the whole kernel's models those that end in seconds on real epochs, unbounded. What
+/// is retired in them is hardly ever freed before the teardown: they are about what that
+/// frees, and how often.
+const KERNEL: [&str; 12] = [
+    "kernel_drop_of_survivors_after_shutdown",
+    "kernel_exit_of_parent_against_children",
+    "kernel_files_handle_against_last_release",
+    "kernel_files_look_against_last_release",
+    "kernel_files_newlwp_against_last_release",
+    "kernel_fork_against_find",
+    "kernel_handle_against_release",
+    "kernel_newlwp_against_iterate",
+    "kernel_newlwp_against_last_release",
+    "kernel_rename_against_rename",
+    "kernel_wait_as_init_against_exit",
+    "kernel_shutdown_against_survivor",
+];
+
+/// `others` are the models that there are without real epochs.
+pub fn models(others: &[Model]) -> Vec<Model> {
+    let bounded = |name, bound, body: fn()| pair(name, body).bounded(bound);
+    let mut models = vec![
+        bounded("epoch_look_against_retire", 3, look_against_retire),
+        bounded("epoch_retire_against_look", 3, retire_against_look),
+        bounded("epoch_two_looks_against_retire", 3, two_looks_against_retire),
+        bounded("epoch_try_inc_against_dec", 3, try_inc_against_dec),
+        bounded("epoch_dec_against_dec", 2, dec_against_dec),
+        bounded("epoch_iterate_against_remove", 3, iterate_against_remove),
+        bounded("epoch_remove_against_iterate", 3, remove_against_iterate),
+        bounded("epoch_remove_against_remove", 3, remove_against_remove),
+        bounded("epoch_push_against_remove", 3, push_against_remove),
+        bounded("epoch_remove_against_push", 3, remove_against_push),
+        bounded("epoch_get_against_commit", 3, get_against_commit),
+        bounded("epoch_hold_against_commit", 3, hold_against_commit),
+        bounded("epoch_commit_against_commit", 3, commit_against_commit),
+        bounded("epoch_look_against_thread_that_leaves", 2, look_against_leave),
+        bounded("epoch_before_looked_without_a_pin", 3, without_a_pin).fails(GONE),
+        bounded("epoch_before_kept_after_the_pin", 3, after_the_pin).fails(GOES),
+        bounded("epoch_before_retired_then_unlinked", 3, retired_then_unlinked).fails(GONE),
+        bounded("epoch_before_rises_from_zero", 3, rises_from_zero).fails(GOES),
     ];
-    models.into_iter().map(|model| model.bounded(BOUND)).collect()
+    models.extend(KERNEL.map(|name| {
+        let model = others.iter().find(|model| model.name == name).expect("a model's name");
+        Model { name: format!("epoch_{name}").leak(), long: false, ..model.clone() }
+    }));
+    models
 }
 
-const BOUND: usize = 2;
-/// A look at what has gone, one after the other or at the same time.
+/// A look at what has gone.
 const GONE: &str = "use after free";
+/// A look that its end does not come after: loom's words.
+const GOES: &str = "Concurrent read and write accesses to `UnsafeCell`";
 
 /// A cell with something in it that counts, and a participant for each thread.
 struct World {
@@ -153,7 +179,7 @@ fn two_looks_against_retire() {
 }
 
 /// Takes the cell's reference away, and retires if it is the last.
-fn dec(w: &World, local: &Local, object: *mut Managed<Thing>) {
+fn dec(local: &Local, object: *mut Managed<Thing>) {
     {
         let pin = local.pin();
         // SAFETY: this reference counts.
@@ -181,11 +207,11 @@ fn try_inc_against_dec() {
         };
         // SAFETY: counted.
         assert_eq!(unsafe { Managed::deref_counted(object) }.value, 1);
-        dec(w, &w.locals[1], object);
+        dec(&w.locals[1], object);
     };
     let give_back = |w: &World| {
         let old = w.link.swap(Tagged::NULL, AcqRel);
-        dec(w, &w.locals[0], old.ptr());
+        dec(&w.locals[0], old.ptr());
     };
     at_once(World::new(), hold, give_back);
 }
@@ -200,9 +226,9 @@ fn dec_against_dec() {
     let other = world.clone();
     let thread = loom::thread::spawn(move || {
         let object = other.link.load(Acquire).ptr();
-        dec(&other, &other.locals[1], object);
+        dec(&other.locals[1], object);
     });
-    dec(&world, &world.locals[0], object);
+    dec(&world.locals[0], object);
     thread.join().unwrap();
     world.link.store(Tagged::NULL, Relaxed);
 }
@@ -283,12 +309,12 @@ fn rises_from_zero() {
     };
     let give_back = |w: &World| {
         let old = w.link.swap(Tagged::NULL, AcqRel);
-        dec(w, &w.locals[0], old.ptr());
+        dec(&w.locals[0], old.ptr());
     };
     at_once(World::new(), hold, give_back);
 }
 
-/// The intrusive list, with items 1 to 3.
+/// The intrusive list.
 struct Items {
     list: Option<List<Item>>,
     items: Vec<*mut Managed<Item>>,
@@ -328,6 +354,12 @@ impl Drop for Items {
 }
 
 impl Items {
+    fn flush(&self, me: usize) {
+        if me == 0 {
+            flush(&self.locals[0]);
+        }
+    }
+
     fn new(n: u32) -> Arc<Self> {
         let collector = Collector::new();
         let locals = (0..2).map(|_| collector.register()).collect();
@@ -354,7 +386,7 @@ impl Items {
             // SAFETY: each model removes a value once. `living` 0: sweep at once.
             unsafe { self.list().remove(self.items[value as usize - 1], 0, &pin) };
         }
-        flush(&self.locals[me]);
+        self.flush(me);
     }
 
     fn values(&self, me: usize) -> Vec<u32> {
@@ -386,9 +418,19 @@ fn remove_against_remove() {
     assert_eq!(world.values(0), []);
 }
 
+fn push_one(w: &Items) {
+    w.push(3);
+}
+
 fn push_against_remove() {
     let world = Items::new(2);
-    at_once(world.clone(), |w| drop(w.push(3)), |w| w.remove(2, 0));
+    at_once(world.clone(), push_one, |w| w.remove(2, 0));
+    assert_eq!(world.values(0), [3, 1]);
+}
+
+fn remove_against_push() {
+    let world = Items::new(2);
+    at_once(world.clone(), |w| w.remove(2, 0), push_one);
     assert_eq!(world.values(0), [3, 1]);
 }
 
@@ -413,6 +455,12 @@ impl Drop for Cell {
 }
 
 impl Cell {
+    fn flush(&self, me: usize) {
+        if me == 0 {
+            flush(&self.locals[0]);
+        }
+    }
+
     fn new() -> Arc<Self> {
         let collector = Collector::new();
         let locals = (0..2).map(|_| collector.register()).collect();
@@ -426,7 +474,7 @@ impl Cell {
             let new = self.cell.commit(&pin, |old| Ok::<_, ()>(old + 1)).unwrap();
             new.release(&pin);
         }
-        flush(&self.locals[me]);
+        self.flush(me);
     }
 }
 
@@ -444,7 +492,6 @@ fn hold_against_commit() {
         let held = w.cell.hold(&w.locals[1].pin()).unwrap();
         assert!(matches!(held.get(), 1 | 2));
         held.release(&w.locals[1].pin());
-        flush(&w.locals[1]);
     };
     at_once(Cell::new(), hold, |w| w.commit(0));
 }

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     .concat();
     models.extend(before::after(&models));
     #[cfg(lwproc_real_epochs)]
-    models.extend(epochs::models());
+    models.extend(epochs::models(&models));
     runner::run(&models)
 }
 

@@ -13,6 +13,7 @@ pub fn tests() -> Vec<Test> {
     let test = |name, threads, body| Test { name, threads, schedules: 8000, body };
     vec![
         test("sleep_tokens", 6, |_| sleep_tokens()),
+        test("sleep_and_leave", 6, |_| sleep_and_leave()),
         test("wait_for_children", 6, |_| wait_for_children()),
         test("drain_and_wait_alone", 5, |_| drain_and_wait_alone()),
     ]
@@ -77,6 +78,32 @@ fn sleep_tokens() {
                 k.kill(KillTarget::Proc(k.pid()), signo).unwrap();
             }
         }
+    });
+    assert_eq!(tokens.load(SeqCst), 0);
+}
+
+/// As above, with one that comes for a look: a signal makes it leave, and what it was woken
+/// for at that moment goes to another.
+fn sleep_and_leave() {
+    const EACH: usize = 2;
+    let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
+    let (channel, tokens) = (WaitChannel::new(), AtomicUsize::new(0));
+    let take = || tokens.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).ok();
+    let bring = || {
+        tokens.fetch_add(1, SeqCst);
+        channel.wake_one();
+    };
+    let lwps = lwps(&kernel, 6);
+    let visitor = lwps[3].lid();
+    run(&kernel, lwps, |me, k| match me {
+        0..3 => (0..EACH).for_each(|_| assert!(k.sleep_on(&channel, take).is_ok())),
+        3 => match k.sleep_on(&channel, take) {
+            Ok(_) => bring(),
+            Err(Interrupted::Signal) => {}
+            Err(other) => panic!("{other}"),
+        },
+        4 => (0..EACH * 3).for_each(|_| bring()),
+        _ => k.kill(KillTarget::Lwp(visitor), 1).unwrap_or_default(),
     });
     assert_eq!(tokens.load(SeqCst), 0);
 }

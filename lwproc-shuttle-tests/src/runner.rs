@@ -56,6 +56,8 @@ impl Job {
 static STEPS: AtomicU64 = AtomicU64::new(0);
 /// Pairs of calls that ran at the same time, in the histories.
 pub static OVERLAPS: AtomicU64 = AtomicU64::new(0);
+/// Objects that were freed while the storms went on: with real epochs only.
+pub static FREED: AtomicU64 = AtomicU64::new(0);
 
 fn config(failures: Option<&Path>) -> Config {
     let mut config = Config::new();
@@ -96,11 +98,12 @@ fn run_here(job: Job, options: &Options) -> bool {
     let (line, steps, secs) = (job.line(), STEPS.load(Relaxed), start.elapsed().as_secs_f64());
     match result {
         Ok(ran) => {
-            let overlaps = match OVERLAPS.load(Relaxed) {
+            let counted = |what: &str, of: &AtomicU64| match of.load(Relaxed) {
                 0 => String::new(),
-                pairs => format!(" overlaps={pairs}"),
+                n => format!(" {what}={n}"),
             };
-            println!("{line} schedules={ran} steps={steps}{overlaps} secs={secs:.1} ok");
+            let more = counted("overlaps", &OVERLAPS) + &counted("freed", &FREED);
+            println!("{line} schedules={ran} steps={steps}{more} secs={secs:.1} ok");
         }
         Err(_) => println!("{line} seed={seed} steps={steps} secs={secs:.1} FAILED"),
     }

@@ -4,7 +4,7 @@
 
 use crate::common::invariants::check;
 use crate::common::worker::{Board, Counting, Entered, Kernel, Lwp, Random, Worker};
-use crate::runner::Test;
+use crate::runner::{FREED, Test};
 use lwproc::{
     CloseRange, Fd, Lid, LwpHandle, OnExec, Pid, ProcHandle, SigModel, WaitChannel, WaitPolicy,
 };
@@ -163,7 +163,10 @@ fn run(storm: Storm, kernel: &Arc<Kernel>) -> Vec<Lwp> {
         check(kernel);
         rest.wait();
     }
-    threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    let joined = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+    let left = joined.flatten().collect();
+    FREED.fetch_add(kernel.reclaim_stats().freed, SeqCst);
+    left
 }
 
 fn storm(storm: Storm) {
