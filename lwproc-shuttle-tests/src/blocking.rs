@@ -3,14 +3,14 @@
 
 use crate::runner::Test;
 use lwproc::{
-    AloneError, ExitStatus, Interrupted, Kernel, KillTarget, Lwp, Rfork, SigModel, WaitChannel,
-    WaitError, WaitPolicy, WaitTarget,
+    AloneError, ExitStatus, Interrupted, Kernel, KillTarget, Lwp, NewLwpError, Rfork, SigModel,
+    WaitChannel, WaitError, WaitPolicy, WaitTarget,
 };
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Mutex;
 
 pub fn tests() -> Vec<Test> {
-    let test = |name, threads, body| Test { name, threads, schedules: 8000, body };
+    let test = |name, threads, body| Test { name, threads, schedules: 10_000, body };
     vec![
         test("sleep_tokens", 6, |_| sleep_tokens()),
         test("sleep_and_leave", 6, |_| sleep_and_leave()),
@@ -82,10 +82,9 @@ fn sleep_tokens() {
     assert_eq!(tokens.load(SeqCst), 0);
 }
 
-/// As above, with one that comes for a look: a signal makes it leave, and what it was woken
-/// for at that moment goes to another.
+/// Two take one each, and two come for a look only: a signal makes those leave, and what
+/// one was woken for at that moment goes to another.
 fn sleep_and_leave() {
-    const EACH: usize = 2;
     let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
     let (channel, tokens) = (WaitChannel::new(), AtomicUsize::new(0));
     let take = || tokens.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).ok();
@@ -94,16 +93,19 @@ fn sleep_and_leave() {
         channel.wake_one();
     };
     let lwps = lwps(&kernel, 6);
-    let visitor = lwps[3].lid();
+    let visitors = [lwps[2].lid(), lwps[3].lid()];
     run(&kernel, lwps, |me, k| match me {
-        0..3 => (0..EACH).for_each(|_| assert!(k.sleep_on(&channel, take).is_ok())),
-        3 => match k.sleep_on(&channel, take) {
+        0 | 1 => assert!(k.sleep_on(&channel, take).is_ok()),
+        2 | 3 => match k.sleep_on(&channel, take) {
             Ok(_) => bring(),
             Err(Interrupted::Signal) => {}
             Err(other) => panic!("{other}"),
         },
-        4 => (0..EACH * 3).for_each(|_| bring()),
-        _ => k.kill(KillTarget::Lwp(visitor), 1).unwrap_or_default(),
+        4 => (0..2).for_each(|_| bring()),
+        // One may have left.
+        _ => {
+            visitors.into_iter().for_each(|lwp| k.kill(KillTarget::Lwp(lwp), 1).unwrap_or_default())
+        }
     });
     assert_eq!(tokens.load(SeqCst), 0);
 }
@@ -147,7 +149,8 @@ fn wait_for_children() {
 }
 
 /// One LWP drains its process and waits until it is alone, then it is another program; the
-/// others sleep, work or are about to sleep, and go when they are told.
+/// others sleep, work or are about to sleep, and go when they are told. One is replaced by new
+/// ones as long as they can be made: each of them is told, too.
 fn drain_and_wait_alone() {
     let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
     let never = WaitChannel::new();
@@ -161,7 +164,15 @@ fn drain_and_wait_alone() {
             }
             return;
         }
-        if me < 3 {
+        if me != 3 {
+            let pid = k.pid();
+            for _ in 0..if me == 4 { 2 } else { 0 } {
+                match k.newlwp(pid) {
+                    Ok(old) => drop(old),
+                    Err(NewLwpError::Draining) => break,
+                    Err(other) => panic!("{other}"),
+                }
+            }
             match k.sleep_on(&never, || None::<()>) {
                 Err(Interrupted::Exit) => {}
                 other => panic!("{other:?}"),

@@ -16,20 +16,20 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 pub fn tests() -> Vec<Test> {
     let test = |name, threads, schedules, body| Test { name, threads, schedules, body };
     vec![
-        test("storm_autoreap", 6, 600, |seed| storm(Storm { seed, ..AUTOREAP })),
-        test("storm_waiting", 6, 600, |seed| {
+        test("storm_autoreap", 6, 1200, |seed| storm(Storm { seed, ..AUTOREAP })),
+        test("storm_waiting", 6, 1200, |seed| {
             storm(Storm { seed, policy: WaitPolicy::Wait, ..AUTOREAP });
         }),
         // Ids run out all the time, and shards are robbed.
-        test("storm_few_ids", 5, 600, |seed| {
+        test("storm_few_ids", 5, 1200, |seed| {
             storm(Storm { seed, policy: WaitPolicy::Wait, threads: 5, ids: 12, ..AUTOREAP });
         }),
         // More threads than virtual CPUs.
-        test("storm_two_cpus", 5, 600, |seed| {
+        test("storm_two_cpus", 5, 1200, |seed| {
             storm(Storm { seed, threads: 5, cpus: NonZeroUsize::new(2), ..AUTOREAP });
         }),
-        test("storm_eight", 8, 300, |seed| storm(Storm { seed, threads: 8, ..AUTOREAP })),
-        test("storm_teardown", 5, 600, |seed| teardown(Storm { seed, threads: 5, ..AUTOREAP })),
+        test("storm_eight", 8, 600, |seed| storm(Storm { seed, threads: 8, ..AUTOREAP })),
+        test("storm_teardown", 5, 1200, |seed| teardown(Storm { seed, threads: 5, ..AUTOREAP })),
     ]
 }
 

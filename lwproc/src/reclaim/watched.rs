@@ -1,17 +1,20 @@
 //! `Managed` for the models with real epochs: an object that knows whether it has been
 //! freed. Its memory is kept until the next collector is made, so that a look at it
-//! afterwards is a panic, and not undefined.
+//! afterwards is a panic, and not undefined. By then nothing of the execution before may be
+//! left. There is one collector at a time.
 #![allow(unsafe_code)]
 
 use crate::sync::Watched;
 use std::alloc::{Layout, dealloc};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool as StdBool, Ordering::SeqCst};
 
 std::thread_local! {
     /// What was freed. All threads of one model run on one host thread.
     static FREED: RefCell<Vec<(*mut u8, Layout)>> = const { RefCell::new(Vec::new()) };
+    /// How many objects are not yet freed.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
 /// A heap object that knows whether it has been freed.
@@ -27,6 +30,7 @@ pub struct Managed<T> {
 impl<T> Managed<T> {
     /// See `real.rs`, as for the others.
     pub fn new(value: T) -> *mut Managed<T> {
+        LIVE.set(LIVE.get() + 1);
         let life = Watched::new(());
         life.with_mut(|_| ());
         let (freed, value) = (StdBool::new(false), ManuallyDrop::new(value));
@@ -61,6 +65,7 @@ impl<T> Managed<T> {
         // SAFETY: sole owner by this function's contract.
         let object = unsafe { &*this };
         assert!(!object.freed.swap(true, SeqCst), "freed twice");
+        LIVE.set(LIVE.get() - 1);
         object.life.with_mut(|_| ());
         // SAFETY: sole owner, as above.
         let value = unsafe { &mut (*this).value };
@@ -70,8 +75,10 @@ impl<T> Managed<T> {
     }
 }
 
-/// A model begins: the threads of the one before are gone.
+/// An execution begins: the threads of the one before are gone.
 pub fn forget() {
+    let left = LIVE.replace(0);
+    assert!(left == 0, "{left} objects leaked by the execution before this one");
     for (memory, layout) in FREED.take() {
         // SAFETY: from a `Box` of that layout, put in once; its value has been dropped.
         unsafe { dealloc(memory, layout) };
