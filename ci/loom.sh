@@ -6,6 +6,9 @@
 #                         with a bound of 2
 #   ci/loom.sh deep       the whole matrix of pairs, and the triples
 #   ci/loom.sh long       those that take minutes (some take hours), unbounded
+#   ci/loom.sh epoch [FILTER...]
+#                         reclamation on crossbeam-epoch itself, which then runs under
+#                         loom too: the models `epoch_`
 #   ci/loom.sh FILTER...  the models whose name contains every FILTER
 #
 # JOBS models run at a time (2 unless told), each in a process of its own.
@@ -14,6 +17,14 @@
 # lwproc-loom-tests/MODELS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = epoch ]; then
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/loom}/epoch
+    RUSTFLAGS="--cfg lwproc_loom --cfg lwproc_real_epochs --cfg crossbeam_loom" \
+        cargo build --profile loom -p lwproc-loom-tests --quiet
+    [ $# -gt 1 ] || set -- epoch epoch_
+    RUST_BACKTRACE=0 exec "$CARGO_TARGET_DIR/loom/loom-models" --jobs "${JOBS:-2}" "${@:2}"
+fi
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/loom}
 RUSTFLAGS="--cfg lwproc_loom" cargo build --profile loom -p lwproc-loom-tests --quiet

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All checks that a change must pass: formatting, lints, docs, tests, the
-# replay of every trace, and the short set of models.
+# replay of every trace, long schedules, and the short set of models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,4 +35,6 @@ for trace in "${traces[@]}"; do
 done
 largest=$(ls -S "${traces[@]}" | sed -n 1p)
 step target/release/lwproc replay "$largest" --copies 64 --threads 2
+step ci/shuttle.sh short
+step ci/loom.sh epoch
 step ci/loom.sh short

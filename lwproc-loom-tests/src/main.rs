@@ -6,7 +6,9 @@
 //! `--exact`: is one of them): all; all but the deep ones, and the long ones
 //! bounded; the pairs and triples; or only the long ones, unbounded. N at a time,
 //! each in a process of its own, which is given up after SECS. One line for each,
-//! and a count at the end. Built without `--cfg lwproc_loom` it has no models and
+//! and a count at the end. Built with `--cfg crossbeam_loom --cfg lwproc_real_epochs`
+//! the library is on crossbeam-epoch itself, and there are the models of `epochs`
+//! (`ci/loom.sh epoch`). Built without `--cfg lwproc_loom` it has no models and
 //! says so.
 
 #[cfg(lwproc_loom)]
@@ -17,6 +19,9 @@ mod creds;
 mod drain;
 #[cfg(lwproc_loom)]
 mod edges;
+#[cfg(lwproc_real_epochs)]
+#[allow(unsafe_code)]
+mod epochs;
 #[cfg(lwproc_loom)]
 mod files;
 #[cfg(lwproc_loom)]
@@ -71,6 +76,8 @@ fn main() -> ExitCode {
     ]
     .concat();
     models.extend(before::after(&models));
+    #[cfg(lwproc_real_epochs)]
+    models.extend(epochs::models(&models));
     runner::run(&models)
 }
 

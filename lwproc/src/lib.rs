@@ -26,9 +26,9 @@
 //! ```
 
 // The models see layers that are not part of the documented interface.
-#![cfg_attr(lwproc_loom, allow(missing_docs, missing_debug_implementations))]
+#![cfg_attr(any(lwproc_loom, lwproc_shuttle), allow(missing_docs, missing_debug_implementations))]
 
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 #[doc(hidden)]
 pub mod layers {
     //! The layers below the kernel, for the models that check each apart.
@@ -39,7 +39,9 @@ pub mod layers {
     pub use crate::list::{List, Node};
     pub use crate::lwp::word as lwp_word;
     pub use crate::proc::word as proc_word;
+    pub use crate::reclaim::counted::{CountedCell, CountedRef};
     pub use crate::reclaim::mailbox::Mailbox;
+    pub use crate::reclaim::refcount::Dropped;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
     pub use crate::sync::{Parker, Unparker};
     pub use crate::waitq::{WaitQueue, Waiting};

@@ -26,9 +26,9 @@ use crate::sync::{Acquire, AtomicUsize, Relaxed, Release};
 
 const MARKED: usize = 1;
 /// A sweep is due when this many are dead, however few live.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const SWEEP_MIN: usize = 32;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const SWEEP_MIN: usize = 1;
 
 /// An object that can be in one list.

@@ -1,9 +1,11 @@
 //! Groups: a process and its child move the child about, and look.
 //!
-//! A group exists from when another thread is *about to* make it; so a refusal for its
-//! existence, beside a call that makes it, is not asked to fit.
+//! A group exists from when another thread is *about to* make it, and until whoever takes
+//! its last member away has done so; so a refusal for its existence, beside a call that makes
+//! or leaves it, is not asked to fit.
 
-use super::history::{check, overlapping, record, rounds};
+use super::history::{check, overlapping};
+use super::record;
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
 use std::sync::Mutex;
@@ -74,64 +76,62 @@ impl SequentialSpec for Child {
     }
 }
 
-#[test]
-fn groups() {
-    let mut overlaps = 0;
-    for seed in 0..rounds(40) {
-        let kernel = Kernel::new();
-        let kept = Mutex::new(Vec::new());
-        let (parent, child, lwps) = {
-            let mut k = kernel.enter().unwrap();
-            k.rfork(Rfork::Fresh).unwrap();
-            k.setpgid(Pid(0), Pid(0)).unwrap();
-            let parent = k.pid();
-            let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
-            let child = k.pid();
-            let childs = k.switch(own).unwrap().unwrap();
-            let others = kernel.alloclwp(Some(parent)).unwrap();
-            let third = kernel.alloclwp(Some(parent)).unwrap();
-            k.releaselwp().unwrap();
-            (parent, child, Mutex::new(vec![third, others, childs]))
-        };
-        let group = |pid: Pid| match pid {
-            Pid(0) => Group::Zero,
-            pid if pid == parent => Group::Parents,
-            pid => {
-                assert_eq!(pid, child);
-                Group::Own
-            }
-        };
-        let calls = record(3, seed, |_, start, r| {
-            let mut k = kernel.enter().unwrap();
-            k.switch(lwps.lock().unwrap().pop().unwrap()).unwrap();
-            let of = if k.pid() == child { Pid(0) } else { child };
-            start();
-            for _ in 0..6 {
-                match r.random.below(6) {
-                    0 => r.call(Op::Found, || Ret::Changed(k.setpgid(of, child))),
-                    1 | 2 => r.call(Op::Join, || Ret::Changed(k.setpgid(of, parent))),
-                    3 if of == Pid(0) => {
-                        r.call(Op::Setsid, || Ret::Changed(k.setsid().map(drop)));
-                    }
-                    3 | 4 => r.call(Op::Getpgid, || Ret::Is(group(k.getpgid(of).unwrap()))),
-                    _ => r.call(Op::Getsid, || Ret::Is(group(k.getsid(of).unwrap()))),
+/// One history, checked; how many pairs of calls overlapped.
+pub fn round(seed: u64) -> usize {
+    let kernel = Kernel::new();
+    let kept = Mutex::new(Vec::new());
+    let (parent, child, lwps) = {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        k.setpgid(Pid(0), Pid(0)).unwrap();
+        let parent = k.pid();
+        let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
+        let child = k.pid();
+        let childs = k.switch(own).unwrap().unwrap();
+        let others = kernel.alloclwp(Some(parent)).unwrap();
+        let third = kernel.alloclwp(Some(parent)).unwrap();
+        k.releaselwp().unwrap();
+        (parent, child, Mutex::new(vec![third, others, childs]))
+    };
+    let group = |pid: Pid| match pid {
+        Pid(0) => Group::Zero,
+        pid if pid == parent => Group::Parents,
+        pid => {
+            assert_eq!(pid, child);
+            Group::Own
+        }
+    };
+    let calls = record(3, seed, |_, start, r| {
+        let mut k = kernel.enter().unwrap();
+        let own = lwps.lock().unwrap().pop().unwrap();
+        k.switch(own).unwrap();
+        let of = if k.pid() == child { Pid(0) } else { child };
+        start();
+        for _ in 0..6 {
+            match r.random.below(6) {
+                0 => r.call(Op::Found, || Ret::Changed(k.setpgid(of, child))),
+                1 | 2 => r.call(Op::Join, || Ret::Changed(k.setpgid(of, parent))),
+                3 if of == Pid(0) => {
+                    r.call(Op::Setsid, || Ret::Changed(k.setsid().map(drop)));
                 }
+                3 | 4 => r.call(Op::Getpgid, || Ret::Is(group(k.getpgid(of).unwrap()))),
+                _ => r.call(Op::Getsid, || Ret::Is(group(k.getsid(of).unwrap()))),
             }
-            // Nobody ends before the others have looked.
-            let own = k.unbind().unwrap();
-            kept.lock().unwrap().extend(own);
-        });
-        overlaps += overlapping(&calls);
-        let mut to_fit = calls.clone();
-        to_fit.retain(|call| {
-            let maker = match (call.op, call.ret) {
-                (Op::Setsid, Ret::Changed(Err(GroupError::GroupExists))) => Op::Found,
-                (Op::Found, Ret::Changed(Err(GroupError::OtherSession))) => Op::Setsid,
-                _ => return true,
-            };
-            !calls.iter().any(|other| other.op == maker && other.overlaps(call))
-        });
-        check(Child { pgid: Group::Parents, sid: Group::Zero }, &to_fit);
-    }
-    println!("groups: {overlaps} overlapping pairs of calls");
+        }
+        // Nobody ends before the others have looked.
+        let own = k.unbind().unwrap();
+        kept.lock().unwrap().extend(own);
+    });
+    let overlaps = overlapping(&calls);
+    let mut to_fit = calls.clone();
+    to_fit.retain(|call| {
+        let makers: &[Op] = match (call.op, call.ret) {
+            (Op::Setsid, Ret::Changed(Err(GroupError::GroupExists))) => &[Op::Found, Op::Join],
+            (Op::Found, Ret::Changed(Err(GroupError::OtherSession))) => &[Op::Setsid],
+            _ => return true,
+        };
+        !calls.iter().any(|other| makers.contains(&other.op) && other.overlaps(call))
+    });
+    check(Child { pgid: Group::Parents, sid: Group::Zero }, &to_fit);
+    overlaps
 }

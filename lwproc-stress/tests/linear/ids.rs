@@ -5,7 +5,8 @@
 //! another moves the last free ids. So it is wrong only when it ran alone and the table
 //! was not full.
 
-use super::history::{Call, check, overlapping, record, rounds};
+use super::history::{Call, check, overlapping};
+use super::record;
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
 use std::collections::BTreeSet;
@@ -67,45 +68,42 @@ fn exhausted_for_a_reason(calls: &[Call<Op, Ret>]) {
     }
 }
 
-#[test]
-fn ids() {
-    let mut overlaps = 0;
-    for seed in 0..rounds(40) {
-        // One id is init's.
-        let kernel = Kernel::builder().id_capacity(CAPACITY).build().unwrap();
-        let (board, left) = (AtomicI32::new(2), Mutex::new(Vec::new()));
-        let calls = record(3, seed, |_, start, r| {
-            let mut own = Vec::new();
-            start();
-            for _ in 0..6 {
-                match r.random.below(5) {
-                    0 | 1 => r.call(Op::New, || {
-                        let new = kernel.alloclwp(None).ok();
-                        let pid = new.as_ref().map(|lwp| lwp.pid().0);
-                        pid.inspect(|pid| board.store(*pid, SeqCst));
-                        own.extend(new);
-                        Ret::New(pid)
-                    }),
-                    2 if !own.is_empty() => {
-                        let lwp: Lwp = own.remove(0);
-                        r.call(Op::Drop(lwp.pid().0), || {
-                            drop(lwp);
-                            Ret::Dropped
-                        });
-                    }
-                    _ => {
-                        let pid = board.load(SeqCst);
-                        r.call(Op::Find(pid), || {
-                            Ret::Found(kernel.find(Pid(pid), &kernel.pin()).is_some())
-                        });
-                    }
+/// One history, checked; how many pairs of calls overlapped.
+pub fn round(seed: u64) -> usize {
+    // One id is init's.
+    let kernel = Kernel::builder().id_capacity(CAPACITY).build().unwrap();
+    let (board, left) = (AtomicI32::new(2), Mutex::new(Vec::new()));
+    let calls = record(3, seed, |_, start, r| {
+        let mut own = Vec::new();
+        start();
+        for _ in 0..6 {
+            match r.random.below(5) {
+                0 | 1 => r.call(Op::New, || {
+                    let new = kernel.alloclwp(None).ok();
+                    let pid = new.as_ref().map(|lwp| lwp.pid().0);
+                    pid.inspect(|pid| board.store(*pid, SeqCst));
+                    own.extend(new);
+                    Ret::New(pid)
+                }),
+                2 if !own.is_empty() => {
+                    let lwp: Lwp = own.remove(0);
+                    r.call(Op::Drop(lwp.pid().0), || {
+                        drop(lwp);
+                        Ret::Dropped
+                    });
+                }
+                _ => {
+                    let pid = board.load(SeqCst);
+                    r.call(Op::Find(pid), || {
+                        Ret::Found(kernel.find(Pid(pid), &kernel.pin()).is_some())
+                    });
                 }
             }
-            left.lock().unwrap().extend(own);
-        });
-        overlaps += overlapping(&calls);
-        check(Live::default(), &calls);
-        exhausted_for_a_reason(&calls);
-    }
-    println!("ids: {overlaps} overlapping pairs of calls");
+        }
+        left.lock().unwrap().extend(own);
+    });
+    let overlaps = overlapping(&calls);
+    check(Live::default(), &calls);
+    exhausted_for_a_reason(&calls);
+    overlaps
 }

@@ -1,7 +1,8 @@
 //! Linearizability: short random histories of the public operations, on real threads,
 //! each checked by `stateright`'s tester against a sequential specification. What the
 //! documentation does not promise the specifications do not ask; where it promises a
-//! condition over the whole call, that is checked beside.
+//! condition over the whole call, that is checked beside. `lwproc-shuttle-tests` runs the
+//! same histories under schedules of its own.
 //!
 //! `LWPROC_ROUNDS=100` runs a hundred times as many rounds.
 #![cfg(all(target_os = "linux", not(lwproc_loom)))]
@@ -13,4 +14,43 @@ mod history;
 mod ids;
 mod lwps;
 mod signals;
+mod threads;
 mod waits;
+
+use lwproc_stress::common::worker::Random;
+use threads::record;
+
+fn run(name: &str, round: fn(u64) -> usize) {
+    let overlaps: usize = (0..threads::rounds(40)).map(round).sum();
+    println!("{name}: {overlaps} overlapping pairs of calls");
+}
+
+#[test]
+fn fds() {
+    run("fds", fds::round);
+}
+
+#[test]
+fn groups() {
+    run("groups", groups::round);
+}
+
+#[test]
+fn ids() {
+    run("ids", ids::round);
+}
+
+#[test]
+fn lwps() {
+    run("lwps", lwps::round);
+}
+
+#[test]
+fn signals() {
+    run("signals", signals::round);
+}
+
+#[test]
+fn waits() {
+    run("waits", waits::round);
+}

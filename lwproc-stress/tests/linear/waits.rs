@@ -5,7 +5,8 @@
 //! moment: only that each child was at some moment of the call not to be had, being alive,
 //! gone, or in the hands of another waiter.
 
-use super::history::{Call, check, overlapping, record, rounds};
+use super::history::{Call, check, overlapping};
+use super::record;
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
 use std::sync::Mutex;
@@ -80,62 +81,60 @@ fn none_yet_is_true(calls: &[Call<Op, Ret>]) {
     }
 }
 
-#[test]
-fn waits() {
-    let mut overlaps = 0;
-    for seed in 0..rounds(40) {
-        let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
-        let kept = Mutex::new(Vec::new());
-        let mut pids = Vec::new();
-        let (children, lwps) = {
-            let mut k = kernel.enter().unwrap();
-            k.rfork(Rfork::Fresh).unwrap();
-            let mut children = Vec::new();
-            for i in 0..CHILDREN {
-                let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
-                pids.push(k.pid());
-                children.push((i, k.switch(own).unwrap().unwrap()));
-            }
-            let lwps: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(k.pid())).unwrap()).collect();
-            k.releaselwp().unwrap();
-            (Mutex::new(children), Mutex::new(lwps))
-        };
-        let calls = record(3, seed, |_, start, r| {
-            let mut k = kernel.enter().unwrap();
-            k.switch(lwps.lock().unwrap().pop().unwrap()).unwrap();
-            let mut child: Option<(usize, Lwp)> = children.lock().unwrap().pop();
-            start();
-            for _ in 0..5 {
-                match (r.random.below(3), child.take()) {
-                    (0, Some((i, lwp))) => {
-                        let own = k.switch(lwp).unwrap().unwrap();
-                        k.exit(ExitStatus::exited(10 + i as u8)).unwrap();
-                        r.call(Op::Exit(i), || {
-                            k.switch(own).unwrap();
-                            Ret::Exited
-                        });
-                    }
-                    (which, other) => {
-                        child = other;
-                        let one = (which == 1).then(|| r.random.below(CHILDREN));
-                        let target = one.map_or(WaitTarget::Any, |i| WaitTarget::Pid(pids[i]));
-                        r.call(Op::Wait(one), || match k.try_wait(target) {
-                            Ok(Some(reaped)) => {
-                                let i = pids.iter().position(|pid| *pid == reaped.pid).unwrap();
-                                Ret::Reaped(i, reaped.status.exit_code().unwrap())
-                            }
-                            Ok(None) => Ret::NoneYet,
-                            Err(_) => Ret::NoChild,
-                        });
-                    }
+/// One history, checked; how many pairs of calls overlapped.
+pub fn round(seed: u64) -> usize {
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
+    let kept = Mutex::new(Vec::new());
+    let mut pids = Vec::new();
+    let (children, lwps) = {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        let mut children = Vec::new();
+        for i in 0..CHILDREN {
+            let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
+            pids.push(k.pid());
+            children.push((i, k.switch(own).unwrap().unwrap()));
+        }
+        let lwps: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(k.pid())).unwrap()).collect();
+        k.releaselwp().unwrap();
+        (Mutex::new(children), Mutex::new(lwps))
+    };
+    let calls = record(3, seed, |_, start, r| {
+        let mut k = kernel.enter().unwrap();
+        let own = lwps.lock().unwrap().pop().unwrap();
+        k.switch(own).unwrap();
+        let mut child: Option<(usize, Lwp)> = children.lock().unwrap().pop();
+        start();
+        for _ in 0..5 {
+            match (r.random.below(3), child.take()) {
+                (0, Some((i, lwp))) => {
+                    let own = k.switch(lwp).unwrap().unwrap();
+                    k.exit(ExitStatus::exited(10 + i as u8)).unwrap();
+                    r.call(Op::Exit(i), || {
+                        k.switch(own).unwrap();
+                        Ret::Exited
+                    });
+                }
+                (which, other) => {
+                    child = other;
+                    let one = (which == 1).then(|| r.random.below(CHILDREN));
+                    let target = one.map_or(WaitTarget::Any, |i| WaitTarget::Pid(pids[i]));
+                    r.call(Op::Wait(one), || match k.try_wait(target) {
+                        Ok(Some(reaped)) => {
+                            let i = pids.iter().position(|pid| *pid == reaped.pid).unwrap();
+                            Ret::Reaped(i, reaped.status.exit_code().unwrap())
+                        }
+                        Ok(None) => Ret::NoneYet,
+                        Err(_) => Ret::NoChild,
+                    });
                 }
             }
-            let own = k.unbind().unwrap();
-            kept.lock().unwrap().extend(own.into_iter().chain(child.map(|(_, lwp)| lwp)));
-        });
-        overlaps += overlapping(&calls);
-        check(Family([Child::Live; CHILDREN]), &calls);
-        none_yet_is_true(&calls);
-    }
-    println!("waits: {overlaps} overlapping pairs of calls");
+        }
+        let own = k.unbind().unwrap();
+        kept.lock().unwrap().extend(own.into_iter().chain(child.map(|(_, lwp)| lwp)));
+    });
+    let overlaps = overlapping(&calls);
+    check(Family([Child::Live; CHILDREN]), &calls);
+    none_yet_is_true(&calls);
+    overlaps
 }

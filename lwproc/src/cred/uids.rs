@@ -11,16 +11,16 @@ use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Chains of users by the low bits of their uid.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const BUCKETS: usize = 64;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const BUCKETS: usize = 1;
 
 /// How many parts each count has. Threads that make and end at once each change a
 /// part of their own, and so no cache line in common; who asks adds the parts up.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const LANES: usize = 16;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const LANES: usize = 2;
 
 /// Which part of the counts a thread changes.

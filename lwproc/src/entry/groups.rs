@@ -94,7 +94,7 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// For the models.
-    #[cfg(lwproc_loom)]
+    #[cfg(any(lwproc_loom, lwproc_shuttle))]
     pub fn mark_execed(&self) {
         self.proc().mark_execed();
     }

@@ -16,24 +16,24 @@ use std::array::from_fn;
 pub type Slot<F> = Link<FileNode<F>>;
 
 /// Descriptors of the first segment; the second has three times as many.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const FIRST: u32 = 16;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const FIRST: u32 = 2;
 /// Descriptors below the blocks.
 const LOW: u32 = 4 * FIRST;
 /// Segments of blocks.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const HIGH: usize = 7;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const HIGH: usize = 0;
 /// Descriptors of a block and bits of a word.
 const BLOCK: u32 = 64;
 
 /// No descriptor is as high as this.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 pub const FDS_MAX: u32 = 1 << 20;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 pub const FDS_MAX: u32 = LOW;
 
 /// 64 slots and their word of the bitmap.

@@ -27,11 +27,11 @@ errors! {
     }
 }
 
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(std::ptr::null()) };
 }
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 thread_local! {
     static INNERMOST: Cell<*const Frame> = Cell::new(std::ptr::null());
 }

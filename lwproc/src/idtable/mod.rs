@@ -31,16 +31,16 @@ use crossbeam_utils::CachePadded;
 use segments::Segments;
 
 /// How many fresh ids a thread takes at a time.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const BATCH: u32 = 16;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const BATCH: u32 = 1;
 
 /// How many ids must have been freed on a shard before it prefers them over
 /// fresh ones: keeps a number out of use for a while.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const QUARANTINE: u32 = 64;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const QUARANTINE: u32 = 1;
 
 /// Bits of a slot's `generation` that are the generation.

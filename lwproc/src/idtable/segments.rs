@@ -2,20 +2,20 @@
 #![allow(unsafe_code)]
 
 use crate::reclaim::Link;
-#[cfg(any(test, lwproc_loom))]
+#[cfg(any(test, lwproc_loom, lwproc_shuttle))]
 use crate::reclaim::Tagged;
 use crate::sync::{Acquire, AtomicPtr, AtomicU64, Relaxed, Release};
 
 /// Slots of segment 0, as a power of two; segment `k` has `FIRST << k`.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const FIRST_BITS: u32 = 6;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const FIRST_BITS: u32 = 2;
 const FIRST: u32 = 1 << FIRST_BITS;
 /// Enough for 2^30 indices.
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const SEGMENTS: usize = (31 - FIRST_BITS) as usize;
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 const SEGMENTS: usize = 4;
 
 /// One id: who bears it, and its place in a free list.
@@ -34,7 +34,7 @@ pub struct Slot<P, L, G = ()> {
     pub link: AtomicU64,
 }
 
-#[cfg(any(test, lwproc_loom))]
+#[cfg(any(test, lwproc_loom, lwproc_shuttle))]
 impl<P, L, G> Slot<P, L, G> {
     fn new() -> Self {
         Self {
@@ -129,7 +129,7 @@ impl<P, L, G> Segments<P, L, G> {
         self.get(index).expect("the segment was just installed")
     }
 
-    #[cfg(not(lwproc_loom))]
+    #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
     fn allocate(len: usize) -> *mut Slot<P, L, G> {
         // Zeroed pages come from the system untouched: a large segment costs
         // nothing until its slots are used.
@@ -139,7 +139,7 @@ impl<P, L, G> Segments<P, L, G> {
         Box::into_raw(slots).cast()
     }
 
-    #[cfg(lwproc_loom)]
+    #[cfg(any(lwproc_loom, lwproc_shuttle))]
     fn allocate(len: usize) -> *mut Slot<P, L, G> {
         let slots: Box<[Slot<P, L, G>]> = (0..len).map(|_| Slot::new()).collect();
         Box::into_raw(slots).cast()

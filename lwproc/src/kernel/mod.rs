@@ -203,7 +203,7 @@ impl<H: Host> Kernel<H> {
     }
 
     /// For the models.
-    #[cfg(lwproc_loom)]
+    #[cfg(any(lwproc_loom, lwproc_shuttle))]
     pub fn reserve_seat(&self) -> crate::world::seat::ReservedSeat {
         self.world.reserve_seat()
     }

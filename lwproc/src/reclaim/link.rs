@@ -76,10 +76,10 @@ impl<T> Tagged<T> {
 /// `object` is not freed for `'a`.
 #[inline]
 unsafe fn value_of<'a, T>(object: *mut Managed<T>) -> &'a T {
-    #[cfg(not(lwproc_loom))]
+    #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
     // SAFETY: by contract.
     return unsafe { Managed::deref_counted(object) };
-    #[cfg(lwproc_loom)]
+    #[cfg(any(lwproc_loom, lwproc_shuttle))]
     // SAFETY: by contract (the model keeps memory for the iteration).
     return unsafe { &*Managed::value_ptr(object) };
 }

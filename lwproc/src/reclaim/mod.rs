@@ -11,9 +11,10 @@
 //!    the count to zero, after the object has become unreachable. A count
 //!    never rises from zero.
 //!
-//! Two implementations stand behind these names: crossbeam-epoch, and under
-//! `cfg(lwproc_loom)` a model that checks exactly these rules
-//! (`docs/DESIGN.md`, "The model epoch").
+//! Two implementations stand behind these names: crossbeam-epoch, and in the
+//! models (`cfg(lwproc_loom)`, `cfg(lwproc_shuttle)`) one that checks exactly these
+//! rules (`docs/DESIGN.md`, "The model epoch"). With `cfg(lwproc_real_epochs)` the
+//! models have crossbeam-epoch too, and objects that know when they are freed.
 
 pub mod counted;
 mod link;
@@ -21,12 +22,14 @@ pub mod mailbox;
 pub mod refcount;
 pub mod shared;
 
-#[cfg(not(lwproc_loom))]
+#[cfg(any(lwproc_real_epochs, not(any(lwproc_loom, lwproc_shuttle))))]
 #[path = "real.rs"]
 mod imp;
-#[cfg(lwproc_loom)]
+#[cfg(all(not(lwproc_real_epochs), any(lwproc_loom, lwproc_shuttle)))]
 #[path = "model.rs"]
 mod imp;
+#[cfg(lwproc_real_epochs)]
+mod watched;
 
 pub use imp::{Collector, Local, Managed, Pin};
 pub use link::{Link, Tagged};

@@ -9,8 +9,7 @@
 //! iteration: what depends on reuse is outside this model.
 #![allow(unsafe_code)]
 
-use crate::sync::{AcqRel, Acquire, AtomicU64};
-use loom::cell::UnsafeCell;
+use crate::sync::{AcqRel, Acquire, AtomicU64, Watched};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Mutex;
@@ -26,7 +25,7 @@ std::thread_local! {
 pub struct Managed<T> {
     /// Written when the object is made, read at each look at it: loom tells a
     /// look that the making does not happen before.
-    made: UnsafeCell<()>,
+    made: Watched<()>,
     retired_at: StdU64,
     value: T,
 }
@@ -34,7 +33,7 @@ pub struct Managed<T> {
 impl<T> Managed<T> {
     pub fn new(value: T) -> *mut Managed<T> {
         LIVE.set(LIVE.get() + 1);
-        let made = UnsafeCell::new(());
+        let made = Watched::new(());
         made.with_mut(|_| ());
         Box::into_raw(Box::new(Managed { made, retired_at: StdU64::new(0), value }))
     }

@@ -8,12 +8,17 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 
+#[cfg(lwproc_real_epochs)]
+pub use super::watched::Managed;
+
 /// A heap object that may only be freed after a grace period.
+#[cfg(not(lwproc_real_epochs))]
 #[repr(transparent)]
 pub struct Managed<T> {
     value: T,
 }
 
+#[cfg(not(lwproc_real_epochs))]
 impl<T> Managed<T> {
     /// Allocates; the caller owns the object until it is published.
     pub fn new(value: T) -> *mut Managed<T> {
@@ -48,6 +53,8 @@ pub struct Collector(crossbeam_epoch::Collector);
 
 impl Collector {
     pub fn new() -> Self {
+        #[cfg(lwproc_real_epochs)]
+        super::watched::forget();
         Self(crossbeam_epoch::Collector::new())
     }
 
@@ -306,5 +313,8 @@ impl Pin<'_> {
 
     /// The model checks here that the object is not freed for this pin.
     #[inline]
-    pub fn check<T>(&self, _object: *mut Managed<T>) {}
+    pub fn check<T>(&self, _object: *mut Managed<T>) {
+        #[cfg(lwproc_real_epochs)]
+        Managed::look(_object);
+    }
 }

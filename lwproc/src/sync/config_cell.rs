@@ -2,12 +2,12 @@
 //!
 //! `load` gives the value now, alive as long as what it returns; `rcu` makes a
 //! new one from it and commits that, starting over when another thread commits
-//! first. arc-swap does it. Under `cfg(lwproc_loom)` a twin on loom's types
-//! promises the same and no more: what was there before `rcu` returned is seen by
-//! whoever comes after it; a load at the same time may see the value before,
-//! but none that has been dropped. Loom does not see arc-swap itself.
+//! first. arc-swap does it. In the models a twin on the checker's types promises
+//! the same and no more: what was there before `rcu` returned is seen by whoever
+//! comes after it; a load at the same time may see the value before, but none that
+//! has been dropped. The checkers do not see arc-swap itself.
 
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 mod imp {
     use arc_swap::{ArcSwap, Guard};
     use std::sync::Arc;
@@ -36,7 +36,7 @@ mod imp {
     }
 }
 
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 mod imp {
     use crate::sync::{AcqRel, Acquire, AtomicUsize};
     use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -44,7 +44,7 @@ mod imp {
     pub(crate) type Loaded<T> = Arc<T>;
 
     /// The cell is the number of a version; the versions are kept weakly, but
-    /// for the one in the cell. (Loom switches threads at its own operations
+    /// for the one in the cell. (The checker switches threads at its own operations
     /// only, so each step on `versions` belongs to the one before it.)
     pub(crate) struct ConfigCell<T> {
         at: AtomicUsize,

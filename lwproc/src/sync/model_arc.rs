@@ -1,6 +1,6 @@
-//! `Arc` for the models: std's, and the synchronisation that loom cannot see
+//! `Arc` for the models: std's, and the synchronisation that the checker cannot see
 //! in it. Dropping a reference is a Release, and whoever drops the last
-//! acquires all the others'. (Loom switches threads only at its own operations,
+//! acquires all the others'. (The checker switches threads only at its own operations,
 //! so the modelled one and std's are one step.)
 #![allow(unsafe_code)]
 

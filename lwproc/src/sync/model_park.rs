@@ -1,11 +1,11 @@
-//! `Parker` for the models: crossbeam-utils' on loom's threads.
+//! `Parker` for loom: crossbeam-utils' on loom's threads. (Shuttle runs `park.rs` itself.)
 //!
 //! Loom's `unpark` wakes a thread from whatever it waits for, so it is called only
 //! for one that is parked here. (Loom switches threads only at its own operations, so
 //! `parked` changes in one step with what stands beside it.)
 
+use super::thread::{Thread, current, park};
 use super::{AcqRel, Acquire, AtomicBool};
-use loom::thread::{Thread, current, park};
 use std::sync::{Arc, Mutex};
 
 struct Inner {

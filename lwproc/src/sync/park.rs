@@ -9,11 +9,11 @@
 //! embedder sees no more than a `park` that returns without reason, as is documented of it.
 #![allow(unsafe_code)]
 
+use super::thread::{self, Thread};
 use super::{AtomicBool, AtomicPtr};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::thread::{self, Thread};
 
 struct Inner {
     token: AtomicBool,

@@ -12,13 +12,13 @@ use crate::sync::thread_local;
 use crate::sync::{Arc, Weak};
 use std::cell::{Cell, RefCell};
 
-#[cfg(not(lwproc_loom))]
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 thread_local! {
     /// The world used last, and this thread's participant in it.
     static LAST: Cell<(u64, *const ())> = const { Cell::new((0, std::ptr::null())) };
     static MEMBERSHIPS: Memberships = const { Memberships(RefCell::new(Vec::new())) };
 }
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 thread_local! {
     static LAST: Cell<(u64, *const ())> = Cell::new((0, std::ptr::null()));
     static MEMBERSHIPS: Memberships = Memberships(RefCell::new(Vec::new()));
@@ -30,7 +30,7 @@ struct Memberships(RefCell<Vec<Box<dyn Membership>>>);
 impl Drop for Memberships {
     fn drop(&mut self) {
         // A model that failed is over: its thread has nothing to leave.
-        if cfg!(lwproc_loom) && std::thread::panicking() {
+        if cfg!(any(lwproc_loom, lwproc_shuttle)) && std::thread::panicking() {
             return self.0.take().into_iter().for_each(std::mem::forget);
         }
         // From here on the thread is a stranger to every world.
@@ -160,11 +160,11 @@ impl<H: Host> World<H> {
 
 /// For the models: a participant made by one thread for another, so that the
 /// registration of threads is modelled once, and not again in every model.
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 #[derive(Clone, Copy)]
 pub struct ReservedSeat(u64, usize);
 
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 impl<H: Host> World<H> {
     pub(crate) fn reserve_seat(&self) -> ReservedSeat {
         let me = self.participants.add(&self.collector);
@@ -174,7 +174,7 @@ impl<H: Host> World<H> {
     }
 }
 
-#[cfg(lwproc_loom)]
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
 impl ReservedSeat {
     /// The calling thread sits down.
     pub fn take(self) {
