@@ -88,7 +88,8 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// [`GroupError::GroupExists`] (EPERM): a group of that number exists, with
     /// the process in it or without. A group that another thread is about to
-    /// make for this process, or to move a process into, exists from then on.
+    /// make for this process, or to move a process into, exists from then on; one
+    /// whose last member is moved out, until that call returns.
     pub fn setsid(&self) -> Result<Pid, GroupError> {
         change::setsid(&self.seat, self.proc_ptr())
     }

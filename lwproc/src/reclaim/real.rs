@@ -229,7 +229,8 @@ impl Local {
         }
     }
 
-    /// Leaves the collector: its garbage passes to the collector itself.
+    /// Leaves the collector. What it retired and the collector does not have yet stays
+    /// with it.
     ///
     /// # Safety
     /// Once, with no pin held, and no use of this participant afterwards but
@@ -250,6 +251,14 @@ impl Local {
             // SAFETY: no pin is left.
             unsafe { self.mail.free(batch) };
         }
+    }
+}
+
+impl Drop for Local {
+    /// After its collector, as all participants.
+    fn drop(&mut self) {
+        // SAFETY: see above.
+        unsafe { self.free_all() };
     }
 }
 

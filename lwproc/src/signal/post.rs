@@ -132,12 +132,15 @@ pub(crate) fn set_blocked<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, mask: S
 /// Takes the lowest-numbered of a set that is not blocked. Lock-free: another taker
 /// may be first, and then the next one is tried.
 fn take_from(set: &AtomicU64, blocked: SigSet) -> Option<Signo> {
+    let mut seen = pending(set);
     loop {
-        let signo = (pending(set) - blocked).first()?;
+        let signo = (seen - blocked).first()?;
+        let rest = (seen - SigSet::from(signo)).bits();
         // Acquire [P51]: what the sender did before; pairs with Release in `post`.
-        let before = set.fetch_and(!SigSet::from(signo).bits(), Acquire);
-        if SigSet::from_bits(before).contains(signo) {
-            return Some(signo);
+        // Relaxed on failure: tried again.
+        match set.compare_exchange(seen.bits(), rest, Acquire, Relaxed) {
+            Ok(_) => return Some(signo),
+            Err(now) => seen = SigSet::from_bits(now),
         }
     }
 }
