@@ -25,6 +25,7 @@ pub fn models() -> Vec<Model> {
         pair("kernel_newlwp_against_newlwp_of_the_pid", newlwp_against_newlwp),
         pair("kernel_take_over_of_the_pid_against_release", take_over_against_release),
         pair("kernel_newlwp_against_iterate", newlwp_against_iterate),
+        pair("kernel_iterate_against_growth", iterate_against_growth),
         pair("kernel_wait_against_exit", wait_against_exit),
         pair("kernel_wait_as_init_against_exit", wait_as_init).long(),
         pair("kernel_wait_against_wait", wait_against_wait).long(),
@@ -276,6 +277,23 @@ fn take_over_against_release() {
     };
     let (new, ()) = at_once(&kernel, there, move || drop(first));
     drop((new, keep));
+    assert_empty(&kernel);
+}
+
+/// The table grows by a segment, which the iteration may see.
+fn iterate_against_growth() {
+    let kernel = kernel();
+    // With 0 and init, what is in the first segment.
+    let held = [(); 2].map(|()| kernel.alloclwp(None).unwrap());
+    let k = kernel.clone();
+    let iterate = move || {
+        let guard = k.pin();
+        let count = k.procs(&guard).count();
+        assert!([4, 5].contains(&count));
+    };
+    let ((), lwp) = at_once(&kernel, iterate, || kernel.alloclwp(None).unwrap());
+    assert!(lwp.pid() >= Pid(4));
+    drop((lwp, held));
     assert_empty(&kernel);
 }
 

@@ -21,9 +21,12 @@ pub fn models() -> Vec<Model> {
         pair("hooks_exit_against_establish", exit_against_establish),
         pair("hooks_establish_against_establish", establish_against_establish),
         pair("hooks_disestablish_against_disestablish", disestablish_against_disestablish),
+        pair("hooks_exit_against_exit_status", exit_against_exit_status),
+        pair("hooks_exit_status_against_exit", exit_status_against_exit),
         pair("emul_set_default_against_fork", set_default_against_fork),
         pair("emul_fork_against_set_default", fork_against_set_default),
         pair("emul_fork_against_find", fork_against_find),
+        pair("emul_add_against_add", add_against_add),
         pair("specific_first_set_against_get", first_set_against_get),
         pair("specific_replace_against_get", replace_against_get),
         pair("specific_get_against_replace", get_against_replace),
@@ -170,6 +173,32 @@ fn disestablish_against_disestablish() {
     assert_eq!(counts.get(), (0, 1));
 }
 
+/// Who sees by a handle that a process has ended sees what its exit hooks did.
+fn hooks_and_status(
+    race: impl FnOnce(&Kernel, Box<dyn FnOnce() + Send>, Box<dyn FnOnce() + Send>),
+) {
+    let (kernel, ran) = (kernel(), Arc::new(AtomicUsize::new(0)));
+    let hook = ran.clone();
+    kernel.exithook_establish(move |_| hook.store(1, Relaxed));
+    let lwp = kernel.alloclwp(None).unwrap();
+    let handle = kernel.find(lwp.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let look = move || {
+        if handle.exit_status().is_some() {
+            assert_eq!(ran.load(Relaxed), 1, "the end is not over");
+        }
+    };
+    race(&kernel, Box::new(move || drop(lwp)), Box::new(look));
+    assert_empty(&kernel);
+}
+
+fn exit_against_exit_status() {
+    hooks_and_status(|kernel, exit, look| drop(at_once(kernel, exit, look)));
+}
+
+fn exit_status_against_exit() {
+    hooks_and_status(|kernel, exit, look| drop(at_once(kernel, look, exit)));
+}
+
 struct Emulating;
 
 impl Host for Emulating {
@@ -181,20 +210,6 @@ impl Host for Emulating {
 
 fn emulating() -> Arc<Kernel<Emulating>> {
     Arc::new(Kernel::builder().host(Emulating).id_capacity(6).build().unwrap())
-}
-
-fn at_once_emulating<A: Send + 'static, B>(
-    kernel: &Kernel<Emulating>,
-    there: impl FnOnce() -> A + Send + 'static,
-    here: impl FnOnce() -> B,
-) -> (A, B) {
-    let seat = kernel.reserve_seat();
-    let t = loom::thread::spawn(move || {
-        seat.take();
-        there()
-    });
-    let b = here();
-    (t.join().unwrap(), b)
 }
 
 fn emul_of(kernel: &Kernel<Emulating>, pid: Pid) -> Option<usize> {
@@ -209,9 +224,9 @@ fn set_default(kernel: &Kernel<Emulating>) {
 
 /// A process made meanwhile has the default before or after; one made later the
 /// one after.
-fn default_emul(at_once: impl FnOnce(Arc<Kernel<Emulating>>) -> Lwp<Emulating>) {
+fn default_emul(race: impl FnOnce(Arc<Kernel<Emulating>>) -> Lwp<Emulating>) {
     let kernel = emulating();
-    let lwp = at_once(kernel.clone());
+    let lwp = race(kernel.clone());
     assert!([Some(0), Some(7)].contains(&emul_of(&kernel, lwp.pid())));
     let later = kernel.alloclwp(None).unwrap();
     assert_eq!(emul_of(&kernel, later.pid()), Some(7));
@@ -226,15 +241,25 @@ fn fork_and_look(kernel: &Kernel<Emulating>) -> Lwp<Emulating> {
 fn set_default_against_fork() {
     default_emul(|kernel| {
         let k = kernel.clone();
-        at_once_emulating(&kernel, move || set_default(&k), || fork_and_look(&kernel)).1
+        at_once(&kernel, move || set_default(&k), || fork_and_look(&kernel)).1
     });
 }
 
 fn fork_against_set_default() {
     default_emul(|kernel| {
         let k = kernel.clone();
-        at_once_emulating(&kernel, move || fork_and_look(&k), || set_default(&kernel)).0
+        at_once(&kernel, move || fork_and_look(&k), || set_default(&kernel)).0
     });
+}
+
+/// Both are kept, and dropped with the kernel.
+fn add_against_add() {
+    let (kernel, dropped) = (emulating(), Arc::new(StdUsize::new(0)));
+    let (k, other) = (kernel.clone(), Value::counted(1, &dropped));
+    let there = move || drop(k.add_emul(other));
+    at_once(&kernel, there, || drop(kernel.add_emul(Value::counted(2, &dropped))));
+    drop(kernel);
+    assert_eq!(dropped.load(SeqCst), 2);
 }
 
 /// An emulation comes with its process.
@@ -246,7 +271,7 @@ fn fork_against_find() {
         kernel.alloclwp(None).unwrap()
     };
     let there = move || assert!([None, Some(7)].contains(&emul_of(&k, Pid(2))));
-    let ((), lwp) = at_once_emulating(&kernel, there, here);
+    let ((), lwp) = at_once(&kernel, there, here);
     assert_eq!(lwp.pid(), Pid(2));
 }
 

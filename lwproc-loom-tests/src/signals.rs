@@ -14,6 +14,7 @@ pub fn models() -> Vec<Model> {
         pair("signal_post_against_switch_out_and_in", post_against_switch_out),
         pair("signal_post_against_newlwp", post_against_newlwp),
         pair("signal_newlwp_against_post", newlwp_against_post),
+        pair("signal_post_to_all_against_fork", post_to_all_against_fork),
         pair("signal_post_against_take", post_against_take),
         pair("signal_post_against_take_of_an_lwps_own", post_to_lwp_against_take),
         pair("signal_take_against_take", take_against_take),
@@ -40,6 +41,17 @@ fn takes(mut e: Entered<'_>) {
     assert_eq!(e.take_signal(), Some(Signo::TERM));
     assert!(!e.has_pending() && e.take_signal().is_none());
     e.releaselwp().unwrap();
+}
+
+/// Who is found among all can be looked at.
+fn post_to_all_against_fork() {
+    let kernel = recording();
+    let k = kernel.clone();
+    // Nobody else may be there yet.
+    let post = move || _ = k.enter().unwrap().kill(KillTarget::All, TERM);
+    let ((), lwp) = at_once(&kernel, post, || kernel.alloclwp(None).unwrap());
+    drop(lwp);
+    assert_empty(&kernel);
 }
 
 fn lwp_of(kernel: &Kernel) -> (Lwp, Pid) {

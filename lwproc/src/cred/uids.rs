@@ -6,7 +6,7 @@
 //! again after a change.
 #![allow(unsafe_code)]
 
-use crate::sync::{AcqRel, Acquire, AtomicI64, AtomicPtr, Relaxed, fence};
+use crate::sync::{AcqRel, Acquire, AtomicI64, AtomicPtr, Relaxed, Release, fence};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -151,9 +151,9 @@ impl Uids {
         }
         let new = Box::into_raw(Box::new(UidInfo { uid, counts: Default::default(), next: head }));
         loop {
-            // AcqRel [P19]: Release: the entry. Acquire on failure: the
-            // entries that came first are searched.
-            match bucket.compare_exchange(head, new, AcqRel, Acquire) {
+            // Release [P19]: the entry, and those behind it, which were seen by Acquire.
+            // Acquire on failure: the entries that came first are searched.
+            match bucket.compare_exchange(head, new, Release, Acquire) {
                 // SAFETY: entries live as long as the table.
                 Ok(_) => return unsafe { &*new },
                 Err(now) => {

@@ -317,8 +317,8 @@ impl<F> FdTable<F> {
     /// Closes every descriptor of a table that has no users, as `close_range` does.
     pub(super) fn close_all<'p>(&self, pin: impl Fn() -> Pin<'p>, mut close: impl FnMut(F)) {
         for (_, slot) in self.slots.iter(0) {
-            // Acquire [P31]: the file; pairs with Release where it was put in.
-            let left = slot.load(Acquire);
+            // Relaxed: who put it in was a user, and has given its use back [P10].
+            let left = slot.load(Relaxed);
             if left.is_null() {
                 continue;
             }
