@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{LEFT, Sleeper, WAITING, WaitQueue, Who};
-use crate::sync::{Acquire, Relaxed, fence};
+use crate::sync::{Relaxed, fence};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -97,9 +97,9 @@ impl WaitQueue {
             return;
         };
         let Who::Task(waker) = &sleeper.who else { unreachable!("registered as a task") };
-        // Acquire [P12]: what the waker did, for a `done` that comes next; pairs with
-        // the fence in `wake_all`.
-        if sleeper.state.swap(LEFT, Acquire) != WAITING {
+        // Relaxed: what the waker did is seen behind the fence in `poll_for`, by the
+        // `done` that comes next.
+        if sleeper.state.swap(LEFT, Relaxed) != WAITING {
             return;
         }
         // SAFETY: by who moved the state.
