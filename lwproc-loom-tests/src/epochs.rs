@@ -9,10 +9,10 @@
 //!
 //! Each pin and each flush is many steps here, so these are bounded.
 
+use crate::layers::list::{Item, Ptr};
 use crate::runner::{Model, pair};
 use lwproc::layers::{
-    Collector, CountedCell, CountedRef, Dropped, Link, List, Local, Managed, Node, Pin, RefCount,
-    Tagged,
+    Collector, CountedCell, CountedRef, Dropped, Link, List, Local, Managed, Pin, RefCount, Tagged,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -192,6 +192,12 @@ fn dec(local: &Local, object: *mut Managed<Thing>) {
     flush(local);
 }
 
+/// Takes the cell's reference out, and lets it go.
+fn give_back(w: &World) {
+    let old = w.link.swap(Tagged::NULL, AcqRel);
+    dec(&w.locals[0], old.ptr());
+}
+
 /// Rule 4: a reader makes a reference of what it sees, and keeps that without a pin.
 fn try_inc_against_dec() {
     let hold = |w: &World| {
@@ -208,10 +214,6 @@ fn try_inc_against_dec() {
         // SAFETY: counted.
         assert_eq!(unsafe { Managed::deref_counted(object) }.value, 1);
         dec(&w.locals[1], object);
-    };
-    let give_back = |w: &World| {
-        let old = w.link.swap(Tagged::NULL, AcqRel);
-        dec(&w.locals[0], old.ptr());
     };
     at_once(World::new(), hold, give_back);
 }
@@ -233,7 +235,8 @@ fn dec_against_dec() {
     world.link.store(Tagged::NULL, Relaxed);
 }
 
-/// A participant goes with garbage in its bag, and that passes to the collector.
+/// A participant goes, as a thread does: what it retired is with the collector, and
+/// whoever finds its grace period over frees it.
 fn look_against_leave() {
     let world = World::new();
     let other = world.clone();
@@ -244,24 +247,28 @@ fn look_against_leave() {
         let old = world.link.swap(Tagged::NULL, AcqRel);
         // SAFETY: taken out by this thread.
         unsafe { pin.retire(old.ptr()) };
+        pin.flush();
     }
     // SAFETY: once; not used any more.
     unsafe { gone.unregister() };
     flush(&world.locals[0]);
+    gone.free_mail();
     thread.join().unwrap();
     // Before the participant, as above.
     drop(world);
 }
 
+/// A look with no right to it.
+fn look_anyway(seen: *mut Managed<Thing>) {
+    if !seen.is_null() {
+        // SAFETY: none; the model tells.
+        let _ = unsafe { Managed::deref_counted(seen) }.value;
+    }
+}
+
 /// Rule 2 broken: no pin.
 fn without_a_pin() {
-    let look = |w: &World| {
-        let seen = w.link.load(Acquire).ptr();
-        if !seen.is_null() {
-            // SAFETY: none; the model tells.
-            let _ = unsafe { Managed::deref_counted(seen) }.value;
-        }
-    };
+    let look = |w: &World| look_anyway(w.link.load(Acquire).ptr());
     at_once(World::new(), look, retire);
 }
 
@@ -271,10 +278,7 @@ fn after_the_pin() {
         let pin = w.locals[1].pin();
         let seen = w.link.load(Acquire).ptr();
         drop(pin);
-        if !seen.is_null() {
-            // SAFETY: none; the model tells.
-            let _ = unsafe { Managed::deref_counted(seen) }.value;
-        }
+        look_anyway(seen);
     };
     at_once(World::new(), look, retire);
 }
@@ -308,38 +312,15 @@ fn rises_from_zero() {
         assert_eq!(unsafe { Managed::deref_counted(object) }.value, 1);
         dec(&w.locals[1], object);
     };
-    let give_back = |w: &World| {
-        let old = w.link.swap(Tagged::NULL, AcqRel);
-        dec(&w.locals[0], old.ptr());
-    };
     at_once(World::new(), hold, give_back);
 }
 
 /// The intrusive list.
 struct Items {
     list: Option<List<Item>>,
-    items: Vec<*mut Managed<Item>>,
+    items: Vec<Ptr>,
     _collector: Collector,
     locals: Vec<Local>,
-}
-
-struct Item {
-    value: u32,
-    next: Link<Item>,
-}
-
-impl Node for Item {
-    fn next(&self) -> &Link<Self> {
-        &self.next
-    }
-    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
-        // SAFETY: unlinked once.
-        unsafe { pin.retire(this) };
-    }
-    unsafe fn abandoned(this: *mut Managed<Self>) {
-        // SAFETY: the list is gone.
-        unsafe { Managed::free(this) };
-    }
 }
 
 // SAFETY: each thread of a model uses a participant of its own.
@@ -374,8 +355,8 @@ impl Items {
         self.list.as_ref().unwrap()
     }
 
-    fn push(&self, value: u32) -> *mut Managed<Item> {
-        let item = Managed::new(Item { value, next: Link::new(Tagged::NULL) });
+    fn push(&self, value: u32) -> Ptr {
+        let item = Item::new(value);
         // SAFETY: new, in no list.
         unsafe { self.list().push(item) };
         item

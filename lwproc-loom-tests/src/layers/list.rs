@@ -21,12 +21,18 @@ pub fn models() -> Vec<Model> {
     ]
 }
 
-struct Item {
-    value: u32,
+pub(crate) struct Item {
+    pub(crate) value: u32,
     next: Link<Item>,
 }
 
-type Ptr = *mut Managed<Item>;
+pub(crate) type Ptr = *mut Managed<Item>;
+
+impl Item {
+    pub(crate) fn new(value: u32) -> Ptr {
+        Managed::new(Self { value, next: Link::new(Tagged::NULL) })
+    }
+}
 
 impl Node for Item {
     fn next(&self) -> &Link<Self> {
@@ -85,7 +91,7 @@ impl World {
     }
 
     fn push(&self, value: u32) -> Ptr {
-        let item = Managed::new(Item { value, next: Link::new(Tagged::NULL) });
+        let item = Item::new(value);
         // SAFETY: new, in no list.
         unsafe { self.list().push(item) };
         item

@@ -4,7 +4,7 @@ mod biglock;
 mod cpus;
 mod filedesc;
 mod ids;
-mod list;
+pub(crate) mod list;
 mod mailbox;
 mod waitq;
 mod words;

@@ -105,7 +105,7 @@ impl<P, L, G> IdTable<P, L, G> {
         self.segments.get(number & self.index_mask)
     }
 
-    /// Slots in index order: `(index, slot)`. Sees every slot that was in use
+    /// Slots in index order. Sees every slot that was in use
     /// when the iteration started.
     pub fn slots(&self) -> impl Iterator<Item = &Slot<P, L, G>> {
         // Relaxed: a slot's occupants are published by the slot itself.

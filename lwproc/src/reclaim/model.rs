@@ -141,12 +141,6 @@ impl Local {
     /// Nothing is left here: everything is freed when the collector goes.
     pub fn free_mail(&self) {}
 
-    /// See `free_mail`.
-    ///
-    /// # Safety
-    /// None.
-    pub unsafe fn free_all(&mut self) {}
-
     /// See the real twin.
     ///
     /// # Safety

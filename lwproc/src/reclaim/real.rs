@@ -204,21 +204,18 @@ impl Local {
     /// Frees one object that is past its grace period, if there is one.
     #[inline]
     fn free_one(&self) -> bool {
-        // SAFETY: the owner's; ripe.
-        if !unsafe { Batch::free_one(&self.ripe) } {
-            let Some(more) = self.mail.ripe.take() else {
-                return false;
-            };
-            // SAFETY: the owner's. It is empty, and stays so until this is done.
-            drop(std::mem::replace(unsafe { &mut *self.ripe.get() }, *more));
-            // SAFETY: as above.
-            if !unsafe { Batch::free_one(&self.ripe) } {
-                return false;
-            }
+        // SAFETY: the owner's, for this statement.
+        if unsafe { &*self.ripe.get() }.0.is_empty()
+            && let Some(more) = self.mail.ripe.take()
+        {
+            // SAFETY: the owner's, for this statement.
+            unsafe { *self.ripe.get() = *more };
         }
+        // SAFETY: the owner's; ripe.
+        let freed = unsafe { Batch::free_one(&self.ripe) };
         // Relaxed: statistics, written by the owning thread only.
-        self.freed.store(self.freed.load(Relaxed) + 1, Relaxed);
-        true
+        self.freed.store(self.freed.load(Relaxed) + u64::from(freed), Relaxed);
+        freed
     }
 
     /// Frees what others have left with this participant. Any thread may.
@@ -234,31 +231,22 @@ impl Local {
     ///
     /// # Safety
     /// Once, with no pin held, and no use of this participant afterwards but
-    /// for its statistics and `free_all`.
+    /// for its statistics and its mail.
     pub unsafe fn unregister(&mut self) {
         // SAFETY: dropped once by this function's contract.
         unsafe { ManuallyDrop::drop(&mut self.handle) };
     }
+}
 
-    /// Frees everything that was retired here.
-    ///
-    /// # Safety
-    /// The collector is gone.
-    pub unsafe fn free_all(&mut self) {
+impl Drop for Local {
+    /// Frees everything that was retired here. After its collector, as all participants.
+    fn drop(&mut self) {
         self.free_mail();
         for batch in [&mut self.fresh, &mut self.ripe] {
             let batch = std::mem::replace(batch.get_mut(), Batch(Vec::new()));
             // SAFETY: no pin is left.
             unsafe { self.mail.free(batch) };
         }
-    }
-}
-
-impl Drop for Local {
-    /// After its collector, as all participants.
-    fn drop(&mut self) {
-        // SAFETY: see above.
-        unsafe { self.free_all() };
     }
 }
 

@@ -339,7 +339,7 @@ impl<H: Host> Drop for World<H> {
         after.run(|| unsafe { Managed::free(self.proc0) });
         // SAFETY: dropped once, here; all garbage goes back to who retired it.
         unsafe { ManuallyDrop::drop(&mut self.collector) };
-        self.participants.free_garbage();
+        self.participants.clear();
         after.settle();
     }
 }

@@ -233,13 +233,15 @@ impl<H: Host> Registry<H> {
         }
     }
 
-    /// Frees all that was retired. The collector is gone.
-    pub(super) fn free_garbage(&mut self) {
-        for p in self.iter() {
-            // SAFETY: `&mut self`: no thread uses the world any more.
-            let local = unsafe { &mut *p.local.get() };
-            // SAFETY: the caller's.
-            unsafe { local.free_all() };
+    /// Frees all participants, and what they retired. The collector is gone.
+    pub(super) fn clear(&mut self) {
+        // Relaxed, here and below: nobody else is left.
+        let mut at = self.top.load(Relaxed);
+        self.top.store(std::ptr::null_mut(), Relaxed);
+        while !at.is_null() {
+            // SAFETY: from `add`, and taken off above: freed once.
+            let p = unsafe { Box::from_raw(at) };
+            at = p.next;
         }
     }
 
@@ -256,13 +258,7 @@ impl<H: Host> Registry<H> {
 
 impl<H: Host> Drop for Registry<H> {
     fn drop(&mut self) {
-        // Relaxed: nobody else is left.
-        let mut at = self.top.load(Relaxed);
-        while !at.is_null() {
-            // SAFETY: from `add`, freed once, here.
-            let p = unsafe { Box::from_raw(at) };
-            at = p.next;
-        }
+        self.clear();
     }
 }
 
