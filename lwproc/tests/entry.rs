@@ -39,6 +39,37 @@ fn the_big_lock_counts_and_belongs_to_the_context() {
     k.kernel_lock().unwrap();
 }
 
+/// Once the thread waited here for itself.
+#[test]
+fn a_switch_from_an_implicit_context_gives_the_big_lock_up() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    k.kernel_lock().unwrap();
+    k.kernel_lock().unwrap();
+    let had_it = k.unbind().unwrap().unwrap();
+    assert_eq!(k.kernel_lock_depth(), 0);
+    for _ in 0..3 {
+        k.kernel_lock().unwrap();
+    }
+    assert!(k.unbind().unwrap().is_none());
+    assert_eq!(k.kernel_lock_depth(), 3, "nothing was switched");
+    k.switch(had_it).unwrap();
+    assert_eq!(k.kernel_lock_depth(), 2);
+    k.releaselwp().unwrap();
+    let never = kernel.alloclwp(None).unwrap();
+    k.switch(never).unwrap();
+    assert_eq!(k.kernel_lock_depth(), 0);
+    let never = k.unbind().unwrap();
+    k.kernel_lock().unwrap();
+    k.switch(never.unwrap()).unwrap();
+    assert_eq!(k.kernel_lock_depth(), 0);
+    thread::scope(|s| {
+        s.spawn(|| kernel.enter().unwrap().kernel_lock().unwrap());
+    });
+    k.releaselwp().unwrap();
+}
+
 #[test]
 fn one_thread_at_a_time_holds_the_big_lock() {
     // Two CPUs for four threads: who waits for the lock gives its CPU away.

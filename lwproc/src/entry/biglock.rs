@@ -22,7 +22,8 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// A switch gives the lock up and keeps its depth with the old LWP; whoever
     /// switches to that LWP later takes it again as deep. So does a context that
-    /// sleeps in the kernel. Leaving gives it up for good.
+    /// sleeps in the kernel. Leaving gives it up for good, and so does a switch from
+    /// an implicit context, which has no LWP to keep the depth.
     ///
     /// # Errors
     /// [`BigLockError::Overflow`] (EOVERFLOW).
@@ -56,7 +57,8 @@ impl<H: Host> Entered<'_, H> {
         self.seat.me().biglocks.get()
     }
 
-    /// Leaves the depth with the bound LWP, which is about to be switched away.
+    /// Gives the lock up, and leaves the depth with the bound LWP, if there is one: the
+    /// context is about to switch.
     #[inline]
     pub(super) fn save_biglocks(&self) {
         if self.seat.me().biglocks.get() == 0 {

@@ -191,6 +191,8 @@ impl<'k, H: Host> Entered<'k, H> {
         if self.is_suspended() {
             self.cx.bind(lwp.into_raw());
         } else {
+            // An implicit context's, which no LWP can keep.
+            self.save_biglocks();
             self.seat.world().host.set(lwp.token());
             self.cx.bind(lwp.into_raw());
             self.seat.tell_cpu(self.bound());
