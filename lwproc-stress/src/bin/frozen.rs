@@ -255,19 +255,33 @@ mod run {
             self.phase.store(phase, SeqCst);
             let start = Instant::now();
             while self.resting.load(SeqCst) != count {
-                assert!(start.elapsed() < PATIENCE, "{:?} do not come to rest", self.at);
+                let resting = self.resting.load(SeqCst);
+                assert!(
+                    start.elapsed() < PATIENCE,
+                    "{resting} rest instead of {count}; the actors are in {:?}",
+                    self.at
+                );
+                if phase == SLEEPERS_REST {
+                    // One of them may be what a sleeper waits to see gone.
+                    self.end_ownerless();
+                }
                 std::thread::sleep(MOMENT);
             }
         }
 
-        /// Everybody rests, and everything adds up. Then LWPs that nobody owns go, so
-        /// that ids are left for the next round.
+        /// Ends the LWPs that nobody owns.
+        fn end_ownerless(&self) {
+            let guard = self.kernel.pin();
+            self.kernel.lwps(&guard).for_each(|lwp| drop(lwp.claim()));
+        }
+
+        /// Everybody rests, and everything adds up. Then ownerless LWPs go, so that ids
+        /// are left for the next round.
         fn check(&self) {
             self.await_resting(SLEEPERS_REST, SLEEPERS);
             self.await_resting(ALL_REST, THREADS);
             check(&self.kernel);
-            let guard = self.kernel.pin();
-            self.kernel.lwps(&guard).for_each(|lwp| drop(lwp.claim()));
+            self.end_ownerless();
         }
 
         fn thread(&self, i: usize) -> Freezable {
@@ -283,10 +297,14 @@ mod run {
         ) -> Result<(), String> {
             victims.iter().for_each(|(v, steps)| self.thread(*v).ask(*steps));
             let victims: Vec<usize> = victims.iter().map(|(v, _)| *v).collect();
+            let start = Instant::now();
             for &v in &victims {
                 stopped_at.insert(loop {
                     match self.thread(v).stands_at() {
                         Some(instruction) => break instruction,
+                        None if start.elapsed() > PATIENCE => {
+                            return Err(format!("{v} of {victims:?} was to stop, and does not"));
+                        }
                         None => std::thread::sleep(MOMENT),
                     }
                 });
