@@ -20,7 +20,7 @@ sanitize() {
     shift
     printf '\n== %s sanitizer\n' "$kind"
     CARGO_TARGET_DIR=$base/sanitize-$kind RUSTFLAGS="-Zsanitizer=$kind $*" \
-        cargo test -q --release --target "$target" -p lwproc "${tests[@]}" \
+        cargo test -q --release --no-fail-fast --target "$target" -p lwproc "${tests[@]}" \
         -- --test-threads=1
 }
 

@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 pub const THREADS: usize = 16;
 
 const RUNS: u32 = 0;
-const FROZEN: u32 = 1;
+const ASKED: u32 = 1;
+const FROZEN: u32 = 2;
 
-/// Whether each thread is frozen: what its handler waits on.
+/// Whether each thread is to stop, or stands: what its handler waits on.
 static CELLS: [AtomicU32; THREADS] = [const { AtomicU32::new(RUNS) }; THREADS];
 /// How many instructions each has still to go before it stops.
 static STEPS: [AtomicU32; THREADS] = [const { AtomicU32::new(0) }; THREADS];
@@ -78,8 +79,13 @@ extern "C" fn handler(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut lib
         return;
     }
     let steps = STEPS[me].load(SeqCst);
-    let on = cfg!(target_arch = "x86_64") && steps > 0;
+    // A signal may come when it has stood already.
+    let asked = CELLS[me].load(SeqCst) == ASKED;
+    let on = cfg!(target_arch = "x86_64") && asked && steps > 0;
     let instruction = interrupted(context, on);
+    if !asked {
+        return;
+    }
     if on {
         STEPS[me].store(steps - 1, SeqCst);
         return;
@@ -137,9 +143,12 @@ impl Freezable {
         Self { thread: unsafe { libc::pthread_self() }, index }
     }
 
-    /// Asks it to stop, `steps` instructions from where it is.
+    /// Asks it to stop, `steps` instructions from where it is. It does not get there while
+    /// it sleeps in the system: then ask again, for none.
     pub fn ask(self, steps: u32) {
         STEPS[self.index].store(steps, SeqCst);
+        // It may stand already, if this is not the first time.
+        let _ = CELLS[self.index].compare_exchange(RUNS, ASKED, SeqCst, SeqCst);
         // SAFETY: the threads of the harness end after the last freeze.
         let result = unsafe { libc::pthread_kill(self.thread, libc::SIGUSR1) };
         assert_eq!(result, 0, "pthread_kill");

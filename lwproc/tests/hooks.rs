@@ -256,9 +256,11 @@ fn a_process_that_a_failed_newlwp_ends_has_its_hooks_run() {
         let lwp = kernel.alloclwp(None).unwrap();
         let (pid, more) = (lwp.pid(), kernel.alloclwp(Some(lwp.pid())).unwrap());
         std::thread::scope(|s| {
-            s.spawn(|| (0..3).for_each(|_| drop(kernel.alloclwp(Some(pid)))));
+            let other = s.spawn(|| (0..3).for_each(|_| drop(kernel.alloclwp(Some(pid)))));
             drop(lwp);
             drop(more);
+            // The end of a scope synchronises where the thread sanitizer does not look.
+            other.join().unwrap();
         });
         assert_eq!(ends.load(SeqCst), round);
         assert_empty(&kernel);

@@ -50,6 +50,8 @@ mod run {
     const EXTRAS: usize = 14;
     /// How long a pass may take before it counts as blocked.
     const PATIENCE: Duration = Duration::from_secs(20);
+    /// After how long a thread that was to stop is taken to sleep.
+    const AWAKE: Duration = Duration::from_millis(200);
     /// How many instructions a thread goes on, at most, from where a signal meets it.
     const MOST_STEPS: usize = 800;
     /// How long the one who waits for others leaves the processor to them.
@@ -297,16 +299,21 @@ mod run {
         ) -> Result<(), String> {
             victims.iter().for_each(|(v, steps)| self.thread(*v).ask(*steps));
             let victims: Vec<usize> = victims.iter().map(|(v, _)| *v).collect();
-            let start = Instant::now();
             for &v in &victims {
+                let (start, mut asked) = (Instant::now(), Instant::now());
                 stopped_at.insert(loop {
-                    match self.thread(v).stands_at() {
-                        Some(instruction) => break instruction,
-                        None if start.elapsed() > PATIENCE => {
-                            return Err(format!("{v} of {victims:?} was to stop, and does not"));
-                        }
-                        None => std::thread::sleep(MOMENT),
+                    if let Some(instruction) = self.thread(v).stands_at() {
+                        break instruction;
                     }
+                    if start.elapsed() > PATIENCE {
+                        return Err(format!("{v} of {victims:?} was to stop, and does not"));
+                    }
+                    if asked.elapsed() > AWAKE {
+                        // A sleeper may wait for what another victim is to do.
+                        self.thread(v).ask(0);
+                        asked = Instant::now();
+                    }
+                    std::thread::sleep(MOMENT);
                 });
             }
             let start = Instant::now();
