@@ -5,7 +5,7 @@
 //! `measured`, where the counting is on. Without arguments it lists the
 //! operations.
 
-use lwproc::{Entered, Fd, Kernel, Lwp, LwpHandle, OnExec, Pid, Rfork};
+use lwproc::{Entered, Fd, Guard, Kernel, Lwp, LwpHandle, OnExec, Pid, Rfork};
 use std::hint::black_box;
 use std::process::ExitCode;
 
@@ -19,6 +19,8 @@ struct Stage<'k> {
     fd: Fd,
     pids: Vec<Pid>,
     next: usize,
+    /// Kept for one operation only: nothing is freed meanwhile.
+    guard: Option<Guard<'k>>,
 }
 
 impl<'k> Stage<'k> {
@@ -41,6 +43,7 @@ impl<'k> Stage<'k> {
             fd,
             pids,
             next: 0,
+            guard: None,
         }
     }
 
@@ -100,6 +103,12 @@ fn find_borrowed(stage: &mut Stage<'_>) {
     black_box(stage.kernel.find(pid, &guard).map(|proc| proc.nlwps()));
 }
 
+fn find_held(stage: &mut Stage<'_>) {
+    let pid = stage.pid();
+    let guard = stage.guard.as_ref().expect("kept");
+    black_box(stage.kernel.find(pid, guard).map(|proc| proc.nlwps()));
+}
+
 fn find_counted(stage: &mut Stage<'_>) {
     let pid = stage.pid();
     let guard = stage.kernel.pin();
@@ -138,6 +147,7 @@ const OPS: &[(&str, Op)] = &[
     ("newproc + release", newproc_release),
     ("rfork + release", rfork_release),
     ("find, borrowed", find_borrowed),
+    ("find, guard held", find_held),
     ("find, counted", find_counted),
     ("claim + unclaim", claim_unclaim),
     ("hold + rele", hold_rele),
@@ -170,6 +180,9 @@ fn main() -> ExitCode {
     if name.ends_with("implicit") {
         stage.k().releaselwp().expect("pertinent");
         leave_enter(&mut stage);
+    }
+    if name.ends_with("held") {
+        stage.guard = Some(kernel.pin());
     }
     // A whole number of rounds of the reclamation, before and within.
     for _ in 0..1024 {

@@ -27,6 +27,10 @@
 
 // The models see layers that are not part of the documented interface.
 #![cfg_attr(any(lwproc_loom, lwproc_shuttle), allow(missing_docs, missing_debug_implementations))]
+#![cfg_attr(
+    any(lwproc_loom, lwproc_shuttle),
+    allow(clippy::new_without_default, clippy::not_unsafe_ptr_arg_deref)
+)]
 
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
 #[doc(hidden)]

@@ -104,7 +104,8 @@ fn growth_against_growth() {
     let there = t.join().unwrap();
     assert_ne!(here, there);
     for id in [here, there] {
-        assert!(ids.table.slot(id.0.get() as i32).is_some());
+        let number = id.0.get() as i32;
+        assert!(ids.table.slot(number).is_some() && ids.table.proc(number).is_some());
     }
 }
 
@@ -174,18 +175,19 @@ fn unhold_against_unhold() {
     let ids = Ids::new(2);
     let id = ids.reserve(0).unwrap();
     assert!(ids.table.hold(id.0));
-    let slot = ids.table.slot(id.0.get() as i32).unwrap();
+    let number = id.0.get() as i32;
+    let slot = ids.table.slot(number).unwrap();
     let (a, b) = (Managed::new(1), Managed::new(2));
-    slot.proc.store(Tagged::new(a), Relaxed);
+    ids.table.proc(number).unwrap().store(Tagged::new(a), Relaxed);
     slot.lwp.store(Tagged::new(b), Relaxed);
     let check = move |ids: &Ids, last: bool| {
-        let slot = ids.table.slot(id.0.get() as i32).unwrap();
-        let empty = slot.proc.load(Relaxed).is_null() && slot.lwp.load(Relaxed).is_null();
+        let (slot, proc) = (ids.table.slot(number).unwrap(), ids.table.proc(number).unwrap());
+        let empty = proc.load(Relaxed).is_null() && slot.lwp.load(Relaxed).is_null();
         assert!(empty || !last, "released with a bearer in the slot");
     };
     let other = ids.clone();
     let t = loom::thread::spawn(move || {
-        other.table.slot(id.0.get() as i32).unwrap().proc.store(Tagged::NULL, Relaxed);
+        other.table.proc(number).unwrap().store(Tagged::NULL, Relaxed);
         let last = other.table.unhold(&other.shards[1], id);
         check(&other, last);
         last

@@ -103,7 +103,7 @@ fn processes<'g, H: Host>(
 ) -> impl Iterator<Item = &'g ProcNode<H>> {
     // Acquire [P3]: the process's fields; pairs with Release in `publish`.
     // SAFETY: loaded with Acquire under the pin.
-    world.ids.slots().filter_map(move |slot| unsafe { slot.proc.load(Acquire).as_ref(pin) })
+    world.ids.procs().filter_map(move |link| unsafe { link.load(Acquire).as_ref(pin) })
 }
 
 impl<H: Host> Entered<'_, H> {

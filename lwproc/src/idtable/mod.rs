@@ -4,7 +4,7 @@
 //! the slot's *generation* above, so each reuse of a slot yields a new number
 //! and a stale number misses, until the generations that fit in 31 bits have
 //! gone round (1,024 reuses of the slot with the default capacity; the 64-bit
-//! identity never does). A slot has three pointers, the process, the LWP and
+//! identity never does). A slot has three pointers, to the process, the LWP and
 //! the process group that bear its id; that makes the first-LWP rule, the
 //! take-over of a pid by a later LWP, and "the pid stays findable" plain stores.
 //!
@@ -16,16 +16,22 @@
 //! Ids are handed out by *reserve, build, publish*: a reserved id is found by
 //! nobody until the finished object is stored in its slot (R3).
 //!
+//! The pointers to processes lie in an array of their own: who looks for one, or
+//! walks them all, has eight in a cache line, and the rest of a slot is for who
+//! makes and ends.
+//!
 //! Look-up is wait-free: three dependent loads, no store. Reserving is
 //! lock-free, and touches only the thread's own [`Shard`] in the steady state.
 
 mod segments;
 mod shard;
+mod slot;
 
-pub use segments::Slot;
 pub use shard::Shard;
+pub use slot::Slot;
 
 use crate::id::Identity;
+use crate::reclaim::Link;
 use crate::sync::{AcqRel, AtomicU32, Relaxed};
 use crossbeam_utils::CachePadded;
 use segments::Segments;
@@ -60,7 +66,10 @@ pub struct Exhausted;
 /// See the module.
 #[derive(Debug)]
 pub struct IdTable<P, L, G = ()> {
-    segments: Segments<P, L, G>,
+    /// The process whose pid each slot's id is.
+    procs: Segments<Link<P>>,
+    /// What else a slot has.
+    slots: Segments<Slot<L, G>>,
     /// Ids are `1..=last` (0 is proc0's).
     last: u32,
     /// Low bits of a number that are its slot index: as a mask, and how many.
@@ -81,7 +90,8 @@ impl<P, L, G> IdTable<P, L, G> {
         let last = capacity.clamp(1, Self::MAX_CAPACITY) as u32;
         let index_bits = 32 - last.leading_zeros();
         Self {
-            segments: Segments::new(),
+            procs: Segments::new(),
+            slots: Segments::new(),
             last,
             index_mask: (1 << index_bits) - 1,
             index_bits,
@@ -93,24 +103,43 @@ impl<P, L, G> IdTable<P, L, G> {
         self.last as usize
     }
 
-    /// The slot of index 0, for proc0.
-    pub fn slot_zero(&self) -> &Slot<P, L, G> {
-        self.segments.ensure(0)
+    /// Makes the slot of index 0, for proc0.
+    pub fn make_zero(&self) {
+        self.procs.ensure(0);
+        self.slots.ensure(0);
     }
 
-    /// The slot that a number names, if it exists. Wait-free.
+    fn index(&self, number: i32) -> Option<u32> {
+        Some(u32::try_from(number).ok()? & self.index_mask)
+    }
+
+    /// The pointer to a process in the slot that a number names, if that exists. Wait-free.
     #[inline]
-    pub fn slot(&self, number: i32) -> Option<&Slot<P, L, G>> {
-        let number = u32::try_from(number).ok()?;
-        self.segments.get(number & self.index_mask)
+    pub fn proc(&self, number: i32) -> Option<&Link<P>> {
+        self.procs.get(self.index(number)?)
     }
 
-    /// Slots in index order. Sees every slot that was in use
+    /// The rest of the slot that a number names, if it exists. Wait-free.
+    #[inline]
+    pub fn slot(&self, number: i32) -> Option<&Slot<L, G>> {
+        self.slots.get(self.index(number)?)
+    }
+
+    /// The pointers to processes in index order. Sees every slot that was in use
     /// when the iteration started.
-    pub fn slots(&self) -> impl Iterator<Item = &Slot<P, L, G>> {
+    pub fn procs(&self) -> impl Iterator<Item = &Link<P>> {
+        self.procs.iter(self.used())
+    }
+
+    /// The rest of the slots, as [`Self::procs`].
+    pub fn slots(&self) -> impl Iterator<Item = &Slot<L, G>> {
+        self.slots.iter(self.used())
+    }
+
+    /// How many slots may be in use.
+    fn used(&self) -> usize {
         // Relaxed: a slot's occupants are published by the slot itself.
-        let high = self.fresh.load(Relaxed).min(self.last);
-        self.segments.iter(high as usize + 1)
+        self.fresh.load(Relaxed).min(self.last) as usize + 1
     }
 
     /// Reserves an id. Lock-free, but for the allocator when a new segment is
@@ -125,19 +154,19 @@ impl<P, L, G> IdTable<P, L, G> {
         all: impl Iterator<Item = &'a Shard>,
     ) -> Result<Reserved, Exhausted> {
         let index = own
-            .pop(&self.segments)
-            .or_else(|| own.recycle(&self.segments, QUARANTINE))
+            .pop(&self.slots)
+            .or_else(|| own.recycle(&self.slots, QUARANTINE))
             .or_else(|| self.take_fresh(own))
-            .or_else(|| own.recycle(&self.segments, 0))
+            .or_else(|| own.recycle(&self.slots, 0))
             .or_else(|| {
                 let mut all = all;
                 all.find_map(|other| {
-                    other.pop(&self.segments).or_else(|| own.steal(other, &self.segments))
+                    other.pop(&self.slots).or_else(|| own.steal(other, &self.slots))
                 })
             })
             .ok_or(Exhausted)?;
         // Relaxed: the free list handed the slot over, generation included.
-        let word = self.segments.ensure(index).generation.load(Relaxed);
+        let word = self.slots.ensure(index).generation.load(Relaxed);
         Ok(Reserved(self.identity(word, index)))
     }
 
@@ -154,19 +183,19 @@ impl<P, L, G> IdTable<P, L, G> {
     /// published under it any more. Lock-free.
     pub fn release(&self, own: &Shard, id: Reserved) {
         let index = self.index_of(id.0);
-        let slot = self.segments.ensure(index);
+        let slot = self.slots.ensure(index);
         // Relaxed: this thread owns the slot; the free list publishes it.
         let word = slot.generation.load(Relaxed);
         debug_assert!(word < BEARER, "released while others bear it");
         slot.generation.store((word + 1) & GENERATION, Relaxed);
-        own.push_freed(index, &self.segments);
+        own.push_freed(index, &self.slots);
     }
 
     /// Adds a bearer to an id, unless it has been released. Lock-free.
     #[must_use]
     pub fn hold(&self, id: Identity) -> bool {
         let index = self.index_of(id);
-        let word = &self.segments.ensure(index).generation;
+        let word = &self.slots.ensure(index).generation;
         // Relaxed: the CAS decides, and publishes nothing: it only keeps the id.
         let mut seen = word.load(Relaxed);
         while self.identity(seen, index) == id {
@@ -188,7 +217,7 @@ impl<P, L, G> IdTable<P, L, G> {
     /// released. What it published under the id is gone. Lock-free.
     pub fn unhold(&self, own: &Shard, id: Reserved) -> bool {
         let index = self.index_of(id.0);
-        let word = &self.segments.ensure(index).generation;
+        let word = &self.slots.ensure(index).generation;
         // Relaxed: the CAS decides.
         let mut seen = word.load(Relaxed);
         let last = loop {
@@ -204,7 +233,7 @@ impl<P, L, G> IdTable<P, L, G> {
             }
         };
         if last {
-            own.push_freed(index, &self.segments);
+            own.push_freed(index, &self.slots);
         }
         last
     }
@@ -225,8 +254,11 @@ impl<P, L, G> IdTable<P, L, G> {
         let first = seen + 1;
         // Descending, so that they are popped in ascending order.
         let rest = (first + 1)..(first + count);
-        own.install_fresh(rest.rev(), &self.segments);
-        self.segments.ensure(first);
+        own.install_fresh(rest.rev(), &self.slots);
+        // A batch is in two segments at most.
+        self.procs.ensure(first);
+        self.procs.ensure(first + count - 1);
+        self.slots.ensure(first);
         Some(first)
     }
 }
@@ -303,7 +335,7 @@ mod tests {
         assert_eq!(table.index_bits, 1);
         let id = table.reserve(&shard, [].iter()).unwrap();
         let wrapped = Reserved(Identity((1 << 40) << 1 | 1));
-        table.segments.ensure(1).generation.store(1 << 40, Relaxed);
+        table.slots.ensure(1).generation.store(1 << 40, Relaxed);
         table.release(&shard, wrapped);
         let next = table.reserve(&shard, [].iter()).unwrap();
         assert_ne!(next.0, id.0);
@@ -315,6 +347,7 @@ mod tests {
         let table = Table::new(10);
         for number in [-1, i32::MIN, 15, 9] {
             assert!(table.slot(number).is_none(), "{number}");
+            assert!(table.proc(number).is_none(), "{number}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! of a released number.
 
 use super::segments::Segments;
+use super::slot::Slot;
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
 use crossbeam_utils::CachePadded;
 
@@ -48,14 +49,14 @@ impl Shard {
     }
 
     /// Takes an id from `ready`. Lock-free.
-    pub fn pop<P, L, G>(&self, segments: &Segments<P, L, G>) -> Option<u32> {
+    pub fn pop<L, G>(&self, slots: &Segments<Slot<L, G>>) -> Option<u32> {
         // Acquire [P2]: the link and generation of the top slot; pairs with
         // Release in `install`.
         let mut head = Word(self.0.ready.load(Acquire));
         while head != Word::EMPTY && head.index() != 0 {
             // Relaxed: read through the Acquire of the head. It may be stale
             // when another thread pops first: then the tag has moved on.
-            let below = Word(segments.ensure(head.index()).link.load(Relaxed)).index();
+            let below = Word(slots.ensure(head.index()).link.load(Relaxed)).index();
             let next = Word::new(below, head.high().wrapping_add(1));
             // Relaxed: by its tag the head is the one that was seen with Acquire.
             // Acquire [P2] on failure: as for the load above.
@@ -68,8 +69,8 @@ impl Shard {
     }
 
     /// Puts an id aside for later. Lock-free.
-    pub fn push_freed<P, L, G>(&self, index: u32, segments: &Segments<P, L, G>) {
-        let link = &segments.ensure(index).link;
+    pub fn push_freed<L, G>(&self, index: u32, slots: &Segments<Slot<L, G>>) {
+        let link = &slots.ensure(index).link;
         // Relaxed: the CAS publishes.
         let mut head = Word(self.0.freed.load(Relaxed));
         loop {
@@ -87,24 +88,24 @@ impl Shard {
 
     /// If more than `at_least` ids have been freed here, makes them ready and
     /// takes one. Owner only.
-    pub fn recycle<P, L, G>(&self, segments: &Segments<P, L, G>, at_least: u32) -> Option<u32> {
+    pub fn recycle<L, G>(&self, slots: &Segments<Slot<L, G>>, at_least: u32) -> Option<u32> {
         // Relaxed: a hint; the swap decides.
         if Word(self.0.freed.load(Relaxed)).high() <= at_least {
             return None;
         }
-        self.steal(self, segments)
+        self.steal(self, slots)
     }
 
     /// Takes all that `victim` has freed: one to return, the rest made ready
     /// here. Owner only.
-    pub fn steal<P, L, G>(&self, victim: &Shard, segments: &Segments<P, L, G>) -> Option<u32> {
+    pub fn steal<L, G>(&self, victim: &Shard, slots: &Segments<Slot<L, G>>) -> Option<u32> {
         let chain = victim.take_freed();
         let first = chain.index();
         if first == 0 {
             return None;
         }
         // Relaxed: the chain is this thread's alone.
-        let rest = Word(segments.ensure(first).link.load(Relaxed)).index();
+        let rest = Word(slots.ensure(first).link.load(Relaxed)).index();
         if rest != 0 {
             self.install(rest);
         }
@@ -112,15 +113,15 @@ impl Shard {
     }
 
     /// Makes fresh ids ready, the last of the iterator on top. Owner only.
-    pub fn install_fresh<P, L, G>(
+    pub fn install_fresh<L, G>(
         &self,
         indices: impl Iterator<Item = u32>,
-        segments: &Segments<P, L, G>,
+        slots: &Segments<Slot<L, G>>,
     ) {
         let mut top = 0;
         for index in indices {
             // Relaxed: published by `install`.
-            segments.ensure(index).link.store(Word::new(top, 0).0, Relaxed);
+            slots.ensure(index).link.store(Word::new(top, 0).0, Relaxed);
             top = index;
         }
         if top != 0 {

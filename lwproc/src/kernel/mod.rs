@@ -117,10 +117,10 @@ impl<H: Host> Kernel<H> {
     /// Every process, in slot order, zombies included. Weakly consistent: a
     /// process present throughout is seen exactly once, no identity twice.
     pub fn procs<'g>(&'g self, guard: &'g Guard<'_, H>) -> impl Iterator<Item = ProcRef<'g, H>> {
-        let slots = self.owns(guard).then(|| self.world.ids.slots()).into_iter().flatten();
-        slots.filter_map(move |slot| {
+        let procs = self.owns(guard).then(|| self.world.ids.procs()).into_iter().flatten();
+        procs.filter_map(move |proc| {
             // Acquire [P3]: as in `find`.
-            let found = slot.proc.load(Acquire);
+            let found = proc.load(Acquire);
             // SAFETY: found published under the guard.
             (!found.is_null()).then(|| unsafe { ProcRef::new(found.ptr(), guard) })
         })

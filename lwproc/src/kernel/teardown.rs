@@ -106,9 +106,9 @@ impl<H: Host> Kernel<H> {
     fn reap_all(&self, report: &mut Teardown, after: &mut Aftermath<H>) {
         let seat = self.seat();
         let pin = seat.pin();
-        for slot in self.world.ids.slots() {
+        for link in self.world.ids.procs() {
             // Acquire [P3]: the process's fields: a scope may still be making some.
-            let found = slot.proc.load(Acquire);
+            let found = link.load(Acquire);
             // SAFETY: loaded with Acquire under the pin.
             let Some(node) = (unsafe { found.as_ref(&pin) }) else {
                 continue;

@@ -40,7 +40,7 @@ struct Change<'a, H: Host> {
 struct Overtaken;
 
 /// Puts group 0 in its slot; the one membership of it.
-pub(crate) fn permanent<P, L>(slot: &Slot<P, L, Pgrp>) -> Tagged<Membership> {
+pub(crate) fn permanent<L>(slot: &Slot<L, Pgrp>) -> Tagged<Membership> {
     let id = Identity(0);
     let session = Managed::new(Session { id, groups: RefCount::new() });
     let group = Pgrp::new(id, session);

@@ -214,10 +214,10 @@ pub(crate) fn members<'g, H: Host>(
         // not been reused.
         (node.membership.load(Relaxed).ptr() == hint_ptr).then_some((node, ptr))
     });
-    let slots = group.is_permanent().then(|| ids.slots()).into_iter().flatten();
-    let scanned = slots.filter_map(move |slot| {
+    let procs = group.is_permanent().then(|| ids.procs()).into_iter().flatten();
+    let scanned = procs.filter_map(move |proc| {
         // Acquire [P3]: as in `family::find`.
-        let found = slot.proc.load(Acquire);
+        let found = proc.load(Acquire);
         // SAFETY: loaded with Acquire under the pin; unpublished before retired.
         let node = unsafe { found.as_ref(pin) }?;
         let its = group_of(node, pin)?;

@@ -101,7 +101,7 @@ fn occupant<'g, H: Host>(
 ) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
     // Acquire [P3]: the process's fields; pairs with Release in `publish`.
     // [P15]: who is gone has left its children to init.
-    let found = ids.slot(number)?.proc.load(Acquire);
+    let found = ids.proc(number)?.load(Acquire);
     // SAFETY: loaded with Acquire under the pin; unpublished before retired.
     Some((unsafe { found.as_ref(pin) }?, found.ptr()))
 }

@@ -40,15 +40,16 @@ use word::AtomicProcWord;
 /// A process object of a kernel.
 pub(crate) type ProcPtr<H> = *mut Managed<ProcNode<H>>;
 
-/// One process (`struct proc`). Laid out as written here: whoever makes or ends an LWP
-/// writes the word and the head of the list, and these are in one cache line.
+/// One process (`struct proc`). Laid out as written here: who looks it up reads the id,
+/// and counts a reference; who makes or ends an LWP writes the word and the head of the
+/// list. Each two are in one cache line, and mostly all four.
 #[repr(C, align(16))]
 pub(crate) struct ProcNode<H: Host> {
-    pub(crate) word: AtomicProcWord,
-    pub(crate) lwps: List<LwpNode<H>>,
     /// Keeps the memory: one for being in the table, one for each handle.
     pub(crate) refs: RefCount,
     pub(crate) id: Identity,
+    pub(crate) word: AtomicProcWord,
+    pub(crate) lwps: List<LwpNode<H>>,
     /// Hints: a child is this process's child if its own `edge` says so.
     pub(crate) children: List<Edge<H>>,
     /// How many edges point here; a hint for the list's sweeps.
@@ -82,10 +83,10 @@ impl<H: Host> ProcNode<H> {
     /// A process with one LWP still to be linked, and no parent.
     pub(crate) fn new(world: *const World<H>, id: Identity, resources: Resources<H>) -> Self {
         Self {
-            word: AtomicProcWord::new(),
-            lwps: List::new(),
             refs: RefCount::new(),
             id,
+            word: AtomicProcWord::new(),
+            lwps: List::new(),
             children: List::new(),
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),

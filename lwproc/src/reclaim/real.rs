@@ -70,7 +70,7 @@ impl fmt::Debug for Collector {
 }
 
 /// How many objects wait for their grace period together.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 /// An object that nobody can reach any more, and how it is freed.
 struct Retired {

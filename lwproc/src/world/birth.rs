@@ -98,8 +98,7 @@ pub(crate) fn newproc<H: Host>(
     let edge = family::beget(parent, node);
     change::inherit(parent_node, node, &pin);
 
-    let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
-    super::publish(slot, proc, lwp);
+    super::publish(&world.ids, id.0, proc, lwp);
     // SAFETY: from `beget`, once; the parent lives.
     unsafe { family::announce(parent_node, edge) };
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });

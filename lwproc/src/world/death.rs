@@ -232,11 +232,11 @@ unsafe fn reap<H: Host>(
         cred.release(pin);
     }
     let parent = family::leave(node, pin);
-    let slot = world.ids.slot(id.number()).expect("a process has a slot");
+    let published = world.ids.proc(id.number()).expect("a process has a slot");
     // Release [P15]: whoever no longer finds the process finds its children
     // with init; pairs with Acquire in `find`. (A reader that still finds it
     // is covered by its pin.)
-    slot.proc.store(Tagged::NULL, Release);
+    published.store(Tagged::NULL, Release);
     if node.refs.dec() == Dropped::Last {
         // SAFETY: unpublished above, and no handle is left.
         unsafe { pin.retire(proc) };

@@ -27,10 +27,10 @@ use crate::emul::{Emuls, NativeSysents};
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
-use crate::idtable::{IdTable, Slot};
+use crate::idtable::IdTable;
 use crate::limits::{Limits, LimitsRef};
 use crate::lwp::{LwpNode, LwpPtr};
-use crate::pgrp::{Membership, Pgrp, change};
+use crate::pgrp::{Membership, change};
 use crate::policy::WaitPolicy;
 use crate::proc::comm::Comm;
 use crate::proc::resources::{Embedded, Resources};
@@ -107,7 +107,7 @@ pub(crate) struct World<H: Host> {
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,
-    pub(crate) ids: IdTable<ProcNode<H>, LwpNode<H>, Pgrp>,
+    pub(crate) ids: family::Table<H>,
     /// What each user has.
     pub(crate) uids: Uids,
     /// The superuser's credentials, which proc0 and init start with.
@@ -166,9 +166,10 @@ impl<H: Host> World<H> {
             let zero = Identity(0);
             let (files, link) = TableUse::fresh();
             let resources0 = resources("system", root.share(), link);
-            let group = change::permanent(ids.slot_zero());
+            ids.make_zero();
+            let group = change::permanent(ids.slot(0).expect("just made"));
             let (proc0, lwp0, token0) = permanent(this, zero, resources0, files, group, &host);
-            publish(ids.slot_zero(), proc0, lwp0);
+            publish(&ids, zero, proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
@@ -180,7 +181,7 @@ impl<H: Host> World<H> {
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
-            publish(ids.slot(one.0.number()).expect("reserved"), init, init_lwp);
+            publish(&ids, one.0, init, init_lwp);
             // SAFETY: made above, not yet shared.
             let proc0_node = unsafe { Managed::deref_counted(proc0) };
             // SAFETY: from `beget`, once.
@@ -279,16 +280,19 @@ fn permanent<H: Host>(
     (proc, lwp, lwp_node.token())
 }
 
-/// Stores a process and its first LWP in the slot of their id.
+/// Stores a process and its first LWP in the slot of their id, which is reserved.
 pub(crate) fn publish<H: Host>(
-    slot: &Slot<ProcNode<H>, LwpNode<H>, Pgrp>,
+    ids: &family::Table<H>,
+    id: Identity,
     proc: ProcPtr<H>,
     lwp: LwpPtr<H>,
 ) {
+    let slot = ids.slot(id.number()).expect("a reserved id has a slot");
     // Release [P4]: the LWP's fields; pairs with Acquire in `find_lwp`.
     slot.lwp.store(Tagged::new(lwp), Release);
+    let link = ids.proc(id.number()).expect("a reserved id has a slot");
     // Release [P3]: the process's fields; pairs with Acquire in `resolve`.
-    slot.proc.store(Tagged::new(proc), Release);
+    link.store(Tagged::new(proc), Release);
 }
 
 impl<H: Host> Drop for World<H> {
@@ -313,9 +317,9 @@ impl<H: Host> Drop for World<H> {
         }
         gone(self.init);
         gone(self.proc0);
-        for slot in self.ids.slots().skip(2) {
+        for link in self.ids.procs().skip(2) {
             // Relaxed: nobody else is left.
-            let leaked = slot.proc.load(Relaxed).ptr();
+            let leaked = link.load(Relaxed).ptr();
             if !leaked.is_null() {
                 gone(leaked);
                 // SAFETY: a zombie whose `Zombie` claim was leaked: nobody is
@@ -351,13 +355,14 @@ mod tests {
     use crate::lwp::LwpNode;
     use crate::proc::ProcNode;
     use crate::proc::family::Edge;
+    use crate::reclaim::Link;
 
     /// What a process with default resources takes, and a further LWP; the slots of
     /// their ids included.
     #[test]
     fn a_process_and_an_lwp_are_small() {
         let lwp = size_of::<LwpNode<ThreadHost>>();
-        let slot = size_of::<crate::idtable::Slot<(), ()>>();
+        let slot = size_of::<Link<()>>() + size_of::<crate::idtable::Slot<(), ()>>();
         let table = size_of::<FdTable<()>>();
         let proc = size_of::<ProcNode<ThreadHost>>() + size_of::<Edge<ThreadHost>>() + table;
         assert!(lwp + slot <= 256, "a further LWP takes {} bytes", lwp + slot);
