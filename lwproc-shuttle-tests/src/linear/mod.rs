@@ -1,6 +1,10 @@
 //! Linearizability under shuttle's schedules: the histories, and the specifications that
 //! they are checked against, are those of `lwproc-stress/tests/linear`.
 
+#[path = "../../../lwproc-stress/tests/linear/creds.rs"]
+mod creds;
+#[path = "../../../lwproc-stress/tests/linear/drains.rs"]
+mod drains;
 #[path = "../../../lwproc-stress/tests/linear/fds.rs"]
 mod fds;
 #[path = "../../../lwproc-stress/tests/linear/groups.rs"]
@@ -25,6 +29,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub fn tests() -> Vec<Test> {
     let test = |name, body| Test { name, threads: 3, schedules: 6000, body };
     vec![
+        test("linear_creds", |seed| overlap(creds::round(seed))),
+        test("linear_drains", |seed| overlap(drains::round(seed))),
         test("linear_fds", |seed| overlap(fds::round(seed))),
         test("linear_groups", |seed| overlap(groups::round(seed))),
         test("linear_ids", |seed| overlap(ids::round(seed))),

@@ -8,6 +8,8 @@
 #![cfg(all(target_os = "linux", not(lwproc_loom)))]
 #![allow(missing_docs)]
 
+mod creds;
+mod drains;
 mod fds;
 mod groups;
 mod history;
@@ -23,6 +25,16 @@ use threads::record;
 fn run(name: &str, round: fn(u64) -> usize) {
     let overlaps: usize = (0..threads::rounds(40)).map(round).sum();
     println!("{name}: {overlaps} overlapping pairs of calls");
+}
+
+#[test]
+fn creds() {
+    run("creds", creds::round);
+}
+
+#[test]
+fn drains() {
+    run("drains", drains::round);
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! Credentials of a process: each change is allowed or refused by those that it replaces,
+//! and a look sees what the last change left. The charge to a user goes with them.
+
+use super::history::{check, overlapping};
+use super::record;
+use lwproc::*;
+use stateright::semantics::SequentialSpec;
+use std::sync::Mutex;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Op {
+    SetEffective(u32),
+    SetReal(u32),
+    Look,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ret {
+    Done,
+    NotPermitted,
+    Seen(IdSet),
+}
+
+/// The user ids, and the rules of `seteuid` and of `setresuid(id, -1, -1)`.
+#[derive(Clone)]
+struct Users(IdSet);
+
+impl SequentialSpec for Users {
+    type Op = Op;
+    type Ret = Ret;
+
+    fn invoke(&mut self, op: &Op) -> Ret {
+        let IdSet { real, effective, saved } = self.0;
+        match *op {
+            Op::Look => return Ret::Seen(self.0),
+            Op::SetEffective(id) if effective == 0 || id == real || id == saved => {
+                self.0.effective = id;
+            }
+            Op::SetReal(id) if effective == 0 || [real, effective, saved].contains(&id) => {
+                self.0.real = id;
+            }
+            _ => return Ret::NotPermitted,
+        }
+        Ret::Done
+    }
+}
+
+fn done(result: Result<(), CredError>) -> Ret {
+    match result {
+        Ok(()) => Ret::Done,
+        Err(CredError::NotPermitted) => Ret::NotPermitted,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// One history, checked; how many pairs of calls overlapped.
+pub fn round(seed: u64) -> usize {
+    let kernel = Kernel::new();
+    let first = kernel.alloclwp(None).unwrap();
+    let pid = first.pid();
+    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+    let lwps = Mutex::new(lwps);
+    let look = || {
+        let guard = kernel.pin();
+        kernel.find(pid, &guard).and_then(|proc| proc.cred()).expect("it lives").users()
+    };
+    let calls = record(3, seed, |_, start, r| {
+        let mut k = kernel.enter().unwrap();
+        let own = lwps.lock().unwrap().pop().unwrap();
+        k.switch(own).unwrap();
+        start();
+        for _ in 0..6 {
+            let id = r.random.below(3) as u32;
+            match r.random.below(4) {
+                0 | 1 => {
+                    r.call(Op::SetEffective(id), || done(k.set_cred(&CredChange::SetEuid(id))))
+                }
+                2 => r.call(Op::SetReal(id), || {
+                    done(k.set_cred(&CredChange::SetResuid(Some(id), None, None)))
+                }),
+                _ => r.call(Op::Look, || Ret::Seen(look())),
+            }
+        }
+        k.releaselwp().unwrap();
+    });
+    let overlaps = overlapping(&calls);
+    check(Users(IdSet::all(0)), &calls);
+    // (LWPs are charged anew when they enter.)
+    for uid in 0..3 {
+        let (charged, scanned) = (kernel.user_counts(uid), kernel.user_counts_by_scan(uid));
+        assert_eq!(charged.procs, scanned.procs, "processes of user {uid}");
+    }
+    drop(first);
+    overlaps
+}
