@@ -177,3 +177,103 @@ fn numbers_that_are_shown_are_in_no_table() {
     drop(k);
     assert_eq!(kernel.enter().unwrap().shown_lid(), None);
 }
+
+/// What a thread keeps in its storage, to be dropped after the library's own.
+mod kept {
+    use std::any::Any;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static KEPT: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    struct AtEnd<F: FnMut()>(F);
+
+    impl<F: FnMut()> Drop for AtEnd<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+
+    /// Before the first use of a kernel, whose storage is gone first then.
+    pub(crate) fn begin() {
+        KEPT.with_borrow(|_| ());
+    }
+    pub(crate) fn keep(what: impl Any) {
+        KEPT.with_borrow_mut(|kept| kept.push(Box::new(what)));
+    }
+    pub(crate) fn at_end(run: impl FnMut() + 'static) {
+        keep(AtEnd(run));
+    }
+}
+
+/// Runs a thread to the end of its storage; how many participants are in use then.
+fn used_after(kernel: &'static Kernel, run: impl FnOnce() + Send + 'static) -> usize {
+    let thread = std::thread::spawn(move || {
+        kept::begin();
+        run();
+    });
+    thread.join().unwrap();
+    let stats = kernel.reclaim_stats();
+    stats.participants - stats.vacant
+}
+
+fn immortal() -> &'static Kernel {
+    Box::leak(Box::new(Kernel::new()))
+}
+
+#[test]
+fn an_entry_may_outlive_the_thread_storage() {
+    let kernel = immortal();
+    let used = used_after(kernel, move || {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        kept::at_end(move || {
+            let guard = kernel.pin();
+            assert_eq!(kernel.procs(&guard).count(), 3, "the entry has kept it");
+        });
+        kept::keep(k);
+        kept::at_end(move || assert_eq!(kernel.counts().procs, 2, "ended with the entry"));
+    });
+    assert_eq!((used, kernel.counts().procs), (0, 2));
+}
+
+#[test]
+fn guards_may_outlive_the_thread_storage() {
+    let kernel = immortal();
+    let used = used_after(kernel, move || {
+        kept::keep((kernel.pin(), kernel.pin()));
+        kept::keep(kernel.pin());
+    });
+    assert_eq!(used, 0);
+}
+
+/// A participant with a guard that was leaked is never given to another.
+#[test]
+fn a_leaked_guard_keeps_the_participant() {
+    let kernel = immortal();
+    assert_eq!(used_after(kernel, move || std::mem::forget(kernel.pin())), 1);
+    assert_eq!(used_after(kernel, move || std::mem::forget(kernel.enter().unwrap())), 2);
+    assert_eq!(used_after(kernel, move || drop(kernel.enter().unwrap())), 2);
+}
+
+/// Whose storage is gone has a participant for each use.
+#[test]
+fn a_kernel_may_be_used_when_the_thread_storage_is_gone() {
+    let kernel = immortal();
+    let used = used_after(kernel, move || {
+        kept::at_end(move || {
+            let lwp = kernel.alloclwp(None).unwrap();
+            let guard = kernel.pin();
+            let mut k = kernel.enter().unwrap();
+            k.switch(lwp).unwrap();
+            let parent = k.rfork(Rfork::Fresh).unwrap();
+            drop(guard);
+            assert_eq!(kernel.counts().procs, 4);
+            drop(parent);
+            // The child is bound to the thread, and goes with it.
+        });
+        drop(kernel.pin());
+    });
+    assert_eq!((used, kernel.counts().procs), (0, 2));
+}

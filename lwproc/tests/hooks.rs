@@ -222,6 +222,45 @@ fn hooks_may_use_the_kernel_at_the_end_of_a_thread() {
     drop(kernel);
 }
 
+/// What a thread leaves at its end is not given to another before it has done with it:
+/// the hooks come first, and the destructors of specific data need it all the same.
+#[test]
+fn a_hook_at_the_end_of_a_thread_leaves_it_its_participant() {
+    struct Looks(Weak<Kernel>, Log<usize>);
+    impl Looks {
+        fn look(&self) {
+            // The hook itself goes with the kernel.
+            if let Some(stats) = self.0.upgrade().map(|kernel| kernel.reclaim_stats()) {
+                self.1.lock().unwrap().push(stats.participants - stats.vacant);
+            }
+        }
+    }
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.look();
+        }
+    }
+    let kernel = Arc::new(Kernel::new());
+    let log: Log<usize> = Log::default();
+    let hook = Looks(Arc::downgrade(&kernel), log.clone());
+    let data = Looks(Arc::downgrade(&kernel), log.clone());
+    kernel.exithook_establish(move |_| hook.look());
+    let key = kernel.proc_key::<Mutex<Looks>>();
+    let thread = {
+        let kernel = kernel.clone();
+        std::thread::spawn(move || {
+            let mut k = kernel.enter().unwrap();
+            k.rfork(Rfork::Fresh).unwrap();
+            k.set_proc_specific(key, Mutex::new(data)).map_err(|_| ()).unwrap();
+        })
+    };
+    thread.join().unwrap();
+    let before = logged(&log);
+    assert_eq!(before.len(), 2, "the hook, and the data");
+    assert_eq!(before[0], before[1], "participants that are in use");
+    drop(kernel);
+}
+
 /// A hook of a process that outlives its kernel may take handles: the world stays
 /// until they are dropped.
 #[test]

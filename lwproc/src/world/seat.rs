@@ -93,7 +93,10 @@ impl<H: Host> Membership for MembershipOf<H> {
     }
 }
 
+/// Takes the thread from its participant, which nothing uses any more.
 fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
+    // What user code does here is not the last use again.
+    me.hold();
     let bound = me.own.take_bound();
     let aftermath = if bound.is_null() {
         Aftermath::none()
@@ -107,6 +110,8 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
         unsafe { death::freelwp(world, me, bound) }
     };
     me.pin().flush();
+    let others = me.let_go();
+    debug_assert!(!others, "a participant is used that nobody can find");
     me.vacate();
     aftermath
 }
