@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The stress test, and what makes and ends most, under the sanitizers.
 #
-#   ci/sanitize.sh            both
+#   ci/sanitize.sh            both sanitizers
 #   ci/sanitize.sh address    addresses and leaks
 #   ci/sanitize.sh thread     data races
+#   ci/sanitize.sh memcheck   the stress test in valgrind
 #
-# They need unstable options of the stable compiler, and build into directories of
+# The sanitizers need unstable options of the stable compiler, and build into directories of
 # their own. What is suppressed, and why, is in ci/sanitize-*.supp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,5 +35,11 @@ case $which in thread | all)
     # Fences are what it does not know: see the file.
     TSAN_OPTIONS="suppressions=$PWD/ci/sanitize-thread.supp" \
         sanitize thread -Cunsafe-allow-abi-mismatch=sanitizer
+    ;;
+esac
+case $which in memcheck)
+    runner=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$target")_RUNNER
+    export "$runner=valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=1 --fair-sched=yes"
+    cargo test --release -p lwproc --test stress
     ;;
 esac
