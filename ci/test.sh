@@ -18,6 +18,11 @@ step cargo run -p lwproc-async-tests --example runtime
 step cargo clippy -p lwproc --all-targets -- -D warnings
 step cargo clippy -p lwproc --features tracing --all-targets -- -D warnings
 step cargo test -p lwproc --features tracing --test tracing_sink
+# What only the models build.
+for models in loom shuttle; do
+    step env "RUSTFLAGS=--cfg lwproc_$models" "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/lint-$models" \
+        cargo clippy -p lwproc -p "lwproc-$models-tests" --lib --bins -- -D warnings
+done
 if command -v cc >/dev/null && command -v pkg-config >/dev/null; then
     step ci/readme-c.sh
 else

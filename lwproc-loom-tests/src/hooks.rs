@@ -192,11 +192,11 @@ fn hooks_and_status(
 }
 
 fn exit_against_exit_status() {
-    hooks_and_status(|kernel, exit, look| drop(at_once(kernel, exit, look)));
+    hooks_and_status(|kernel, exit, look| _ = at_once(kernel, exit, look));
 }
 
 fn exit_status_against_exit() {
-    hooks_and_status(|kernel, exit, look| drop(at_once(kernel, look, exit)));
+    hooks_and_status(|kernel, exit, look| _ = at_once(kernel, look, exit));
 }
 
 struct Emulating;
@@ -256,8 +256,8 @@ fn fork_against_set_default() {
 fn add_against_add() {
     let (kernel, dropped) = (emulating(), Arc::new(StdUsize::new(0)));
     let (k, other) = (kernel.clone(), Value::counted(1, &dropped));
-    let there = move || drop(k.add_emul(other));
-    at_once(&kernel, there, || drop(kernel.add_emul(Value::counted(2, &dropped))));
+    let there = move || _ = k.add_emul(other);
+    at_once(&kernel, there, || _ = kernel.add_emul(Value::counted(2, &dropped)));
     drop(kernel);
     assert_eq!(dropped.load(SeqCst), 2);
 }

@@ -11,6 +11,9 @@
 //! (`ci/loom.sh epoch`). Built without `--cfg lwproc_loom` it has no models and
 //! says so.
 
+// Loom's threads are all one: what goes from one to the other need not be `Send`.
+#![allow(clippy::arc_with_non_send_sync)]
+
 #[cfg(lwproc_loom)]
 mod before;
 #[cfg(lwproc_loom)]

@@ -132,7 +132,14 @@ impl Scene {
         {
             self.kept.push(Kept::Owned(child));
         }
-        while needs.full_table {
+        if needs.full_table {
+            self.fill_the_table();
+        }
+    }
+
+    /// Takes ids until the next one lies in a part of the table that is still to be made.
+    fn fill_the_table(&mut self) {
+        loop {
             let filler = self.kernel.alloclwp(Some(Pid::KERNEL)).unwrap();
             let last = filler.lid().0;
             self.kept.push(Kept::Owned(filler));

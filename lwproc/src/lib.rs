@@ -29,7 +29,13 @@
 #![cfg_attr(any(lwproc_loom, lwproc_shuttle), allow(missing_docs, missing_debug_implementations))]
 #![cfg_attr(
     any(lwproc_loom, lwproc_shuttle),
-    allow(clippy::new_without_default, clippy::not_unsafe_ptr_arg_deref)
+    allow(
+        clippy::arc_with_non_send_sync,
+        clippy::modulo_one,
+        clippy::new_without_default,
+        clippy::not_unsafe_ptr_arg_deref,
+        clippy::unsafe_removed_from_name
+    )
 )]
 
 #[cfg(any(lwproc_loom, lwproc_shuttle))]

@@ -491,8 +491,7 @@ fn join_against_last_use(join_there: bool) {
 }
 
 fn end_without_use(world: Arc<World>, files: usize) {
-    let World { this, link, collector, closed } = Arc::into_inner(world).unwrap();
-    std::mem::forget(this);
+    let World { this: _, link, collector, closed } = Arc::into_inner(world).unwrap();
     let local = collector.register();
     if link.get(&local.pin()).is_some() {
         link.clear(|| local.pin());
