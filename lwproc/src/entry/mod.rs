@@ -513,7 +513,7 @@ impl<'k, H: Host> Entered<'k, H> {
         Ok(())
     }
 
-    /// Drops a hold; with the last, the current LWP is exiting.
+    /// Drops a hold; with the last, the current LWP is exiting. Wait-free.
     ///
     /// # Errors
     /// [`ReleError::NotHeld`] (EINVAL).

@@ -324,16 +324,12 @@ impl AtomicLwpWord {
         &self,
         change: impl Fn(LwpWord) -> Result<LwpWord, RefRefused>,
     ) -> Result<LwpWord, RefRefused> {
-        let mut seen = self.load();
-        loop {
-            let new = change(seen)?;
-            // Relaxed: refcnt and WEXIT are the owner's; the CAS only keeps
-            // bits that others set meanwhile.
-            match self.0.compare_exchange(seen.0, new.0, Relaxed, Relaxed) {
-                Ok(_) => return Ok(new),
-                Err(now) => seen = LwpWord(now),
-            }
-        }
+        let seen = self.load();
+        let new = change(seen)?;
+        // Only refcnt and WEXIT differ, and these are the owner's: what others set
+        // meanwhile stays. Relaxed: nothing is published by them.
+        self.0.fetch_xor(seen.0 ^ new.0, Relaxed);
+        Ok(new)
     }
 }
 
