@@ -1,11 +1,11 @@
 //! The whole table in one run: for people, then as TSV.
 
 use super::ops::{Row, rows};
-use super::timing::{Effort, medians};
+use super::timing::{Effort, Setting, medians};
 use super::worlds::Worlds;
 use std::time::Duration;
 
-const EFFORT: Effort = Effort { batches: 5, batch: Duration::from_millis(1) };
+const EFFORT: Effort = Effort { batches: 11, batch: Duration::from_millis(1) };
 
 /// What one row measured.
 struct Result {
@@ -18,13 +18,14 @@ struct Result {
     peer_ns: f64,
 }
 
-fn measure(row: &Row<'_>, threads: usize, live: usize) -> Result {
-    let ns = medians(&row.contenders, threads, EFFORT);
-    let peers = row.contenders.iter().zip(&ns).skip(2);
-    let best = peers.min_by(|a, b| a.1.total_cmp(b.1));
-    let op = format!("{} ({})", row.op, row.sharing.name());
-    let (peer, peer_ns) = best.map_or(("none", f64::NAN), |(peer, ns)| (peer.name, *ns));
-    Result { op, threads, live, ours: ns[0], floor: ns[1], peer, peer_ns }
+impl Result {
+    fn new(row: &Row<'_>, threads: usize, live: usize, ns: &[f64]) -> Self {
+        let peers = row.contenders.iter().zip(ns).skip(2);
+        let best = peers.min_by(|a, b| a.1.total_cmp(b.1));
+        let op = format!("{} ({})", row.op, row.sharing.name());
+        let (peer, peer_ns) = best.map_or(("none", f64::NAN), |(peer, ns)| (peer.name, *ns));
+        Self { op, threads, live, ours: ns[0], floor: ns[1], peer, peer_ns }
+    }
 }
 
 /// `scaling`: throughput over that with one thread.
@@ -54,20 +55,25 @@ pub fn run(lives: &[usize], threads: &[usize], filter: &str) {
         "p/o",
         "scale"
     );
+    // All at once, for ratios between them.
+    let worlds: Vec<Worlds> = lives.iter().map(|live| Worlds::new(*live)).collect();
+    let of_worlds: Vec<Vec<Row<'_>>> = worlds.iter().map(|world| rows(world, filter)).collect();
     let mut results = Vec::new();
-    for live in lives {
-        let worlds = Worlds::new(*live);
-        for row in rows(&worlds, filter) {
-            let mut one = None;
-            for threads in threads {
-                let result = measure(&row, *threads, *live);
-                let scaling = one.map(|one: f64| *threads as f64 * one / result.ours);
-                print(&result, scaling);
-                if *threads == 1 {
-                    one = Some(result.ours);
-                }
-                results.push(result);
+    for at in 0..of_worlds.first().map_or(0, Vec::len) {
+        let of_row = of_worlds.iter().map(|rows| &rows[at]).zip(lives);
+        let settings: Vec<(&Row<'_>, usize, usize)> = of_row
+            .flat_map(|(row, live)| threads.iter().map(move |threads| (row, *threads, *live)))
+            .collect();
+        let to_run: Vec<Setting<'_, '_>> =
+            settings.iter().map(|(row, threads, _)| (&row.contenders[..], *threads)).collect();
+        let mut one = f64::NAN;
+        for ((row, threads, live), ns) in settings.iter().zip(medians(&to_run, EFFORT)) {
+            let result = Result::new(row, *threads, *live, &ns);
+            if *threads == 1 {
+                one = result.ours;
             }
+            print(&result, (*threads > 1).then(|| *threads as f64 * one / result.ours));
+            results.push(result);
         }
     }
     println!();

@@ -86,6 +86,11 @@ impl<'w> Contender<'w> {
         Self { name, items: 1.0, batch: Box::new(batch) }
     }
 
+    /// Under another name.
+    pub fn called(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
     /// One call is about this many items.
     pub fn of(self, items: usize) -> Self {
         Self { items: items as f64, ..self }
@@ -166,18 +171,28 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The median of each contender, in nanoseconds for one item.
-pub fn medians(contenders: &[Contender<'_>], threads: usize, effort: Effort) -> Vec<f64> {
-    let effort = effort.for_threads(threads);
-    let iters: Vec<u64> = contenders.iter().map(|c| c.calibrate(threads, effort.batch)).collect();
-    let mut samples = vec![Vec::with_capacity(effort.batches); contenders.len()];
+/// Contenders among so many live processes, on so many threads.
+pub type Setting<'a, 'w> = (&'a [Contender<'w>], usize);
+
+/// The median of each contender in each setting, in nanoseconds for one item. Batches of
+/// all settings alternate, so that ratios between them are of one time, too.
+pub fn medians(settings: &[Setting<'_, '_>], effort: Effort) -> Vec<Vec<f64>> {
+    let mut runs: Vec<(usize, usize, u64)> = Vec::new();
+    for (setting, (contenders, threads)) in settings.iter().enumerate() {
+        let wanted = effort.for_threads(*threads).batch;
+        let calibrated = contenders.iter().map(|c| c.calibrate(*threads, wanted)).enumerate();
+        runs.extend(calibrated.map(|(contender, iters)| (setting, contender, iters)));
+    }
+    let mut samples: Vec<Vec<Vec<f64>>> =
+        settings.iter().map(|(contenders, _)| vec![Vec::new(); contenders.len()]).collect();
     for batch in 0..effort.batches {
         // Each is the first in turn.
-        for turn in 0..contenders.len() {
-            let at = (turn + batch) % contenders.len();
-            let took = contenders[at].run(threads, iters[at]);
-            samples[at].push(contenders[at].ns(took, iters[at]));
+        for turn in 0..runs.len() {
+            let (setting, at, iters) = runs[(turn + batch) % runs.len()];
+            let (contenders, threads) = settings[setting];
+            let took = contenders[at].run(threads, iters);
+            samples[setting][at].push(contenders[at].ns(took, iters));
         }
     }
-    samples.into_iter().map(median).collect()
+    samples.into_iter().map(|setting| setting.into_iter().map(median).collect()).collect()
 }

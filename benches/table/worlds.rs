@@ -81,6 +81,8 @@ pub struct Ours {
     pub kernel: Kernel,
     /// A process that threads share.
     pub common: Lwp,
+    /// For threads that are to share nothing.
+    kernels: [Kernel; 8],
     pids: Vec<Pid>,
     _lwps: Vec<Lwp>,
 }
@@ -91,7 +93,13 @@ impl Ours {
         let lwps: Vec<Lwp> = (0..live).map(|_| kernel.alloclwp(None).expect("ids")).collect();
         let pids = shuffled(lwps.iter().map(Lwp::pid).collect());
         let common = kernel.alloclwp(None).expect("ids");
-        Self { kernel, common, pids, _lwps: lwps }
+        let kernels = std::array::from_fn(|_| Kernel::new());
+        Self { kernel, common, kernels, pids, _lwps: lwps }
+    }
+
+    /// A thread's own kernel.
+    pub fn alone(&self, thread: usize) -> &Kernel {
+        &self.kernels[thread % self.kernels.len()]
     }
 
     /// The pids of live processes.

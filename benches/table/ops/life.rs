@@ -6,7 +6,7 @@ use crate::peers::procs::{Proc, Table};
 use crate::table::floor::{EdgeBytes, Floor, LwpBytes, ProcBytes, TableBytes};
 use crate::table::timing::Contender;
 use crate::table::worlds::{Filled, Sharing, Worlds};
-use lwproc::{Kernel, Lwp, Rfork};
+use lwproc::{Entered, Kernel, Lwp, Rfork};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,45 @@ fn process<M: Map<Proc>>(filled: &Filled<M>, sharing: Sharing) -> (Option<Own<'_
         }
         Sharing::Shared => (None, filled.common),
     }
+}
+
+/// In a process of its own in that kernel.
+fn inside(kernel: &Kernel) -> Entered<'_> {
+    let mut k = kernel.enter().expect("a new thread");
+    k.rfork(Rfork::Fresh).expect("ids");
+    k
+}
+
+fn fork_and_release(k: &mut Entered<'_>) {
+    let parent = k.rfork(Rfork::Fresh).expect("ids").expect("the parent");
+    k.releaselwp().expect("pertinent");
+    k.switch(parent).expect("the same kernel");
+}
+
+/// The floor of the operation in one kernel, and that itself as the peer.
+fn beside_one_kernel<'w>(ours: Contender<'w>, common: Vec<Contender<'w>>) -> Vec<Contender<'w>> {
+    let mut common = common.into_iter();
+    let (one, floor) = (common.next().map(|one| one.called("one kernel")), common.next());
+    [Some(ours), floor, one].into_iter().flatten().collect()
+}
+
+/// What two threads have that share nothing of ours, beside two in one kernel.
+pub fn newlwp_alone(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
+    let alone = |thread| {
+        let kernel = worlds.ours.alone(thread);
+        (kernel, inside(kernel))
+    };
+    let ours = Contender::new("lwproc", alone, |(kernel, k)| {
+        drop(black_box(kernel.alloclwp(Some(k.pid())).expect("ids")));
+    });
+    beside_one_kernel(ours, newlwp(worlds, sharing))
+}
+
+/// As [`newlwp_alone`].
+pub fn rfork_alone(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
+    let ours =
+        Contender::new("lwproc", |thread| inside(worlds.ours.alone(thread)), fork_and_release);
+    beside_one_kernel(ours, rfork(worlds, sharing))
 }
 
 pub fn newlwp(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
@@ -139,15 +178,7 @@ pub fn rfork(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
         )
     }
     let mut all = vec![
-        Contender::new(
-            "lwproc",
-            move |_| entered(worlds, sharing),
-            |k| {
-                let parent = k.rfork(Rfork::Fresh).expect("ids").expect("the parent");
-                k.releaselwp().expect("pertinent");
-                k.switch(parent).expect("the same kernel");
-            },
-        ),
+        Contender::new("lwproc", move |_| entered(worlds, sharing), fork_and_release),
         // The two switches are loads and stores.
         Contender::new("floor", |_| Floor::new(), |floor| process_floor(floor)),
     ];
