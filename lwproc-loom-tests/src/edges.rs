@@ -3,9 +3,9 @@
 
 use crate::full::{assert_empty, at_once, enter_as, family, kernel, kernel_with};
 use crate::runner::{Model, pair};
-use loom::sync::atomic::AtomicBool;
+use loom::sync::atomic::{AtomicBool, fence};
 use lwproc::{
-    CredChange, Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, WaitPolicy, WaitTarget,
+    CredChange, Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, Rfork, WaitPolicy, WaitTarget,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -32,6 +32,7 @@ pub fn models() -> Vec<Model> {
         pair("kernel_register_against_register", register_against_register),
         pair("kernel_bind_against_bind", bind_against_bind),
         pair("kernel_participant_taken_over", participant_taken_over),
+        pair("kernel_end_of_thread_against_register", end_of_thread_against_register).bounded(3),
         pair("kernel_zombie_given_back_against_wait", given_back_against_wait)
             .threads(3)
             .bounded(2),
@@ -173,6 +174,31 @@ fn participant_taken_over() {
     let t = loom::thread::spawn(move || handle_of_init(&k));
     drop(handle_of_init(&kernel));
     drop(t.join().unwrap());
+}
+
+/// A thread ends, and with it the process that it left bound, after an exit hook: until
+/// it has done with that, no other gets its participant, whose tally it alone writes.
+fn end_of_thread_against_register() {
+    let kernel = kernel();
+    kernel.exithook_establish(|_| ());
+    let k = kernel.clone();
+    let t = loom::thread::spawn(move || {
+        let mut e = k.enter().unwrap();
+        e.rfork(Rfork::Fresh).unwrap();
+    });
+    drop(kernel.alloclwp(None).unwrap());
+    t.join().unwrap();
+    // Loom's `join` does not wait for the thread's storage.
+    let in_use = || {
+        let stats = kernel.reclaim_stats();
+        stats.participants - stats.vacant
+    };
+    while in_use() > 1 {
+        loom::thread::yield_now();
+    }
+    // The statistics are no synchronisation.
+    fence(Acquire);
+    assert_empty(&kernel);
 }
 
 /// One thread dies, a second takes the zombie and gives it back, a third takes
