@@ -82,14 +82,23 @@ macro_rules! each_map {
 }
 pub(crate) use each_map;
 
+/// The thread enters, in a process of its own.
+fn inside(kernel: &Kernel) -> Entered<'_> {
+    let mut k = kernel.enter().expect("a new thread");
+    k.rfork(Rfork::Fresh).expect("ids");
+    k
+}
+
 /// The thread enters, as an LWP of a process of its own or of the common one. It
 /// is released when the thread ends.
 fn entered<'w>(worlds: &'w Worlds, sharing: Sharing) -> Entered<'w> {
     let kernel: &Kernel = &worlds.ours.kernel;
-    let mut k = kernel.enter().expect("a new thread");
     match sharing {
-        Own => _ = k.rfork(Rfork::Fresh).expect("ids"),
-        Shared => _ = k.newlwp(worlds.ours.common.pid()).expect("ids"),
+        Own => inside(kernel),
+        Shared => {
+            let mut k = kernel.enter().expect("a new thread");
+            k.newlwp(worlds.ours.common.pid()).expect("ids");
+            k
+        }
     }
-    k
 }

@@ -1,6 +1,6 @@
 //! Making and ending.
 
-use super::{each_map, entered};
+use super::{each_map, entered, inside};
 use crate::peers::maps::Map;
 use crate::peers::procs::{Proc, Table};
 use crate::table::floor::{EdgeBytes, Floor, LwpBytes, ProcBytes, TableBytes};
@@ -30,13 +30,6 @@ fn process<M: Map<Proc>>(filled: &Filled<M>, sharing: Sharing) -> (Option<Own<'_
         }
         Sharing::Shared => (None, filled.common),
     }
-}
-
-/// In a process of its own in that kernel.
-fn inside(kernel: &Kernel) -> Entered<'_> {
-    let mut k = kernel.enter().expect("a new thread");
-    k.rfork(Rfork::Fresh).expect("ids");
-    k
 }
 
 fn fork_and_release(k: &mut Entered<'_>) {

@@ -1,11 +1,9 @@
 //! Credentials of a process: each change is allowed or refused by those that it replaces,
 //! and a look sees what the last change left. The charge to a user goes with them.
 
-use super::history::{check, overlapping};
-use super::record;
+use super::history::{check, of_lwps, overlapping};
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
-use std::sync::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -58,30 +56,19 @@ pub fn round(seed: u64) -> usize {
     let kernel = Kernel::new();
     let first = kernel.alloclwp(None).unwrap();
     let pid = first.pid();
-    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
-    let lwps = Mutex::new(lwps);
     let look = || {
         let guard = kernel.pin();
         kernel.find(pid, &guard).and_then(|proc| proc.cred()).expect("it lives").users()
     };
-    let calls = record(3, seed, |_, start, r| {
-        let mut k = kernel.enter().unwrap();
-        let own = lwps.lock().unwrap().pop().unwrap();
-        k.switch(own).unwrap();
-        start();
-        for _ in 0..6 {
-            let id = r.random.below(3) as u32;
-            match r.random.below(4) {
-                0 | 1 => {
-                    r.call(Op::SetEffective(id), || done(k.set_cred(&CredChange::SetEuid(id))))
-                }
-                2 => r.call(Op::SetReal(id), || {
-                    done(k.set_cred(&CredChange::SetResuid(Some(id), None, None)))
-                }),
-                _ => r.call(Op::Look, || Ret::Seen(look())),
-            }
+    let calls = of_lwps(&kernel, pid, seed, |k, r| {
+        let id = r.random.below(3) as u32;
+        match r.random.below(4) {
+            0 | 1 => r.call(Op::SetEffective(id), || done(k.set_cred(&CredChange::SetEuid(id)))),
+            2 => r.call(Op::SetReal(id), || {
+                done(k.set_cred(&CredChange::SetResuid(Some(id), None, None)))
+            }),
+            _ => r.call(Op::Look, || Ret::Seen(look())),
         }
-        k.releaselwp().unwrap();
     });
     let overlaps = overlapping(&calls);
     check(Users(IdSet::all(0)), &calls);

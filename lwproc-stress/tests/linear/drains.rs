@@ -1,11 +1,9 @@
 //! Draining: from the return of `drain` to the call of `reopen` no LWP comes to the process,
 //! and otherwise each does.
 
-use super::history::{check, overlapping};
-use super::record;
+use super::history::{check, of_lwps, overlapping};
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
-use std::sync::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -45,34 +43,23 @@ pub fn round(seed: u64) -> usize {
     let kernel = Kernel::new();
     let first = kernel.alloclwp(None).unwrap();
     let pid = first.pid();
-    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
-    let lwps = Mutex::new(lwps);
-    let calls = record(3, seed, |_, start, r| {
-        let mut k = kernel.enter().unwrap();
-        let own = lwps.lock().unwrap().pop().unwrap();
-        k.switch(own).unwrap();
-        start();
-        for _ in 0..6 {
-            match r.random.below(6) {
-                0 => r.call(Op::Drain, || {
-                    k.drain();
-                    Ret::Done
-                }),
-                1 => r.call(Op::Reopen, || {
-                    k.reopen();
-                    Ret::Done
-                }),
-                _ => r.call(Op::New, || match kernel.alloclwp(Some(pid)) {
-                    Ok(lwp) => {
-                        drop(lwp);
-                        Ret::Done
-                    }
-                    Err(NewLwpError::Draining) => Ret::Draining,
-                    Err(other) => panic!("{other}"),
-                }),
+    let calls = of_lwps(&kernel, pid, seed, |k, r| match r.random.below(6) {
+        0 => r.call(Op::Drain, || {
+            k.drain();
+            Ret::Done
+        }),
+        1 => r.call(Op::Reopen, || {
+            k.reopen();
+            Ret::Done
+        }),
+        _ => r.call(Op::New, || match kernel.alloclwp(Some(pid)) {
+            Ok(lwp) => {
+                drop(lwp);
+                Ret::Done
             }
-        }
-        k.releaselwp().unwrap();
+            Err(NewLwpError::Draining) => Ret::Draining,
+            Err(other) => panic!("{other}"),
+        }),
     });
     let overlaps = overlapping(&calls);
     check(Gate { closed: false }, &calls);

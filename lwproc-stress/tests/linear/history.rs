@@ -1,8 +1,10 @@
 //! Recording what threads call and get, and checking it.
 
-use super::Random;
+use super::{Random, record};
+use lwproc::{Entered, Kernel, Lwp, Pid};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 use std::fmt::Debug;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A call: between two moments of one clock.
@@ -49,6 +51,27 @@ impl<'c, Op, Ret> Recorder<'c, Op, Ret> {
         let returned = self.clock.fetch_add(1, SeqCst);
         self.calls.push(Call { thread: self.thread, invoked, op, ret, returned });
     }
+}
+
+/// What three threads do, six calls each, as LWPs of a process that another LWP keeps.
+pub fn of_lwps<Op: Send, Ret: Send>(
+    kernel: &Kernel,
+    pid: Pid,
+    seed: u64,
+    call: impl Fn(&mut Entered<'_>, &mut Recorder<'_, Op, Ret>) + Sync,
+) -> Vec<Call<Op, Ret>> {
+    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+    let lwps = Mutex::new(lwps);
+    record(3, seed, |_, start, r| {
+        let mut k = kernel.enter().unwrap();
+        let own = lwps.lock().unwrap().pop().unwrap();
+        k.switch(own).unwrap();
+        start();
+        for _ in 0..6 {
+            call(&mut k, r);
+        }
+        k.releaselwp().unwrap();
+    })
 }
 
 /// Checks that some order explains the calls; without one the test fails.

@@ -1,11 +1,9 @@
 //! Signals of a process: a signal sent is pending once, whoever takes gets the
 //! lowest-numbered one, and each is taken by one.
 
-use super::history::{check, overlapping};
-use super::record;
+use super::history::{check, of_lwps, overlapping};
 use lwproc::*;
 use stateright::semantics::SequentialSpec;
-use std::sync::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -50,27 +48,16 @@ pub fn round(seed: u64) -> usize {
     let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
     let first = kernel.alloclwp(None).unwrap();
     let pid = first.pid();
-    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
-    let lwps = Mutex::new(lwps);
-    let calls = record(3, seed, |_, start, r| {
-        let mut k = kernel.enter().unwrap();
-        let own = lwps.lock().unwrap().pop().unwrap();
-        k.switch(own).unwrap();
-        start();
-        for _ in 0..6 {
-            match r.random.below(5) {
-                0 | 1 => {
-                    let signo = 1 + r.random.below(3) as u8;
-                    r.call(Op::Kill(signo), || {
-                        k.kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
-                        Ret::Sent
-                    });
-                }
-                2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
-                _ => r.call(Op::Take, || Ret::Taken(k.take_signal().map(|signo| signo.number()))),
-            }
+    let calls = of_lwps(&kernel, pid, seed, |k, r| match r.random.below(5) {
+        0 | 1 => {
+            let signo = 1 + r.random.below(3) as u8;
+            r.call(Op::Kill(signo), || {
+                k.kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
+                Ret::Sent
+            });
         }
-        k.releaselwp().unwrap();
+        2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
+        _ => r.call(Op::Take, || Ret::Taken(k.take_signal().map(|signo| signo.number()))),
     });
     let overlaps = overlapping(&calls);
     check(Pending(0), &calls);
