@@ -9,7 +9,9 @@ pub fn models() -> Vec<Model> {
     vec![
         pair("cred_set_against_entry", set_against_entry),
         pair("cred_set_against_newlwp", set_against_newlwp),
-        pair("cred_set_against_set", set_against_set).long(),
+        pair("cred_set_against_set", || set_against_set(5, 6)).long(),
+        pair("cred_set_against_set_back", || set_against_set(5, 0)).long(),
+        pair("cred_set_against_release", set_against_release),
         pair("cred_set_against_reader", set_against_reader),
         pair("cred_set_in_init_against_implicit_entry", set_in_init),
         pair("cred_exit_against_reader", exit_against_reader),
@@ -30,6 +32,13 @@ fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp, Pid) {
     let a = kernel.alloclwp(None).unwrap();
     let pid = a.pid();
     (a, kernel.alloclwp(Some(pid)).unwrap(), pid)
+}
+
+/// When all is at rest, what is charged is what a scan finds.
+fn assert_charged(kernel: &Kernel) {
+    for user in [0, 5, 6] {
+        assert_eq!(kernel.user_counts(user), kernel.user_counts_by_scan(user), "user {user}");
+    }
 }
 
 fn release(mut k: Entered<'_>) {
@@ -58,6 +67,7 @@ fn set_against_entry() {
         release(e);
     };
     let (a, ()) = at_once(&kernel, there, here);
+    assert_charged(&kernel);
     let e = enter_as(&kernel, a);
     assert_eq!(uid(&e), 5);
     release(e);
@@ -76,6 +86,7 @@ fn set_against_newlwp() {
         e.unbind().unwrap().unwrap()
     };
     let (b, a) = at_once(&kernel, there, here);
+    assert_charged(&kernel);
     let e = enter_as(&kernel, b);
     assert_eq!(uid(&e), 5);
     release(e);
@@ -83,23 +94,19 @@ fn set_against_newlwp() {
     assert_empty(&kernel);
 }
 
-/// Both happen, in some order, and the charge is with the last.
-fn set_against_set() {
+/// Both happen, in some order, and the charges are with the last.
+fn set_against_set(there: u32, here: u32) {
     let kernel = kernel();
-    let (a, b, pid) = two_lwps(&kernel);
+    let (a, b, _) = two_lwps(&kernel);
     let k = kernel.clone();
     let set = |k: &Kernel, lwp, to| {
         let mut e = enter_as(k, lwp);
         become_user(&mut e, to);
         e.unbind().unwrap().unwrap()
     };
-    let (a, b) = at_once(&kernel, move || set(&k, a, 5), || set(&kernel, b, 6));
-    let guard = kernel.pin();
-    let last = kernel.find(pid, &guard).unwrap().cred().unwrap().users().real;
-    for user in [5, 6] {
-        assert_eq!(kernel.user_counts(user).procs, usize::from(user == last));
-    }
-    drop((guard, a, b));
+    let (a, b) = at_once(&kernel, move || set(&k, a, there), || set(&kernel, b, here));
+    assert_charged(&kernel);
+    drop((a, b));
     assert_empty(&kernel);
 }
 
@@ -135,6 +142,22 @@ fn set_in_init() {
     let here = || become_user(&mut kernel.enter().unwrap(), 5);
     at_once(&kernel, there, here);
     assert_eq!(uid(&kernel.enter().unwrap()), 5);
+    assert_charged(&kernel);
+}
+
+/// A sibling ends while its charge moves.
+fn set_against_release() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let here = || {
+        let mut e = enter_as(&kernel, b);
+        become_user(&mut e, 5);
+        e.unbind().unwrap().unwrap()
+    };
+    let ((), b) = at_once(&kernel, move || drop(a), here);
+    assert_charged(&kernel);
+    drop(b);
+    assert_empty(&kernel);
 }
 
 fn exit_against_reader() {

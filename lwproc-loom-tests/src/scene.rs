@@ -183,7 +183,7 @@ impl Scene {
         assert_eq!(lids.len(), all, "no id twice");
         assert_eq!((counts.procs, counts.lwps, counts.zombies), (procs, all, zombies));
         for user in [0, USER] {
-            assert_eq!(kernel.user_counts(user).procs, kernel.user_counts_by_scan(user).procs);
+            assert_eq!(kernel.user_counts(user), kernel.user_counts_by_scan(user), "user {user}");
         }
     }
 

@@ -6,6 +6,7 @@ mod filedesc;
 mod ids;
 pub(crate) mod list;
 mod mailbox;
+mod uids;
 mod waitq;
 mod words;
 
@@ -18,6 +19,7 @@ pub fn models() -> Vec<Model> {
         cpus::models(),
         list::models(),
         mailbox::models(),
+        uids::models(),
         ids::models(),
         waitq::models(),
         filedesc::models(),

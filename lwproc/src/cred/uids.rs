@@ -1,12 +1,10 @@
 //! What each user has: processes and LWPs (`chgproccnt`, `chglwpcnt`).
 //!
-//! A process is charged to its real uid from fork to reap, an LWP from its
-//! making to its end; both move when the credentials change, the LWP when it
-//! refreshes its snapshot. So the counts are exact once every LWP has entered
-//! again after a change.
+//! A process is charged to its real uid from fork to reap, an LWP to its process's
+//! user from its making to its end. Who changes the credentials moves both.
 #![allow(unsafe_code)]
 
-use crate::sync::{AcqRel, Acquire, AtomicI64, AtomicPtr, Relaxed, Release, fence};
+use crate::sync::{Acquire, AtomicI64, AtomicPtr, Relaxed, Release, fence};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -37,9 +35,11 @@ impl Lane {
 /// A part of a user's counts.
 #[derive(Default)]
 struct Counts {
-    /// Processes, zombies included.
-    procs: AtomicI64,
-    /// Zombies among them.
+    /// Processes that were ever charged here, and that were refunded here: the one may
+    /// be charged in one lane and refunded in another.
+    charged: AtomicI64,
+    refunded: AtomicI64,
+    /// Zombies among those that are charged.
     zombies: AtomicI64,
     /// LWPs, the first of each process included.
     lwps: AtomicI64,
@@ -58,33 +58,57 @@ impl UidInfo {
     }
 
     fn sum(&self, part: impl Fn(&Counts) -> &AtomicI64) -> i64 {
-        // Relaxed: counts; exact while nobody changes them, or behind the fence
-        // of `charge_proc`.
-        self.counts.iter().map(|counts| part(counts).load(Relaxed)).sum()
+        // Acquire [P76], [P77]: whoever sees a process refunded sees it charged, and the
+        // other way about; pairs with Release in `count_procs`.
+        self.counts.iter().map(|counts| part(counts).load(Acquire)).sum()
+    }
+
+    /// Whether there are more processes than `limit`. What is charged is added up after
+    /// what is refunded, so the sum is never too low; one that others make too high
+    /// meanwhile is not believed. Lock-free.
+    fn has_more_than(&self, limit: u64) -> bool {
+        let mut before = self.sum(|counts| &counts.charged);
+        loop {
+            let refunded = self.sum(|counts| &counts.refunded);
+            let charged = self.sum(|counts| &counts.charged);
+            if u64::try_from(charged - refunded).unwrap_or(0) <= limit {
+                return false;
+            }
+            if charged == before {
+                return true;
+            }
+            before = charged;
+        }
     }
 
     /// Charges a process, unless the user would have more than `limit`: never more,
     /// and of several that come to the limit at once perhaps none gets the last
-    /// place. Wait-free.
+    /// place. Wait-free without a limit, else lock-free.
     #[inline]
     pub fn charge_proc(&self, lane: Lane, limit: Option<u64>) -> Result<(), OverLimit> {
-        // Relaxed: a count; nothing is published by it.
-        self.here(lane).procs.fetch_add(1, Relaxed);
+        self.count_procs(lane, 1);
         let Some(limit) = limit else { return Ok(()) };
         // SeqCst fence [P25]: of two that charge in different lanes at once, one
         // sees the other's charge.
         fence(SeqCst);
-        if u64::try_from(self.sum(|counts| &counts.procs)).unwrap_or(0) > limit {
-            self.refund_proc(lane);
+        if self.has_more_than(limit) {
+            self.count_procs(lane, -1);
             return Err(OverLimit);
         }
         Ok(())
     }
 
+    /// Charges a process, whatever the limit, or refunds one. Wait-free.
     #[inline]
-    pub fn refund_proc(&self, lane: Lane) {
-        // Relaxed: a count.
-        self.here(lane).procs.fetch_sub(1, Relaxed);
+    pub fn count_procs(&self, lane: Lane, by: i64) {
+        let Counts { charged, refunded, .. } = self.here(lane);
+        if by > 0 {
+            // Release [P77]: what was refunded before it.
+            charged.fetch_add(by, Release);
+        } else {
+            // Release [P76]: the charge came before.
+            refunded.fetch_add(-by, Release);
+        }
     }
 
     pub fn add_zombies(&self, lane: Lane, by: i64) {
@@ -100,7 +124,8 @@ impl UidInfo {
 
     /// Processes (zombies included), and LWPs not counting the first of each.
     pub fn counts(&self) -> (i64, i64) {
-        let (procs, zombies) = (self.sum(|c| &c.procs), self.sum(|c| &c.zombies));
+        let (refunded, charged) = (self.sum(|c| &c.refunded), self.sum(|c| &c.charged));
+        let (procs, zombies) = (charged - refunded, self.sum(|c| &c.zombies));
         (procs, self.sum(|c| &c.lwps) - (procs - zombies))
     }
 }
@@ -119,7 +144,7 @@ impl Uids {
 
     /// The user's counts, if it ever had a process. Wait-free.
     pub fn find(&self, uid: u32) -> Option<&UidInfo> {
-        // Acquire [P19]: the entry; pairs with AcqRel in `get`.
+        // Acquire [P19]: the entry; pairs with Release in `get`.
         Self::search(self.0[uid as usize % BUCKETS].load(Acquire), uid)
     }
 
@@ -185,7 +210,8 @@ impl Drop for Uids {
     }
 }
 
-/// A user that something is charged to: an entry of [`Uids`].
+/// The user that a process or an LWP is charged to: an entry of [`Uids`], until the
+/// charge is given back.
 pub struct Charge(AtomicPtr<UidInfo>);
 
 impl Charge {
@@ -193,18 +219,48 @@ impl Charge {
         Self(AtomicPtr::new(std::ptr::from_ref(info).cast_mut()))
     }
 
-    pub fn get(&self) -> &UidInfo {
-        // Acquire [P19]: the entry; pairs with AcqRel in `swap`.
+    /// The user, if the charge has not been given back.
+    #[inline]
+    pub fn get(&self) -> Option<&UidInfo> {
+        // Acquire [P19]: the entry; pairs with Release in `follow`.
         let info = self.0.load(Acquire);
         // SAFETY: an entry, which lives as long as the kernel.
-        unsafe { &*info }
+        unsafe { info.as_ref() }
     }
 
-    /// Charges another user; the one before.
-    pub fn swap(&self, info: &UidInfo) -> &UidInfo {
-        // AcqRel [P19]: the entries.
-        let before = self.0.swap(std::ptr::from_ref(info).cast_mut(), AcqRel);
+    /// Moves the charge to `user`, whoever that becomes meanwhile: one that is moved is
+    /// counted with `count`. A charge that was given back stays so. Lock-free.
+    ///
+    /// All that change what `user` looks at have a SeqCst fence after it, and call this.
+    #[inline]
+    pub fn follow<'a>(
+        &self,
+        user: impl Fn() -> Option<&'a UidInfo>,
+        count: impl Fn(&UidInfo, i64),
+    ) {
+        while let (Some(new), Some(old)) = (user(), self.get())
+            && !std::ptr::eq(new, old)
+        {
+            count(new, 1);
+            let (from, to) = (std::ptr::from_ref(old), std::ptr::from_ref(new));
+            // Release [P19]: the entry. Relaxed on failure: another look follows.
+            if self.0.compare_exchange(from.cast_mut(), to.cast_mut(), Release, Relaxed).is_ok() {
+                count(old, -1);
+                // SeqCst fence [P74]: either who changes the user sees the charge that
+                // was moved here, or this sees the change.
+                fence(SeqCst);
+            } else {
+                count(new, -1);
+            }
+        }
+    }
+
+    /// Gives the charge back: the user that it was, the first time.
+    #[inline]
+    pub fn give_back(&self) -> Option<&UidInfo> {
+        // Acquire [P19]: the entry.
+        let info = self.0.swap(std::ptr::null_mut(), Acquire);
         // SAFETY: as in `get`.
-        unsafe { &*before }
+        unsafe { info.as_ref() }
     }
 }

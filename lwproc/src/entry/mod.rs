@@ -216,10 +216,10 @@ impl<'k, H: Host> Entered<'k, H> {
 
     #[cold]
     fn replace_creds(&self) {
-        let (world, me) = (self.seat.world(), self.seat.me());
+        let me = self.seat.me();
         if self.node().is_some() {
             // SAFETY: bound to this thread; not borrowed, see `update_creds`.
-            unsafe { creds::update_creds(world, self.bound(), me.lane, &me.pin()) };
+            unsafe { creds::update_creds(self.bound(), &me.pin()) };
         } else {
             // SAFETY: not borrowed, see `update_creds`.
             unsafe { self.cx.replace_init_cred(me, &self.proc().resources.cred) };
@@ -232,7 +232,7 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn cred(&self) -> &Cred {
         match self.node() {
             // SAFETY: bound to this thread; replaced by `&mut self` only.
-            Some(node) => unsafe { node.cred() }.map(|own| &own.cred),
+            Some(node) => unsafe { node.cred() },
             // SAFETY: this thread's; replaced at entry and by `&mut self` only.
             None => unsafe { self.cx.init_cred() },
         }

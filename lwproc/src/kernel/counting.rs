@@ -21,8 +21,8 @@ impl<H: Host> Kernel<H> {
         }
     }
 
-    /// What a user has, by real uid: as charged. Exact once every LWP has
-    /// entered since its process's credentials last changed. Wait-free.
+    /// What a user has, by real uid: as charged. Exact while no thread makes, ends or
+    /// changes anything. Wait-free.
     ///
     /// Seed: `chgproccnt`, `chglwpcnt`.
     pub fn user_counts(&self, uid: u32) -> UserCounts {

@@ -18,7 +18,7 @@ mod interrupt;
 pub mod word;
 
 use crate::cred::CredRef;
-use crate::cred::uids::Charge;
+use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken, next_serial};
 use crate::id::{Alias, Lid, Pid};
@@ -41,13 +41,6 @@ use word::AtomicLwpWord;
 /// An LWP object of a kernel.
 pub(crate) type LwpPtr<H> = *mut Managed<LwpNode<H>>;
 
-/// An LWP's snapshot of its process's credentials.
-pub(crate) struct LwpCred {
-    pub(crate) cred: CredRef,
-    /// The user that the LWP is charged to.
-    pub(crate) charge: Charge,
-}
-
 /// One LWP (`struct lwp`).
 pub(crate) struct LwpNode<H: Host> {
     pub(crate) word: AtomicLwpWord,
@@ -63,9 +56,11 @@ pub(crate) struct LwpNode<H: Host> {
     /// Keeps the kernel's memory; taken by the owner at the end. The two
     /// LWPs that are part of the kernel have none.
     anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
-    /// The owner's snapshot of the process's credentials (`l_cred`), and the
-    /// user it is charged to. The two LWPs of the kernel have none.
-    cred: UnsafeCell<Option<LwpCred>>,
+    /// The owner's snapshot of the process's credentials (`l_cred`). The two LWPs of
+    /// the kernel have none.
+    cred: UnsafeCell<Option<CredRef>>,
+    /// The user that it is charged to: its process's, until it ends.
+    pub(crate) charge: Charge,
     /// How deep it held the big lock when it was switched away (`l_biglocks`); the
     /// owner's.
     pub(crate) biglocks: AtomicU32,
@@ -97,9 +92,11 @@ unsafe impl<H: Host> Send for LwpNode<H> {}
 unsafe impl<H: Host> Sync for LwpNode<H> {}
 
 impl<H: Host> LwpNode<H> {
-    /// An LWP of `proc` under the process's own number or under `reserved`.
+    /// An LWP of `proc` under the process's own number or under `reserved`, to be
+    /// counted as `user`'s when it is published.
     pub(crate) fn new(
         proc: ProcPtr<H>,
+        user: &UidInfo,
         pid: Pid,
         reserved: Option<Reserved>,
         anchor: Option<Arc<Anchor<H>>>,
@@ -113,6 +110,7 @@ impl<H: Host> LwpNode<H> {
             reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
+            charge: Charge::new(user),
             biglocks: AtomicU32::new(0),
             alias: Alias::none(),
             name: PrivateCell::default(),
@@ -163,7 +161,7 @@ impl<H: Host> LwpNode<H> {
     ///
     /// # Safety
     /// The caller owns the LWP, and does not replace the snapshot for `'a`.
-    pub(crate) unsafe fn cred<'a>(&self) -> Option<&'a LwpCred> {
+    pub(crate) unsafe fn cred<'a>(&self) -> Option<&'a CredRef> {
         // SAFETY: the owner's field.
         unsafe { &*self.cred.get() }.as_ref()
     }
@@ -172,7 +170,7 @@ impl<H: Host> LwpNode<H> {
     ///
     /// # Safety
     /// The caller owns the LWP, and nothing borrows the snapshot.
-    pub(crate) unsafe fn replace_cred(&self, new: Option<LwpCred>) -> Option<LwpCred> {
+    pub(crate) unsafe fn replace_cred(&self, new: Option<CredRef>) -> Option<CredRef> {
         // SAFETY: the owner's field.
         std::mem::replace(unsafe { &mut *self.cred.get() }, new)
     }

@@ -104,6 +104,12 @@ impl<H: Host> Resources<H> {
         child
     }
 
+    /// The user that the process is charged to.
+    #[inline]
+    pub(crate) fn user(&self) -> &UidInfo {
+        self.charge.get().expect("a process is charged for as long as it is")
+    }
+
     /// The name. Wait-free.
     pub(crate) fn comm(&self, pin: &Pin<'_>) -> Comm {
         self.renamed.get(pin).copied().unwrap_or(self.born_as)

@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use super::aftermath::Aftermath;
-use super::creds::update_creds;
+use super::creds::{self, update_creds};
 use super::death::detach;
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
 use super::{World, drain};
 use crate::config::{self, Enforcement};
 use crate::cred::Cred;
-use crate::cred::uids::{Charge, OverLimit, UidInfo};
+use crate::cred::uids::{OverLimit, UidInfo};
 use crate::entry::Rfork;
 use crate::error::{ForkError, NewLwpError};
 use crate::filedesc::link::Borrowed;
@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
-use crate::lwp::{LwpCred, LwpNode, LwpPtr};
+use crate::lwp::{LwpNode, LwpPtr};
 use crate::pgrp::change;
 use crate::proc::resources::{Embedded, Resources};
 use crate::proc::word::AttachRefused;
@@ -58,7 +58,7 @@ pub(crate) fn newproc<H: Host>(
     let embedded = Embedded { vmspace, vfs };
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
-    let likely = parent_node.resources.charge.get();
+    let likely = parent_node.resources.user();
     let user = world.uids.get_likely(likely, cred.get().users().real);
     let (emul, nproc) = config::at_birth(world);
     let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
@@ -79,14 +79,14 @@ pub(crate) fn newproc<H: Host>(
         cred.release(&pin);
         resume_unwind(panic);
     }
-    let snapshot = LwpCred { cred: cred.share(), charge: Charge::new(user) };
+    let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
     let (files, link) = files.inherit(how, &pin);
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp = LwpNode::new(proc, id.0.pid(), None, Some(seat.anchor()));
+    let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(seat.anchor()));
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
@@ -149,7 +149,7 @@ fn charge_and_reserve<H: Host>(
 
 /// Gives a process's charge and its place in the kernel back.
 pub(super) fn refund<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo) {
-    user.refund_proc(me.lane);
+    user.count_procs(me.lane, -1);
     refund_place(world);
 }
 
@@ -207,13 +207,14 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
-    // it, or the credentials read here are the new ones. [P52], [P56]: the same for
-    // a signal that is posted, and for the gate that is closed.
+    // it and moves its charge, or what is read here is new. [P52], [P56]: the same
+    // for a signal that is posted, and for the gate that is closed.
     fence(SeqCst);
     // SAFETY: made above, owned by this thread.
     drain::join(node, unsafe { Managed::deref_counted(lwp) });
     // SAFETY: attached and made above: owned by this thread, nothing borrowed.
-    unsafe { update_creds(world, lwp, me.lane, pin) };
+    unsafe { update_creds(lwp, pin) };
+    creds::move_charge(lwp_node, node, me.lane);
     me.tally.add(Tally { lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
@@ -234,24 +235,26 @@ fn publish_lwp<H: Host>(
     node: &ProcNode<H>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
-    let pid = node.pid();
+    let (pid, user) = (node.pid(), node.resources.user());
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
-        let lwp = LwpNode::new(proc, pid, None, Some(seat.anchor()));
+        let lwp = LwpNode::new(proc, user, pid, None, Some(seat.anchor()));
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
         // `find_lwp`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
+            user.add_lwps(me.lane, 1);
             return Ok(lwp);
         }
         // SAFETY: published nowhere.
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
-    let lwp = LwpNode::new(proc, pid, Some(id), Some(seat.anchor()));
+    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(seat.anchor()));
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);
+    user.add_lwps(me.lane, 1);
     Ok(lwp)
 }
 

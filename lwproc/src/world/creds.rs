@@ -3,52 +3,43 @@
 
 use super::World;
 use crate::cred::CredChange;
-use crate::cred::uids::{Charge, Lane};
+use crate::cred::uids::Lane;
 use crate::error::CredError;
 use crate::host::Host;
-use crate::lwp::{LwpCred, LwpPtr};
+use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::ProcNode;
 use crate::reclaim::{Managed, Pin};
 use crate::sync::fence;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Refreshes an LWP's snapshot of its process's credentials, and charges it to
-/// their user. Lock-free.
+/// Refreshes an LWP's snapshot of its process's credentials. Lock-free.
 ///
 /// Seed: `lwp_update_creds` S101-S118.
 ///
 /// # Safety
 /// The caller owns the LWP, and nothing borrows its snapshot.
-pub(crate) unsafe fn update_creds<H: Host>(
-    world: &World<H>,
-    lwp: LwpPtr<H>,
-    lane: Lane,
-    pin: &Pin<'_>,
-) {
+pub(crate) unsafe fn update_creds<H: Host>(lwp: LwpPtr<H>, pin: &Pin<'_>) {
     // SAFETY: owned.
     let node = unsafe { Managed::deref_counted(lwp) };
     // First: a mark that is set from now on stays for the next time.
     node.word.take_crmod();
     // SAFETY: owned.
-    let resources = &unsafe { node.proc_owned() }.resources;
-    let cred = resources.cred.hold(pin).expect("a process with LWPs has credentials");
-    let user = world.uids.get_likely(resources.charge.get(), cred.get().users().real);
-    user.add_lwps(lane, 1);
-    let new = LwpCred { cred, charge: Charge::new(user) };
+    let cred = unsafe { node.proc_owned() }.resources.cred.hold(pin);
+    let cred = cred.expect("a process with LWPs has credentials");
     // SAFETY: owned, and not borrowed.
-    give_back(unsafe { node.replace_cred(Some(new)) }, lane, pin);
-}
-
-/// Gives an LWP's snapshot and its charge back.
-pub(super) fn give_back(old: Option<LwpCred>, lane: Lane, pin: &Pin<'_>) {
-    if let Some(LwpCred { cred, charge }) = old {
-        charge.get().add_lwps(lane, -1);
-        cred.release(pin);
+    if let Some(old) = unsafe { node.replace_cred(Some(cred)) } {
+        old.release(pin);
     }
 }
 
-/// Changes the credentials of a process, and tells its LWPs. Lock-free but for
-/// the allocator; O(LWPs).
+/// Charges an LWP to its process's user, whoever that becomes meanwhile.
+#[inline]
+pub(super) fn move_charge<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, lane: Lane) {
+    lwp.charge.follow(|| proc.resources.charge.get(), |user, by| user.add_lwps(lane, by));
+}
+
+/// Changes the credentials of a process, and tells its LWPs; moves what its user is
+/// charged. Lock-free but for the allocator; O(LWPs).
 pub(crate) fn setcred<H: Host>(
     world: &World<H>,
     node: &ProcNode<H>,
@@ -58,20 +49,16 @@ pub(crate) fn setcred<H: Host>(
 ) -> Result<(), CredError> {
     let new = node.resources.cred.commit(pin, |old| old.changed(change))?;
     new.release(pin);
-    // Until the charge follows the credentials: another thread's change may
-    // have come between the two, and then its charge is put right here.
-    while let Some(cred) = node.resources.cred.get(pin) {
-        let user = world.uids.get(cred.users().real);
-        if std::ptr::eq(node.resources.charge.get(), user) {
-            break;
-        }
-        user.charge_proc(lane, None).expect("no limit");
-        node.resources.charge.swap(user).refund_proc(lane);
-    }
-    // SeqCst fence [P17]: see `makelwp`.
+    // SeqCst fence [P75]: either who moves the charge sees the new credentials, or the
+    // charge that was moved is seen here.
+    fence(SeqCst);
+    let user = || Some(world.uids.get(node.resources.cred.get(pin)?.users().real));
+    node.resources.charge.follow(user, |user, by| user.count_procs(lane, by));
+    // SeqCst fence [P17]: see `makelwp`. [P74]: see `Charge::follow`.
     fence(SeqCst);
     for (lwp, _) in node.lwps.iter(pin) {
         lwp.word.mark_crmod();
+        move_charge(lwp, node, lane);
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 use super::World;
 use super::aftermath::Aftermath;
 use super::birth::refund;
-use super::creds::give_back;
 use super::participant::{Participant, Tally};
 use crate::config::{Part, hooks};
 use crate::host::Host;
@@ -67,7 +66,12 @@ pub(crate) unsafe fn freelwp<H: Host>(
     // SAFETY: owned, and ended here.
     aftermath.anchor = unsafe { node.take_anchor() };
     // SAFETY: owned, and not borrowed: nobody runs as it.
-    give_back(unsafe { node.replace_cred(None) }, me.lane, &pin);
+    if let Some(cred) = unsafe { node.replace_cred(None) } {
+        cred.release(&pin);
+    }
+    if let Some(user) = node.charge.give_back() {
+        user.add_lwps(me.lane, -1);
+    }
     // SAFETY: owned.
     let has_specific = unsafe { node.specific() }.is_some();
     let specific = if has_specific {
@@ -180,7 +184,7 @@ unsafe fn proc_free<H: Host>(
         WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin, aftermath) },
         WaitPolicy::Wait => {
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
-            node.resources.charge.get().add_zombies(me.lane, 1);
+            node.resources.user().add_zombies(me.lane, 1);
             let parent = family::die(node, pin);
             if parent.reaps_by_itself() && family::claim_own(node).is_some() {
                 // SAFETY: the right to reap was won.
@@ -205,7 +209,7 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
 ) {
     me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
     // SAFETY: in the table until reaped below.
-    unsafe { Managed::deref_counted(proc) }.resources.charge.get().add_zombies(me.lane, -1);
+    unsafe { Managed::deref_counted(proc) }.resources.user().add_zombies(me.lane, -1);
     // SAFETY: by contract.
     unsafe { reap(world, me, proc, pin, aftermath) };
 }
@@ -227,7 +231,7 @@ unsafe fn reap<H: Host>(
     let bearers = change::leave(world, me, node, pin);
     // Relaxed: as in `proc_free`, or seen with the zombie's edge [P13].
     let status = ExitStatus::from_bits(node.status.load(Relaxed));
-    refund(world, me, node.resources.charge.get());
+    refund(world, me, node.resources.user());
     if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);
     }

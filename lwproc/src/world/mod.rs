@@ -80,14 +80,11 @@ impl ProcCap {
         Self { max, count: CachePadded::new(AtomicU64::new(count)) }
     }
 
-    /// Takes a place, before the process is built. Wait-free.
+    /// Takes a place, before the process is built. Lock-free.
     pub(crate) fn reserve(&self) -> Result<(), OverLimit> {
-        // Relaxed: a count; nothing is published by it.
-        if self.count.fetch_add(1, Relaxed) >= self.max {
-            self.refund();
-            return Err(OverLimit);
-        }
-        Ok(())
+        let more = |count| (count < self.max).then_some(count + 1);
+        // Relaxed, twice: a count; nothing is published by it.
+        self.count.fetch_update(Relaxed, Relaxed, more).map(drop).map_err(|_full| OverLimit)
     }
 
     /// Gives a place back. Wait-free.
@@ -155,7 +152,7 @@ impl<H: Host> World<H> {
             let root = CredRef::permanent(Cred::superuser());
             let resources = |comm, cred, files| {
                 let charge = uids.get(0);
-                charge.charge_proc(Lane::of(0), None).expect("no limit");
+                charge.count_procs(Lane::of(0), 1);
                 charge.add_lwps(Lane::of(0), 1);
                 let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
                 let (limits, emul) = (limits.share(), emuls.native());
@@ -265,9 +262,9 @@ fn permanent<H: Host>(
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>, LwpToken) {
     let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
-    let lwp = LwpNode::new(proc, id.pid(), None, None);
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
+    let lwp = LwpNode::new(proc, node.resources.user(), id.pid(), None, None);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.

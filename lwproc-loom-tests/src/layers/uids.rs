@@ -1,0 +1,133 @@
+//! What a user is charged: a limit against others that charge and refund, and a charge
+//! that follows its process's.
+
+use crate::runner::{Model, pair};
+use loom::sync::atomic::fence;
+use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use lwproc::layers::{Charge, Lane, OverLimit, Uids};
+use std::sync::Arc;
+
+pub fn models() -> Vec<Model> {
+    vec![
+        pair("uids_limit_against_move_upwards", || limit_against_move(0, 1)),
+        pair("uids_limit_against_move_downwards", || limit_against_move(1, 0)),
+        pair("uids_move_upwards_against_limit", || move_against_limit(0, 1)),
+        pair("uids_move_downwards_against_limit", || move_against_limit(1, 0)),
+        pair("uids_limit_against_release_upwards", || limit_against_release(0, 1)),
+        pair("uids_limit_against_release_downwards", || limit_against_release(1, 0)),
+        pair("uids_charge_follows_two_changes", follows_two_changes),
+        pair("uids_charge_follows_against_give_back", follows_against_give_back),
+        pair("uids_charge_given_back_against_follow", given_back_against_follow),
+    ]
+}
+
+/// One process is always there: charged in one lane, the other refunded in another.
+fn move_in(uids: &Uids, from: usize, to: usize) {
+    uids.get(7).count_procs(Lane::of(from), 1);
+    uids.get(7).count_procs(Lane::of(to), -1);
+}
+
+fn one() -> Arc<Uids> {
+    let uids = Arc::new(Uids::new());
+    uids.get(7).count_procs(Lane::of(1), 1);
+    uids
+}
+
+/// A user that always has one may have no second; whoever adds its lanes up meanwhile.
+fn limit_against_move(from: usize, to: usize) {
+    let uids = one();
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || there.get(7).charge_proc(Lane::of(0), Some(1)));
+    move_in(&uids, from, to);
+    assert_eq!(t.join().unwrap(), Err(OverLimit));
+    assert_eq!(uids.get(7).counts().0, 1);
+}
+
+fn move_against_limit(from: usize, to: usize) {
+    let uids = one();
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || move_in(&there, from, to));
+    assert_eq!(uids.get(7).charge_proc(Lane::of(0), Some(1)), Err(OverLimit));
+    t.join().unwrap();
+    assert_eq!(uids.get(7).counts().0, 1);
+}
+
+/// A user that never has more than one may have a second.
+fn limit_against_release(from: usize, to: usize) {
+    let uids = one();
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || there.get(7).charge_proc(Lane::of(0), Some(2)));
+    uids.get(7).count_procs(Lane::of(from), -1);
+    uids.get(7).count_procs(Lane::of(to), 1);
+    assert_eq!(t.join().unwrap(), Ok(()));
+    assert_eq!(uids.get(7).counts().0, 2);
+}
+
+/// A process's user, an LWP's charge, and the users that the charges are counted with.
+struct Charged {
+    uids: Uids,
+    uid: AtomicU32,
+    lwp: Charge,
+}
+
+impl Charged {
+    fn new() -> Arc<Self> {
+        let uids = Uids::new();
+        uids.get(0).add_lwps(Lane::of(0), 1);
+        let lwp = Charge::new(uids.get(0));
+        Arc::new(Self { uid: AtomicU32::new(0), lwp, uids })
+    }
+
+    fn follow(&self, lane: usize) {
+        let user = || Some(self.uids.get(self.uid.load(Relaxed)));
+        self.lwp.follow(user, |user, by| user.add_lwps(Lane::of(lane), by));
+    }
+
+    fn change(&self, to: u32, lane: usize) {
+        self.uid.swap(to, Relaxed);
+        fence(std::sync::atomic::Ordering::SeqCst);
+        self.follow(lane);
+    }
+
+    fn give_back(&self, lane: usize) {
+        self.lwp.give_back().expect("once").add_lwps(Lane::of(lane), -1);
+    }
+
+    /// LWPs of the users 0 and 5.
+    fn counts(&self) -> [i64; 2] {
+        [0, 5].map(|uid| self.uids.get(uid).counts().1)
+    }
+}
+
+/// To 5 and back, at once: the charge is with the last.
+fn follows_two_changes() {
+    let charged = Charged::new();
+    let there = charged.clone();
+    let t = loom::thread::spawn(move || there.change(5, 1));
+    charged.change(0, 0);
+    t.join().unwrap();
+    let last = charged.uid.load(Relaxed);
+    let charge = charged.lwp.get().expect("not given back");
+    assert!(std::ptr::eq(charge, charged.uids.get(last)), "charged to another than {last}");
+    assert_eq!(charged.counts(), if last == 0 { [1, 0] } else { [0, 1] });
+}
+
+fn follows_against_give_back() {
+    let charged = Charged::new();
+    let there = charged.clone();
+    let t = loom::thread::spawn(move || there.change(5, 1));
+    charged.give_back(0);
+    t.join().unwrap();
+    assert!(charged.lwp.get().is_none(), "given back for good");
+    assert_eq!(charged.counts(), [0, 0]);
+}
+
+fn given_back_against_follow() {
+    let charged = Charged::new();
+    let there = charged.clone();
+    let t = loom::thread::spawn(move || there.give_back(0));
+    charged.change(5, 1);
+    t.join().unwrap();
+    assert!(charged.lwp.get().is_none(), "given back for good");
+    assert_eq!(charged.counts(), [0, 0]);
+}
