@@ -135,15 +135,17 @@ pub trait Host: Send + Sync + Sized + 'static {
     }
 
     /// The place of a new process, from its parent's (`rump_proc_vfs_init`). The
-    /// parent is running. Called before the process exists: when the fork then
-    /// fails, or this panics, nothing has happened.
+    /// parent is running. Called when nothing else can refuse the fork, before the
+    /// process can be seen. If this panics, nothing has happened; if
+    /// [`syscall_intern`](Self::syscall_intern) then does, the place is released.
     ///
     /// Seed: S288.
     fn vfs_init(&self, parent: &Self::Vfs) -> Self::Vfs {
         parent.clone()
     }
 
-    /// A process has ended, and its place is given back (`rump_proc_vfs_release`).
+    /// A process has ended, or was not made after all, and its place is given back
+    /// (`rump_proc_vfs_release`): once for each [`vfs_init`](Self::vfs_init).
     ///
     /// Seed: S187.
     fn vfs_release(&self, vfs: Self::Vfs) {

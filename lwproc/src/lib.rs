@@ -78,6 +78,7 @@ mod limits;
 mod list;
 mod lwp;
 mod once_box;
+mod panics;
 mod pgrp;
 mod policy;
 mod proc;

@@ -11,10 +11,10 @@
 //! object may be called after the sleep that it was for.
 
 use crate::id::Lid;
+use crate::panics;
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release, Unparker, fence};
 use crate::waitq::WaitQueue;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -53,7 +53,7 @@ impl Drop for SleepObject {
     fn drop(&mut self) {
         if let Self::Other(object) = self {
             // Runs in whatever thread frees garbage, which must not unwind for it.
-            drop(catch_unwind(AssertUnwindSafe(|| drop(object.take()))));
+            let _ = panics::catch(|| drop(object.take()));
         }
     }
 }

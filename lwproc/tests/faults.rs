@@ -20,6 +20,8 @@ struct Fuse {
     /// Values of the embedder's that are alive, and LWPs that the host knows.
     alive: AtomicIsize,
     lwps: AtomicIsize,
+    /// Places in the file system that were made and not released.
+    places: AtomicIsize,
 }
 
 #[derive(Clone, Default)]
@@ -79,9 +81,11 @@ impl Host for Faulty {
     }
     fn vfs_init(&self, _: &Value) -> Value {
         self.user_code();
+        self.0.places.fetch_add(1, SeqCst);
         self.value()
     }
     fn vfs_release(&self, vfs: Value) {
+        self.0.places.fetch_sub(1, SeqCst);
         self.user_code();
         drop(vfs);
     }
@@ -201,6 +205,7 @@ fn with_a_fault(policy: WaitPolicy, capacity: usize, at: usize) -> bool {
     attempt(|| kernel.shutdown());
     assert_eq!(host.0.alive.load(SeqCst), 0, "values lost: fault at call {at}");
     assert_eq!(host.0.lwps.load(SeqCst), 0, "LWPs lost: fault at call {at}");
+    assert_eq!(host.0.places.load(SeqCst), 0, "places made and not released: fault at call {at}");
     host.0.blown.load(SeqCst) == 1
 }
 

@@ -5,12 +5,12 @@ use super::current::within;
 use crate::entry::Scoped;
 use crate::handles::owned::Lwp;
 use crate::host::{Host, ThreadHost};
+use crate::panics;
 use crate::sync::Arc;
 use crate::world::Anchor;
 use crate::world::context::Context as LwpContext;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -106,22 +106,20 @@ impl<F: Future, H: Host> Future for Scope<F, H> {
 impl<F, H: Host> Drop for Scope<F, H> {
     fn drop(&mut self) {
         let mut dropped = false;
-        let done = catch_unwind(AssertUnwindSafe(|| {
+        let done = panics::catch(|| {
             self.enter(|future| {
                 dropped = true;
                 // SAFETY: dropped once, where it is.
                 unsafe { ManuallyDrop::drop(future) };
             });
-        }));
+        });
         if !dropped {
             // The host has panicked on the way in.
             // SAFETY: dropped once, where it is.
             unsafe { ManuallyDrop::drop(&mut self.future) };
         }
-        if let Err(panic) = done
-            && !std::thread::panicking()
-        {
-            resume_unwind(panic);
+        if let Err(panic) = done {
+            panic.report();
         }
     }
 }

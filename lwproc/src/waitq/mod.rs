@@ -17,11 +17,11 @@ mod task;
 #[cfg(feature = "async")]
 pub use task::Waiting;
 
+use crate::panics;
 use crate::sync::{Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence};
 use std::convert::Infallible;
 use std::fmt;
 #[cfg(feature = "async")]
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -56,7 +56,7 @@ impl Sleeper {
             Who::Task(waker) => {
                 // SAFETY: by who moved the state.
                 let waker = unsafe { waker.take() };
-                drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+                let _ = panics::catch(|| waker.wake());
             }
         }
     }

@@ -4,17 +4,15 @@ use super::Anchor;
 use super::participant::Participant;
 use crate::filedesc::link::TableUse;
 use crate::host::Host;
+use crate::panics::{self, Panic};
 use crate::sync::Arc;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What is left to do once no part of the world is in use any more: user code
 /// that may panic, and the LWP's share in the world, which may be the last.
 #[must_use = "settle it when the seat has been given back"]
 pub(crate) struct Aftermath<H: Host> {
-    panic: Option<Box<dyn Any + Send>>,
+    panic: Option<Panic>,
     pub(super) vmspace: Option<H::VmSpace>,
-    /// Last: the others are dropped while the world stands.
     pub(super) anchor: Option<Arc<Anchor<H>>>,
 }
 
@@ -39,7 +37,7 @@ impl<H: Host> Aftermath<H> {
     /// Runs user code now; if it panics, that goes on in `settle`. The first
     /// panic counts.
     pub(crate) fn run<R>(&mut self, user_code: impl FnOnce() -> R) -> Option<R> {
-        match catch_unwind(AssertUnwindSafe(user_code)) {
+        match panics::catch(user_code) {
             Ok(result) => Some(result),
             Err(panic) => {
                 self.panic.get_or_insert(panic);
@@ -63,15 +61,13 @@ impl<H: Host> Aftermath<H> {
 
     /// Runs it. The caller uses nothing of the world any more, unless it holds
     /// the world alive by other means.
-    pub(crate) fn settle(self) {
-        let Self { panic, vmspace, anchor } = self;
-        // Declared before what may panic: dropped after it on unwinding too.
-        let _anchor = anchor;
-        drop(vmspace);
-        if let Some(panic) = panic
-            && !std::thread::panicking()
-        {
-            resume_unwind(panic);
+    pub(crate) fn settle(mut self) {
+        let (vmspace, anchor) = (self.vmspace.take(), self.anchor.take());
+        self.run(|| drop(vmspace));
+        // Last: with it the world may go.
+        self.run(|| drop(anchor));
+        if let Some(panic) = self.panic {
+            panic.report();
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{World, drain};
 use crate::config::{self, Enforcement};
 use crate::cred::Cred;
 use crate::cred::uids::{OverLimit, UidInfo};
+use crate::emul::EmulPtr;
 use crate::entry::Rfork;
 use crate::error::{ForkError, NewLwpError};
 use crate::filedesc::link::Borrowed;
@@ -19,6 +20,7 @@ use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::lwp::{LwpNode, LwpPtr};
+use crate::panics::{self, Panic};
 use crate::pgrp::change;
 use crate::proc::resources::{Embedded, Resources};
 use crate::proc::word::AttachRefused;
@@ -26,7 +28,6 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{AcqRel, Relaxed, Release, fence};
 use crate::trace::{self, TraceEvent};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 
 fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
@@ -52,15 +53,13 @@ pub(crate) fn newproc<H: Host>(
     let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
-    // User code first: whatever becomes of it, nothing has happened yet.
-    // SAFETY: the parent lives.
-    let vfs = world.host.vfs_init(&unsafe { parent_node.resources.embedded() }.vfs);
-    let embedded = Embedded { vmspace, vfs };
+    // First: with the configuration a hook that was removed may be dropped, which is
+    // user code.
+    let (emul, nproc) = config::at_birth(world);
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let likely = parent_node.resources.user();
     let user = world.uids.get_likely(likely, cred.get().users().real);
-    let (emul, nproc) = config::at_birth(world);
     let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
     let id = match charge_and_reserve(world, me, user, limit) {
         Ok(id) => id,
@@ -69,16 +68,19 @@ pub(crate) fn newproc<H: Host>(
             return Err(why);
         }
     };
-    // As in the seed before the process is visible, S250-S253; and before anything
-    // but these three is taken.
-    let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(intern)) {
-        world.ids.release(&me.shard, id);
-        me.tally.add(Tally { ids: -1, ..Tally::default() });
-        refund(world, me, user);
-        cred.release(&pin);
-        resume_unwind(panic);
-    }
+    // SAFETY: the parent lives.
+    let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
+    let vfs = match host_begins(world, parents_vfs, emul, id) {
+        Ok(vfs) => vfs,
+        Err(panic) => {
+            world.ids.release(&me.shard, id);
+            me.tally.add(Tally { ids: -1, ..Tally::default() });
+            refund(world, me, user);
+            cred.release(&pin);
+            panic.go_on()
+        }
+    };
+    let embedded = Embedded { vmspace, vfs };
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
     let (files, link) = files.inherit(how, &pin);
@@ -110,6 +112,23 @@ pub(crate) fn newproc<H: Host>(
         trace::emit_birth(world, parent_node, node, &pin);
     }
     Ok(lwp)
+}
+
+/// What the host does for a process that is not yet visible, S250-S253 and S288; or the
+/// panic with which it did not.
+fn host_begins<H: Host>(
+    world: &World<H>,
+    parents_vfs: &H::Vfs,
+    emul: EmulPtr<H>,
+    id: Reserved,
+) -> Result<H::Vfs, Panic> {
+    let vfs = panics::catch(|| world.host.vfs_init(parents_vfs))?;
+    let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
+    if let Err(panic) = panics::catch(intern) {
+        let _ = panics::catch(|| world.host.vfs_release(vfs));
+        return Err(panic);
+    }
+    Ok(vfs)
 }
 
 /// The most processes that the user of a forking process may have; `None`: any

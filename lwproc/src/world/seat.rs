@@ -7,6 +7,7 @@ use super::death;
 use super::participant::Participant;
 use super::{Anchor, World};
 use crate::host::Host;
+use crate::panics;
 use crate::reclaim::{Managed, Pin};
 use crate::sync::thread_local;
 use crate::sync::{Arc, Weak};
@@ -87,8 +88,7 @@ impl<H: Host> Membership for MembershipOf<H> {
         }
         let aftermath = resign_from(&world, me);
         // A panic of the host's must not leave a thread's destructor.
-        let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| aftermath.settle()));
-        drop(settled);
+        let _ = panics::catch(|| aftermath.settle());
         drop(world);
     }
 }
@@ -105,7 +105,7 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
         let token = unsafe { Managed::deref_counted(bound) }.token();
         let clear = || world.host.clear(token);
         // A panic of the host's must not lose the LWP.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(clear));
+        let _ = panics::catch(clear);
         // SAFETY: the thread owned what was bound to it.
         unsafe { death::freelwp(world, me, bound) }
     };

@@ -1,0 +1,39 @@
+//! Panics of user code, kept until what they came in the way of is done.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// What user code panicked with, until it goes on. Dropping it lets nothing out: what a
+/// panic carries is user code as well.
+#[derive(Debug)]
+pub(crate) struct Panic(Option<Box<dyn Any + Send>>);
+
+impl Panic {
+    /// Goes on with it.
+    pub(crate) fn go_on(mut self) -> ! {
+        resume_unwind(self.0.take().expect("taken here or by drop"))
+    }
+
+    /// Goes on with it, unless the thread unwinds already: for what has been done
+    /// nevertheless.
+    pub(crate) fn report(self) {
+        if !std::thread::panicking() {
+            self.go_on();
+        }
+    }
+}
+
+impl Drop for Panic {
+    fn drop(&mut self) {
+        let payload = self.0.take();
+        if let Err(of_its_own) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            // Dropping that might do the same, without end.
+            std::mem::forget(of_its_own);
+        }
+    }
+}
+
+/// Runs user code; what it panicked with is the error.
+pub(crate) fn catch<R>(user_code: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(user_code)).map_err(|payload| Panic(Some(payload)))
+}
