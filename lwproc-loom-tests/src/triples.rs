@@ -9,7 +9,7 @@ use crate::scene::{Op, run};
 use loom::cell::UnsafeCell;
 use lwproc::layers::RefCount;
 use lwproc::layers::lwp_word::{AtomicLwpWord, Mark};
-use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached, Gate};
+use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached};
 use lwproc::layers::{IdTable, Shard};
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ fn attach_gate_detach() {
     word.attach().unwrap();
     let come = |w: &AtomicProcWord| w.attach().is_ok();
     let close = |w: &AtomicProcWord| {
-        w.set_gate(Gate::Closed);
+        let _ = w.close();
         false
     };
     let leave = |w: &AtomicProcWord| {

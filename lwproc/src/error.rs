@@ -92,6 +92,8 @@ errors! {
     CredError {
         /// Neither privileged, nor to an id it has.
         NotPermitted => EPERM, "operation not permitted";
+        /// -1, which is no id.
+        InvalidId => EINVAL, "not an id";
         /// More than 65,536 supplementary groups.
         TooManyGroups => EINVAL, "too many groups";
     }

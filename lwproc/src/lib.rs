@@ -98,8 +98,8 @@ pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
 pub use entry::{
-    AloneError, BigLockError, CurLwp, Entered, ExecError, FdReservation, FileHandle, FileRef,
-    Interrupted, KillTarget, Reaped, Rfork, WaitTarget, Zombie,
+    AloneError, BigLockError, CurLwp, Drain, Entered, ExecError, FdReservation, FileHandle,
+    FileRef, Interrupted, KillTarget, Reaped, Rfork, WaitTarget, Zombie,
 };
 pub use errno::Errno;
 pub use error::{

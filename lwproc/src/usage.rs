@@ -106,7 +106,9 @@ impl AtomicUsage {
             match i {
                 _ if by == 0 => 0,
                 MAX_RSS => cell.fetch_max(by, Relaxed),
-                _ => cell.fetch_add(by, Relaxed),
+                _ => cell
+                    .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_add(by)))
+                    .unwrap_or_else(|sum| sum),
             };
         }
     }

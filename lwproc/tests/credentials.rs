@@ -79,6 +79,87 @@ fn a_change_shows_in_siblings_at_their_next_entry() {
 }
 
 #[test]
+fn an_embedder_commits_what_it_has_prepared() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    setuid(&mut k, 1000);
+    // A set-user-id program of user 7, which the rules would refuse.
+    let seven = CredChange::SetResuid(None, Some(7), Some(7));
+    assert_eq!(k.set_cred(&seven), Err(CredError::NotPermitted));
+    let root = Cred::superuser();
+    let prepared = root.changed(&CredChange::SetResuid(Some(1000), Some(7), Some(7))).unwrap();
+    k.commit_cred(|old| {
+        assert_eq!(old.users(), IdSet::all(1000));
+        Ok::<_, CredError>(prepared.clone())
+    })
+    .unwrap();
+    assert_eq!(k.cred().users(), IdSet { real: 1000, effective: 7, saved: 7 });
+    assert_eq!(k.commit_cred(|_| Err("no")), Err("no"));
+    assert_eq!(k.cred().users().effective, 7);
+    k.commit_cred(|_| Ok::<_, CredError>(root.clone())).unwrap();
+    assert_counts(&kernel, 1000, 0, 0);
+    assert_counts(&kernel, 0, 3, 0);
+}
+
+#[test]
+fn a_long_entry_takes_a_change_up_when_it_asks_to() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(sibling).unwrap();
+            setuid(&mut k, 5);
+        });
+    });
+    assert_eq!(uid(&k), 0, "stable until it asks");
+    // A refusal is of the newest ones, and they are seen then.
+    let copy = kernel.alloclwp(Some(k.pid())).unwrap();
+    assert_eq!(k.set_cred(&CredChange::SetUid(7)), Err(CredError::NotPermitted));
+    assert_eq!(uid(&k), 5);
+    drop(copy);
+    k.commit_cred(|_| Ok::<_, CredError>(Cred::superuser())).unwrap();
+    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(sibling).unwrap();
+            setuid(&mut k, 6);
+        });
+    });
+    k.update_creds();
+    assert_eq!(uid(&k), 6);
+}
+
+#[test]
+fn minus_one_is_no_id() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    let (no, before) = (Some(u32::MAX), k.cred().clone());
+    let changes = [
+        CredChange::SetUid(u32::MAX),
+        CredChange::SetEgid(u32::MAX),
+        CredChange::SetReuid(None, no),
+        CredChange::SetResgid(Some(1), Some(2), no),
+        CredChange::SetGroups([1, u32::MAX].into()),
+    ];
+    for change in changes {
+        assert_eq!(k.set_cred(&change), Err(CredError::InvalidId), "{change:?}");
+        assert_eq!(format!("{:?}", k.cred()), format!("{before:?}"));
+    }
+    assert_eq!(CredError::InvalidId.errno(), Errno::EINVAL);
+    k.rfork(Rfork::Share).unwrap();
+    setuid(&mut k, 7);
+    // Who may not at all learns that first only of a list of groups.
+    assert_eq!(k.set_cred(&CredChange::SetUid(u32::MAX)), Err(CredError::InvalidId));
+    let groups = CredChange::SetGroups([u32::MAX].into());
+    assert_eq!(k.set_cred(&groups), Err(CredError::NotPermitted));
+}
+
+#[test]
 fn an_implicit_context_changes_init() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();

@@ -1,7 +1,9 @@
 //! What comes with being in the kernel: the big lock, the virtual CPU's current
 //! LWP, numbers that are shown.
 
-use lwproc::{BigLockError, Errno, ExitStatus, Kernel, Lid, Pid, Rfork, WaitPolicy, WaitTarget};
+use lwproc::{
+    BigLockError, Errno, ExitStatus, Kernel, Lid, Pid, Rfork, WaitChannel, WaitPolicy, WaitTarget,
+};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
@@ -276,4 +278,43 @@ fn a_kernel_may_be_used_when_the_thread_storage_is_gone() {
         drop(kernel.pin());
     });
     assert_eq!((used, kernel.counts().procs), (0, 2));
+}
+
+/// A condition that is slept on has what its caller has: the big lock, and the CPU.
+#[test]
+fn a_condition_runs_under_the_big_lock() {
+    let kernel = Kernel::builder().virtual_cpus(cpus(2)).build().unwrap();
+    let (inside, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let channel = WaitChannel::new();
+    let mut looks = 0;
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.kernel_lock().unwrap();
+            k.kernel_lock().unwrap();
+            k.sleep_on(&channel, || {
+                assert!(!inside.load(SeqCst), "beside the holder of the lock");
+                looks += 1;
+                done.load(SeqCst).then_some(())
+            })
+            .unwrap();
+            assert_eq!(k.kernel_lock_depth(), 2);
+            assert!(k.cpu().is_some());
+            k.kernel_unlock().unwrap();
+            k.kernel_unlock().unwrap();
+        });
+        for last in (0..300).map(|i| i == 299) {
+            let k = kernel.enter().unwrap();
+            k.kernel_lock().unwrap();
+            inside.store(true, SeqCst);
+            done.store(last, SeqCst);
+            channel.wake_all();
+            std::thread::yield_now();
+            inside.store(false, SeqCst);
+            k.kernel_unlock().unwrap();
+            drop(k);
+            std::thread::yield_now();
+        }
+    });
+    assert!(looks > 1, "it slept, and was woken");
 }

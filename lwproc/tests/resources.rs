@@ -294,3 +294,15 @@ fn nofile_bounds_new_descriptors_and_spares_open_ones() {
     k.set_rlimit(Resource::Nofile, Limit { soft: Limit::INFINITY, hard: Limit::INFINITY }).unwrap();
     assert_eq!(k.fd_dup(fds[0]), Ok(Fd(6)));
 }
+
+#[test]
+fn use_comes_to_its_end_and_stays_there() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let most = Usage { signals: u64::MAX - 1, user: Duration::MAX, ..Usage::default() };
+    k.add_usage(most);
+    k.add_usage(Usage { signals: 5, user: Duration::from_nanos(1), ..Usage::default() });
+    let (signals, user) = (k.usage().signals, k.usage().user);
+    assert_eq!((signals, user), (u64::MAX, Duration::from_nanos(u64::MAX)));
+}

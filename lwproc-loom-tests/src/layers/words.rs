@@ -4,7 +4,7 @@ use crate::runner::{Model, pair};
 use loom::cell::UnsafeCell;
 use lwproc::layers::RefCount;
 use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused, Mark, Marked};
-use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached, Gate};
+use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached};
 use std::sync::Arc;
 
 pub fn models() -> Vec<Model> {
@@ -90,13 +90,13 @@ fn attach_against_gate() {
     let word = Arc::new(AtomicProcWord::new());
     let other = word.clone();
     let t = loom::thread::spawn(move || other.attach());
-    word.set_gate(Gate::Closed);
+    let _ = word.close();
     let counted = word.load().nlwps();
     match t.join().unwrap() {
         Ok(()) => assert_eq!(word.load().nlwps(), 2),
         Err(why) => assert_eq!((why, counted), (AttachRefused::Draining, 1)),
     }
-    word.set_gate(Gate::Open);
+    word.open().unwrap();
     assert_eq!(word.attach(), Ok(()));
 }
 
@@ -105,7 +105,7 @@ fn attach_against_gate() {
 fn attach_against_reopen() {
     struct Proc(AtomicProcWord, UnsafeCell<u32>);
     let proc = Arc::new(Proc(AtomicProcWord::new(), UnsafeCell::new(0)));
-    proc.0.set_gate(Gate::Closed);
+    let _ = proc.0.close();
     let other = proc.clone();
     let t = loom::thread::spawn(move || {
         if other.0.attach().is_ok() {
@@ -113,7 +113,7 @@ fn attach_against_reopen() {
         }
     });
     proc.1.with_mut(|p| unsafe { *p = 7 });
-    proc.0.set_gate(Gate::Open);
+    proc.0.open().unwrap();
     t.join().unwrap();
 }
 

@@ -123,17 +123,40 @@ pub enum CredChange {
     SetGroups(Arc<[u32]>),
 }
 
+impl CredChange {
+    /// The ids that are set, but for a list of groups.
+    fn ids(&self) -> impl Iterator<Item = u32> {
+        let ids = match *self {
+            Self::SetUid(id) | Self::SetEuid(id) | Self::SetGid(id) | Self::SetEgid(id) => {
+                [Some(id), None, None]
+            }
+            Self::SetReuid(r, e) | Self::SetRegid(r, e) => [r, e, None],
+            Self::SetResuid(r, e, s) | Self::SetResgid(r, e, s) => [r, e, s],
+            Self::SetGroups(_) => [None; 3],
+        };
+        ids.into_iter().flatten()
+    }
+}
+
+/// -1 is none: it says "as it is" to the calls that take several.
+fn is_id(id: u32) -> bool {
+    id != u32::MAX
+}
+
 impl Cred {
     /// The credentials after a change.
     ///
     /// # Errors
-    /// [`CredError::NotPermitted`] (EPERM), [`CredError::TooManyGroups`]
-    /// (EINVAL).
+    /// [`CredError::InvalidId`] (EINVAL) before [`CredError::NotPermitted`] (EPERM), but
+    /// for `SetGroups`, where it comes last, after [`CredError::TooManyGroups`] (EINVAL).
     pub fn changed(&self, change: &CredChange) -> Result<Cred, CredError> {
         let privilege = if self.is_superuser() { Privilege::Super } else { Privilege::None };
         let (users, groups) = (self.users, self.groups);
         let user = |users| Ok(Cred { users, ..self.clone() });
         let group = |groups| Ok(Cred { groups, ..self.clone() });
+        if !change.ids().all(is_id) {
+            return Err(CredError::InvalidId);
+        }
         match change {
             CredChange::SetUid(id) => user(users.set(*id, privilege)?),
             CredChange::SetEuid(id) => user(users.set_effective(*id, privilege)?),
@@ -147,6 +170,9 @@ impl Cred {
                 Err(CredError::NotPermitted)
             }
             CredChange::SetGroups(list) if list.len() > GROUPS_MAX => Err(CredError::TooManyGroups),
+            CredChange::SetGroups(list) if !list.iter().copied().all(is_id) => {
+                Err(CredError::InvalidId)
+            }
             CredChange::SetGroups(list) => Ok(Cred { supplementary: list.clone(), ..self.clone() }),
         }
     }

@@ -26,7 +26,18 @@ errors! {
         NotDraining => EBUSY, "the process is not draining";
         /// Other LWPs live.
         NotAlone { nlwps: u32 } => EBUSY, "the process has {nlwps} LWPs";
+        /// Another LWP has [ended](Entered::exit_group) the process.
+        Exiting => EINTR, "the process is exiting";
     }
+}
+
+/// Who drains a process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Drain {
+    /// This LWP, from now on.
+    Begun,
+    /// Another was draining it already.
+    Already,
 }
 
 impl<H: Host> Entered<'_, H> {
@@ -36,22 +47,34 @@ impl<H: Host> Entered<'_, H> {
     /// them.
     ///
     /// Once it has returned, each other LWP of the process has been told, however it
-    /// was being made meanwhile. If two LWPs drain at once, each has told the other.
+    /// was being made meanwhile. If two LWPs drain at once, each has told the other;
+    /// the one to go on is who gets [`Drain::Begun`].
+    ///
+    /// proc0 and init can be drained as others, and take LWPs again when an LWP or an
+    /// implicit context of theirs reopens them.
     ///
     /// Lock-free but for what sleeping LWPs [sleep with](Entered::sleep_with); O(LWPs).
     ///
     /// Seed: `lwpexit`, S428-S433 (R9, R10).
-    pub fn drain(&mut self) {
-        let mut aftermath = Aftermath::none();
-        drain::drain(self.proc(), self.bound(), &self.seat.pin(), &mut aftermath);
-        aftermath.settle();
+    pub fn drain(&mut self) -> Drain {
+        let before = self.proc().word.close();
+        let tell = |aftermath: &mut _| {
+            drain::tell(self.proc(), self.bound(), &self.seat.pin(), aftermath);
+        };
+        Aftermath::collect(tell);
+        if before.is_draining() { Drain::Already } else { Drain::Begun }
     }
 
     /// Opens the current process again, and takes back what its LWPs were told. It is
     /// for the LWP that drained: when others drain at the same time, one may stay
-    /// told although the process is open, until the next `reopen`. Lock-free; O(LWPs).
+    /// told although the process is open, until the next `reopen`. A process that
+    /// [exits as a whole](Entered::exit_group) stays as it is. Lock-free but for what
+    /// sleeping LWPs [sleep with](Entered::sleep_with); O(LWPs).
     pub fn reopen(&mut self) {
-        drain::reopen(self.proc(), &self.seat.pin());
+        let open = |aftermath: &mut _| {
+            let _it_may_exit = drain::reopen(self.proc(), &self.seat.pin(), aftermath);
+        };
+        Aftermath::collect(open);
     }
 
     /// Whether the current LWP has been told to exit: its process drains, by another
@@ -92,11 +115,15 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// [`ExecError::NotDraining`], [`ExecError::NotAlone`] (EBUSY): to be preceded by
-    /// [`Entered::drain`] and [`Entered::wait_alone`]. Nothing has changed then.
+    /// [`Entered::drain`] and [`Entered::wait_alone`]. [`ExecError::Exiting`] (EINTR).
+    /// Nothing has changed then.
     ///
     /// Seed: `execnotify`.
     pub fn execnotify(&mut self, comm: &str) -> Result<(), ExecError> {
         let word = self.proc().word.load();
+        if word.is_exiting() {
+            return Err(ExecError::Exiting);
+        }
         if !word.is_draining() {
             return Err(ExecError::NotDraining);
         }
@@ -117,10 +144,13 @@ impl<H: Host> Entered<'_, H> {
         Ok(())
     }
 
-    /// Ends the whole process: records how, [drains](Entered::drain) it, releases its
+    /// Ends the whole process: records how, for good if no other LWP did so before,
+    /// [drains](Entered::drain) it for good, releases its
     /// parked LWPs, and [releases](Entered::releaselwp) the current one. LWPs that
     /// others own or run see [`Entered::must_exit`]; with the last of them the process
-    /// ends. An LWP that its owner parks later stays until somebody claims it.
+    /// ends. One that its owner parks from now on is released.
+    ///
+    /// proc0 and init do not end: there it is [`Entered::exit`].
     ///
     /// As dropping an [`Lwp`], for each parked one. If the host panics in one of
     /// them, the others are released all the same, and then the first panic goes on.
@@ -128,7 +158,11 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// As [`Entered::releaselwp`]; nothing has changed then.
     pub fn exit_group(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
-        self.exit(status)?;
+        if self.proc().reaps_by_itself() {
+            return self.exit(status);
+        }
+        self.releaselwp()?;
+        let _said_already = self.proc().word.exit_whole(status);
         let mut aftermath = Aftermath::none();
         for lwp in self.drain_parked(&mut aftermath) {
             aftermath.run(|| drop(lwp));
@@ -137,11 +171,11 @@ impl<H: Host> Entered<'_, H> {
         Ok(())
     }
 
-    /// Drains, and claims what is parked. The LWPs are collected first: as they go,
+    /// Tells the others, and claims what is parked. The LWPs are collected first: as they go,
     /// what they were must not be held back by this pin.
     fn drain_parked(&self, aftermath: &mut Aftermath<H>) -> Vec<Lwp<H>> {
         let pin = self.seat.pin();
-        drain::drain(self.proc(), self.bound(), &pin, aftermath);
+        drain::tell(self.proc(), self.bound(), &pin, aftermath);
         drain::claim_parked(self.proc(), &pin)
     }
 }

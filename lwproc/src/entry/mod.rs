@@ -19,7 +19,7 @@ mod wait;
 
 pub use biglock::BigLockError;
 pub use current::CurLwp;
-pub use drain::{AloneError, ExecError};
+pub use drain::{AloneError, Drain, ExecError};
 pub(crate) use files::close_permanent;
 pub use opened::{FdReservation, FileHandle, FileRef};
 #[cfg(feature = "async")]
@@ -122,7 +122,7 @@ impl<'k, H: Host> Entered<'k, H> {
     #[cold]
     fn prepared(self) -> Self {
         self.seat.acquire_cpu();
-        self.update_creds();
+        self.refresh_creds();
         self
     }
 
@@ -198,7 +198,7 @@ impl<'k, H: Host> Entered<'k, H> {
             self.seat.tell_cpu(self.bound());
             self.restore_biglocks();
         }
-        self.update_creds();
+        self.refresh_creds();
         if let Some(node) = self.node() {
             post::refresh(node, self.proc());
         }
@@ -208,7 +208,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// credentials have changed. Called when nothing borrows it: at entry, by
     /// `&mut self` operations.
     #[inline]
-    fn update_creds(&self) {
+    fn refresh_creds(&self) {
         if !self.cx.has_current_creds(self.seat.world()) {
             self.replace_creds();
         }
@@ -218,10 +218,10 @@ impl<'k, H: Host> Entered<'k, H> {
     fn replace_creds(&self) {
         let me = self.seat.me();
         if self.node().is_some() {
-            // SAFETY: bound to this thread; not borrowed, see `update_creds`.
+            // SAFETY: bound to this thread; not borrowed, see `refresh_creds`.
             unsafe { creds::update_creds(self.bound(), &me.pin()) };
         } else {
-            // SAFETY: not borrowed, see `update_creds`.
+            // SAFETY: not borrowed, see `refresh_creds`.
             unsafe { self.cx.replace_init_cred(me, &self.proc().resources.cred) };
         }
     }
@@ -247,13 +247,39 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Lock-free but for the allocator; O(LWPs of the process).
     ///
     /// # Errors
-    /// [`CredError::NotPermitted`] (EPERM), [`CredError::TooManyGroups`]
-    /// (EINVAL). Nothing has changed then.
+    /// Nothing has changed then: [`CredError::NotPermitted`] (EPERM),
+    /// [`CredError::TooManyGroups`] (EINVAL),
+    /// [`CredError::InvalidId`] (EINVAL).
     pub fn set_cred(&mut self, change: &CredChange) -> Result<(), CredError> {
+        self.commit_cred(|old| old.changed(change))
+    }
+
+    /// Changes the credentials of the current process as [`Entered::set_cred`], to
+    /// whatever `prepare` makes of those it has, without any rule: for what the
+    /// embedder itself decides, as an exec of a set-user-id program or a login.
+    /// `prepare` is called again when another LWP has changed them meanwhile. Whatever
+    /// it answers, this context runs on the process's newest credentials afterwards.
+    ///
+    /// Lock-free but for the allocator and `prepare`; O(LWPs of the process).
+    ///
+    /// # Errors
+    /// What `prepare` answers. Nothing has changed then.
+    pub fn commit_cred<E>(
+        &mut self,
+        prepare: impl FnMut(&Cred) -> Result<Cred, E>,
+    ) -> Result<(), E> {
         let (world, me) = (self.seat.world(), self.seat.me());
-        creds::setcred(world, self.proc(), change, me.lane, &me.pin())?;
-        self.update_creds();
-        Ok(())
+        let result = creds::setcred(world, self.proc(), prepare, me.lane, &me.pin());
+        self.refresh_creds();
+        result
+    }
+
+    /// Takes up a change that another LWP of the process has made since this context
+    /// was entered; entering does the same. Lock-free; one load when there is none.
+    ///
+    /// Seed: `lwp_update_creds` S101-S118.
+    pub fn update_creds(&mut self) {
+        self.refresh_creds();
     }
 
     /// Takes the current LWP off; if it is exiting, frees it.
@@ -480,14 +506,14 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// Records how the process ends, then [releases](Entered::releaselwp) the
-    /// current LWP. When several LWPs say so, the last one counts.
+    /// current LWP. When several LWPs say so, the last one counts; none after an
+    /// [`Entered::exit_group`].
     ///
     /// # Errors
     /// As [`Entered::releaselwp`]; the status is not recorded then.
     pub fn exit(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
         self.releaselwp()?;
-        // Relaxed: published by the LWP's detach [P5].
-        self.proc().status.store(status.bits(), Relaxed);
+        let _said_already = self.proc().word.record(status);
         Ok(())
     }
 

@@ -77,8 +77,8 @@ impl<H: Host> Entered<'_, H> {
         Ok(before)
     }
 
-    /// Charges the current process with what it has used. Wait-free; the first
-    /// time, but for the allocator.
+    /// Charges the current process with what it has used. A sum that
+    /// comes to its end stays there. Lock-free; the first time, but for the allocator.
     pub fn add_usage(&self, more: Usage) {
         self.proc().resources.stats_mut().add_own(more);
     }

@@ -72,7 +72,7 @@ impl<'s, H: Host> Scoped<'s, H> {
             Some(lwp) => this.entered.attach_current(lwp),
             None => {
                 this.entered.seat.tell_cpu(std::ptr::null_mut());
-                this.entered.update_creds();
+                this.entered.refresh_creds();
             }
         }
         this

@@ -23,12 +23,33 @@ errors! {
     }
 }
 
-/// A sleep: over at the end of its scope, also when user code panics in it.
+/// A sleep, which others may end: over at the end of its scope, also when user code
+/// panics in it.
 struct Asleep<'e, 'k, H: Host> {
     entered: &'e Entered<'k, H>,
     on: On,
+}
+
+/// The big lock and the virtual CPU are given to others, to the end of the scope.
+struct Aside<'e, 'k, H: Host> {
+    seat: &'e Seat<'k, H>,
     /// How deep the context held the big lock.
     biglocks: u32,
+}
+
+impl<'e, 'k, H: Host> Aside<'e, 'k, H> {
+    fn step(seat: &'e Seat<'k, H>) -> Self {
+        let biglocks = seat.kernel_unlock_all();
+        seat.release_cpu();
+        Self { seat, biglocks }
+    }
+}
+
+impl<H: Host> Drop for Aside<'_, '_, H> {
+    fn drop(&mut self) {
+        self.seat.acquire_cpu();
+        self.seat.kernel_lock_to(self.biglocks);
+    }
 }
 
 /// What a context sleeps on.
@@ -48,8 +69,6 @@ impl<H: Host> Drop for Asleep<'_, '_, H> {
                 unsafe { self.entered.seat.pin().retire(object) };
             }
         }
-        self.entered.seat.acquire_cpu();
-        self.entered.seat.kernel_lock_to(self.biglocks);
     }
 }
 
@@ -69,8 +88,7 @@ impl<'k, H: Host> Entered<'k, H> {
         }
     }
 
-    /// Gives the big lock and the virtual CPU back; from now on others may end the
-    /// sleep.
+    /// From now on others may end the sleep.
     fn fall_asleep(&self, object: Option<Arc<dyn SyncObject>>) -> Asleep<'_, 'k, H> {
         let on = if object.is_some() { On::Other } else { On::Parker };
         if let Some(node) = self.node() {
@@ -79,9 +97,7 @@ impl<'k, H: Host> Entered<'k, H> {
                 None => self.seat.me().sleep_object(),
             });
         }
-        let biglocks = self.seat.kernel_unlock_all();
-        self.seat.release_cpu();
-        Asleep { entered: self, on, biglocks }
+        Asleep { entered: self, on }
     }
 
     /// Sleeps in a process's queue; an explicit unsleep does not end it.
@@ -95,8 +111,9 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(why);
         }
         let asleep = self.fall_asleep(None);
-        let result = waiters.wait_for(self.seat.me().parker(), done, due, None);
-        drop(asleep);
+        let aside = Aside::step(&self.seat);
+        let result = waiters.wait_for(self.seat.me().parker(), done, due, None, || ());
+        drop((asleep, aside));
         if result.is_err() {
             // Clears away what is left of this sleeper.
             waiters.wake_all();
@@ -123,8 +140,9 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// Sleeps on a channel until `condition` yields a value. **Blocks** the thread;
-    /// gives its virtual CPU to others meanwhile. `condition` is called at once, and
-    /// again after every wake-up; it sees what a waker did before it woke the channel.
+    /// gives the big lock and its virtual CPU to others while it sleeps, and has both
+    /// again whenever `condition` is called: at once, and after every wake-up. It sees
+    /// what a waker did before it woke the channel.
     ///
     /// In an implicit context there is no LWP, and nobody to interrupt.
     ///
@@ -149,12 +167,14 @@ impl<'k, H: Host> Entered<'k, H> {
             condition,
             || self.interruption(),
             Some(&|| channel.wake_all()),
+            || Aside::step(&self.seat),
         )
     }
 
     /// Sleeps in a way of the embedder's: `sleep` blocks, and returns when
     /// `object.unsleep` is called, or has been since this call began; or for reasons of
-    /// its own. **Blocks** the thread; gives its virtual CPU to others meanwhile.
+    /// its own. **Blocks** the thread; gives the big lock and its virtual CPU to others
+    /// meanwhile: `sleep` runs without them.
     ///
     /// What the sleep was ended for is to be asked afterwards
     /// ([`Entered::has_pending`], [`Entered::must_exit`]). `object` may be called for some
@@ -173,10 +193,16 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(why) = self.interruption() {
             return Err(why);
         }
-        let _asleep = self.fall_asleep(Some(object));
-        match self.interruption() {
+        let asleep = self.fall_asleep(Some(object));
+        let slept = match self.interruption() {
             Some(why) => Err(why),
-            None => Ok(sleep()),
-        }
+            None => {
+                let aside = Aside::step(&self.seat);
+                Ok((sleep(), aside))
+            }
+        };
+        // Awake first, then what was given to others.
+        drop(asleep);
+        slept.map(|(result, _aside)| result)
     }
 }

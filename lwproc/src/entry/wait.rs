@@ -11,7 +11,6 @@ use crate::proc::ProcPtr;
 use crate::proc::family::{self, Child};
 use crate::proc::status::ExitStatus;
 use crate::reclaim::{Managed, Pin};
-use crate::sync::Relaxed;
 use crate::usage::Usage;
 use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
@@ -67,7 +66,7 @@ impl<H: Host> Zombie<'_, H> {
     /// How it ended.
     pub fn status(&self) -> ExitStatus {
         // Relaxed: read through the Acquire of the edge [P13] that was claimed.
-        ExitStatus::from_bits(self.node().status.load(Relaxed))
+        self.node().word.load().status()
     }
 
     /// Reaps it. What it used is added to the parent's

@@ -174,12 +174,39 @@ impl<H: Host> LwpHandle<H> {
     /// # Safety
     /// The caller has the right, and gives it up.
     pub(super) unsafe fn park(&self) {
-        self.node().word.unclaim();
+        let before = self.node().word.unclaim();
+        if before.has_qexit() {
+            self.told_to_exit();
+        }
         // The teardown may have missed an LWP that was parked only now.
         // Relaxed: the word carries it [P28].
         if self.anchor.world().torn_down.load(Relaxed) {
             // Whoever else has claimed it releases it.
             drop(self.claim());
+        }
+    }
+
+    /// An LWP of a process that exits as a whole is released when it is parked: who
+    /// ended the process may have looked for parked ones before.
+    #[cold]
+    fn told_to_exit(&self) {
+        // Whoever else has claimed it is told as well, and parks it by this way.
+        while let Ok(lwp) = self.claim() {
+            let seat = self.anchor.world().seat();
+            let pin = seat.pin();
+            // SAFETY: owned.
+            let proc = unsafe { lwp.node().proc_owned() };
+            if !proc.word.load().is_exiting() {
+                let _ = lwp.into_raw();
+                self.node().word.unclaim();
+                // The pin keeps the process's memory. Its end as a whole may have come
+                // since; a claim of who ended it that failed on this one was before the
+                // unclaim, and is seen with it [P28].
+                if !proc.word.load().is_exiting() {
+                    return;
+                }
+            }
+            drop(pin);
         }
     }
 

@@ -12,7 +12,6 @@ use crate::host::{Host, ThreadHost};
 use crate::proc::family;
 use crate::proc::status::ExitStatus;
 use crate::signal::KillError;
-use crate::sync::Relaxed;
 #[cfg(feature = "async")]
 use crate::waitq::Waiting;
 use std::fmt;
@@ -38,7 +37,7 @@ impl<H: Host> ProcHandle<H> {
         let seat = self.anchor().seat();
         let dying = matches!(family::edge_of(node, &seat.pin()), Some((_, 0)));
         // Relaxed: read through the Acquire of the word [P5].
-        (!dying).then(|| ExitStatus::from_bits(node.status.load(Relaxed)))
+        (!dying).then(|| node.word.load().status())
     }
 
     /// Reaps the process, a child of the current one of `parent`, if it has ended;

@@ -213,15 +213,16 @@ impl AtomicLwpWord {
         }
     }
 
-    /// Gives the right to run back. Owner only; the last thing it does.
-    /// Wait-free.
+    /// Gives the right to run back. Owner only; the last thing it does. The word
+    /// before. Wait-free.
     #[inline]
-    pub fn unclaim(&self) {
+    pub fn unclaim(&self) -> LwpWord {
         // Release [P6]: what this owner did; pairs with Acquire in `claim`.
         // Acquire [P28]: that a teardown has tried to claim it before this; pairs
         // with Release in `claim`.
         let before = LwpWord(self.0.fetch_and(!RUNNING, AcqRel));
         debug_assert!(before.is_running() && !before.has_exited());
+        before
     }
 
     /// Marks the LWP gone; it keeps RUNNING for good, so nobody can claim a

@@ -14,7 +14,6 @@
 //!   end, by anybody.
 //! * `edge`: the family rules in [`family`].
 //! * `membership`: the rules of [`crate::pgrp`].
-//! * `status`: LWPs of the process; readers after claiming the zombie.
 //! * `resources.embedded`: LWPs of the process; then the thread that ended it.
 #![allow(unsafe_code)]
 
@@ -30,7 +29,7 @@ use crate::list::List;
 use crate::lwp::LwpNode;
 use crate::pgrp::Membership;
 use crate::reclaim::{Link, Managed, RefCount, Tagged};
-use crate::sync::{AtomicIsize, AtomicU32, AtomicU64};
+use crate::sync::{AtomicIsize, AtomicU64};
 use crate::waitq::WaitQueue;
 use crate::world::World;
 use family::Edge;
@@ -65,8 +64,6 @@ pub(crate) struct ProcNode<H: Host> {
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
     /// made of its pid.
     pub(crate) alias: Alias,
-    /// The exit status so far, [`status::ExitStatus`] bits.
-    pub(crate) status: AtomicU32,
     pub(crate) resources: Resources<H>,
     /// The kernel it is of. Kept by each LWP's anchor, not by the process.
     pub(crate) world: *const World<H>,
@@ -94,7 +91,6 @@ impl<H: Host> ProcNode<H> {
             pending: AtomicU64::new(0),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
-            status: AtomicU32::new(0),
             resources,
             world,
         }

@@ -48,12 +48,12 @@ impl ExitStatus {
         self.0 as i32
     }
 
-    pub(crate) const fn bits(self) -> u32 {
-        self.0 as u32
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
     }
 
-    pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits as u16)
+    pub(crate) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
     }
 }
 

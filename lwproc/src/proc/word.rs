@@ -1,20 +1,28 @@
-//! The process word: how many LWPs live, and whether more may come.
+//! The process word: how many LWPs live, whether more may come, and how it ends.
 //!
 //! | bits | meaning | set by | cleared by |
 //! |---|---|---|---|
 //! | 0..32 | `nlwps`, live LWPs | `attach` | `detach` |
-//! | 32 | DRAINING (`PS_RUMP_LWPEXIT`): no new LWPs | `set_gate` | `set_gate` |
+//! | 32 | DRAINING (`PS_RUMP_LWPEXIT`): no new LWPs | `close`, `exit_whole` | `open` |
+//! | 33 | EXITING: as a whole; status and gate stay as they are | `exit_whole` | |
+//! | 48..64 | the exit status, so far | `record`, `exit_whole` | |
 //!
 //! `nlwps == 0` *is* dead, for good: `attach` refuses it, so whoever brings it
 //! to zero is the only one that ever does (R1, R2, R4), and the drain gate is
-//! in the same word as the count it guards (R9).
+//! in the same word as the count it guards (R9). So is the status: of several LWPs
+//! that say how the process ends, the first that says it for all of them wins.
 
+use super::status::ExitStatus;
 use crate::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release};
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 const ONE: u64 = 1;
 const NLWPS_MASK: u64 = 0xffff_ffff;
 const DRAINING: u64 = 1 << 32;
+const EXITING: u64 = 1 << 33;
+const STATUS_SHIFT: u32 = 48;
+const STATUS_MASK: u64 = 0xffff << STATUS_SHIFT;
 
 /// A decoded process word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,14 +37,9 @@ pub enum AttachRefused {
     Draining,
 }
 
-/// Whether new LWPs may join.
+/// The process exits as a whole: how it ends is said already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Gate {
-    /// They may.
-    Open,
-    /// `newlwp` is refused (EBUSY).
-    Closed,
-}
+pub struct Exiting;
 
 /// What the thread that took an LWP off a process owes.
 #[must_use]
@@ -64,6 +67,20 @@ impl ProcWord {
         self.0 & DRAINING != 0
     }
 
+    #[inline]
+    pub fn is_exiting(self) -> bool {
+        self.0 & EXITING != 0
+    }
+    /// How it ends, so far.
+    #[inline]
+    pub fn status(self) -> ExitStatus {
+        ExitStatus::from_bits((self.0 >> STATUS_SHIFT) as u16)
+    }
+
+    fn with_status(self, status: ExitStatus) -> ProcWord {
+        ProcWord(self.0 & !STATUS_MASK | u64::from(status.bits()) << STATUS_SHIFT)
+    }
+
     fn attached(self) -> Result<ProcWord, AttachRefused> {
         if self.is_dead() {
             Err(AttachRefused::Dead)
@@ -80,6 +97,12 @@ impl fmt::Debug for ProcWord {
         write!(f, "nlwps={}", self.nlwps())?;
         if self.is_draining() {
             f.write_str("|DRAINING")?;
+        }
+        if self.is_exiting() {
+            f.write_str("|EXITING")?;
+        }
+        if self.status() != ExitStatus::default() {
+            write!(f, "|{}", self.status())?;
         }
         Ok(())
     }
@@ -112,7 +135,7 @@ impl AtomicProcWord {
         loop {
             let new = seen.attached()?;
             // Acquire [P20]: what was done while the gate was closed; pairs
-            // with Release in `set_gate`. Not Release: an LWP that has just
+            // with Release in `open`. Not Release: an LWP that has just
             // come has done nothing, and its detach is in the word's release
             // sequence. Relaxed on failure: tried again.
             match self.0.compare_exchange(seen.0, new.0, Acquire, Relaxed) {
@@ -122,17 +145,45 @@ impl AtomicProcWord {
         }
     }
 
-    /// Closes or opens the gate for new LWPs. Wait-free.
+    /// Closes the gate: from now on `newlwp` is refused (EBUSY). The word before.
+    /// Wait-free.
     #[inline]
-    pub fn set_gate(&self, gate: Gate) {
-        match gate {
-            // Relaxed: the count it closes is in the same word; what the LWPs
-            // did that have gone since is seen by `load`.
-            Gate::Closed => self.0.fetch_or(DRAINING, Relaxed),
-            // Release [P20]: what was done while it was closed; pairs with
-            // Acquire in `attach`.
-            Gate::Open => self.0.fetch_and(!DRAINING, Release),
-        };
+    pub fn close(&self) -> ProcWord {
+        // Relaxed: the count it closes is in the same word; what the LWPs did that
+        // have gone since is seen by `load`.
+        ProcWord(self.0.fetch_or(DRAINING, Relaxed))
+    }
+
+    /// Opens the gate for new LWPs again. Lock-free.
+    pub fn open(&self) -> Result<(), Exiting> {
+        // Release [P20]: what was done while it was closed; pairs with Acquire in
+        // `attach`.
+        self.change(Release, |word| ProcWord(word.0 & !DRAINING)).map(drop)
+    }
+
+    /// Says how the process ends. Lock-free.
+    pub fn record(&self, status: ExitStatus) -> Result<(), Exiting> {
+        // Relaxed: published by the LWP's detach [P5].
+        self.change(Relaxed, |word| word.with_status(status)).map(drop)
+    }
+
+    /// Says how the process ends, for all its LWPs and for good, and closes the gate.
+    /// Lock-free.
+    pub fn exit_whole(&self, status: ExitStatus) -> Result<(), Exiting> {
+        // Relaxed: as in `close`.
+        let ends = |word: ProcWord| ProcWord(word.with_status(status).0 | EXITING | DRAINING);
+        self.change(Relaxed, ends).map(drop)
+    }
+
+    /// Changes the word, unless the process exits as a whole.
+    fn change(
+        &self,
+        order: Ordering,
+        change: impl Fn(ProcWord) -> ProcWord,
+    ) -> Result<ProcWord, Exiting> {
+        let change = |word| (!ProcWord(word).is_exiting()).then(|| change(ProcWord(word)).0);
+        // Relaxed on failure: tried again, or refused by what is in the word itself.
+        self.0.fetch_update(order, Relaxed, change).map(ProcWord).map_err(|_| Exiting)
     }
 
     /// Takes an LWP off. Wait-free.
@@ -188,7 +239,7 @@ mod tests {
     #[test]
     fn the_last_but_one_of_a_draining_process_leaves_one_alone() {
         let word = AtomicProcWord(AtomicU64::new(3));
-        word.set_gate(Gate::Closed);
+        let _open = word.close();
         assert_eq!(word.detach(), Detached::Remains);
         assert_eq!(word.detach(), Detached::Alone);
         assert_eq!(word.detach(), Detached::Last);
@@ -196,7 +247,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_for_the_whole_process_stays() {
+        let (word, seven) = (AtomicProcWord::new(), ExitStatus::exited(7));
+        assert_eq!(word.record(ExitStatus::exited(1)), Ok(()));
+        assert_eq!(word.record(ExitStatus::exited(2)), Ok(()));
+        assert_eq!(word.load().status(), ExitStatus::exited(2));
+        assert_eq!(word.exit_whole(seven), Ok(()));
+        assert!(word.load().is_draining() && word.load().is_exiting());
+        assert_eq!(word.exit_whole(ExitStatus::exited(9)), Err(Exiting));
+        assert_eq!((word.record(ExitStatus::exited(9)), word.open()), (Err(Exiting), Err(Exiting)));
+        assert_eq!((word.load().nlwps(), word.load().status()), (1, seven));
+    }
+
+    #[test]
+    fn the_gate_opens_again() {
+        let word = AtomicProcWord::new();
+        assert!(!word.close().is_draining() && word.close().is_draining());
+        assert_eq!(word.attach(), Err(AttachRefused::Draining));
+        assert_eq!((word.open(), word.attach()), (Ok(()), Ok(())));
+    }
+
+    #[test]
     fn debug_decodes() {
-        assert_eq!(format!("{:?}", ProcWord(3 | DRAINING)), "nlwps=3|DRAINING");
+        let word = ProcWord(3 | DRAINING);
+        assert_eq!(format!("{word:?}"), "nlwps=3|DRAINING");
+        let word = ProcWord(word.0 | EXITING).with_status(ExitStatus::exited(7));
+        assert_eq!(format!("{word:?}"), "nlwps=3|DRAINING|EXITING|exited 7");
     }
 }

@@ -17,11 +17,11 @@ mod task;
 #[cfg(feature = "async")]
 pub use task::Waiting;
 
+#[cfg(feature = "async")]
 use crate::panics;
 use crate::sync::{Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence};
 use std::convert::Infallible;
 use std::fmt;
-#[cfg(feature = "async")]
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -112,7 +112,7 @@ impl WaitQueue {
     /// after every wake-up, and must see what the waker did before
     /// [`WaitQueue::wake_all`].
     pub fn wait_until<R>(&self, parker: &Parker, done: impl FnMut() -> Option<R>) -> R {
-        match self.wait_for(parker, done, || None::<Infallible>, None) {
+        match self.wait_for(parker, done, || None::<Infallible>, None, || ()) {
             Ok(r) => r,
             Err(never) => match never {},
         }
@@ -125,12 +125,15 @@ impl WaitQueue {
     ///
     /// `missed` is for queues that wake one sleeper at a time: called when this
     /// one was woken and did not look, and when it stopped.
-    pub fn wait_for<R, I>(
+    ///
+    /// What `aside` yields is kept while it sleeps, and dropped before `done` is called.
+    pub fn wait_for<R, I, A>(
         &self,
         parker: &Parker,
         mut done: impl FnMut() -> Option<R>,
         mut stop: impl FnMut() -> Option<I>,
         missed: Option<&dyn Fn()>,
+        mut aside: impl FnMut() -> A,
     ) -> Result<R, I> {
         if let Some(r) = done() {
             return Ok(r);
@@ -145,13 +148,17 @@ impl WaitQueue {
                 leave.early = false;
                 return Ok(r);
             }
+            let back = aside();
             // Acquire [P12]: what the waker did; pairs with the fence in `wake_all`.
             while sleeper.state.load(Acquire) != WOKEN {
                 if let Some(why) = stop() {
+                    // First: coming back may take its time.
+                    drop(leave);
                     return Err(why);
                 }
                 parker.park();
             }
+            drop(back);
             if let Some(r) = done() {
                 leave.missed = None;
                 return Ok(r);

@@ -2,9 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::World;
-use crate::cred::CredChange;
+use crate::cred::Cred;
 use crate::cred::uids::Lane;
-use crate::error::CredError;
 use crate::host::Host;
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::ProcNode;
@@ -40,14 +39,14 @@ pub(super) fn move_charge<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, lane: L
 
 /// Changes the credentials of a process, and tells its LWPs; moves what its user is
 /// charged. Lock-free but for the allocator; O(LWPs).
-pub(crate) fn setcred<H: Host>(
+pub(crate) fn setcred<H: Host, E>(
     world: &World<H>,
     node: &ProcNode<H>,
-    change: &CredChange,
+    prepare: impl FnMut(&Cred) -> Result<Cred, E>,
     lane: Lane,
     pin: &Pin<'_>,
-) -> Result<(), CredError> {
-    let new = node.resources.cred.commit(pin, |old| old.changed(change))?;
+) -> Result<(), E> {
+    let new = node.resources.cred.commit(pin, prepare)?;
     new.release(pin);
     // SeqCst fence [P75]: either who moves the charge sees the new credentials, or the
     // charge that was moved is seen here.

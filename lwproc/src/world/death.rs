@@ -13,12 +13,11 @@ use crate::lwp::LwpPtr;
 use crate::pgrp::change::{self, Bearers};
 use crate::policy::WaitPolicy;
 use crate::proc::resources::Embedded;
-use crate::proc::status::ExitStatus;
 use crate::proc::word::Detached;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{Relaxed, Release};
+use crate::sync::Release;
 use crate::trace::{self, TraceEvent};
 use crate::waitq::WaitQueue;
 
@@ -156,8 +155,7 @@ unsafe fn proc_free<H: Host>(
     node.resources.files.clear(|| me.pin());
     // SAFETY: in the table; ended here.
     unsafe { hooks::run(world, me, proc, aftermath) };
-    // Relaxed: every LWP's detach came before [P5].
-    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    let status = node.word.load().status();
     trace::emit(world, node, pin, TraceEvent::Exit { pid: node.pid(), status }, aftermath);
     if !node.resources.trace.is_empty() {
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
@@ -229,8 +227,7 @@ unsafe fn reap<H: Host>(
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
     let bearers = change::leave(world, me, node, pin);
-    // Relaxed: as in `proc_free`, or seen with the zombie's edge [P13].
-    let status = ExitStatus::from_bits(node.status.load(Relaxed));
+    let status = node.word.load().status();
     refund(world, me, node.resources.user());
     if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);

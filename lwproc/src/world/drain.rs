@@ -10,21 +10,20 @@ use crate::host::Host;
 use crate::lwp::word::Mark;
 use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::ProcNode;
-use crate::proc::word::Gate;
+use crate::proc::word::Exiting;
 use crate::reclaim::Pin;
 use crate::sync::fence;
 use crate::world::aftermath::Aftermath;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Closes the process, and tells its LWPs but `own` to exit. Lock-free but for what
-/// sleeping LWPs sleep on; O(LWPs).
-pub(crate) fn drain<H: Host>(
+/// Tells the LWPs, but `own`, of a process whose gate has just been closed to exit.
+/// Lock-free but for what sleeping LWPs sleep on; O(LWPs).
+pub(crate) fn tell<H: Host>(
     proc: &ProcNode<H>,
     own: LwpPtr<H>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    proc.word.set_gate(Gate::Closed);
     // SeqCst fence [P56]: pairs with that of `makelwp`; see the module.
     fence(SeqCst);
     for (lwp, ptr) in proc.lwps.iter(pin) {
@@ -34,17 +33,30 @@ pub(crate) fn drain<H: Host>(
     }
 }
 
-/// Opens the process, and takes back what its LWPs were told. Lock-free; O(LWPs).
-pub(crate) fn reopen<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) {
-    proc.word.set_gate(Gate::Open);
+/// Opens the process, unless it exits as a whole, and takes back what its LWPs were
+/// told. Lock-free but for what sleeping LWPs sleep on; O(LWPs).
+pub(crate) fn reopen<H: Host>(
+    proc: &ProcNode<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Result<(), Exiting> {
+    proc.word.open()?;
     // SeqCst fence [P56]: as in `drain`: an LWP that is being made is in the list
     // below, or sees the gate open.
     fence(SeqCst);
     for (lwp, _) in proc.lwps.iter(pin) {
         lwp.word.clear_qexit();
     }
+    // SeqCst fence [P78]: an exit of the whole process whose telling was taken back
+    // above is seen here.
+    fence(SeqCst);
+    if proc.word.load().is_exiting() {
+        tell(proc, std::ptr::null_mut(), pin, aftermath);
+        return Err(Exiting);
+    }
     // Somebody may wait to be alone, in vain from now on.
     proc.waiters.wake_all();
+    Ok(())
 }
 
 /// Claims the LWPs of a process that nobody owns. Lock-free but for the allocator;
