@@ -6,7 +6,7 @@ mod model;
 
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, ServiceOp, run};
+use model::{FdOp, Op, ServiceOp, Settings, run};
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -83,5 +83,5 @@ fuzz_target!(|data: &[u8]| {
     let policy = if setting % 2 == 0 { WaitPolicy::AutoReap } else { WaitPolicy::Wait };
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
     let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
-    run(policy, capacity, &ops);
+    run(Settings { policy, capacity }, &ops);
 });

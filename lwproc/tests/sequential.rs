@@ -5,7 +5,7 @@
 mod model;
 
 use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, ServiceOp, run};
+use model::{FdOp, Op, ServiceOp, Settings, run};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -86,16 +86,16 @@ proptest! {
 
     #[test]
     fn autoreap_matches_the_model(ops in prop::collection::vec(op(), 0..120)) {
-        run(WaitPolicy::AutoReap, 1000, &ops);
+        run(Settings { policy: WaitPolicy::AutoReap, capacity: 1000 }, &ops);
     }
 
     #[test]
     fn wait_matches_the_model(ops in prop::collection::vec(op(), 0..120)) {
-        run(WaitPolicy::Wait, 1000, &ops);
+        run(Settings { policy: WaitPolicy::Wait, capacity: 1000 }, &ops);
     }
 
     #[test]
     fn few_ids_match_the_model(ops in prop::collection::vec(op(), 0..200), capacity in 1usize..12) {
-        run(WaitPolicy::Wait, capacity, &ops);
+        run(Settings { policy: WaitPolicy::Wait, capacity }, &ops);
     }
 }

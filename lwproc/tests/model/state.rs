@@ -1,5 +1,6 @@
 //! What the kernel should be.
 
+use super::Settings;
 use super::files::FilesModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +45,7 @@ pub struct Cur {
 
 /// What the kernel should be.
 pub struct Model {
-    pub policy: WaitPolicy,
-    pub capacity: usize,
+    pub settings: Settings,
     pub procs: BTreeMap<Pid, ProcModel>,
     pub cur: Option<Cur>,
     pub parked: BTreeSet<(Pid, Lid)>,
@@ -57,7 +57,7 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(policy: WaitPolicy, capacity: usize) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let permanent = |pid: i32, comm: &str| ProcModel {
             ppid: Pid(0),
             lwps: BTreeSet::from([Lid(pid)]),
@@ -77,8 +77,7 @@ impl Model {
         let procs =
             BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
         Self {
-            policy,
-            capacity,
+            settings,
             procs,
             cur: None,
             parked: BTreeSet::new(),
@@ -100,7 +99,7 @@ impl Model {
     }
 
     pub fn full(&self) -> bool {
-        self.ids().len() == self.capacity + 1
+        self.ids().len() == self.settings.capacity + 1
     }
 
     pub fn lwps(&self) -> usize {
@@ -171,7 +170,7 @@ impl Model {
                 self.procs.get_mut(&orphan).unwrap().ppid = Pid(1);
             }
         }
-        if self.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
+        if self.settings.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
             self.procs.remove(&pid);
         } else {
             self.procs.get_mut(&pid).unwrap().zombie = true;

@@ -1,0 +1,84 @@
+//! Comparing the whole state.
+
+use super::Driver;
+use super::state::ProcModel;
+use lwproc::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Driver<'_> {
+    /// Compares the whole state: every invariant follows from the equality.
+    pub fn check(&mut self) {
+        self.check_services();
+        let (model, k) = (&self.model, self.k.as_ref().unwrap());
+        assert_eq!(k.pid(), model.curproc());
+        assert_eq!(k.lid(), model.cur.map(|cur| cur.lid));
+        assert_eq!(k.cred().users().real, model.procs[&model.curproc()].uid);
+        let current = model.cur.filter(|cur| !cur.exiting);
+        assert_eq!(
+            k.curlwp().map(|l| (l.pid(), l.lid(), l.refcnt())),
+            current.map(|cur| (cur.pid, cur.lid, cur.refcnt))
+        );
+        let faults = (k.usage().minor_faults, k.children_usage().minor_faults);
+        assert_eq!(faults, model.procs[&model.curproc()].faults);
+        self.check_files();
+        self.check_host();
+        let guard = self.kernel.pin();
+        let mut seen = BTreeMap::new();
+        for proc in self.kernel.procs(&guard) {
+            let lwps: Vec<Lid> = proc.lwps().map(|l| l.lid()).collect();
+            assert_eq!(proc.nlwps() as usize, lwps.len(), "nlwps is the size of p_lwps");
+            let (zombie, draining) = match proc.state() {
+                ProcState::Active => (false, false),
+                ProcState::Draining => (false, true),
+                ProcState::Zombie => (true, model.procs[&proc.pid()].draining),
+                other => panic!("{other:?}"),
+            };
+            let known = &model.procs[&proc.pid()];
+            let status = model.procs.get(&proc.pid()).map_or(ExitStatus::default(), |p| p.status);
+            let (ppid, comm) = (proc.ppid(), proc.comm().to_string());
+            let lwps = lwps.into_iter().collect();
+            let uid = proc.cred().unwrap().users().real;
+            // A zombie has no limits, and nobody asks for its children's use.
+            let nofile = proc.rlimit(Resource::Nofile).map_or(known.nofile, |limit| limit.soft);
+            let faults = (proc.usage().minor_faults, known.faults.1);
+            let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
+            let pending = proc.pending();
+            let data = proc.specific(self.keys.proc).map(|v| v.0);
+            let found =
+                ProcModel { ppid, lwps, draining, status, zombie, comm, uid, ..known.clone() };
+            let found = ProcModel { nofile, faults, pgid, sid, pending, data, ..found };
+            assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
+            let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
+            let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
+            assert_eq!(children, expected.map(|(pid, _)| *pid).collect());
+            assert!(self.kernel.find(proc.pid(), &guard).is_some());
+        }
+        assert_eq!(seen, model.procs);
+        for lwp in self.kernel.lwps(&guard) {
+            let parked = model.parked.contains(&(lwp.pid(), lwp.lid()));
+            assert_eq!(lwp.state() == LwpState::Run, parked);
+            assert_eq!(self.kernel.find_lwp(lwp.lid(), &guard).map(|l| l.pid()), Some(lwp.pid()));
+        }
+        for uid in 0..3 {
+            let own = model.procs.values().filter(|p| p.uid == uid).count();
+            assert_eq!(self.kernel.user_counts(uid).procs, own);
+            assert_eq!(self.kernel.user_counts_by_scan(uid).procs, own);
+        }
+        let counts = self.kernel.counts();
+        let zombies = model.procs.values().filter(|p| p.zombie).count();
+        assert_eq!(counts.zombies, zombies);
+        assert_eq!(counts.procs, model.procs.len() - zombies);
+        assert_eq!(counts.lwps, model.lwps());
+        assert_eq!(counts.ids, model.ids().len());
+    }
+
+    /// What the host knows: each LWP, and which one runs.
+    fn check_host(&self) {
+        let (model, k) = (&self.model, self.k.as_ref().unwrap());
+        let current = self.kernel.curlwp_hypercall();
+        assert_eq!(current.map(LwpToken::lid), model.cur.map(|cur| cur.lid));
+        assert!(k.curlwp().is_none_or(|lwp| Some(lwp.token()) == current));
+        let lids = model.procs.values().flat_map(|p| p.lwps.iter().copied());
+        assert_eq!(self.kernel.host().lwps(), lids.collect(), "created and not destroyed");
+    }
+}
