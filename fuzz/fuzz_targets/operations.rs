@@ -6,7 +6,7 @@ mod model;
 
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, ServiceOp, Settings, run};
+use model::{CredOp, FdOp, LimitOp, Op, ServiceOp, Settings, run};
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -69,9 +69,11 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         17 => Op::Drain,
         18 => Op::Reopen,
         19 => Op::Rename(arg),
-        20 => Op::SetUid(arg),
+        20 => Op::Cred(CredOp::from_bytes(32, arg, 0)),
         21 => Op::AddUsage(arg),
         22 => Op::WaitForGroup(arg),
+        24..32 => Op::Cred(CredOp::from_bytes(more, arg, more.rotate_left(4))),
+        32..40 => Op::Limit(LimitOp::from_bytes(more, arg, more.rotate_left(4))),
         64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,
@@ -82,6 +84,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((setting, ops)) = data.split_first() else { return };
     let policy = if setting % 2 == 0 { WaitPolicy::AutoReap } else { WaitPolicy::Wait };
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
+    let max_procs = (setting / 8 % 2 == 1).then_some(6);
     let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
-    run(Settings { policy, capacity }, &ops);
+    run(Settings { policy, capacity, max_procs }, &ops);
 });

@@ -5,7 +5,7 @@
 mod model;
 
 use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, ServiceOp, Settings, run};
+use model::{CredOp, FdOp, LimitOp, Op, ServiceOp, Settings, run};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -33,12 +33,18 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Drain),
         1 => Just(Op::Reopen),
         1 => i().prop_map(Op::Rename),
-        2 => i().prop_map(Op::SetUid),
         2 => Just(Op::LeaveAndEnter),
         1 => i().prop_map(Op::AddUsage),
+        6 => bytes().prop_map(|(a, b, c)| Op::Cred(CredOp::from_bytes(a, b, c))),
+        4 => bytes().prop_map(|(a, b, c)| Op::Limit(LimitOp::from_bytes(a, b, c))),
         12 => fd_op().prop_map(Op::Fd),
         14 => service_op().prop_map(Op::Service),
     ]
+}
+
+/// What an operation is made of, as in the fuzz target.
+fn bytes() -> impl Strategy<Value = (u8, u8, u8)> {
+    any::<(u8, u8, u8)>()
 }
 
 fn fd_op() -> impl Strategy<Value = FdOp> {
@@ -81,21 +87,33 @@ fn service_op() -> impl Strategy<Value = ServiceOp> {
     ]
 }
 
+fn ops(most: usize) -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 0..most)
+}
+
+const WAIT: Settings = Settings { policy: WaitPolicy::Wait, capacity: 1000, max_procs: None };
+const AUTOREAP: Settings = Settings { policy: WaitPolicy::AutoReap, ..WAIT };
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn autoreap_matches_the_model(ops in prop::collection::vec(op(), 0..120)) {
-        run(Settings { policy: WaitPolicy::AutoReap, capacity: 1000 }, &ops);
+    fn autoreap_matches_the_model(ops in ops(120)) {
+        run(AUTOREAP, &ops);
     }
 
     #[test]
-    fn wait_matches_the_model(ops in prop::collection::vec(op(), 0..120)) {
-        run(Settings { policy: WaitPolicy::Wait, capacity: 1000 }, &ops);
+    fn wait_matches_the_model(ops in ops(120)) {
+        run(WAIT, &ops);
     }
 
     #[test]
-    fn few_ids_match_the_model(ops in prop::collection::vec(op(), 0..200), capacity in 1usize..12) {
-        run(Settings { policy: WaitPolicy::Wait, capacity }, &ops);
+    fn few_ids_match_the_model(ops in ops(200), capacity in 1usize..12) {
+        run(Settings { capacity, ..WAIT }, &ops);
+    }
+
+    #[test]
+    fn few_processes_match_the_model(ops in ops(120), max_procs in 3u64..9) {
+        run(Settings { max_procs: Some(max_procs), ..WAIT }, &ops);
     }
 }

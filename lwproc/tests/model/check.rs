@@ -1,6 +1,7 @@
 //! Comparing the whole state.
 
 use super::Driver;
+use super::creds::CredModel;
 use super::state::ProcModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,6 @@ impl Driver<'_> {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         assert_eq!(k.pid(), model.curproc());
         assert_eq!(k.lid(), model.cur.map(|cur| cur.lid));
-        assert_eq!(k.cred().users().real, model.procs[&model.curproc()].uid);
         let current = model.cur.filter(|cur| !cur.exiting);
         assert_eq!(
             k.curlwp().map(|l| (l.pid(), l.lid(), l.refcnt())),
@@ -20,6 +20,8 @@ impl Driver<'_> {
         );
         let faults = (k.usage().minor_faults, k.children_usage().minor_faults);
         assert_eq!(faults, model.procs[&model.curproc()].faults);
+        self.check_creds();
+        self.check_limits();
         self.check_files();
         self.check_host();
         let guard = self.kernel.pin();
@@ -37,16 +39,17 @@ impl Driver<'_> {
             let status = model.procs.get(&proc.pid()).map_or(ExitStatus::default(), |p| p.status);
             let (ppid, comm) = (proc.ppid(), proc.comm().to_string());
             let lwps = lwps.into_iter().collect();
-            let uid = proc.cred().unwrap().users().real;
+            let cred = CredModel::of(proc.cred().unwrap());
             // A zombie has no limits, and nobody asks for its children's use.
-            let nofile = proc.rlimit(Resource::Nofile).map_or(known.nofile, |limit| limit.soft);
+            let limits: Option<_> = Resource::ALL.iter().map(|r| proc.rlimit(*r)).collect();
+            let limits = limits.unwrap_or_else(|| known.limits.clone());
             let faults = (proc.usage().minor_faults, known.faults.1);
             let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
             let pending = proc.pending();
             let data = proc.specific(self.keys.proc).map(|v| v.0);
             let found =
-                ProcModel { ppid, lwps, draining, status, zombie, comm, uid, ..known.clone() };
-            let found = ProcModel { nofile, faults, pgid, sid, pending, data, ..found };
+                ProcModel { ppid, lwps, draining, status, zombie, comm, cred, ..known.clone() };
+            let found = ProcModel { limits, faults, pgid, sid, pending, data, ..found };
             assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
@@ -58,11 +61,6 @@ impl Driver<'_> {
             let parked = model.parked.contains(&(lwp.pid(), lwp.lid()));
             assert_eq!(lwp.state() == LwpState::Run, parked);
             assert_eq!(self.kernel.find_lwp(lwp.lid(), &guard).map(|l| l.pid()), Some(lwp.pid()));
-        }
-        for uid in 0..3 {
-            let own = model.procs.values().filter(|p| p.uid == uid).count();
-            assert_eq!(self.kernel.user_counts(uid).procs, own);
-            assert_eq!(self.kernel.user_counts_by_scan(uid).procs, own);
         }
         let counts = self.kernel.counts();
         let zombies = model.procs.values().filter(|p| p.zombie).count();

@@ -102,7 +102,7 @@ impl Driver<'_> {
     }
 
     fn limit(&self) -> i32 {
-        let nofile = self.model.procs[&self.model.curproc()].nofile;
+        let nofile = self.model.limit(self.model.curproc(), Resource::Nofile).soft;
         i32::try_from(nofile).unwrap_or(i32::MAX).min(1 << 20)
     }
 
@@ -242,9 +242,7 @@ impl Driver<'_> {
             FdOp::Limit(n) => {
                 let limit = Limit { soft: u64::from(n % 10), hard: Limit::INFINITY };
                 let limit = if n > 200 { Limit::NONE } else { limit };
-                k.set_rlimit(Resource::Nofile, limit).unwrap();
-                let pid = self.model.curproc();
-                self.model.procs.get_mut(&pid).unwrap().nofile = limit.soft;
+                self.set_limit(Resource::Nofile, limit);
             }
         }
     }

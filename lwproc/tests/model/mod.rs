@@ -3,14 +3,18 @@
 //! every answer and the whole state after every step.
 
 mod check;
+mod creds;
 mod files;
 mod host;
+mod limits;
 mod procs;
 mod services;
 mod state;
 
+pub use creds::CredOp;
 pub use files::FdOp;
 use host::Embedder;
+pub use limits::LimitOp;
 use lwproc::*;
 pub use services::ServiceOp;
 use state::Model;
@@ -41,8 +45,9 @@ pub enum Op {
     Drain,
     Reopen,
     Rename(u8),
-    SetUid(u8),
     AddUsage(u8),
+    Cred(CredOp),
+    Limit(LimitOp),
     Fd(FdOp),
     Service(ServiceOp),
     LeaveAndEnter,
@@ -53,6 +58,7 @@ pub enum Op {
 pub struct Settings {
     pub policy: WaitPolicy,
     pub capacity: usize,
+    pub max_procs: Option<u64>,
 }
 
 /// A kernel and its model, run in step.
@@ -75,9 +81,12 @@ fn pick<T: Copy>(from: impl Iterator<Item = T>, index: u8) -> Option<T> {
 
 /// Runs the operations on a new kernel and on the model.
 pub fn run(settings: Settings, ops: &[Op]) {
-    let Settings { policy, capacity } = settings;
+    let Settings { policy, capacity, max_procs } = settings;
     let builder = Kernel::builder().wait_policy(policy).id_capacity(capacity);
-    let builder = builder.signal_model(SigModel::Record);
+    let mut builder = builder.signal_model(SigModel::Record);
+    if let Some(max) = max_procs {
+        builder = builder.max_procs(max);
+    }
     let embedder = Embedder::default();
     let kernel = builder.host(embedder.clone()).build().unwrap();
     run_in(&kernel, Model::new(settings), ops);

@@ -5,6 +5,15 @@ use super::{Driver, Embedder, Op, pick};
 use lwproc::*;
 use std::collections::BTreeMap;
 
+/// What `alloclwp` says when a process cannot be made.
+fn of_fork(error: ForkError) -> NewLwpError {
+    match error {
+        ForkError::KernelFull => NewLwpError::KernelFull,
+        ForkError::Limit => NewLwpError::Limit,
+        _ => NewLwpError::IdsExhausted,
+    }
+}
+
 impl Driver<'_> {
     pub fn any_pid(&self, index: u8) -> Pid {
         pick(self.model.procs.keys().copied(), index).unwrap()
@@ -25,6 +34,23 @@ impl Driver<'_> {
         let expected = self.model.settle().map(|cur| (cur.pid, cur.lid));
         assert_eq!(old.as_ref().map(|l| (l.pid(), l.lid())), expected);
         self.owned.extend(old);
+    }
+
+    fn rfork(&mut self, how: Rfork) {
+        let parent = self.model.curproc();
+        let expected = self.model.fork_error(parent);
+        match self.k.as_mut().unwrap().rfork(how) {
+            Err(error) => assert_eq!(Some(error), expected),
+            Ok(old) => {
+                assert_eq!(expected, None);
+                let (pid, lid) = self.here();
+                assert_eq!(lid.0, pid.0);
+                self.model.fork(parent, pid, how);
+                self.model.hand_mask_down(pid);
+                self.gave_back(old);
+                self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
+            }
+        }
     }
 
     fn newlwp(&mut self, pid: Pid) {
@@ -90,29 +116,15 @@ impl Driver<'_> {
 
     pub fn step(&mut self, op: Op) {
         match op {
-            Op::Rfork(how) => {
-                let (parent, full) = (self.model.curproc(), self.model.full());
-                match self.k.as_mut().unwrap().rfork(how) {
-                    Err(error) => assert_eq!((error, full), (ForkError::IdsExhausted, true)),
-                    Ok(old) => {
-                        assert!(!full);
-                        let (pid, lid) = self.here();
-                        assert_eq!(lid.0, pid.0);
-                        self.model.fork(parent, pid, how);
-                        self.model.hand_mask_down(pid);
-                        self.gave_back(old);
-                        self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
-                    }
-                }
-            }
+            Op::Rfork(how) => self.rfork(how),
             Op::Newlwp(i) => self.newlwp(self.any_pid(i)),
             Op::NewlwpNumber(number) => self.newlwp(Pid(number)),
             Op::Alloclwp => {
-                let full = self.model.full();
+                let expected = self.model.fork_error(Pid(0));
                 match self.kernel.alloclwp(None) {
-                    Err(error) => assert_eq!((error, full), (NewLwpError::IdsExhausted, true)),
+                    Err(error) => assert_eq!(Some(error), expected.map(of_fork)),
                     Ok(lwp) => {
-                        assert!(!full);
+                        assert_eq!(expected, None);
                         self.model.fork(Pid(0), lwp.pid(), Rfork::Fresh);
                         self.owned.push(lwp);
                     }
@@ -228,18 +240,14 @@ impl Driver<'_> {
                 self.k.as_mut().unwrap().set_comm(name);
                 self.model.procs.get_mut(&pid).unwrap().comm = name.into();
             }
-            Op::SetUid(n) => {
-                let (uid, pid) = (u32::from(n % 3), self.model.curproc());
-                let change = CredChange::SetResuid(Some(uid), None, None);
-                self.k.as_mut().unwrap().set_cred(&change).unwrap();
-                self.model.procs.get_mut(&pid).unwrap().uid = uid;
-            }
             Op::AddUsage(n) => {
                 let pid = self.model.curproc();
                 let more = Usage { minor_faults: n.into(), ..Usage::default() };
                 self.k.as_ref().unwrap().add_usage(more);
                 self.model.procs.get_mut(&pid).unwrap().faults.0 += u64::from(n);
             }
+            Op::Cred(op) => self.cred_step(op),
+            Op::Limit(op) => self.limit_step(op),
             Op::Fd(op) => self.fd_step(op),
             Op::Service(op) => self.service_step(op),
             Op::LeaveAndEnter => {

@@ -113,7 +113,19 @@ impl Model {
         Ok(own)
     }
 
-    /// A signal for each of these; the superuser may signal everybody.
+    /// The superuser may signal everybody; a user those who are, or were when they
+    /// started, the same user; all their own process; SIGCONT reaches the session.
+    fn may_signal(&self, pid: Pid, signo: Option<Signo>) -> bool {
+        let (own, target) = (&self.procs[&self.curproc()], &self.procs[&pid]);
+        let (from, to) = (own.cred.users, target.cred.users);
+        let same_user = [from.real, from.effective].map(|id| id == to.real || id == to.saved);
+        own.cred.is_superuser()
+            || pid == self.curproc()
+            || same_user.contains(&true)
+            || (signo == Some(Signo::CONT) && own.sid == target.sid)
+    }
+
+    /// A signal for each of these that may be signalled; it is enough that one may.
     fn kill(&mut self, pids: Vec<Pid>, signo: i32) -> Result<(), KillError> {
         let signo = match signo {
             0 => None,
@@ -122,7 +134,11 @@ impl Model {
         if pids.is_empty() {
             return Err(KillError::NoSuchProcess);
         }
-        for pid in pids {
+        let may: Vec<Pid> = pids.into_iter().filter(|pid| self.may_signal(*pid, signo)).collect();
+        if may.is_empty() {
+            return Err(KillError::NotPermitted);
+        }
+        for pid in may {
             let proc = self.procs.get_mut(&pid).unwrap();
             if let Some(signo) = signo
                 && !proc.zombie

@@ -1,6 +1,7 @@
 //! What the kernel should be.
 
 use super::Settings;
+use super::creds::CredModel;
 use super::files::FilesModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +14,9 @@ pub struct ProcModel {
     pub status: ExitStatus,
     pub zombie: bool,
     pub comm: String,
-    pub uid: u32,
-    /// The soft limit of descriptors.
-    pub nofile: u64,
+    pub cred: CredModel,
+    /// One for each of [`Resource::ALL`].
+    pub limits: Vec<Limit>,
     /// Faults: its own, and of the children it waited for.
     pub faults: (u64, u64),
     pub pgid: Pid,
@@ -46,6 +47,8 @@ pub struct Cur {
 /// What the kernel should be.
 pub struct Model {
     pub settings: Settings,
+    /// Whether the limit on a user's processes holds.
+    pub nproc: Enforcement,
     pub procs: BTreeMap<Pid, ProcModel>,
     pub cur: Option<Cur>,
     pub parked: BTreeSet<(Pid, Lid)>,
@@ -65,8 +68,8 @@ impl Model {
             status: ExitStatus::default(),
             zombie: false,
             comm: comm.into(),
-            uid: 0,
-            nofile: Limit::INFINITY,
+            cred: CredModel::superuser(),
+            limits: vec![Limit::NONE; Resource::ALL.len()],
             faults: (0, 0),
             pgid: Pid(0),
             sid: Pid(0),
@@ -78,6 +81,7 @@ impl Model {
             BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
         Self {
             settings,
+            nproc: Enforcement::Ignored,
             procs,
             cur: None,
             parked: BTreeSet::new(),
