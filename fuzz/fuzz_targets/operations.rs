@@ -6,7 +6,7 @@ mod model;
 
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, WaitPolicy};
-use model::{CredOp, FdOp, LimitOp, Op, ServiceOp, Settings, run};
+use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, run};
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -48,7 +48,10 @@ fn decode_service(code: u8, a: u8, b: u8) -> ServiceOp {
 
 fn decode(code: u8, arg: u8, more: u8) -> Op {
     match code {
-        0 => Op::Rfork([Rfork::Share, Rfork::Copy, Rfork::Fresh][usize::from(arg % 3)]),
+        0 | 23 => {
+            let files = [Rfork::Share, Rfork::Copy, Rfork::Fresh][usize::from(arg % 3)];
+            if code == 0 { Op::Rfork(files) } else { Op::RforkVmspace(files) }
+        }
         1 => Op::Newlwp(arg),
         // Numbers that are never issued within the capacities below.
         2 => Op::NewlwpNumber([-1, i32::MIN, i32::MAX, 1 << 30][usize::from(arg % 4)]),
@@ -74,6 +77,8 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         22 => Op::WaitForGroup(arg),
         24..32 => Op::Cred(CredOp::from_bytes(more, arg, more.rotate_left(4))),
         32..40 => Op::Limit(LimitOp::from_bytes(more, arg, more.rotate_left(4))),
+        40..44 => Op::Emul(EmulOp::from_bytes(more, arg)),
+        44..48 => Op::Name(NameOp::from_bytes(more, arg, more.rotate_left(4))),
         64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,
@@ -86,5 +91,5 @@ fuzz_target!(|data: &[u8]| {
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
     let max_procs = (setting / 8 % 2 == 1).then_some(6);
     let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
-    run(Settings { policy, capacity, max_procs }, &ops);
+    run(Settings { policy, capacity, max_procs, native_sysents: setting / 16 % 2 == 1 }, &ops);
 });

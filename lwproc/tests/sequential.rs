@@ -5,13 +5,14 @@
 mod model;
 
 use lwproc::{Rfork, WaitPolicy};
-use model::{CredOp, FdOp, LimitOp, Op, ServiceOp, Settings, run};
+use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, run};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
     let i = any::<u8>;
     prop_oneof![
-        6 => prop_oneof![Just(Rfork::Share), Just(Rfork::Copy), Just(Rfork::Fresh)].prop_map(Op::Rfork),
+        5 => files().prop_map(Op::Rfork),
+        2 => files().prop_map(Op::RforkVmspace),
         4 => i().prop_map(Op::Newlwp),
         1 => prop_oneof![Just(-1), Just(i32::MAX), Just(37), any::<i32>().prop_filter("a live number", |n| !(0..100).contains(n))]
             .prop_map(Op::NewlwpNumber),
@@ -37,9 +38,15 @@ fn op() -> impl Strategy<Value = Op> {
         1 => i().prop_map(Op::AddUsage),
         6 => bytes().prop_map(|(a, b, c)| Op::Cred(CredOp::from_bytes(a, b, c))),
         4 => bytes().prop_map(|(a, b, c)| Op::Limit(LimitOp::from_bytes(a, b, c))),
+        2 => bytes().prop_map(|(a, b, _)| Op::Emul(EmulOp::from_bytes(a, b))),
+        2 => bytes().prop_map(|(a, b, c)| Op::Name(NameOp::from_bytes(a, b, c))),
         12 => fd_op().prop_map(Op::Fd),
         14 => service_op().prop_map(Op::Service),
     ]
+}
+
+fn files() -> impl Strategy<Value = Rfork> {
+    prop_oneof![Just(Rfork::Share), Just(Rfork::Copy), Just(Rfork::Fresh)]
 }
 
 /// What an operation is made of, as in the fuzz target.
@@ -91,8 +98,9 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op(), 0..most)
 }
 
-const WAIT: Settings = Settings { policy: WaitPolicy::Wait, capacity: 1000, max_procs: None };
-const AUTOREAP: Settings = Settings { policy: WaitPolicy::AutoReap, ..WAIT };
+const WAIT: Settings =
+    Settings { policy: WaitPolicy::Wait, capacity: 1000, max_procs: None, native_sysents: false };
+const AUTOREAP: Settings = Settings { policy: WaitPolicy::AutoReap, native_sysents: true, ..WAIT };
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]

@@ -10,6 +10,8 @@ impl Driver<'_> {
     /// Compares the whole state: every invariant follows from the equality.
     pub fn check(&mut self) {
         self.check_services();
+        self.check_places();
+        self.check_emuls();
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         assert_eq!(k.pid(), model.curproc());
         assert_eq!(k.lid(), model.cur.map(|cur| cur.lid));
@@ -20,6 +22,7 @@ impl Driver<'_> {
         );
         let faults = (k.usage().minor_faults, k.children_usage().minor_faults);
         assert_eq!(faults, model.procs[&model.curproc()].faults);
+        self.check_names();
         self.check_creds();
         self.check_limits();
         self.check_files();
@@ -49,7 +52,8 @@ impl Driver<'_> {
             let data = proc.specific(self.keys.proc).map(|v| v.0);
             let found =
                 ProcModel { ppid, lwps, draining, status, zombie, comm, cred, ..known.clone() };
-            let found = ProcModel { limits, faults, pgid, sid, pending, data, ..found };
+            let emul = proc.emul().0;
+            let found = ProcModel { emul, limits, faults, pgid, sid, pending, data, ..found };
             assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);

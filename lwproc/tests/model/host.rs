@@ -40,16 +40,45 @@ impl Drop for Alive {
     }
 }
 
+/// A place in the file system. That of proc0 and init is no host's.
+#[derive(Default)]
+pub struct Place {
+    own: Option<Alive>,
+    /// The place it was made from.
+    pub from: u32,
+}
+
+impl Place {
+    pub fn name(&self) -> u32 {
+        self.own.as_ref().map_or(0, |own| own.name)
+    }
+}
+
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        panic!("the host makes places in `vfs_init`, and nobody else does");
+    }
+}
+
+/// An emulation; the native one is 0.
+#[derive(Default)]
+pub struct Emul(pub u32);
+
 /// What the kernel has told the host.
 #[derive(Default)]
 struct Told {
     lwps: HashSet<LwpToken>,
     current: Option<LwpToken>,
+    places: u32,
+    released: Vec<u32>,
+    interned: Vec<(u32, Pid)>,
 }
 
 #[derive(Clone, Default)]
 pub struct Embedder {
     pub files: Living,
+    pub places: Living,
+    pub spaces: Living,
     told: Arc<Mutex<Told>>,
 }
 
@@ -59,13 +88,37 @@ impl Embedder {
     pub fn lwps(&self) -> BTreeSet<Lid> {
         lock(&self.told).lwps.iter().map(|lwp| lwp.lid()).collect()
     }
+
+    /// The places given back since the last look.
+    pub fn take_released(&self) -> Vec<u32> {
+        std::mem::take(&mut lock(&self.told).released)
+    }
+
+    /// The processes made since the last look, and the emulation of each.
+    pub fn take_interned(&self) -> Vec<(u32, Pid)> {
+        std::mem::take(&mut lock(&self.told).interned)
+    }
 }
 
 impl Host for Embedder {
-    type VmSpace = ();
+    type VmSpace = Alive;
     type File = Alive;
-    type Emul = ();
-    type Vfs = ();
+    type Emul = Emul;
+    type Vfs = Place;
+
+    fn vfs_init(&self, parent: &Place) -> Place {
+        let mut told = lock(&self.told);
+        told.places += 1;
+        Place { own: Some(self.places.add(told.places)), from: parent.name() }
+    }
+
+    fn vfs_release(&self, vfs: Place) {
+        lock(&self.told).released.push(vfs.name());
+    }
+
+    fn syscall_intern(&self, emul: &Emul, pid: Pid) {
+        lock(&self.told).interned.push((emul.0, pid));
+    }
 
     fn create(&self, lwp: LwpToken) {
         expect(lock(&self.told).lwps.insert(lwp), "created twice");

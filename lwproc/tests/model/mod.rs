@@ -4,18 +4,23 @@
 
 mod check;
 mod creds;
+mod emul;
 mod files;
 mod host;
 mod limits;
+mod names;
+mod places;
 mod procs;
 mod services;
 mod state;
 
 pub use creds::CredOp;
+pub use emul::EmulOp;
 pub use files::FdOp;
 use host::Embedder;
 pub use limits::LimitOp;
 use lwproc::*;
+pub use names::NameOp;
 pub use services::ServiceOp;
 use state::Model;
 use std::collections::BTreeSet;
@@ -25,6 +30,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
     Rfork(Rfork),
+    RforkVmspace(Rfork),
     Newlwp(u8),
     NewlwpNumber(i32),
     Alloclwp,
@@ -48,6 +54,8 @@ pub enum Op {
     AddUsage(u8),
     Cred(CredOp),
     Limit(LimitOp),
+    Emul(EmulOp),
+    Name(NameOp),
     Fd(FdOp),
     Service(ServiceOp),
     LeaveAndEnter,
@@ -59,6 +67,7 @@ pub struct Settings {
     pub policy: WaitPolicy,
     pub capacity: usize,
     pub max_procs: Option<u64>,
+    pub native_sysents: bool,
 }
 
 /// A kernel and its model, run in step.
@@ -68,6 +77,7 @@ struct Driver<'k> {
     owned: Vec<Lwp<Embedder>>,
     handles: Vec<LwpHandle<Embedder>>,
     files: Vec<FileHandle<Embedder>>,
+    emuls: Vec<EmulId>,
     keys: services::Keys,
     /// What the exit hook saw.
     ended: Arc<Mutex<Vec<Pid>>>,
@@ -81,11 +91,14 @@ fn pick<T: Copy>(from: impl Iterator<Item = T>, index: u8) -> Option<T> {
 
 /// Runs the operations on a new kernel and on the model.
 pub fn run(settings: Settings, ops: &[Op]) {
-    let Settings { policy, capacity, max_procs } = settings;
+    let Settings { policy, capacity, max_procs, native_sysents } = settings;
     let builder = Kernel::builder().wait_policy(policy).id_capacity(capacity);
     let mut builder = builder.signal_model(SigModel::Record);
     if let Some(max) = max_procs {
         builder = builder.max_procs(max);
+    }
+    if native_sysents {
+        builder = builder.allow_native_sysents();
     }
     let embedder = Embedder::default();
     let kernel = builder.host(embedder.clone()).build().unwrap();
@@ -108,6 +121,7 @@ fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
         owned: Vec::new(),
         handles: Vec::new(),
         files: Vec::new(),
+        emuls: vec![kernel.native_emul()],
         keys: services::Keys::new(kernel),
         ended: ended.clone(),
         model,

@@ -5,6 +5,13 @@ use super::{Driver, Embedder, Op, pick};
 use lwproc::*;
 use std::collections::BTreeMap;
 
+/// What a fork is given.
+#[derive(Clone, Copy)]
+enum AddressSpace {
+    Local,
+    Remote,
+}
+
 /// What `alloclwp` says when a process cannot be made.
 fn of_fork(error: ForkError) -> NewLwpError {
     match error {
@@ -36,16 +43,26 @@ impl Driver<'_> {
         self.owned.extend(old);
     }
 
-    fn rfork(&mut self, how: Rfork) {
+    fn rfork(&mut self, how: Rfork, with: AddressSpace) {
         let parent = self.model.curproc();
-        let expected = self.model.fork_error(parent);
-        match self.k.as_mut().unwrap().rfork(how) {
+        let expected = self.model.begin_fork(parent);
+        let k = self.k.as_mut().unwrap();
+        let (space, got) = match with {
+            AddressSpace::Local => (None, k.rfork(how)),
+            AddressSpace::Remote => {
+                // Places have names of their own; any number will do.
+                let name = self.model.places;
+                let space = self.kernel.host().spaces.add(name);
+                (Some(name), k.rfork_vmspace(space, how))
+            }
+        };
+        match got {
             Err(error) => assert_eq!(Some(error), expected),
             Ok(old) => {
                 assert_eq!(expected, None);
                 let (pid, lid) = self.here();
                 assert_eq!(lid.0, pid.0);
-                self.model.fork(parent, pid, how);
+                self.model.fork(parent, pid, how, space);
                 self.model.hand_mask_down(pid);
                 self.gave_back(old);
                 self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
@@ -116,16 +133,17 @@ impl Driver<'_> {
 
     pub fn step(&mut self, op: Op) {
         match op {
-            Op::Rfork(how) => self.rfork(how),
+            Op::Rfork(how) => self.rfork(how, AddressSpace::Local),
+            Op::RforkVmspace(how) => self.rfork(how, AddressSpace::Remote),
             Op::Newlwp(i) => self.newlwp(self.any_pid(i)),
             Op::NewlwpNumber(number) => self.newlwp(Pid(number)),
             Op::Alloclwp => {
-                let expected = self.model.fork_error(Pid(0));
+                let expected = self.model.begin_fork(Pid(0));
                 match self.kernel.alloclwp(None) {
                     Err(error) => assert_eq!(Some(error), expected.map(of_fork)),
                     Ok(lwp) => {
                         assert_eq!(expected, None);
-                        self.model.fork(Pid(0), lwp.pid(), Rfork::Fresh);
+                        self.model.fork(Pid(0), lwp.pid(), Rfork::Fresh, None);
                         self.owned.push(lwp);
                     }
                 }
@@ -248,6 +266,8 @@ impl Driver<'_> {
             }
             Op::Cred(op) => self.cred_step(op),
             Op::Limit(op) => self.limit_step(op),
+            Op::Emul(op) => self.emul_step(op),
+            Op::Name(op) => self.name_step(op),
             Op::Fd(op) => self.fd_step(op),
             Op::Service(op) => self.service_step(op),
             Op::LeaveAndEnter => {

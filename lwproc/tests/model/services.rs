@@ -62,7 +62,7 @@ fn signo(n: u8) -> i32 {
 }
 
 impl Model {
-    fn lwp(&mut self) -> Option<&mut LwpModel> {
+    pub fn lwp(&mut self) -> Option<&mut LwpModel> {
         let cur = self.cur?;
         self.lwp_state.get_mut(&(cur.pid, cur.lid))
     }

@@ -3,6 +3,7 @@
 use super::Settings;
 use super::creds::CredModel;
 use super::files::FilesModel;
+use super::places::PlaceModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,10 @@ pub struct ProcModel {
     pub faults: (u64, u64),
     pub pgid: Pid,
     pub sid: Pid,
+    pub place: PlaceModel,
+    pub emul: u32,
+    /// What is shown as its number.
+    pub alias: Option<Pid>,
     pub execed: bool,
     pub pending: SigSet,
     /// Its specific data.
@@ -33,6 +38,9 @@ pub struct LwpModel {
     pub pending: SigSet,
     pub blocked: SigSet,
     pub must_exit: bool,
+    pub name: Option<String>,
+    /// What is shown as its number.
+    pub alias: Option<Lid>,
     pub data: Option<u32>,
 }
 
@@ -57,6 +65,13 @@ pub struct Model {
     pub lwp_state: BTreeMap<(Pid, Lid), LwpModel>,
     /// The processes that have ended, in order.
     pub ended: Vec<Pid>,
+    /// How many places the host has made.
+    pub places: u32,
+    /// The places given back since the last check.
+    pub released: Vec<u32>,
+    pub default_emul: u32,
+    /// The processes made since the last check, and the emulation of each.
+    pub interned: Vec<(u32, Pid)>,
 }
 
 impl Model {
@@ -73,6 +88,9 @@ impl Model {
             faults: (0, 0),
             pgid: Pid(0),
             sid: Pid(0),
+            place: PlaceModel::default(),
+            emul: 0,
+            alias: None,
             execed: false,
             pending: SigSet::EMPTY,
             data: None,
@@ -88,6 +106,10 @@ impl Model {
             files: FilesModel::new(),
             lwp_state: [0, 1].map(|n| ((Pid(n), Lid(n)), LwpModel::default())).into(),
             ended: Vec::new(),
+            places: 0,
+            released: Vec::new(),
+            default_emul: 0,
+            interned: Vec::new(),
         }
     }
 
@@ -110,7 +132,8 @@ impl Model {
         self.procs.values().map(|p| p.lwps.len()).sum()
     }
 
-    pub fn fork(&mut self, parent: Pid, pid: Pid, how: Rfork) {
+    /// The place of the new process is the one that the host has made last.
+    pub fn fork(&mut self, parent: Pid, pid: Pid, how: Rfork, space: Option<u32>) {
         assert!(!self.ids().contains(&pid.0), "{pid} is in use");
         let lwps = BTreeSet::from([Lid(pid.0)]);
         let mut child = self.procs[&parent].clone();
@@ -121,6 +144,9 @@ impl Model {
         let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, None, false);
         child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
         child = ProcModel { faults, pending, data, execed, ..child };
+        let place = PlaceModel { own: self.places, from: child.place.own, space };
+        child = ProcModel { place, emul: self.default_emul, alias: None, ..child };
+        self.intern(pid);
         self.procs.insert(pid, child);
         self.files.fork(parent, pid, how);
         self.lwp_state.insert((pid, Lid(pid.0)), LwpModel::default());
@@ -165,6 +191,7 @@ impl Model {
         proc.data = None;
         let ppid = proc.ppid;
         self.ended.push(pid);
+        self.released.push(proc.place.own);
         let orphans: Vec<Pid> =
             self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
         for orphan in orphans {
