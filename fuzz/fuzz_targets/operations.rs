@@ -6,7 +6,7 @@ mod model;
 
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, WaitPolicy};
-use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, run};
+use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, WatchOp, run};
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -79,6 +79,7 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         32..40 => Op::Limit(LimitOp::from_bytes(more, arg, more.rotate_left(4))),
         40..44 => Op::Emul(EmulOp::from_bytes(more, arg)),
         44..48 => Op::Name(NameOp::from_bytes(more, arg, more.rotate_left(4))),
+        48..52 => Op::Watch(WatchOp::from_bytes(more, arg)),
         64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,

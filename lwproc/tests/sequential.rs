@@ -5,7 +5,7 @@
 mod model;
 
 use lwproc::{Rfork, WaitPolicy};
-use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, run};
+use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, WatchOp, run};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -40,6 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => bytes().prop_map(|(a, b, c)| Op::Limit(LimitOp::from_bytes(a, b, c))),
         2 => bytes().prop_map(|(a, b, _)| Op::Emul(EmulOp::from_bytes(a, b))),
         2 => bytes().prop_map(|(a, b, c)| Op::Name(NameOp::from_bytes(a, b, c))),
+        4 => bytes().prop_map(|(a, b, _)| Op::Watch(WatchOp::from_bytes(a, b))),
         12 => fd_op().prop_map(Op::Fd),
         14 => service_op().prop_map(Op::Service),
     ]

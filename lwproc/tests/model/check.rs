@@ -12,6 +12,7 @@ impl Driver<'_> {
         self.check_services();
         self.check_places();
         self.check_emuls();
+        self.check_watchers();
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         assert_eq!(k.pid(), model.curproc());
         assert_eq!(k.lid(), model.cur.map(|cur| cur.lid));

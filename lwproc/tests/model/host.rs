@@ -79,6 +79,10 @@ pub struct Embedder {
     pub files: Living,
     pub places: Living,
     pub spaces: Living,
+    /// What exit hooks capture.
+    pub hooks: Living,
+    /// Trace sinks.
+    pub sinks: Living,
     told: Arc<Mutex<Told>>,
 }
 
@@ -87,6 +91,21 @@ impl Embedder {
     /// while it runs, and no other.
     pub fn lwps(&self) -> BTreeSet<Lid> {
         lock(&self.told).lwps.iter().map(|lwp| lwp.lid()).collect()
+    }
+
+    /// The kernel is gone, and so is all that it had.
+    pub fn expect_nothing_left(&self) {
+        let Self { files, places, spaces, hooks, sinks, .. } = self;
+        for (what, living) in [
+            ("files", files),
+            ("places", places),
+            ("spaces", spaces),
+            ("hooks", hooks),
+            ("sinks", sinks),
+        ] {
+            assert_eq!(living.names(), BTreeSet::new(), "{what} that are left");
+        }
+        assert_eq!(self.lwps(), BTreeSet::new(), "LWPs that were not destroyed");
     }
 
     /// The places given back since the last look.

@@ -13,6 +13,7 @@ mod places;
 mod procs;
 mod services;
 mod state;
+mod watch;
 
 pub use creds::CredOp;
 pub use emul::EmulOp;
@@ -24,7 +25,8 @@ pub use names::NameOp;
 pub use services::ServiceOp;
 use state::Model;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+pub use watch::WatchOp;
+use watch::Watchers;
 
 /// One operation. Indices choose among what there is, modulo its number.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,7 @@ pub enum Op {
     Limit(LimitOp),
     Emul(EmulOp),
     Name(NameOp),
+    Watch(WatchOp),
     Fd(FdOp),
     Service(ServiceOp),
     LeaveAndEnter,
@@ -79,8 +82,7 @@ struct Driver<'k> {
     files: Vec<FileHandle<Embedder>>,
     emuls: Vec<EmulId>,
     keys: services::Keys,
-    /// What the exit hook saw.
-    ended: Arc<Mutex<Vec<Pid>>>,
+    watchers: Watchers,
     model: Model,
 }
 
@@ -107,14 +109,10 @@ pub fn run(settings: Settings, ops: &[Op]) {
     let stats = kernel.reclaim_stats();
     assert_eq!(stats.retired, stats.freed, "everything retired is freed");
     assert!(kernel.shutdown().is_clean());
-    assert!(embedder.files.names().is_empty(), "every file is closed");
-    assert!(embedder.lwps().is_empty(), "every LWP is destroyed");
+    embedder.expect_nothing_left();
 }
 
 fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
-    let ended = Arc::new(Mutex::new(Vec::new()));
-    let seen = ended.clone();
-    kernel.exithook_establish(move |proc| seen.lock().unwrap().push(proc.pid()));
     let mut driver = Driver {
         kernel,
         k: Some(kernel.enter().unwrap()),
@@ -123,10 +121,11 @@ fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
         files: Vec::new(),
         emuls: vec![kernel.native_emul()],
         keys: services::Keys::new(kernel),
-        ended: ended.clone(),
+        watchers: Watchers::default(),
         model,
     };
     driver.check();
+    driver.watch_step(WatchOp::Establish);
     for op in ops {
         driver.step(*op);
         driver.check();

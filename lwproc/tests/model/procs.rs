@@ -119,7 +119,7 @@ impl Driver<'_> {
         match k.try_wait(target) {
             Ok(Some(reaped)) => {
                 assert_eq!(zombies.get(&reaped.pid), Some(&reaped.status));
-                let (own, children) = self.model.procs.remove(&reaped.pid).unwrap().faults;
+                let (own, children) = self.model.reap(reaped.pid).faults;
                 assert_eq!(reaped.usage.minor_faults, own + children);
                 let me = self.model.curproc();
                 self.model.procs.get_mut(&me).unwrap().faults.1 += own + children;
@@ -268,6 +268,7 @@ impl Driver<'_> {
             Op::Limit(op) => self.limit_step(op),
             Op::Emul(op) => self.emul_step(op),
             Op::Name(op) => self.name_step(op),
+            Op::Watch(op) => self.watch_step(op),
             Op::Fd(op) => self.fd_step(op),
             Op::Service(op) => self.service_step(op),
             Op::LeaveAndEnter => {

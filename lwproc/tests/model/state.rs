@@ -4,6 +4,7 @@ use super::Settings;
 use super::creds::CredModel;
 use super::files::FilesModel;
 use super::places::PlaceModel;
+use super::watch::WatchModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,8 @@ pub struct ProcModel {
     pub sid: Pid,
     pub place: PlaceModel,
     pub emul: u32,
+    /// Its trace sink.
+    pub sink: Option<u32>,
     /// What is shown as its number.
     pub alias: Option<Pid>,
     pub execed: bool,
@@ -63,8 +66,7 @@ pub struct Model {
     pub files: FilesModel,
     /// Of every live LWP.
     pub lwp_state: BTreeMap<(Pid, Lid), LwpModel>,
-    /// The processes that have ended, in order.
-    pub ended: Vec<Pid>,
+    pub watch: WatchModel,
     /// How many places the host has made.
     pub places: u32,
     /// The places given back since the last check.
@@ -90,6 +92,7 @@ impl Model {
             sid: Pid(0),
             place: PlaceModel::default(),
             emul: 0,
+            sink: None,
             alias: None,
             execed: false,
             pending: SigSet::EMPTY,
@@ -105,7 +108,7 @@ impl Model {
             parked: BTreeSet::new(),
             files: FilesModel::new(),
             lwp_state: [0, 1].map(|n| ((Pid(n), Lid(n)), LwpModel::default())).into(),
-            ended: Vec::new(),
+            watch: WatchModel::default(),
             places: 0,
             released: Vec::new(),
             default_emul: 0,
@@ -145,11 +148,13 @@ impl Model {
         child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
         child = ProcModel { faults, pending, data, execed, ..child };
         let place = PlaceModel { own: self.places, from: child.place.own, space };
-        child = ProcModel { place, emul: self.default_emul, alias: None, ..child };
+        child = ProcModel { place, emul: self.default_emul, alias: None, sink: None, ..child };
         self.intern(pid);
         self.procs.insert(pid, child);
         self.files.fork(parent, pid, how);
         self.lwp_state.insert((pid, Lid(pid.0)), LwpModel::default());
+        self.tell(parent, TraceEvent::Fork { parent, child: pid });
+        self.tell(pid, TraceEvent::LwpCreate { pid, lid: Lid(pid.0) });
     }
 
     /// The first LWP of a fork blocks what the forking one does.
@@ -178,34 +183,47 @@ impl Model {
         self.files.newlwp(pid, lid);
         self.lwp_state.insert((pid, lid), LwpModel::default());
         self.procs.get_mut(&pid).unwrap().lwps.insert(lid);
+        self.tell(pid, TraceEvent::LwpCreate { pid, lid });
     }
 
     pub fn freelwp(&mut self, pid: Pid, lid: Lid) {
         self.files.freelwp(pid, lid);
         self.lwp_state.remove(&(pid, lid));
-        let proc = self.procs.get_mut(&pid).unwrap();
-        assert!(proc.lwps.remove(&lid));
-        if !proc.lwps.is_empty() {
-            return;
+        assert!(self.procs.get_mut(&pid).unwrap().lwps.remove(&lid));
+        self.tell(pid, TraceEvent::LwpExit { pid, lid });
+        if self.procs[&pid].lwps.is_empty() {
+            self.tell_end(pid);
+            self.end(pid);
         }
+    }
+
+    /// A process without LWPs ends; it may wait to be reaped.
+    fn end(&mut self, pid: Pid) {
+        let proc = self.procs.get_mut(&pid).unwrap();
         proc.data = None;
         let ppid = proc.ppid;
-        self.ended.push(pid);
         self.released.push(proc.place.own);
         let orphans: Vec<Pid> =
             self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
         for orphan in orphans {
             if self.procs[&orphan].zombie {
-                self.procs.remove(&orphan);
+                self.reap(orphan);
             } else {
                 self.procs.get_mut(&orphan).unwrap().ppid = Pid(1);
             }
         }
         if self.settings.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
-            self.procs.remove(&pid);
+            self.reap(pid);
         } else {
             self.procs.get_mut(&pid).unwrap().zombie = true;
         }
+    }
+
+    /// A process is out of the table; what it was.
+    pub fn reap(&mut self, pid: Pid) -> ProcModel {
+        let proc = self.procs.remove(&pid).unwrap();
+        self.tell_kernel(TraceEvent::Reap { pid, status: proc.status });
+        proc
     }
 
     /// The current LWP is released; with a status, that of its process is recorded.
