@@ -6,7 +6,10 @@ mod model;
 
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, WaitPolicy};
-use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, WatchOp, run};
+use model::{
+    CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
+};
+use std::num::NonZeroUsize;
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -80,6 +83,7 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         40..44 => Op::Emul(EmulOp::from_bytes(more, arg)),
         44..48 => Op::Name(NameOp::from_bytes(more, arg, more.rotate_left(4))),
         48..52 => Op::Watch(WatchOp::from_bytes(more, arg)),
+        52..60 => Op::Thread(ThreadOp::from_bytes(more, arg)),
         64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,
@@ -91,6 +95,8 @@ fuzz_target!(|data: &[u8]| {
     let policy = if setting % 2 == 0 { WaitPolicy::AutoReap } else { WaitPolicy::Wait };
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
     let max_procs = (setting / 8 % 2 == 1).then_some(6);
+    let native_sysents = setting / 16 % 2 == 1;
+    let cpus = NonZeroUsize::new(usize::from(setting / 32 % 3));
     let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
-    run(Settings { policy, capacity, max_procs, native_sysents: setting / 16 % 2 == 1 }, &ops);
+    run(Settings { policy, capacity, max_procs, native_sysents, cpus }, &ops);
 });

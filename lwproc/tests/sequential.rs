@@ -5,8 +5,11 @@
 mod model;
 
 use lwproc::{Rfork, WaitPolicy};
-use model::{CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, WatchOp, run};
+use model::{
+    CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
+};
 use proptest::prelude::*;
+use std::num::NonZeroUsize;
 
 fn op() -> impl Strategy<Value = Op> {
     let i = any::<u8>;
@@ -41,6 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => bytes().prop_map(|(a, b, _)| Op::Emul(EmulOp::from_bytes(a, b))),
         2 => bytes().prop_map(|(a, b, c)| Op::Name(NameOp::from_bytes(a, b, c))),
         4 => bytes().prop_map(|(a, b, _)| Op::Watch(WatchOp::from_bytes(a, b))),
+        6 => bytes().prop_map(|(a, b, _)| Op::Thread(ThreadOp::from_bytes(a, b))),
         12 => fd_op().prop_map(Op::Fd),
         14 => service_op().prop_map(Op::Service),
     ]
@@ -99,12 +103,17 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op(), 0..most)
 }
 
-const WAIT: Settings =
-    Settings { policy: WaitPolicy::Wait, capacity: 1000, max_procs: None, native_sysents: false };
+const WAIT: Settings = Settings {
+    policy: WaitPolicy::Wait,
+    capacity: 1000,
+    max_procs: None,
+    native_sysents: false,
+    cpus: None,
+};
 const AUTOREAP: Settings = Settings { policy: WaitPolicy::AutoReap, native_sysents: true, ..WAIT };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn autoreap_matches_the_model(ops in ops(120)) {
@@ -124,5 +133,10 @@ proptest! {
     #[test]
     fn few_processes_match_the_model(ops in ops(120), max_procs in 3u64..9) {
         run(Settings { max_procs: Some(max_procs), ..WAIT }, &ops);
+    }
+
+    #[test]
+    fn with_cpus_it_matches_the_model(ops in ops(120), cpus in 1usize..3) {
+        run(Settings { cpus: NonZeroUsize::new(cpus), ..AUTOREAP }, &ops);
     }
 }

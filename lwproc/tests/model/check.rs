@@ -28,6 +28,7 @@ impl Driver<'_> {
         self.check_limits();
         self.check_files();
         self.check_host();
+        self.check_thread();
         let guard = self.kernel.pin();
         let mut seen = BTreeMap::new();
         for proc in self.kernel.procs(&guard) {

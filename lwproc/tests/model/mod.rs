@@ -13,6 +13,7 @@ mod places;
 mod procs;
 mod services;
 mod state;
+mod thread;
 mod watch;
 
 pub use creds::CredOp;
@@ -25,6 +26,8 @@ pub use names::NameOp;
 pub use services::ServiceOp;
 use state::Model;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+pub use thread::ThreadOp;
 pub use watch::WatchOp;
 use watch::Watchers;
 
@@ -59,6 +62,7 @@ pub enum Op {
     Emul(EmulOp),
     Name(NameOp),
     Watch(WatchOp),
+    Thread(ThreadOp),
     Fd(FdOp),
     Service(ServiceOp),
     LeaveAndEnter,
@@ -71,6 +75,8 @@ pub struct Settings {
     pub capacity: usize,
     pub max_procs: Option<u64>,
     pub native_sysents: bool,
+    /// Virtual CPUs, if there are any.
+    pub cpus: Option<NonZeroUsize>,
 }
 
 /// A kernel and its model, run in step.
@@ -93,11 +99,14 @@ fn pick<T: Copy>(from: impl Iterator<Item = T>, index: u8) -> Option<T> {
 
 /// Runs the operations on a new kernel and on the model.
 pub fn run(settings: Settings, ops: &[Op]) {
-    let Settings { policy, capacity, max_procs, native_sysents } = settings;
+    let Settings { policy, capacity, max_procs, native_sysents, cpus } = settings;
     let builder = Kernel::builder().wait_policy(policy).id_capacity(capacity);
     let mut builder = builder.signal_model(SigModel::Record);
     if let Some(max) = max_procs {
         builder = builder.max_procs(max);
+    }
+    if let Some(count) = cpus {
+        builder = builder.virtual_cpus(count);
     }
     if native_sysents {
         builder = builder.allow_native_sysents();

@@ -12,6 +12,15 @@ enum AddressSpace {
     Remote,
 }
 
+/// How a child is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    Try,
+    Blocking,
+    /// The zombie is claimed, and given back.
+    GiveBack,
+}
+
 /// What `alloclwp` says when a process cannot be made.
 fn of_fork(error: ForkError) -> NewLwpError {
     match error {
@@ -65,7 +74,7 @@ impl Driver<'_> {
                 self.model.fork(parent, pid, how, space);
                 self.model.hand_mask_down(pid);
                 self.gave_back(old);
-                self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
+                self.model.run_as(Cur { pid, lid, refcnt: 1, exiting: false });
             }
         }
     }
@@ -81,7 +90,7 @@ impl Driver<'_> {
                 // The new one comes before the exiting old one goes.
                 self.model.newlwp(pid, lid);
                 self.gave_back(old);
-                self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
+                self.model.run_as(Cur { pid, lid, refcnt: 1, exiting: false });
             }
         }
     }
@@ -96,7 +105,7 @@ impl Driver<'_> {
         assert_eq!(result, expected);
     }
 
-    fn wait(&mut self, target: WaitTarget, give_back: bool) {
+    pub fn wait(&mut self, target: WaitTarget, how: How) {
         let own = self.model.procs[&self.model.curproc()].pgid;
         let matches = |pid: Pid| match target {
             WaitTarget::Any => true,
@@ -110,13 +119,17 @@ impl Driver<'_> {
             children.iter().filter(|(_, p)| p.zombie).map(|(pid, p)| (*pid, p.status)).collect();
         let none = if children.is_empty() { Err(WaitError::NoChild) } else { Ok(None) };
         let k = self.k.as_ref().unwrap();
-        if give_back {
+        if how == How::GiveBack {
             if let Ok(Some(claim)) = k.claim_zombie(target) {
                 assert_eq!(zombies.get(&claim.pid()), Some(&claim.status()));
             }
             return;
         }
-        match k.try_wait(target) {
+        let got = match how {
+            How::Blocking => k.wait(target).map(Some),
+            _ => k.try_wait(target),
+        };
+        match got {
             Ok(Some(reaped)) => {
                 assert_eq!(zombies.get(&reaped.pid), Some(&reaped.status));
                 let (own, children) = self.model.reap(reaped.pid).faults;
@@ -167,13 +180,15 @@ impl Driver<'_> {
                     self.gave_back(old);
                     // Its count is what it was when it was last current.
                     let refcnt = self.k.as_ref().unwrap().curlwp().unwrap().refcnt();
-                    self.model.cur = Some(Cur { pid, lid, refcnt, exiting: false });
+                    self.model.run_as(Cur { pid, lid, refcnt, exiting: false });
                 }
             }
             Op::Unbind => {
                 let exiting = self.model.cur.is_some_and(|cur| cur.exiting);
                 match self.k.as_mut().unwrap().unbind() {
-                    Err(error) => assert_eq!((error, exiting), (UnbindError::Exiting, true)),
+                    Err(error) => {
+                        assert_eq!((error, exiting), (UnbindError::Exiting, true))
+                    }
                     Ok(old) => {
                         assert!(!exiting);
                         self.gave_back(old);
@@ -199,7 +214,7 @@ impl Driver<'_> {
                         let (pid, lid) = self.here();
                         assert_eq!(pid, Pid::INIT);
                         self.model.newlwp(pid, lid);
-                        self.model.cur = Some(Cur { pid, lid, refcnt: 1, exiting: false });
+                        self.model.run_as(Cur { pid, lid, refcnt: 1, exiting: false });
                     }
                 }
             }
@@ -237,11 +252,11 @@ impl Driver<'_> {
                     self.owned.push(lwp);
                 }
             }
-            Op::Wait => self.wait(WaitTarget::Any, false),
-            Op::WaitFor(i) => self.wait(WaitTarget::Pid(self.any_pid(i)), false),
-            Op::WaitForGroup(0..60) => self.wait(WaitTarget::OwnPgrp, false),
-            Op::WaitForGroup(i) => self.wait(WaitTarget::Pgrp(self.any_pid(i)), false),
-            Op::GiveBack => self.wait(WaitTarget::Any, true),
+            Op::Wait => self.wait(WaitTarget::Any, How::Try),
+            Op::WaitFor(i) => self.wait(WaitTarget::Pid(self.any_pid(i)), How::Try),
+            Op::WaitForGroup(0..60) => self.wait(WaitTarget::OwnPgrp, How::Try),
+            Op::WaitForGroup(i) => self.wait(WaitTarget::Pgrp(self.any_pid(i)), How::Try),
+            Op::GiveBack => self.wait(WaitTarget::Any, How::GiveBack),
             Op::Drain | Op::Reopen => {
                 let k = self.k.as_mut().unwrap();
                 if matches!(op, Op::Drain) {
@@ -269,10 +284,13 @@ impl Driver<'_> {
             Op::Emul(op) => self.emul_step(op),
             Op::Name(op) => self.name_step(op),
             Op::Watch(op) => self.watch_step(op),
+            Op::Thread(op) => self.thread_step(op),
             Op::Fd(op) => self.fd_step(op),
             Op::Service(op) => self.service_step(op),
             Op::LeaveAndEnter => {
                 self.k = None;
+                self.check_outside();
+                self.model.biglocks = 0;
                 self.model.cur = self.model.settle();
                 self.k = Some(self.kernel.enter().unwrap());
             }

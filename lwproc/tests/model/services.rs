@@ -155,7 +155,7 @@ impl Model {
     }
 
     /// What the current LWP could take: its own, and the process's.
-    fn takeable(&mut self) -> (SigSet, SigSet) {
+    pub fn takeable(&mut self) -> (SigSet, SigSet) {
         let blocked = self.lwp().map_or(SigSet::EMPTY, |lwp| lwp.blocked);
         let own = self.lwp().map_or(SigSet::EMPTY, |lwp| lwp.pending);
         (own - blocked, self.procs[&self.curproc()].pending - blocked)

@@ -41,6 +41,8 @@ pub struct LwpModel {
     pub pending: SigSet,
     pub blocked: SigSet,
     pub must_exit: bool,
+    /// How often the big lock is to be taken when it runs again.
+    pub biglocks: u32,
     pub name: Option<String>,
     /// What is shown as its number.
     pub alias: Option<Lid>,
@@ -62,6 +64,8 @@ pub struct Model {
     pub nproc: Enforcement,
     pub procs: BTreeMap<Pid, ProcModel>,
     pub cur: Option<Cur>,
+    /// How often the current context holds the big lock.
+    pub biglocks: u32,
     pub parked: BTreeSet<(Pid, Lid)>,
     pub files: FilesModel,
     /// Of every live LWP.
@@ -105,6 +109,7 @@ impl Model {
             nproc: Enforcement::Ignored,
             procs,
             cur: None,
+            biglocks: 0,
             parked: BTreeSet::new(),
             files: FilesModel::new(),
             lwp_state: [0, 1].map(|n| ((Pid(n), Lid(n)), LwpModel::default())).into(),
@@ -243,7 +248,9 @@ impl Model {
 
     /// The exiting LWP goes, at a switch or when leaving.
     pub fn settle(&mut self) -> Option<Cur> {
-        let old = self.cur.take()?;
+        let old = self.cur?;
+        self.give_biglocks_up();
+        self.cur = None;
         if old.exiting {
             self.freelwp(old.pid, old.lid);
             return None;
