@@ -9,6 +9,7 @@ use model::{
     CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
 };
 use proptest::prelude::*;
+use proptest::test_runner::RngAlgorithm;
 use std::num::NonZeroUsize;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -112,8 +113,15 @@ const WAIT: Settings = Settings {
 };
 const AUTOREAP: Settings = Settings { policy: WaitPolicy::AutoReap, native_sysents: true, ..WAIT };
 
+/// Drawing what to do must not cost more than doing it.
+fn config() -> ProptestConfig {
+    let rng_algorithm = RngAlgorithm::XorShift;
+    let (cases, failure_persistence) = (256, None);
+    ProptestConfig { cases, failure_persistence, rng_algorithm, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn autoreap_matches_the_model(ops in ops(120)) {
