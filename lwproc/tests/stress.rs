@@ -54,7 +54,7 @@ fn stress(setting: Setting) {
     let board = Board(std::array::from_fn(|_| AtomicI32::new(1)));
     let rest = Barrier::new(THREADS + 1);
     std::thread::scope(|s| {
-        for me in 0..THREADS {
+        let thread = |me| {
             let (kernel, board, rest) = (&kernel, &board, &rest);
             s.spawn(move || {
                 let _abort = AbortOnPanic;
@@ -75,8 +75,9 @@ fn stress(setting: Setting) {
                 }
                 drop(worker);
                 // What is bound to the thread goes with it.
-            });
-        }
+            })
+        };
+        let threads: Vec<_> = (0..THREADS).map(thread).collect();
         let _abort = AbortOnPanic;
         for _ in 0..rounds {
             rest.wait();
@@ -93,9 +94,11 @@ fn stress(setting: Setting) {
             }
             rest.wait();
         }
+        // The scope alone does not wait for the threads' storage, and what is bound there.
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
-    // A scope does not wait for the threads' storage; the teardown takes what
-    // they have not yet released.
+    check(&kernel);
+    check_host(&kernel, &gear);
     let report = kernel.shutdown();
     assert_eq!(report.survivors, []);
     host.expect_nothing_left();
