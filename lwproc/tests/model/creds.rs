@@ -149,11 +149,9 @@ impl Driver<'_> {
         let cred = CredModel::of(k.cred());
         assert_eq!(cred, model.procs[&model.curproc()].cred);
         for uid in 0..4 {
-            let (procs, lwps) = model.user_counts(uid);
-            let counts = self.kernel.user_counts_by_scan(uid);
-            assert_eq!((counts.procs, counts.lwps), (procs, lwps), "user {uid}, by scan");
-            let counts = self.kernel.user_counts(uid);
-            assert_eq!(counts.procs, procs, "processes that user {uid} is charged for");
+            let charged = self.kernel.user_counts(uid);
+            assert_eq!((charged.procs, charged.lwps), model.user_counts(uid), "user {uid}");
+            assert_eq!(charged, self.kernel.user_counts_by_scan(uid), "user {uid}, by scan");
         }
     }
 }
