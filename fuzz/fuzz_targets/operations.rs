@@ -5,7 +5,7 @@
 mod model;
 
 use libfuzzer_sys::fuzz_target;
-use lwproc::{Rfork, WaitPolicy};
+use lwproc::{Rfork, SigModel, WaitPolicy};
 use model::{
     CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
 };
@@ -96,7 +96,8 @@ fuzz_target!(|data: &[u8]| {
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
     let max_procs = (setting / 8 % 2 == 1).then_some(6);
     let native_sysents = setting / 16 % 2 == 1;
+    let signals = if setting / 96 % 2 == 1 { SigModel::Raise } else { SigModel::Record };
     let cpus = NonZeroUsize::new(usize::from(setting / 32 % 3));
     let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
-    run(Settings { policy, capacity, max_procs, native_sysents, cpus }, &ops);
+    run(Settings { policy, capacity, max_procs, native_sysents, signals, cpus }, &ops);
 });

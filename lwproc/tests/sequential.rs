@@ -4,7 +4,7 @@
 
 mod model;
 
-use lwproc::{Rfork, WaitPolicy};
+use lwproc::{Rfork, SigModel, WaitPolicy};
 use model::{
     CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
 };
@@ -100,6 +100,10 @@ fn service_op() -> impl Strategy<Value = ServiceOp> {
     ]
 }
 
+fn for_the_host() -> impl Strategy<Value = SigModel> {
+    prop_oneof![Just(SigModel::Raise), Just(SigModel::Panic), Just(SigModel::Ignore)]
+}
+
 fn ops(most: usize) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op(), 0..most)
 }
@@ -109,6 +113,7 @@ const WAIT: Settings = Settings {
     capacity: 1000,
     max_procs: None,
     native_sysents: false,
+    signals: SigModel::Record,
     cpus: None,
 };
 const AUTOREAP: Settings = Settings { policy: WaitPolicy::AutoReap, native_sysents: true, ..WAIT };
@@ -141,6 +146,11 @@ proptest! {
     #[test]
     fn few_processes_match_the_model(ops in ops(120), max_procs in 3u64..9) {
         run(Settings { max_procs: Some(max_procs), ..WAIT }, &ops);
+    }
+
+    #[test]
+    fn signals_for_the_host_match_the_model(ops in ops(120), signals in for_the_host()) {
+        run(Settings { signals, ..WAIT }, &ops);
     }
 
     #[test]

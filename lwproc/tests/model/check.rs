@@ -2,6 +2,7 @@
 
 use super::Driver;
 use super::creds::CredModel;
+use super::data;
 use super::state::ProcModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,8 @@ impl Driver<'_> {
     /// Compares the whole state: every invariant follows from the equality.
     pub fn check(&mut self) {
         self.check_services();
+        self.check_data();
+        self.check_signals();
         self.check_places();
         self.check_emuls();
         self.check_watchers();
@@ -51,7 +54,7 @@ impl Driver<'_> {
             let faults = (proc.usage().minor_faults, known.faults.1);
             let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
             let pending = proc.pending();
-            let data = proc.specific(self.keys.proc).map(|v| v.0);
+            let data = data::of_proc(&proc, self.keys.proc);
             let found =
                 ProcModel { ppid, lwps, draining, status, zombie, comm, cred, ..known.clone() };
             let emul = proc.emul().0;

@@ -64,6 +64,14 @@ impl Clone for Place {
 #[derive(Default)]
 pub struct Emul(pub u32);
 
+/// How a signal came to the host.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Raised {
+    ToHost,
+    /// In a kernel that is built to take none. (This host does not mind.)
+    Unhandled,
+}
+
 /// What the kernel has told the host.
 #[derive(Default)]
 struct Told {
@@ -72,6 +80,7 @@ struct Told {
     places: u32,
     released: Vec<u32>,
     interned: Vec<(u32, Pid)>,
+    raised: Vec<(Raised, Pid, u8)>,
 }
 
 #[derive(Clone, Default)]
@@ -113,6 +122,11 @@ impl Embedder {
         std::mem::take(&mut lock(&self.told).released)
     }
 
+    /// The signals since the last look.
+    pub fn take_raised(&self) -> Vec<(Raised, Pid, u8)> {
+        std::mem::take(&mut lock(&self.told).raised)
+    }
+
     /// The processes made since the last look, and the emulation of each.
     pub fn take_interned(&self) -> Vec<(u32, Pid)> {
         std::mem::take(&mut lock(&self.told).interned)
@@ -137,6 +151,14 @@ impl Host for Embedder {
 
     fn syscall_intern(&self, emul: &Emul, pid: Pid) {
         lock(&self.told).interned.push((emul.0, pid));
+    }
+
+    fn raise(&self, pid: Pid, signo: Signo) {
+        lock(&self.told).raised.push((Raised::ToHost, pid, signo.number()));
+    }
+
+    fn unhandled_signal(&self, pid: Pid, signo: Signo) {
+        lock(&self.told).raised.push((Raised::Unhandled, pid, signo.number()));
     }
 
     fn create(&self, lwp: LwpToken) {

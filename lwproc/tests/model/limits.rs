@@ -48,14 +48,8 @@ impl Model {
         Ok(old)
     }
 
-    /// A fork begins: the host makes a place, whatever becomes of it.
-    pub fn begin_fork(&mut self, parent: Pid) -> Option<ForkError> {
-        self.places += 1;
-        self.fork_error(parent)
-    }
-
     /// Why that process cannot have a child, if it cannot.
-    fn fork_error(&self, parent: Pid) -> Option<ForkError> {
+    pub fn fork_error(&self, parent: Pid) -> Option<ForkError> {
         let proc = &self.procs[&parent];
         let (own, _) = self.user_counts(proc.cred.users.real);
         let limited = self.nproc == Enforcement::Enforced && !proc.cred.is_superuser();

@@ -4,6 +4,7 @@
 
 mod check;
 mod creds;
+mod data;
 mod emul;
 mod files;
 mod host;
@@ -12,6 +13,7 @@ mod names;
 mod places;
 mod procs;
 mod services;
+mod signals;
 mod state;
 mod thread;
 mod watch;
@@ -75,6 +77,7 @@ pub struct Settings {
     pub capacity: usize,
     pub max_procs: Option<u64>,
     pub native_sysents: bool,
+    pub signals: SigModel,
     /// Virtual CPUs, if there are any.
     pub cpus: Option<NonZeroUsize>,
 }
@@ -87,7 +90,7 @@ struct Driver<'k> {
     handles: Vec<LwpHandle<Embedder>>,
     files: Vec<FileHandle<Embedder>>,
     emuls: Vec<EmulId>,
-    keys: services::Keys,
+    keys: data::Keys,
     watchers: Watchers,
     model: Model,
 }
@@ -99,9 +102,9 @@ fn pick<T: Copy>(from: impl Iterator<Item = T>, index: u8) -> Option<T> {
 
 /// Runs the operations on a new kernel and on the model.
 pub fn run(settings: Settings, ops: &[Op]) {
-    let Settings { policy, capacity, max_procs, native_sysents, cpus } = settings;
+    let Settings { policy, capacity, max_procs, native_sysents, signals, cpus } = settings;
     let builder = Kernel::builder().wait_policy(policy).id_capacity(capacity);
-    let mut builder = builder.signal_model(SigModel::Record);
+    let mut builder = builder.signal_model(signals);
     if let Some(max) = max_procs {
         builder = builder.max_procs(max);
     }
@@ -129,7 +132,7 @@ fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
         handles: Vec::new(),
         files: Vec::new(),
         emuls: vec![kernel.native_emul()],
-        keys: services::Keys::new(kernel),
+        keys: data::Keys::new(kernel),
         watchers: Watchers::default(),
         model,
     };

@@ -29,7 +29,7 @@ impl Driver<'_> {
         assert_eq!(
             host.places.names(),
             own,
-            "given back at the end of the process, or of the fork"
+            "made by each fork that succeeds, given back at the end"
         );
         let spaces: BTreeSet<u32> = living().filter_map(|p| p.place.space).collect();
         assert_eq!(host.spaces.names(), spaces, "dropped at the end of the process");

@@ -54,13 +54,13 @@ impl Driver<'_> {
 
     fn rfork(&mut self, how: Rfork, with: AddressSpace) {
         let parent = self.model.curproc();
-        let expected = self.model.begin_fork(parent);
+        let expected = self.model.fork_error(parent);
         let k = self.k.as_mut().unwrap();
         let (space, got) = match with {
             AddressSpace::Local => (None, k.rfork(how)),
             AddressSpace::Remote => {
-                // Places have names of their own; any number will do.
-                let name = self.model.places;
+                // As its place will be.
+                let name = self.model.places + 1;
                 let space = self.kernel.host().spaces.add(name);
                 (Some(name), k.rfork_vmspace(space, how))
             }
@@ -151,7 +151,7 @@ impl Driver<'_> {
             Op::Newlwp(i) => self.newlwp(self.any_pid(i)),
             Op::NewlwpNumber(number) => self.newlwp(Pid(number)),
             Op::Alloclwp => {
-                let expected = self.model.begin_fork(Pid(0));
+                let expected = self.model.fork_error(Pid(0));
                 match self.kernel.alloclwp(None) {
                     Err(error) => assert_eq!(Some(error), expected.map(of_fork)),
                     Ok(lwp) => {

@@ -2,7 +2,9 @@
 
 use super::Settings;
 use super::creds::CredModel;
+use super::data::{self, Data};
 use super::files::FilesModel;
+use super::host::Raised;
 use super::places::PlaceModel;
 use super::watch::WatchModel;
 use lwproc::*;
@@ -32,7 +34,7 @@ pub struct ProcModel {
     pub execed: bool,
     pub pending: SigSet,
     /// Its specific data.
-    pub data: Option<u32>,
+    pub data: Data,
 }
 
 /// What an LWP has of its own.
@@ -46,7 +48,7 @@ pub struct LwpModel {
     pub name: Option<String>,
     /// What is shown as its number.
     pub alias: Option<Lid>,
-    pub data: Option<u32>,
+    pub data: Data,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,6 +77,10 @@ pub struct Model {
     pub places: u32,
     /// The places given back since the last check.
     pub released: Vec<u32>,
+    /// The specific data destroyed since the last check.
+    pub destroyed: Vec<data::Place>,
+    /// The signals that the host was told of since then.
+    pub raised: Vec<(Raised, Pid, u8)>,
     pub default_emul: u32,
     /// The processes made since the last check, and the emulation of each.
     pub interned: Vec<(u32, Pid)>,
@@ -100,7 +106,7 @@ impl Model {
             alias: None,
             execed: false,
             pending: SigSet::EMPTY,
-            data: None,
+            data: Data::new(),
         };
         let procs =
             BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
@@ -116,6 +122,8 @@ impl Model {
             watch: WatchModel::default(),
             places: 0,
             released: Vec::new(),
+            destroyed: Vec::new(),
+            raised: Vec::new(),
             default_emul: 0,
             interned: Vec::new(),
         }
@@ -140,7 +148,7 @@ impl Model {
         self.procs.values().map(|p| p.lwps.len()).sum()
     }
 
-    /// The place of the new process is the one that the host has made last.
+    /// The host makes a place for the new process; none if there is to be none.
     pub fn fork(&mut self, parent: Pid, pid: Pid, how: Rfork, space: Option<u32>) {
         assert!(!self.ids().contains(&pid.0), "{pid} is in use");
         let lwps = BTreeSet::from([Lid(pid.0)]);
@@ -149,9 +157,10 @@ impl Model {
             child.comm = "rumproc".into();
         }
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
-        let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, None, false);
+        let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, Data::new(), false);
         child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
         child = ProcModel { faults, pending, data, execed, ..child };
+        self.places += 1;
         let place = PlaceModel { own: self.places, from: child.place.own, space };
         child = ProcModel { place, emul: self.default_emul, alias: None, sink: None, ..child };
         self.intern(pid);
@@ -193,7 +202,8 @@ impl Model {
 
     pub fn freelwp(&mut self, pid: Pid, lid: Lid) {
         self.files.freelwp(pid, lid);
-        self.lwp_state.remove(&(pid, lid));
+        let mut lwp = self.lwp_state.remove(&(pid, lid)).unwrap();
+        data::destroy((pid, Some(lid)), &mut lwp.data, &mut self.destroyed);
         assert!(self.procs.get_mut(&pid).unwrap().lwps.remove(&lid));
         self.tell(pid, TraceEvent::LwpExit { pid, lid });
         if self.procs[&pid].lwps.is_empty() {
@@ -205,7 +215,7 @@ impl Model {
     /// A process without LWPs ends; it may wait to be reaped.
     fn end(&mut self, pid: Pid) {
         let proc = self.procs.get_mut(&pid).unwrap();
-        proc.data = None;
+        data::destroy((pid, None), &mut proc.data, &mut self.destroyed);
         let ppid = proc.ppid;
         self.released.push(proc.place.own);
         let orphans: Vec<Pid> =

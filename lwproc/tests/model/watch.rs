@@ -2,9 +2,9 @@
 //! trace sinks, which come and go.
 
 use super::creds::CredModel;
+use super::data::{self, Data, Value};
 use super::host::{Alive, Embedder, Place};
 use super::places::PlaceModel;
-use super::services::Counted;
 use super::state::{Model, ProcModel};
 use super::{Driver, pick};
 use lwproc::*;
@@ -55,14 +55,14 @@ pub struct Had {
     comm: String,
     cred: CredModel,
     nofile: Option<Limit>,
-    data: Option<u32>,
+    data: Data,
     place: PlaceModel,
     emul: u32,
     nlwps: u32,
 }
 
 impl Had {
-    fn seen(proc: &Ending<'_, Embedder>, key: ProcKey<Counted>) -> Self {
+    fn seen(proc: &Ending<'_, Embedder>, keys: [ProcKey<Value>; 3]) -> Self {
         let place: &Place = proc.vfs();
         let space = proc.vmspace().map(|space| space.name);
         Self {
@@ -70,7 +70,7 @@ impl Had {
             comm: proc.comm().to_string(),
             cred: CredModel::of(proc.cred().expect("not reaped")),
             nofile: proc.rlimit(Resource::Nofile),
-            data: proc.specific(key).map(|value| value.0),
+            data: data::of_proc(proc, keys),
             place: PlaceModel { own: place.name(), from: place.from, space },
             emul: proc.emul().0,
             nlwps: proc.nlwps(),
@@ -83,7 +83,7 @@ impl Had {
             comm: proc.comm.clone(),
             cred: proc.cred.clone(),
             nofile: Some(proc.limits[Resource::Nofile as usize]),
-            data: proc.data,
+            data: proc.data.clone(),
             place: proc.place.clone(),
             emul: proc.emul,
             nlwps: 0,
@@ -170,11 +170,11 @@ impl Driver<'_> {
         match op {
             WatchOp::Establish => {
                 let (hook, log) = (self.watchers.hooks.len() as u32, self.watchers.log.clone());
-                let (own, key) = (self.kernel.host().hooks.add(hook), self.keys.proc);
+                let (own, keys) = (self.kernel.host().hooks.add(hook), self.keys.proc);
                 let id = self.kernel.exithook_establish(move |proc| {
                     // All of it, and not only its number.
                     let own: &Alive = &own;
-                    let (hook, had) = (own.name, Box::new(Had::seen(proc, key)));
+                    let (hook, had) = (own.name, Box::new(Had::seen(proc, keys)));
                     log.lock().unwrap().push(Seen::End { hook, pid: proc.pid(), had });
                 });
                 self.watchers.hooks.push(id);
