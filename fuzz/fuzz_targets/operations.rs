@@ -7,7 +7,8 @@ mod model;
 use libfuzzer_sys::fuzz_target;
 use lwproc::{Rfork, SigModel, WaitPolicy};
 use model::{
-    CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
+    CredOp, EmulOp, FdOp, HandleOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp,
+    run,
 };
 use std::num::NonZeroUsize;
 
@@ -84,6 +85,7 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         44..48 => Op::Name(NameOp::from_bytes(more, arg, more.rotate_left(4))),
         48..52 => Op::Watch(WatchOp::from_bytes(more, arg)),
         52..60 => Op::Thread(ThreadOp::from_bytes(more, arg)),
+        60..62 => Op::Handle(HandleOp::from_bytes(more, arg)),
         64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,

@@ -6,7 +6,8 @@ mod model;
 
 use lwproc::{Rfork, SigModel, WaitPolicy};
 use model::{
-    CredOp, EmulOp, FdOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp, run,
+    CredOp, EmulOp, FdOp, HandleOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp,
+    run,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngAlgorithm;
@@ -46,6 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => bytes().prop_map(|(a, b, c)| Op::Name(NameOp::from_bytes(a, b, c))),
         4 => bytes().prop_map(|(a, b, _)| Op::Watch(WatchOp::from_bytes(a, b))),
         6 => bytes().prop_map(|(a, b, _)| Op::Thread(ThreadOp::from_bytes(a, b))),
+        3 => bytes().prop_map(|(a, b, _)| Op::Handle(HandleOp::from_bytes(a, b))),
         12 => fd_op().prop_map(Op::Fd),
         14 => service_op().prop_map(Op::Service),
     ]

@@ -5,7 +5,7 @@ use super::creds::CredModel;
 use super::data;
 use super::state::ProcModel;
 use lwproc::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Driver<'_> {
     /// Compares the whole state: every invariant follows from the equality.
@@ -32,8 +32,9 @@ impl Driver<'_> {
         self.check_files();
         self.check_host();
         self.check_thread();
+        self.check_known();
         let guard = self.kernel.pin();
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for proc in self.kernel.procs(&guard) {
             let lwps: Vec<Lid> = proc.lwps().map(|l| l.lid()).collect();
             assert_eq!(proc.nlwps() as usize, lwps.len(), "nlwps is the size of p_lwps");
@@ -59,13 +60,14 @@ impl Driver<'_> {
                 ProcModel { ppid, lwps, draining, status, zombie, comm, cred, ..known.clone() };
             let emul = proc.emul().0;
             let found = ProcModel { emul, limits, faults, pgid, sid, pending, data, ..found };
-            assert!(seen.insert(proc.pid(), found).is_none(), "seen twice");
+            assert_eq!(found, *known);
+            assert!(seen.insert(proc.pid()), "seen twice");
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
             assert_eq!(children, expected.map(|(pid, _)| *pid).collect());
             assert!(self.kernel.find(proc.pid(), &guard).is_some());
         }
-        assert_eq!(seen, model.procs);
+        assert_eq!(seen, model.procs.keys().copied().collect());
         for lwp in self.kernel.lwps(&guard) {
             let parked = model.parked.contains(&(lwp.pid(), lwp.lid()));
             assert_eq!(lwp.state() == LwpState::Run, parked);

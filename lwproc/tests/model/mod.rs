@@ -8,6 +8,7 @@ mod data;
 mod emul;
 mod files;
 mod host;
+mod known;
 mod limits;
 mod names;
 mod places;
@@ -22,6 +23,8 @@ pub use creds::CredOp;
 pub use emul::EmulOp;
 pub use files::FdOp;
 use host::Embedder;
+pub use known::HandleOp;
+use known::Known;
 pub use limits::LimitOp;
 use lwproc::*;
 pub use names::NameOp;
@@ -65,6 +68,7 @@ pub enum Op {
     Name(NameOp),
     Watch(WatchOp),
     Thread(ThreadOp),
+    Handle(HandleOp),
     Fd(FdOp),
     Service(ServiceOp),
     LeaveAndEnter,
@@ -90,6 +94,7 @@ struct Driver<'k> {
     handles: Vec<LwpHandle<Embedder>>,
     files: Vec<FileHandle<Embedder>>,
     emuls: Vec<EmulId>,
+    known: Vec<Known>,
     keys: data::Keys,
     watchers: Watchers,
     model: Model,
@@ -132,6 +137,7 @@ fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
         handles: Vec::new(),
         files: Vec::new(),
         emuls: vec![kernel.native_emul()],
+        known: Vec::new(),
         keys: data::Keys::new(kernel),
         watchers: Watchers::default(),
         model,

@@ -285,6 +285,7 @@ impl Driver<'_> {
             Op::Name(op) => self.name_step(op),
             Op::Watch(op) => self.watch_step(op),
             Op::Thread(op) => self.thread_step(op),
+            Op::Handle(op) => self.handle_step(op),
             Op::Fd(op) => self.fd_step(op),
             Op::Service(op) => self.service_step(op),
             Op::LeaveAndEnter => {
