@@ -5,8 +5,12 @@
 mod model;
 
 use libfuzzer_sys::fuzz_target;
-use lwproc::{Rfork, WaitPolicy};
-use model::{FdOp, Op, ServiceOp, run};
+use lwproc::{Rfork, SigModel, WaitPolicy};
+use model::{
+    CredOp, EmulOp, FdOp, HandleOp, LimitOp, NameOp, Op, ServiceOp, Settings, ThreadOp, WatchOp,
+    run,
+};
+use std::num::NonZeroUsize;
 
 fn decode_fd(code: u8, a: u8, b: u8) -> FdOp {
     match code % 15 {
@@ -48,7 +52,10 @@ fn decode_service(code: u8, a: u8, b: u8) -> ServiceOp {
 
 fn decode(code: u8, arg: u8, more: u8) -> Op {
     match code {
-        0 => Op::Rfork([Rfork::Share, Rfork::Copy, Rfork::Fresh][usize::from(arg % 3)]),
+        0 | 23 => {
+            let files = [Rfork::Share, Rfork::Copy, Rfork::Fresh][usize::from(arg % 3)];
+            if code == 0 { Op::Rfork(files) } else { Op::RforkVmspace(files) }
+        }
         1 => Op::Newlwp(arg),
         // Numbers that are never issued within the capacities below.
         2 => Op::NewlwpNumber([-1, i32::MIN, i32::MAX, 1 << 30][usize::from(arg % 4)]),
@@ -69,9 +76,16 @@ fn decode(code: u8, arg: u8, more: u8) -> Op {
         17 => Op::Drain,
         18 => Op::Reopen,
         19 => Op::Rename(arg),
-        20 => Op::SetUid(arg),
+        20 => Op::Cred(CredOp::from_bytes(32, arg, 0)),
         21 => Op::AddUsage(arg),
         22 => Op::WaitForGroup(arg),
+        24..32 => Op::Cred(CredOp::from_bytes(more, arg, more.rotate_left(4))),
+        32..40 => Op::Limit(LimitOp::from_bytes(more, arg, more.rotate_left(4))),
+        40..44 => Op::Emul(EmulOp::from_bytes(more, arg)),
+        44..48 => Op::Name(NameOp::from_bytes(more, arg, more.rotate_left(4))),
+        48..52 => Op::Watch(WatchOp::from_bytes(more, arg)),
+        52..60 => Op::Thread(ThreadOp::from_bytes(more, arg)),
+        60..62 => Op::Handle(HandleOp::from_bytes(more, arg)),
         64..128 => Op::Service(decode_service(code - 64, arg, more)),
         128.. => Op::Fd(decode_fd(code - 128, arg, more)),
         _ => Op::LeaveAndEnter,
@@ -82,6 +96,10 @@ fuzz_target!(|data: &[u8]| {
     let Some((setting, ops)) = data.split_first() else { return };
     let policy = if setting % 2 == 0 { WaitPolicy::AutoReap } else { WaitPolicy::Wait };
     let capacity = [1, 3, 10, 1000][usize::from(setting / 2 % 4)];
+    let max_procs = (setting / 8 % 2 == 1).then_some(6);
+    let native_sysents = setting / 16 % 2 == 1;
+    let signals = if setting / 96 % 2 == 1 { SigModel::Raise } else { SigModel::Record };
+    let cpus = NonZeroUsize::new(usize::from(setting / 32 % 3));
     let ops: Vec<Op> = ops.chunks_exact(3).take(400).map(|c| decode(c[0], c[1], c[2])).collect();
-    run(policy, capacity, &ops);
+    run(Settings { policy, capacity, max_procs, native_sysents, signals, cpus }, &ops);
 });

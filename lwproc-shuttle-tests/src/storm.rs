@@ -2,8 +2,8 @@
 //! are the workers of lwproc's stress test (`lwproc/tests/common`), with sleeping and waking
 //! added; whenever they rest, and at the end, everything must add up.
 
-use crate::common::invariants::check;
-use crate::common::worker::{Board, Counting, Entered, Kernel, Lwp, Random, Worker};
+use crate::common::invariants::{check, check_host};
+use crate::common::worker::{Board, Counting, Entered, Gear, Kernel, Lwp, Random, Worker};
 use crate::runner::{FREED, Test};
 use lwproc::{
     CloseRange, Fd, Lid, LwpHandle, OnExec, Pid, ProcHandle, SigModel, WaitChannel, WaitPolicy,
@@ -127,7 +127,7 @@ fn more(worker: &mut Worker<'_>, k: &mut Entered<'_>, beds: &Beds) {
 /// Runs the threads and lets them rest now and then; what they own afterwards. (Not in a
 /// scope: that does not wait for the threads' storage, and what is bound to them.)
 fn run(storm: Storm, kernel: &Arc<Kernel>) -> Vec<Lwp> {
-    let keys = (kernel.proc_key(), kernel.lwp_key());
+    let gear = Gear::new(kernel);
     let board = Arc::new(Board(std::array::from_fn(|_| AtomicI32::new(1))));
     let (tokens, up) = (AtomicUsize::new(0), AtomicUsize::new(storm.threads));
     let beds = Arc::new(Beds { channel: WaitChannel::new(), up, tokens });
@@ -137,13 +137,14 @@ fn run(storm: Storm, kernel: &Arc<Kernel>) -> Vec<Lwp> {
         let (beds, rest) = (beds.clone(), rest.clone());
         shuttle::thread::spawn(move || {
             let (kernel, board, random) = (&*kernel, &*board, storm.random(me));
-            let mut worker = Worker { kernel, board, random, owned: Vec::new(), keys, ops: 0 };
+            let mut worker = Worker::new(kernel, board, random, gear);
             for _ in 0..ROUNDS {
                 for _ in 0..ENTRIES {
                     let mut k = kernel.enter().unwrap();
                     for _ in 0..1 + worker.random.below(6) {
-                        match worker.random.below(6) {
-                            0 => more(&mut worker, &mut k, &beds),
+                        match worker.random.below(7) {
+                            0 => worker.block(&mut k),
+                            1 => more(&mut worker, &mut k, &beds),
                             _ => worker.step(&mut k),
                         }
                     }
@@ -161,6 +162,7 @@ fn run(storm: Storm, kernel: &Arc<Kernel>) -> Vec<Lwp> {
     for _ in 0..ROUNDS {
         rest.wait();
         check(kernel);
+        check_host(kernel, &gear);
         rest.wait();
     }
     let joined = threads.into_iter().map(|thread| thread.join().expect("no panic"));
@@ -178,7 +180,7 @@ fn storm(storm: Storm) {
     check(&kernel);
     let report = Arc::into_inner(kernel).expect("nobody else has it").shutdown();
     assert_eq!(report.survivors, []);
-    assert_eq!(host.0.load(SeqCst), 0, "files closed, data destroyed");
+    host.expect_nothing_left();
 }
 
 /// The kernel is torn down while others still drop, park and claim what they have of it.
@@ -217,5 +219,5 @@ fn teardown(storm: Storm) {
     drop(left);
     drop(Arc::into_inner(kernel).expect("nobody else has it").shutdown());
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-    assert_eq!(host.0.load(SeqCst), 0, "files closed, data destroyed");
+    host.expect_nothing_left();
 }

@@ -5,11 +5,12 @@
 
 mod common;
 
-use common::invariants::check;
-use common::worker::{Board, Counting, Random, Worker};
-use lwproc::*;
+use common::invariants::{check, check_host};
+use common::worker::{Board, Counting, Gear, Kernel, Lwp, Random, Worker};
+use lwproc::{NewLwpError, SigModel, WaitPolicy};
+use std::num::NonZeroUsize;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::AtomicI32;
 
 const THREADS: usize = 4;
 
@@ -24,26 +25,49 @@ impl Drop for AbortOnPanic {
     }
 }
 
-fn stress(policy: WaitPolicy, capacity: usize, rounds: usize, steps: usize) {
+/// How a kernel is made, and for how long it is used.
+#[derive(Clone, Copy)]
+struct Setting {
+    policy: WaitPolicy,
+    capacity: usize,
+    max_procs: Option<usize>,
+    cpus: Option<NonZeroUsize>,
+    rounds: usize,
+}
+
+/// How often a thread enters in a round.
+const STEPS: usize = 400;
+
+fn stress(setting: Setting) {
     let host = Counting::default();
-    let builder = lwproc::Kernel::builder().wait_policy(policy).id_capacity(capacity);
+    let Setting { policy, capacity, max_procs, cpus, rounds } = setting;
+    let mut builder = lwproc::Kernel::builder().wait_policy(policy).id_capacity(capacity);
+    if let Some(max) = max_procs {
+        builder = builder.max_procs(max as u64);
+    }
+    if let Some(count) = cpus {
+        builder = builder.virtual_cpus(count);
+    }
     let builder = builder.signal_model(SigModel::Record).host(host.clone());
     let kernel = builder.build().unwrap();
-    let keys = (kernel.proc_key(), kernel.lwp_key());
+    let gear = Gear::new(&kernel);
     let board = Board(std::array::from_fn(|_| AtomicI32::new(1)));
     let rest = Barrier::new(THREADS + 1);
     std::thread::scope(|s| {
-        for me in 0..THREADS {
+        let thread = |me| {
             let (kernel, board, rest) = (&kernel, &board, &rest);
             s.spawn(move || {
                 let _abort = AbortOnPanic;
                 let random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(me as u64 + 1));
-                let mut worker = Worker { kernel, board, random, owned: Vec::new(), keys, ops: 0 };
+                let mut worker = Worker::new(kernel, board, random, gear);
                 for _ in 0..rounds {
-                    for _ in 0..steps {
+                    for _ in 0..STEPS {
                         let mut k = kernel.enter().unwrap();
                         for _ in 0..1 + worker.random.below(6) {
-                            worker.step(&mut k);
+                            match worker.random.below(12) {
+                                0 => worker.block(&mut k),
+                                _ => worker.step(&mut k),
+                            }
                         }
                     }
                     rest.wait();
@@ -51,34 +75,78 @@ fn stress(policy: WaitPolicy, capacity: usize, rounds: usize, steps: usize) {
                 }
                 drop(worker);
                 // What is bound to the thread goes with it.
-            });
-        }
+            })
+        };
+        let threads: Vec<_> = (0..THREADS).map(thread).collect();
         let _abort = AbortOnPanic;
         for _ in 0..rounds {
             rest.wait();
             check(&kernel);
+            check_host(&kernel, &gear);
+            // Else the table fills with LWPs that nobody owns, and nothing is made or
+            // ended any more.
+            let guard = kernel.pin();
+            kernel.lwps(&guard).for_each(|lwp| drop(lwp.claim()));
+            drop(guard);
+            check_host(&kernel, &gear);
+            if let Some(max) = max_procs {
+                check_full(&kernel, max);
+            }
             rest.wait();
         }
+        // The scope alone does not wait for the threads' storage, and what is bound there.
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
-    // A scope does not wait for the threads' storage; the teardown takes what
-    // they have not yet released.
+    check(&kernel);
+    check_host(&kernel, &gear);
     let report = kernel.shutdown();
     assert_eq!(report.survivors, []);
-    assert_eq!(host.0.load(Relaxed), 0, "files closed, data destroyed");
+    host.expect_nothing_left();
 }
+
+/// No place for a process was lost, and none was given twice: as many can be made as
+/// there is room for.
+fn check_full(kernel: &Kernel, max: usize) {
+    let counts = kernel.counts();
+    let here = counts.procs + counts.zombies;
+    assert!(here <= max, "{here} processes");
+    let made: Vec<Lwp> = (here..max).map(|_| kernel.alloclwp(None).unwrap()).collect();
+    assert_eq!(kernel.alloclwp(None).err(), Some(NewLwpError::KernelFull));
+    drop(made);
+}
+
+const AUTOREAP: Setting = Setting {
+    policy: WaitPolicy::AutoReap,
+    capacity: 400,
+    max_procs: None,
+    cpus: None,
+    rounds: 60,
+};
+const WAITING: Setting = Setting { policy: WaitPolicy::Wait, ..AUTOREAP };
 
 #[test]
 fn autoreap() {
-    stress(WaitPolicy::AutoReap, 400, 60, 400);
+    stress(AUTOREAP);
 }
 
 #[test]
 fn waiting() {
-    stress(WaitPolicy::Wait, 400, 60, 400);
+    stress(WAITING);
 }
 
 /// Ids run out all the time, and shards are robbed.
 #[test]
 fn few_ids() {
-    stress(WaitPolicy::Wait, 24, 200, 400);
+    stress(Setting { capacity: 24, rounds: 200, ..WAITING });
+}
+
+#[test]
+fn few_processes() {
+    stress(Setting { max_procs: Some(20), ..WAITING });
+}
+
+/// More threads than virtual CPUs.
+#[test]
+fn few_cpus() {
+    stress(Setting { cpus: NonZeroUsize::new(2), ..AUTOREAP });
 }

@@ -29,8 +29,8 @@ static ALLOCATOR: lwproc_stress::alloc::OwnArenas = lwproc_stress::alloc::OwnAre
 #[cfg(all(target_os = "linux", not(lwproc_loom)))]
 mod run {
     use lwproc::*;
-    use lwproc_stress::common::invariants::check;
-    use lwproc_stress::common::worker::{self, Board, Counting, KINDS, Random, Worker};
+    use lwproc_stress::common::invariants::{check, check_host};
+    use lwproc_stress::common::worker::{Board, Counting, Gear, KINDS, Random, Worker};
     use lwproc_stress::freeze::{self, Freezable};
     use std::collections::HashSet;
     use std::process::ExitCode;
@@ -68,7 +68,7 @@ mod run {
     struct Shared {
         kernel: Kernel,
         host: Counting,
-        keys: (ProcKey<worker::Counted>, LwpKey<worker::Counted>),
+        gear: Gear,
         board: Board,
         channel: WaitChannel,
         events: AtomicU64,
@@ -120,14 +120,7 @@ mod run {
 
         fn actor(&self, me: usize, seed: u64) {
             let (kernel, board) = (&self.kernel, &self.board);
-            let mut w = Worker {
-                kernel,
-                board,
-                random: Random(seed),
-                owned: vec![],
-                keys: self.keys,
-                ops: 0,
-            };
+            let mut w = Worker::new(kernel, board, Random(seed), self.gear);
             while self.rest(ALL_REST) {
                 for kind in 0..KINDS + EXTRAS {
                     self.at[me].store(kind, SeqCst);
@@ -195,8 +188,8 @@ mod run {
                 }
                 _ => {
                     drop(k.claim_zombie(WaitTarget::Any));
-                    drop(k.proc_specific(self.keys.0));
-                    let _ = k.lwp_specific(self.keys.1).is_some();
+                    drop(k.proc_specific(self.gear.proc));
+                    let _ = k.lwp_specific(self.gear.lwp).is_some();
                     let _ = (k.must_exit(), k.pending(), k.ppid(), k.comm(), k.sid());
                     drop(self.locked());
                 }
@@ -283,6 +276,7 @@ mod run {
             self.await_resting(SLEEPERS_REST, SLEEPERS);
             self.await_resting(ALL_REST, THREADS);
             check(&self.kernel);
+            check_host(&self.kernel, &self.gear);
             self.end_ownerless();
         }
 
@@ -353,7 +347,7 @@ mod run {
         let builder = builder.signal_model(SigModel::Record).host(host.clone());
         let kernel = builder.build().expect("valid");
         let shared = Shared {
-            keys: (kernel.proc_key(), kernel.lwp_key()),
+            gear: Gear::new(&kernel),
             kernel,
             host,
             board: Board(std::array::from_fn(|_| AtomicI32::new(1))),

@@ -72,10 +72,8 @@ pub fn round(seed: u64) -> usize {
     });
     let overlaps = overlapping(&calls);
     check(Users(IdSet::all(0)), &calls);
-    // (LWPs are charged anew when they enter.)
     for uid in 0..3 {
-        let (charged, scanned) = (kernel.user_counts(uid), kernel.user_counts_by_scan(uid));
-        assert_eq!(charged.procs, scanned.procs, "processes of user {uid}");
+        assert_eq!(kernel.user_counts(uid), kernel.user_counts_by_scan(uid), "user {uid}");
     }
     drop(first);
     overlaps

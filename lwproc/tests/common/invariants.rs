@@ -1,5 +1,7 @@
 //! What holds in every kernel whenever no thread is inside an operation.
 
+use super::host::{Counting, What};
+use super::worker::Gear;
 use lwproc::*;
 use std::collections::{HashMap, HashSet};
 
@@ -74,8 +76,26 @@ pub fn check<H: Host>(kernel: &Kernel<H>) {
     assert_eq!(counts.ids, ids.len(), "no id leaked, none in use twice");
     check_tables(kernel);
     for uid in 0..3 {
-        // LWPs that have not entered since a change are still charged to the old user.
-        let (charged, scanned) = (kernel.user_counts(uid), kernel.user_counts_by_scan(uid));
-        assert_eq!(charged.procs, scanned.procs, "processes of user {uid}");
+        assert_eq!(kernel.user_counts(uid), kernel.user_counts_by_scan(uid), "user {uid}");
     }
+}
+
+/// The invariants of what the host has given, with every thread at rest and outside.
+pub fn check_host(kernel: &Kernel<Counting>, gear: &Gear) {
+    let (host, counts, guard) = (kernel.host(), kernel.counts(), kernel.pin());
+    let living = counts.procs as isize;
+    let (ended, released) = host.ended();
+    assert_eq!(host.alive(What::Place), living - 2, "a place for each process but two");
+    assert_eq!(released, ended, "given back at the end of each process");
+    assert_eq!(host.interned(), living - 2 + ended, "the host is told of each once");
+    assert_eq!(host.lwps(), counts.lwps as isize, "created and not destroyed");
+    let with_space = kernel.procs(&guard).filter(|p| p.specific(gear.space).is_some());
+    assert_eq!(host.alive(What::Space), with_space.count() as isize, "address spaces");
+    assert!(host.alive(What::Sink) <= living + 1, "one of each process, and the kernel's");
+    assert!(kernel.procs(&guard).all(|p| p.emul().0 < gear.emuls.len()));
+    let busy = |cpu| kernel.cpu_curlwp(cpu, &guard).is_some();
+    assert!(!(0..8).any(busy), "no CPU runs an LWP");
+    // These would wait if somebody had left with a CPU or the big lock.
+    let k = kernel.enter().expect("not entered");
+    assert_eq!((k.kernel_lock_depth(), k.kernel_lock()), (0, Ok(())));
 }

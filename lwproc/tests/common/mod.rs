@@ -1,5 +1,7 @@
 //! Shared by the tests of several kinds, and by `lwproc-stress`.
 #![allow(dead_code)]
 
+pub mod host;
 pub mod invariants;
+pub mod services;
 pub mod worker;

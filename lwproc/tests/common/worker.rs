@@ -1,9 +1,11 @@
 //! A thread that does everything at random to the same few processes.
 
+use super::host::Emul;
+pub use super::host::{Counted, Counting};
+use super::services::SERVICES;
 use lwproc::*;
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicIsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// A small generator: the test must not depend on another crate's stream.
 pub struct Random(pub u64);
@@ -17,38 +19,13 @@ impl Random {
     }
 }
 
-/// A host whose files and data are counted.
-#[derive(Clone, Default)]
-pub struct Counting(pub Arc<AtomicIsize>);
-
-impl Counting {
-    pub fn new_one(&self) -> Counted {
-        self.0.fetch_add(1, Relaxed);
-        Counted(self.0.clone())
-    }
-}
-
-pub struct Counted(Arc<AtomicIsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Host for Counting {
-    type VmSpace = ();
-    type File = Counted;
-    type Emul = ();
-    type Vfs = ();
-}
-
 pub type Kernel = lwproc::Kernel<Counting>;
 pub type Entered<'k> = lwproc::Entered<'k, Counting>;
 pub type Lwp = lwproc::Lwp<Counting>;
 
-/// How many kinds of operations [`Worker::perform`] knows.
-pub const KINDS: usize = 32 + 24;
+/// How many kinds of operations [`Worker::perform`] knows. All are lock-free or better;
+/// those that may block are [`Worker::block`]'s.
+pub const KINDS: usize = 32 + SERVICES;
 
 /// Numbers that the threads show each other: pids and lids, many of them stale.
 pub struct Board(pub [AtomicI32; 64]);
@@ -62,13 +39,45 @@ impl Board {
     }
 }
 
+/// What the threads of a kernel have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Gear {
+    pub proc: ProcKey<Counted>,
+    pub lwp: LwpKey<Counted>,
+    /// Of each process that was forked with an address space.
+    pub space: ProcKey<Counted>,
+    /// By their numbers.
+    pub emuls: [EmulId; 3],
+}
+
+impl Gear {
+    /// For a kernel that is new.
+    pub fn new(kernel: &Kernel) -> Self {
+        kernel.host().watch_ends(kernel);
+        let emuls = [0, 1, 2].map(|n| match n {
+            0 => kernel.native_emul(),
+            n => kernel.add_emul(Emul(n)),
+        });
+        let (proc, lwp, space) = (kernel.proc_key(), kernel.lwp_key(), kernel.proc_key());
+        Self { proc, lwp, space, emuls }
+    }
+}
+
 pub struct Worker<'k> {
     pub kernel: &'k Kernel,
     pub board: &'k Board,
     pub random: Random,
     pub owned: Vec<Lwp>,
-    pub keys: (ProcKey<Counted>, LwpKey<Counted>),
+    pub gear: Gear,
+    /// Exit hooks of its own, to be taken away again.
+    pub hooks: Vec<HookId>,
     pub ops: usize,
+}
+
+impl<'k> Worker<'k> {
+    pub fn new(kernel: &'k Kernel, board: &'k Board, random: Random, gear: Gear) -> Self {
+        Self { kernel, board, random, owned: Vec::new(), gear, hooks: Vec::new(), ops: 0 }
+    }
 }
 
 impl Worker<'_> {
@@ -92,7 +101,7 @@ impl Worker<'_> {
     }
 
     /// The operation of a number below [`KINDS`]. From 32 on those to what the
-    /// process or the LWP has, as 15 to 25 are, one of which each.
+    /// process or the LWP has (`services.rs`), as 15 to 25 are, one of which each.
     pub fn perform(&mut self, k: &mut Entered<'_>, kind: usize) {
         self.ops += 1;
         let number = self.board.look(&mut self.random);
@@ -167,7 +176,7 @@ impl Worker<'_> {
             }
             14 => k.set_comm(["a", "b", "c"][self.random.below(3)]),
             15..=25 => {
-                let kind = self.random.below(24);
+                let kind = self.random.below(SERVICES);
                 self.service(k, number, kind);
             }
             32.. => self.service(k, number, kind - 32),
@@ -182,62 +191,6 @@ impl Worker<'_> {
                 let old = k.unbind().ok().flatten();
                 self.keep(old);
                 let _ = k.lwphold();
-            }
-        }
-    }
-}
-
-impl Worker<'_> {
-    /// Something to what the process or the LWP has.
-    fn service(&mut self, k: &mut Entered<'_>, number: i32, kind: usize) {
-        let fd = |random: &mut Random| Fd(random.below(20) as i32);
-        let host = self.kernel.host();
-        match kind {
-            0..=2 => drop(k.fd_open(host.new_one(), OnExec::Keep)),
-            3 | 4 => drop(k.fd_close(fd(&mut self.random))),
-            5 => drop(k.fd_dup2(fd(&mut self.random), fd(&mut self.random))),
-            6 => drop(k.fd_set_on_exec(fd(&mut self.random), OnExec::Close)),
-            7 => drop(k.fd_get(fd(&mut self.random)).map(|file| file.handle())),
-            8 => drop(k.setsid()),
-            9 => drop(k.setpgid(Pid(0), Pid(number))),
-            10 => drop(k.setpgid(Pid(number), Pid(0))),
-            11 => drop(k.setpgid(Pid(number), k.pgid())),
-            12 => drop(k.kill(KillTarget::Proc(Pid(number)), 1 + self.random.below(64) as i32)),
-            13 => drop(k.kill(KillTarget::OwnPgrp, 15)),
-            14 | 15 => {
-                k.take_signal();
-            }
-            16 => drop(k.set_blocked(SigSet::from_bits(self.random.below(usize::MAX) as u64))),
-            17 => {
-                let uid = self.random.below(3) as u32;
-                let _ = k.set_cred(&CredChange::SetResuid(Some(uid), None, None));
-            }
-            18 => {
-                let limit = Limit { soft: 16 + self.random.below(8) as u64, hard: 24 };
-                let _ = k.set_rlimit(Resource::Nofile, limit);
-            }
-            19 => drop(k.set_proc_specific(self.keys.0, host.new_one())),
-            20 => drop(k.set_lwp_specific(self.keys.1, host.new_one())),
-            21 => {
-                if k.pid() > Pid::INIT && k.exit_group(ExitStatus::exited(1)).is_ok() {
-                    assert!(k.curlwp().is_none());
-                }
-            }
-            22 => {
-                if k.pid() > Pid::INIT {
-                    k.drain();
-                    if k.execnotify("execed").is_err() {
-                        k.reopen();
-                    }
-                }
-            }
-            _ => {
-                let guard = self.kernel.pin();
-                let mut seen = HashSet::new();
-                if let Some(group) = self.kernel.pgrp(Pid(number), &guard) {
-                    assert!(group.members().all(|p| seen.insert(p.identity())), "seen twice");
-                    let _ = (group.sid(), group.is_orphaned());
-                }
             }
         }
     }

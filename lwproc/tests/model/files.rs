@@ -3,42 +3,6 @@
 use super::{Driver, pick};
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-
-/// What the embedder has: files that say whether they are open.
-#[derive(Clone, Default)]
-pub struct Embedder {
-    open: Arc<Mutex<BTreeSet<u32>>>,
-}
-
-pub struct File {
-    name: u32,
-    open: Arc<Mutex<BTreeSet<u32>>>,
-}
-
-impl Embedder {
-    fn file(&self, name: u32) -> File {
-        assert!(self.open.lock().unwrap().insert(name));
-        File { name, open: self.open.clone() }
-    }
-
-    pub fn open_files(&self) -> BTreeSet<u32> {
-        self.open.lock().unwrap().clone()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        assert!(self.open.lock().unwrap().remove(&self.name), "closed twice");
-    }
-}
-
-impl Host for Embedder {
-    type VmSpace = ();
-    type File = File;
-    type Emul = ();
-    type Vfs = ();
-}
 
 /// An operation on descriptors. Numbers are small, so that they meet.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +102,7 @@ impl Driver<'_> {
     }
 
     fn limit(&self) -> i32 {
-        let nofile = self.model.procs[&self.model.curproc()].nofile;
+        let nofile = self.model.limit(self.model.curproc(), Resource::Nofile).soft;
         i32::try_from(nofile).unwrap_or(i32::MAX).min(1 << 20)
     }
 
@@ -173,20 +137,20 @@ impl Driver<'_> {
     }
 
     pub fn fd_step(&mut self, op: FdOp) {
-        let embedder = self.kernel.host().clone();
+        let files = self.kernel.host().files.clone();
         let k = self.k.as_mut().unwrap();
         match op {
             FdOp::Open(n) => {
                 let name = self.model.files.next_name;
                 self.model.files.next_name += 1;
-                let got = k.fd_open(embedder.file(name), flag(n)).map_err(FdError::from);
+                let got = k.fd_open(files.add(name), flag(n)).map_err(FdError::from);
                 self.expect_open(name, flag(n), got, 0);
             }
             FdOp::Reserve(n) => {
                 let name = self.model.files.next_name;
                 self.model.files.next_name += 1;
                 let got = k.fd_reserve(flag(n)).map(|reserved| {
-                    if n % 3 == 0 { None } else { Some(reserved.fill(embedder.file(name))) }
+                    if n % 3 == 0 { None } else { Some(reserved.fill(files.add(name))) }
                 });
                 match got {
                     Ok(None) => assert!(self.lowest(0).is_ok()),
@@ -278,9 +242,7 @@ impl Driver<'_> {
             FdOp::Limit(n) => {
                 let limit = Limit { soft: u64::from(n % 10), hard: Limit::INFINITY };
                 let limit = if n > 200 { Limit::NONE } else { limit };
-                k.set_rlimit(Resource::Nofile, limit).unwrap();
-                let pid = self.model.curproc();
-                self.model.procs.get_mut(&pid).unwrap().nofile = limit.soft;
+                self.set_limit(Resource::Nofile, limit);
             }
         }
     }
@@ -312,7 +274,7 @@ impl Driver<'_> {
         assert_eq!(k.fd_table_users(), model.files.users(table), "one reference for each LWP");
         let taken = self.files.iter().map(|file| file.name);
         let open: BTreeSet<u32> = model.files.open_files().into_iter().chain(taken).collect();
-        assert_eq!(self.kernel.host().open_files(), open, "closed by the last reference");
+        assert_eq!(self.kernel.host().files.names(), open, "closed by the last reference");
         let guard = self.kernel.pin();
         for proc in self.kernel.procs(&guard) {
             let alive = proc.nlwps() > 0;

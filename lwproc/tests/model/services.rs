@@ -1,11 +1,9 @@
 //! The part of the model that is about groups, signals, draining and specific data.
 
+use super::Driver;
 use super::state::{LwpModel, Model, ProcModel};
-use super::{Driver, Embedder};
 use lwproc::*;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 
 /// An operation on groups, signals, the drain, or specific data. Indices choose
 /// among what there is.
@@ -25,44 +23,8 @@ pub enum ServiceOp {
     SetLwpData(u8),
 }
 
-/// A value that counts how many there are.
-pub struct Counted(pub u32, Arc<AtomicIsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.1.fetch_sub(1, SeqCst);
-    }
-}
-
-/// Keys, and how many values there are under them.
-pub struct Keys {
-    pub proc: ProcKey<Counted>,
-    lwp: LwpKey<Counted>,
-    live: Arc<AtomicIsize>,
-}
-
-impl Keys {
-    pub fn new(kernel: &Kernel<Embedder>) -> Self {
-        let live = Arc::new(AtomicIsize::new(0));
-        Self { proc: kernel.proc_key(), lwp: kernel.lwp_key(), live }
-    }
-
-    fn value(&self, n: u8) -> Counted {
-        self.live.fetch_add(1, SeqCst);
-        Counted(n.into(), self.live.clone())
-    }
-
-    pub fn live(&self) -> isize {
-        self.live.load(SeqCst)
-    }
-}
-
-fn signo(n: u8) -> i32 {
-    [0, 1, 9, 15, 17, 19, 30, 64, 65, -1][usize::from(n) % 10]
-}
-
 impl Model {
-    fn lwp(&mut self) -> Option<&mut LwpModel> {
+    pub fn lwp(&mut self) -> Option<&mut LwpModel> {
         let cur = self.cur?;
         self.lwp_state.get_mut(&(cur.pid, cur.lid))
     }
@@ -113,38 +75,6 @@ impl Model {
         Ok(own)
     }
 
-    /// A signal for each of these; the superuser may signal everybody.
-    fn kill(&mut self, pids: Vec<Pid>, signo: i32) -> Result<(), KillError> {
-        let signo = match signo {
-            0 => None,
-            n => Some(Signo::new(n).ok_or(KillError::BadSignal { signo })?),
-        };
-        if pids.is_empty() {
-            return Err(KillError::NoSuchProcess);
-        }
-        for pid in pids {
-            let proc = self.procs.get_mut(&pid).unwrap();
-            if let Some(signo) = signo
-                && !proc.zombie
-            {
-                proc.pending = proc.pending.with(signo);
-            }
-        }
-        Ok(())
-    }
-
-    fn members(&self, pgid: Pid) -> Vec<Pid> {
-        let own = self.procs.iter().filter(|(pid, p)| p.pgid == pgid && **pid > Pid(1));
-        own.map(|(pid, _)| *pid).collect()
-    }
-
-    /// What the current LWP could take: its own, and the process's.
-    fn takeable(&mut self) -> (SigSet, SigSet) {
-        let blocked = self.lwp().map_or(SigSet::EMPTY, |lwp| lwp.blocked);
-        let own = self.lwp().map_or(SigSet::EMPTY, |lwp| lwp.pending);
-        (own - blocked, self.procs[&self.curproc()].pending - blocked)
-    }
-
     pub fn drain(&mut self) {
         let (pid, own) = (self.curproc(), self.cur.map(|cur| cur.lid));
         self.procs.get_mut(&pid).unwrap().draining = true;
@@ -177,62 +107,12 @@ impl Driver<'_> {
                 let got = self.k.as_ref().unwrap().setsid();
                 assert_eq!(got, self.model.setsid());
             }
-            ServiceOp::Kill(a, n) => {
-                let pid = self.any_pid(a);
-                let got = self.k.as_ref().unwrap().kill(KillTarget::Proc(pid), signo(n));
-                assert_eq!(got, self.model.kill(vec![pid], signo(n)));
-            }
-            ServiceOp::KillLwp(a, n) => {
-                let lwps: Vec<_> = self.model.lwp_state.keys().copied().collect();
-                let (pid, lid) = lwps[usize::from(a) % lwps.len()];
-                let got = self.k.as_ref().unwrap().kill(KillTarget::Lwp(lid), signo(n));
-                let before = self.model.procs[&pid].pending;
-                assert_eq!(got, self.model.kill(vec![pid], signo(n)));
-                self.model.procs.get_mut(&pid).unwrap().pending = before;
-                if let (Ok(()), Some(signo)) = (got, Signo::new(signo(n))) {
-                    let lwp = self.model.lwp_state.get_mut(&(pid, lid)).unwrap();
-                    lwp.pending = lwp.pending.with(signo);
-                }
-            }
-            ServiceOp::KillGroup(a, n) => {
-                let (own, pid) = (a < 60, self.any_pid(a));
-                let target = if own { KillTarget::OwnPgrp } else { KillTarget::Pgrp(pid) };
-                let pgid = if own { self.model.procs[&self.model.curproc()].pgid } else { pid };
-                let got = self.k.as_ref().unwrap().kill(target, signo(n));
-                let members = self.model.members(pgid);
-                assert_eq!(got, self.model.kill(members, signo(n)));
-            }
-            ServiceOp::KillAll(n) => {
-                let got = self.k.as_ref().unwrap().kill(KillTarget::All, signo(n));
-                let own = self.model.curproc();
-                let others = self.model.procs.keys().copied().filter(|p| *p > Pid(1) && *p != own);
-                let others = others.collect();
-                assert_eq!(got, self.model.kill(others, signo(n)));
-            }
-            ServiceOp::Block(mask) => {
-                let mask = SigSet::from_bits(mask);
-                let got = self.k.as_mut().unwrap().set_blocked(mask);
-                match self.model.lwp() {
-                    None => assert_eq!(got, Err(MaskError::Implicit)),
-                    Some(lwp) => {
-                        assert_eq!(got, Ok(lwp.blocked));
-                        lwp.blocked = mask.without(Signo::KILL).without(Signo::STOP);
-                    }
-                }
-            }
-            ServiceOp::Take => {
-                let got = self.k.as_mut().unwrap().take_signal();
-                let (own, procs) = self.model.takeable();
-                assert_eq!(got, own.first().or(procs.first()));
-                if let Some(signo) = own.first() {
-                    let lwp = self.model.lwp().unwrap();
-                    lwp.pending = lwp.pending.without(signo);
-                } else if let Some(signo) = procs.first() {
-                    let pid = self.model.curproc();
-                    let proc = self.model.procs.get_mut(&pid).unwrap();
-                    proc.pending = proc.pending.without(signo);
-                }
-            }
+            ServiceOp::Kill(..)
+            | ServiceOp::KillLwp(..)
+            | ServiceOp::KillGroup(..)
+            | ServiceOp::KillAll(_)
+            | ServiceOp::Block(_)
+            | ServiceOp::Take => self.signal_step(op),
             ServiceOp::Exec(n) => {
                 let comm = ["true", "false"][usize::from(n) % 2];
                 let got = self.k.as_mut().unwrap().execnotify(comm);
@@ -248,6 +128,7 @@ impl Driver<'_> {
                     (proc.comm, proc.execed) = (comm.into(), true);
                     self.model_close_on_exec();
                     self.model.reopen();
+                    self.model.tell(pid, TraceEvent::Exec { pid, comm: Comm::new(comm) });
                 }
             }
             ServiceOp::ExitGroup(code) => {
@@ -265,24 +146,8 @@ impl Driver<'_> {
                     self.handles.retain(|h| !gone.contains(&(h.pid(), h.lid())));
                 }
             }
-            ServiceOp::SetProcData(n) => {
-                let k = self.k.as_ref().unwrap();
-                let old = k.set_proc_specific(self.keys.proc, self.keys.value(n)).unwrap();
-                let pid = self.model.curproc();
-                let data = self.model.procs.get_mut(&pid).unwrap().data.replace(n.into());
-                assert_eq!(old.map(|value| value.0), data);
-            }
-            ServiceOp::SetLwpData(n) => {
-                let value = self.keys.value(n);
-                let got = self.k.as_mut().unwrap().set_lwp_specific(self.keys.lwp, value);
-                match self.model.lwp() {
-                    None => assert_eq!(got.err(), Some(SpecificError::NoLwp)),
-                    Some(lwp) => {
-                        let old = lwp.data.replace(n.into());
-                        assert_eq!(got.unwrap().map(|value| value.0), old);
-                    }
-                }
-            }
+            ServiceOp::SetProcData(n) => self.set_proc_data(n),
+            ServiceOp::SetLwpData(n) => self.set_lwp_data(n),
         }
     }
 
@@ -295,13 +160,6 @@ impl Driver<'_> {
         assert_eq!(k.pending(), lwp.pending | proc.pending);
         assert_eq!((k.blocked(), k.must_exit()), (lwp.blocked, lwp.must_exit));
         assert_eq!(k.has_pending(), !(own | procs).is_empty(), "the mark follows the sets");
-        assert_eq!(k.proc_specific(self.keys.proc).map(|value| value.0), proc.data);
-        assert_eq!(k.lwp_specific(self.keys.lwp).map(|value| value.0), lwp.data);
-        let data = model.procs.values().filter(|p| p.data.is_some()).count()
-            + model.lwp_state.values().filter(|l| l.data.is_some()).count();
-        assert_eq!(self.keys.live(), data as isize, "dropped with what they are about");
-        assert_eq!(*self.ended.lock().unwrap(), model.ended, "the hooks saw each end, in order");
-
         let guard = self.kernel.pin();
         let groups: BTreeSet<Pid> = model.procs.values().map(|p| p.pgid).collect();
         let seen: Vec<Pid> = self.kernel.pgrps(&guard).map(|group| group.id()).collect();

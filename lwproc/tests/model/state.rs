@@ -1,6 +1,12 @@
 //! What the kernel should be.
 
+use super::Settings;
+use super::creds::CredModel;
+use super::data::{self, Data};
 use super::files::FilesModel;
+use super::host::Raised;
+use super::places::PlaceModel;
+use super::watch::WatchModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +18,23 @@ pub struct ProcModel {
     pub status: ExitStatus,
     pub zombie: bool,
     pub comm: String,
-    pub uid: u32,
-    /// The soft limit of descriptors.
-    pub nofile: u64,
+    pub cred: CredModel,
+    /// One for each of [`Resource::ALL`].
+    pub limits: Vec<Limit>,
     /// Faults: its own, and of the children it waited for.
     pub faults: (u64, u64),
     pub pgid: Pid,
     pub sid: Pid,
+    pub place: PlaceModel,
+    pub emul: u32,
+    /// Its trace sink.
+    pub sink: Option<u32>,
+    /// What is shown as its number.
+    pub alias: Option<Pid>,
     pub execed: bool,
     pub pending: SigSet,
     /// Its specific data.
-    pub data: Option<u32>,
+    pub data: Data,
 }
 
 /// What an LWP has of its own.
@@ -31,7 +43,12 @@ pub struct LwpModel {
     pub pending: SigSet,
     pub blocked: SigSet,
     pub must_exit: bool,
-    pub data: Option<u32>,
+    /// How often the big lock is to be taken when it runs again.
+    pub biglocks: u32,
+    pub name: Option<String>,
+    /// What is shown as its number.
+    pub alias: Option<Lid>,
+    pub data: Data,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,20 +61,33 @@ pub struct Cur {
 
 /// What the kernel should be.
 pub struct Model {
-    pub policy: WaitPolicy,
-    pub capacity: usize,
+    pub settings: Settings,
+    /// Whether the limit on a user's processes holds.
+    pub nproc: Enforcement,
     pub procs: BTreeMap<Pid, ProcModel>,
     pub cur: Option<Cur>,
+    /// How often the current context holds the big lock.
+    pub biglocks: u32,
     pub parked: BTreeSet<(Pid, Lid)>,
     pub files: FilesModel,
     /// Of every live LWP.
     pub lwp_state: BTreeMap<(Pid, Lid), LwpModel>,
-    /// The processes that have ended, in order.
-    pub ended: Vec<Pid>,
+    pub watch: WatchModel,
+    /// How many places the host has made.
+    pub places: u32,
+    /// The places given back since the last check.
+    pub released: Vec<u32>,
+    /// The specific data destroyed since the last check.
+    pub destroyed: Vec<data::Place>,
+    /// The signals that the host was told of since then.
+    pub raised: Vec<(Raised, Pid, u8)>,
+    pub default_emul: u32,
+    /// The processes made since the last check, and the emulation of each.
+    pub interned: Vec<(u32, Pid)>,
 }
 
 impl Model {
-    pub fn new(policy: WaitPolicy, capacity: usize) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let permanent = |pid: i32, comm: &str| ProcModel {
             ppid: Pid(0),
             lwps: BTreeSet::from([Lid(pid)]),
@@ -65,26 +95,37 @@ impl Model {
             status: ExitStatus::default(),
             zombie: false,
             comm: comm.into(),
-            uid: 0,
-            nofile: Limit::INFINITY,
+            cred: CredModel::superuser(),
+            limits: vec![Limit::NONE; Resource::ALL.len()],
             faults: (0, 0),
             pgid: Pid(0),
             sid: Pid(0),
+            place: PlaceModel::default(),
+            emul: 0,
+            sink: None,
+            alias: None,
             execed: false,
             pending: SigSet::EMPTY,
-            data: None,
+            data: Data::new(),
         };
         let procs =
             BTreeMap::from([(Pid(0), permanent(0, "system")), (Pid(1), permanent(1, "init"))]);
         Self {
-            policy,
-            capacity,
+            settings,
+            nproc: Enforcement::Ignored,
             procs,
             cur: None,
+            biglocks: 0,
             parked: BTreeSet::new(),
             files: FilesModel::new(),
             lwp_state: [0, 1].map(|n| ((Pid(n), Lid(n)), LwpModel::default())).into(),
-            ended: Vec::new(),
+            watch: WatchModel::default(),
+            places: 0,
+            released: Vec::new(),
+            destroyed: Vec::new(),
+            raised: Vec::new(),
+            default_emul: 0,
+            interned: Vec::new(),
         }
     }
 
@@ -100,14 +141,15 @@ impl Model {
     }
 
     pub fn full(&self) -> bool {
-        self.ids().len() == self.capacity + 1
+        self.ids().len() == self.settings.capacity + 1
     }
 
     pub fn lwps(&self) -> usize {
         self.procs.values().map(|p| p.lwps.len()).sum()
     }
 
-    pub fn fork(&mut self, parent: Pid, pid: Pid, how: Rfork) {
+    /// The host makes a place for the new process; none if there is to be none.
+    pub fn fork(&mut self, parent: Pid, pid: Pid, how: Rfork, space: Option<u32>) {
         assert!(!self.ids().contains(&pid.0), "{pid} is in use");
         let lwps = BTreeSet::from([Lid(pid.0)]);
         let mut child = self.procs[&parent].clone();
@@ -115,12 +157,18 @@ impl Model {
             child.comm = "rumproc".into();
         }
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
-        let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, None, false);
+        let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, Data::new(), false);
         child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
         child = ProcModel { faults, pending, data, execed, ..child };
+        self.places += 1;
+        let place = PlaceModel { own: self.places, from: child.place.own, space };
+        child = ProcModel { place, emul: self.default_emul, alias: None, sink: None, ..child };
+        self.intern(pid);
         self.procs.insert(pid, child);
         self.files.fork(parent, pid, how);
         self.lwp_state.insert((pid, Lid(pid.0)), LwpModel::default());
+        self.tell(parent, TraceEvent::Fork { parent, child: pid });
+        self.tell(pid, TraceEvent::LwpCreate { pid, lid: Lid(pid.0) });
     }
 
     /// The first LWP of a fork blocks what the forking one does.
@@ -149,33 +197,48 @@ impl Model {
         self.files.newlwp(pid, lid);
         self.lwp_state.insert((pid, lid), LwpModel::default());
         self.procs.get_mut(&pid).unwrap().lwps.insert(lid);
+        self.tell(pid, TraceEvent::LwpCreate { pid, lid });
     }
 
     pub fn freelwp(&mut self, pid: Pid, lid: Lid) {
         self.files.freelwp(pid, lid);
-        self.lwp_state.remove(&(pid, lid));
-        let proc = self.procs.get_mut(&pid).unwrap();
-        assert!(proc.lwps.remove(&lid));
-        if !proc.lwps.is_empty() {
-            return;
+        let mut lwp = self.lwp_state.remove(&(pid, lid)).unwrap();
+        data::destroy((pid, Some(lid)), &mut lwp.data, &mut self.destroyed);
+        assert!(self.procs.get_mut(&pid).unwrap().lwps.remove(&lid));
+        self.tell(pid, TraceEvent::LwpExit { pid, lid });
+        if self.procs[&pid].lwps.is_empty() {
+            self.tell_end(pid);
+            self.end(pid);
         }
-        proc.data = None;
+    }
+
+    /// A process without LWPs ends; it may wait to be reaped.
+    fn end(&mut self, pid: Pid) {
+        let proc = self.procs.get_mut(&pid).unwrap();
+        data::destroy((pid, None), &mut proc.data, &mut self.destroyed);
         let ppid = proc.ppid;
-        self.ended.push(pid);
+        self.released.push(proc.place.own);
         let orphans: Vec<Pid> =
             self.procs.iter().filter(|(_, p)| p.ppid == pid).map(|(pid, _)| *pid).collect();
         for orphan in orphans {
             if self.procs[&orphan].zombie {
-                self.procs.remove(&orphan);
+                self.reap(orphan);
             } else {
                 self.procs.get_mut(&orphan).unwrap().ppid = Pid(1);
             }
         }
-        if self.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
-            self.procs.remove(&pid);
+        if self.settings.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
+            self.reap(pid);
         } else {
             self.procs.get_mut(&pid).unwrap().zombie = true;
         }
+    }
+
+    /// A process is out of the table; what it was.
+    pub fn reap(&mut self, pid: Pid) -> ProcModel {
+        let proc = self.procs.remove(&pid).unwrap();
+        self.tell_kernel(TraceEvent::Reap { pid, status: proc.status });
+        proc
     }
 
     /// The current LWP is released; with a status, that of its process is recorded.
@@ -195,7 +258,9 @@ impl Model {
 
     /// The exiting LWP goes, at a switch or when leaving.
     pub fn settle(&mut self) -> Option<Cur> {
-        let old = self.cur.take()?;
+        let old = self.cur?;
+        self.give_biglocks_up();
+        self.cur = None;
         if old.exiting {
             self.freelwp(old.pid, old.lid);
             return None;
