@@ -19,6 +19,7 @@ mod sleeping;
 mod source;
 mod waiting;
 
+mod panics;
 mod reclaim;
 
 use bench::{Forced, Refusal};
