@@ -1,6 +1,6 @@
 //! All that can be left behind, seen before and after an error.
 
-use crate::source;
+use crate::{heap, source};
 use lwproc::*;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -188,6 +188,7 @@ impl Forced {
             self.note(result, &expected);
             Snapshot::of(kernel, Some(k)).assert_eq(&before, &format!("{expected:?}"));
         }
+        leaks_nothing(kernel, &expected, || drop(attempt(k)));
     }
 
     /// As [`Forced::refused`], by a thread that has not entered.
@@ -204,6 +205,7 @@ impl Forced {
             self.note(result, &expected);
             Snapshot::of(kernel, None).assert_eq(&before, &format!("{expected:?}"));
         }
+        leaks_nothing(kernel, &expected, || drop(attempt()));
     }
 
     /// An error that was forced; what it left is checked by who calls this.
@@ -226,6 +228,31 @@ impl Forced {
     pub fn assert_all_of(&self, error: &str) {
         assert_eq!(Some(&self.0), source::enums().get(error), "{error}");
     }
+}
+
+/// What is allocated is freed. Now and then something grows, as the room for what waits to
+/// be freed does; what is left by an error is left each time.
+#[track_caller]
+fn leaks_nothing(kernel: &Kernel, why: &dyn Debug, mut attempt: impl FnMut()) {
+    let mut more = || {
+        kernel.flush();
+        let before = heap::live();
+        (0..3).for_each(|_| attempt());
+        kernel.flush();
+        heap::live() - before
+    };
+    let grows: Vec<isize> = std::iter::repeat_with(&mut more).take(4).collect();
+    assert!(grows.iter().any(|more| *more <= 0), "allocations left by {why:?}: {grows:?}");
+}
+
+/// With its kernels everything goes that a test made: a reference too many keeps something.
+/// What a thread keeps for good it has after the first time.
+#[track_caller]
+pub fn frees_all(mut test: impl FnMut()) {
+    test();
+    let before = heap::live();
+    test();
+    assert_eq!(heap::live(), before, "allocations left when the kernels had gone");
 }
 
 /// Nothing is left of a kernel but proc0 and init, and of the host's nothing when it

@@ -12,6 +12,8 @@ mod births;
 mod contexts;
 mod files;
 mod groups;
+#[path = "../common/heap.rs"]
+mod heap;
 mod replaced;
 mod resources;
 mod signals;
@@ -44,7 +46,7 @@ macro_rules! tests {
             #[test]
             fn $test() {
                 let mut forced = Forced::default();
-                $module::$test(&mut forced);
+                bench::frees_all(|| $module::$test(&mut forced));
                 forced.assert_all_of(stringify!($error));
             }
         )*
