@@ -28,6 +28,8 @@ if command -v cc >/dev/null && command -v pkg-config >/dev/null; then
 else
     echo "no cc and pkg-config here: what the README says about C is skipped"
 fi
+# What takes 2^32 calls to force.
+step cargo test --release -p lwproc --test error_paths biglock
 # Linearizability, frozen threads, growth: short runs.
 step cargo test --release -p lwproc-stress
 step cargo build --release -p lwproc-replay

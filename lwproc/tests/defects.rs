@@ -2,44 +2,14 @@
 //! one (`../docs/PROOF.md`): R11, R12, R15, R18, R19. The others are models.
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
-// The allocator that counts.
-#![allow(unsafe_code)]
+
+#[path = "common/heap.rs"]
+mod heap;
 
 use lwproc::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-
-/// Counts what this thread has allocated and not freed.
-struct Counting;
-
-thread_local! {
-    static BLOCKS: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(by: isize) {
-    // None when the thread is about to end.
-    let _ = BLOCKS.try_with(|blocks| blocks.set(blocks.get() + by));
-}
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1);
-        // SAFETY: by the caller's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        count(-1);
-        // SAFETY: by the caller's contract.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// How limits are passed on: the parent's number after a child has set its own.
 fn parents_limit_after_the_childs(
@@ -120,12 +90,12 @@ fn churn(kernel: &Kernel, pid: Pid, times: usize) {
 /// C allocates an LWP, and then another.
 #[test]
 fn before_r15_each_success_leaks_one() {
-    let before = BLOCKS.get();
+    let before = heap::live();
     for _ in 0..100 {
         std::mem::forget(Box::new([0u8; 64]));
         drop(Box::new([0u8; 64]));
     }
-    assert_eq!(BLOCKS.get() - before, 100, "the allocator sees it");
+    assert_eq!(heap::live() - before, 100, "the allocator sees it");
 }
 
 #[test]
@@ -133,10 +103,10 @@ fn r15_newlwp_leaks_nothing() {
     let kernel = Kernel::new();
     let first = kernel.alloclwp(None).unwrap();
     churn(&kernel, first.pid(), 1000);
-    let before = BLOCKS.get();
+    let before = heap::live();
     churn(&kernel, first.pid(), 10_000);
     // Garbage that waits for its epoch, not one for each.
-    let more = BLOCKS.get() - before;
+    let more = heap::live() - before;
     assert!(more < 1000, "{more} blocks more after 10,000 LWPs");
 }
 

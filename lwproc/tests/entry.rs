@@ -2,9 +2,11 @@
 //! LWP, numbers that are shown.
 
 use lwproc::{
-    BigLockError, Errno, ExitStatus, Kernel, Lid, Pid, Rfork, WaitChannel, WaitPolicy, WaitTarget,
+    BigLockError, Errno, ExitStatus, Kernel, Lid, Pid, Rfork, SyncObject, WaitChannel, WaitPolicy,
+    WaitTarget,
 };
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
 
@@ -153,6 +155,54 @@ fn a_cpu_knows_its_current_lwp() {
     assert_eq!((k.cpu(), on(cpu)), (Some(cpu), Some(numbers)), "the same again");
     k.unbind().unwrap();
     assert_eq!(on(cpu), None);
+}
+
+/// Both CPUs are taken while the thread sleeps, and then the one that it did not have
+/// is given back.
+#[test]
+fn a_thread_that_lost_its_cpu_comes_back_on_the_other() {
+    struct Never;
+    impl SyncObject for Never {
+        fn unsleep(&self, _: Lid) {}
+    }
+    let kernel = Kernel::builder().virtual_cpus(cpus(2)).build().unwrap();
+    let guard = kernel.pin();
+    let on = |cpu| kernel.cpu_curlwp(cpu, &guard).map(|lwp| (lwp.pid(), lwp.lid()));
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let had = k.cpu().unwrap();
+    let own = Some((k.pid(), k.lid().unwrap()));
+    assert_eq!((on(had), on(1 - had)), (own, None));
+    let (taken, stop) = (AtomicU32::new(0), [AtomicBool::new(false), AtomicBool::new(false)]);
+    thread::scope(|s| {
+        let take = || {
+            let k = kernel.enter().unwrap();
+            let cpu = k.cpu().unwrap();
+            taken.fetch_add(1, SeqCst);
+            while !stop[cpu].load(SeqCst) {
+                thread::yield_now();
+            }
+        };
+        let both_taken = || {
+            let takers = [s.spawn(take), s.spawn(take)];
+            while taken.load(SeqCst) < 2 {
+                thread::yield_now();
+            }
+            assert_eq!(on(had), None, "the sleeper has it no more");
+            stop[1 - had].store(true, SeqCst);
+            takers
+        };
+        k.sleep_with(Arc::new(Never), both_taken).unwrap();
+        assert_eq!(k.cpu(), Some(1 - had));
+        assert_eq!((on(had), on(1 - had)), (None, own), "its LWP runs there now");
+        // It prefers the new one from now on.
+        stop[had].store(true, SeqCst);
+    });
+    drop(k);
+    assert_eq!((on(0), on(1)), (None, None));
+    let mut k = kernel.enter().unwrap();
+    assert_eq!((k.cpu(), on(1 - had)), (Some(1 - had), own));
+    k.releaselwp().unwrap();
 }
 
 #[test]

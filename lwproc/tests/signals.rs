@@ -191,9 +191,17 @@ fn who_may_signal_whom() {
         assert_eq!(k.kill(KillTarget::Proc(k.pid()), 0), Ok(()), "its own process");
         // All are in the session of proc0 here.
         assert_eq!(k.kill(KillTarget::Proc(pid), Signo::CONT.number().into()), Ok(()));
-        drop(k.switch(target).unwrap());
+        let sender = k.switch(target).unwrap().unwrap();
         let sent = k.pending().contains(signo(TERM));
         assert_eq!(sent, may);
+        // From another session it is a signal like the others.
+        k.setsid().unwrap();
+        k.take_signal();
+        let target = k.switch(sender).unwrap();
+        for to in [KillTarget::Proc(pid), KillTarget::Lwp(lid)] {
+            assert_eq!(k.kill(to, Signo::CONT.number().into()), expected, "{from:?} {to:?}");
+        }
+        drop(target);
         k.releaselwp().unwrap();
         drop(k);
         k = kernel.enter().unwrap();

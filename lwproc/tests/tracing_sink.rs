@@ -47,6 +47,8 @@ fn events_come_at_trace_level_with_their_fields() {
         let lwp = kernel.alloclwp(None).unwrap();
         let mut k = kernel.enter().unwrap();
         k.switch(lwp).unwrap();
+        k.drain();
+        k.execnotify("true").unwrap();
         k.exit(ExitStatus::exited(3)).unwrap();
         drop(k);
     });
@@ -55,9 +57,46 @@ fn events_come_at_trace_level_with_their_fields() {
         [
             "message=fork pid=2 parent=0",
             "message=lwp create pid=2 lid=2",
+            "message=exec pid=2 comm=true",
             "message=lwp exit pid=2 lid=2",
             "message=exit pid=2 status=exited 3",
             "message=reap pid=2 status=exited 3",
+        ]
+    );
+}
+
+/// Of one process, to the end of its life; its child and the others are not told of.
+#[test]
+fn a_process_may_have_the_sink_for_itself() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
+        let mut k = kernel.enter().unwrap();
+        k.switch(kernel.alloclwp(None).unwrap()).unwrap();
+        let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
+        assert!(k.set_trace(Some(Arc::new(TracingSink))).is_none());
+        drop(kernel.alloclwp(None).unwrap());
+        let further = kernel.alloclwp(Some(k.pid())).unwrap();
+        drop(further);
+        let traced = k.rfork(Rfork::Fresh).unwrap().unwrap();
+        k.releaselwp().unwrap();
+        k.switch(traced).unwrap();
+        k.drain();
+        k.execnotify("seen").unwrap();
+        k.exit(ExitStatus::signaled(9, CoreDump::None)).unwrap();
+        k.switch(parent).unwrap();
+        k.wait(WaitTarget::Any).unwrap();
+        k.releaselwp().unwrap();
+    });
+    assert_eq!(
+        *lines.0.lock().unwrap(),
+        [
+            "message=lwp create pid=3 lid=5",
+            "message=lwp exit pid=3 lid=5",
+            "message=fork pid=6 parent=3",
+            "message=exec pid=3 comm=seen",
+            "message=lwp exit pid=3 lid=3",
+            "message=exit pid=3 status=killed by 9",
         ]
     );
 }

@@ -1,26 +1,6 @@
-//! Every error leaves things as they were.
-#![cfg(not(lwproc_loom))]
-#![allow(missing_docs)]
+//! Ids that run out, what is retired, LWPs that are parked too late.
 
 use lwproc::*;
-
-#[test]
-fn build_refuses_capacities_out_of_range() {
-    for capacity in [0, 1 << 30, usize::MAX] {
-        let error = Kernel::builder().id_capacity(capacity).build().unwrap_err();
-        assert_eq!((error, error.errno()), (BuildError::IdCapacity { capacity }, Errno::EINVAL));
-    }
-    for count in [1 << 17, usize::MAX] {
-        let cpus = std::num::NonZeroUsize::new(count).unwrap();
-        let error = Kernel::builder().virtual_cpus(cpus).build().unwrap_err();
-        assert_eq!((error, error.errno()), (BuildError::VirtualCpus { count }, Errno::EINVAL));
-    }
-    assert_eq!(
-        Kernel::builder().id_capacity((1 << 30) - 1).build().unwrap().id_capacity(),
-        (1 << 30) - 1
-    );
-    assert!(Kernel::new().id_capacity() >= 1 << 20);
-}
 
 #[test]
 fn exhausted_ids_lose_nothing() {
@@ -141,6 +121,49 @@ fn the_dead_in_a_list_do_not_outnumber_the_living() {
     let stats = kernel.reclaim_stats();
     assert!(stats.retired >= 1000 - 32, "{stats:?}");
     drop(first);
+}
+
+/// Under a guard what has gone is still seen, and not to be counted any more.
+#[test]
+fn what_is_gone_gives_no_handle() {
+    let kernel = Kernel::new();
+    let owned = kernel.alloclwp(None).unwrap();
+    let further = kernel.alloclwp(Some(owned.pid())).unwrap();
+    let (pid, lid) = (owned.pid(), further.lid());
+    {
+        let guard = kernel.pin();
+        let (proc, lwp) =
+            (kernel.find(pid, &guard).unwrap(), kernel.find_lwp(lid, &guard).unwrap());
+        drop((proc.handle().unwrap(), lwp.handle().unwrap()));
+        drop(further);
+        assert!(lwp.handle().is_none() && lwp.state() == LwpState::Idle);
+        assert!(proc.handle().is_some(), "one of its LWPs has gone, and it has not");
+        drop(owned);
+        assert!(proc.handle().is_none() && proc.state() == ProcState::Gone);
+    }
+    kernel.flush();
+    let (counts, stats) = (kernel.counts(), kernel.reclaim_stats());
+    assert_eq!((counts.procs, counts.lwps, counts.ids), (2, 2, 2));
+    assert_eq!(stats.retired, stats.freed, "{stats:?}");
+}
+
+/// One that a handle keeps gives more of them.
+#[test]
+fn what_a_handle_keeps_gives_handles() {
+    let kernel = Kernel::new();
+    let owned = kernel.alloclwp(None).unwrap();
+    let guard = kernel.pin();
+    let (proc, lwp) =
+        (kernel.find(owned.pid(), &guard).unwrap(), kernel.find_lwp(owned.lid(), &guard).unwrap());
+    let kept = (proc.handle().unwrap(), lwp.handle().unwrap());
+    drop(owned);
+    assert_eq!((proc.handle().as_ref(), lwp.handle().as_ref()), (Some(&kept.0), Some(&kept.1)));
+    drop(kept);
+    assert!(proc.handle().is_none() && lwp.handle().is_none(), "never again");
+    drop(guard);
+    kernel.flush();
+    let stats = kernel.reclaim_stats();
+    assert_eq!(stats.retired, stats.freed, "{stats:?}");
 }
 
 /// A host whose memory tells whether the kernel's has gone.

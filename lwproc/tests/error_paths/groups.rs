@@ -1,0 +1,81 @@
+//! Groups that nobody joined, founded or left.
+
+use crate::bench::{Lwp, *};
+use lwproc::*;
+
+/// Runs as `lwp` for the time of `f`.
+fn run_as(k: &mut K<'_>, lwp: Lwp, f: impl FnOnce(&mut K<'_>)) -> Lwp {
+    let before = k.switch(lwp).unwrap().unwrap();
+    f(k);
+    k.switch(before).unwrap().unwrap()
+}
+
+fn exec(k: &mut K<'_>) {
+    k.drain();
+    k.execnotify("other").unwrap();
+}
+
+pub fn group(forced: &mut Forced) {
+    use GroupError::*;
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    let own = k.pid();
+    let outsider = kernel.alloclwp(None).unwrap();
+    let [ordinary, execed, leader, zombie] = [(); 4].map(|()| child(&mut k));
+    let execed = run_as(&mut k, execed, exec);
+    let leader = run_as(&mut k, leader, |k| _ = k.setsid().unwrap());
+    let pid_of_zombie = zombie.pid();
+    drop(zombie);
+    let cases = [
+        (Pid(0), Pid(-1), BadNumber),
+        (ordinary.pid(), Pid(i32::MIN), BadNumber),
+        (Pid(-1), Pid(0), NoSuchProcess),
+        (Pid(1 << 30), Pid(0), NoSuchProcess),
+        (outsider.pid(), Pid(0), NoSuchProcess),
+        (pid_of_zombie, Pid(0), NoSuchProcess),
+        (execed.pid(), Pid(0), HasExeced),
+        (execed.pid(), own, HasExeced),
+        (leader.pid(), Pid(0), OtherSession),
+        (Pid(0), leader.pid(), OtherSession),
+        (ordinary.pid(), leader.pid(), OtherSession),
+        (Pid(0), ordinary.pid(), NoSuchGroup),
+        (ordinary.pid(), Pid(1 << 30), NoSuchGroup),
+    ];
+    for (pid, pgid, why) in cases {
+        forced.refused(&kernel, &mut k, why, |k| k.setpgid(pid, pgid));
+    }
+    for pid in [Pid(-1), Pid(1 << 30)] {
+        forced.refused(&kernel, &mut k, NoSuchProcess, |k| k.getpgid(pid));
+        forced.refused(&kernel, &mut k, NoSuchProcess, |k| k.getsid(pid));
+    }
+    let leader = run_as(&mut k, leader, |k| {
+        forced.refused(&kernel, k, SessionLeader, |k| k.setpgid(Pid(0), Pid(0)));
+        forced.refused(&kernel, k, SessionLeader, |k| k.setpgid(k.pid(), own));
+        forced.refused(&kernel, k, GroupExists, |k| k.setsid());
+    });
+    k.setpgid(Pid(0), Pid(0)).unwrap();
+    forced.refused(&kernel, &mut k, GroupExists, |k| k.setsid());
+    drop((outsider, ordinary, execed, leader));
+    while k.try_wait(WaitTarget::Any).is_ok() {}
+    leave(k);
+    assert_empty(kernel);
+}
+
+/// Linux looks at the session first.
+#[test]
+fn a_child_that_left_the_session_and_execed_is_in_another_session() {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    let first = child(&mut k);
+    let gone = run_as(&mut k, first, |k| {
+        k.setsid().unwrap();
+        exec(k);
+    });
+    assert_eq!(k.setpgid(gone.pid(), Pid(0)), Err(GroupError::OtherSession));
+    let stayed = child(&mut k);
+    let stayed = run_as(&mut k, stayed, exec);
+    assert_eq!(k.setpgid(stayed.pid(), Pid(0)), Err(GroupError::HasExeced));
+    drop((gone, stayed));
+}

@@ -1,0 +1,94 @@
+//! Credentials, limits and specific data that stay as they were.
+
+use crate::bench::*;
+use lwproc::*;
+
+pub fn cred(forced: &mut Forced) {
+    use CredChange::*;
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let too_many: std::sync::Arc<[u32]> = (0..=GROUPS_MAX as u32).collect();
+    let change = SetGroups(too_many.clone());
+    forced.refused(&kernel, &mut k, CredError::TooManyGroups, |k| k.set_cred(&change));
+    k.set_cred(&SetGroups([3, 4].into())).unwrap();
+    k.set_cred(&SetResgid(Some(1), Some(2), Some(3))).unwrap();
+    k.set_cred(&SetResuid(Some(5), Some(6), Some(7))).unwrap();
+    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    // 8 is no id of the process's; 0 is what everybody would like.
+    for id in [0, 8] {
+        for change in [
+            SetUid(id),
+            SetUid(6),
+            SetEuid(id),
+            SetReuid(Some(id), None),
+            SetReuid(None, Some(id)),
+            SetReuid(Some(6), Some(id)),
+            SetResuid(Some(id), None, None),
+            SetResuid(None, Some(id), None),
+            SetResuid(Some(6), Some(6), Some(id)),
+            SetGid(id),
+            SetEgid(id),
+            SetRegid(Some(id), None),
+            SetResgid(None, Some(1), Some(id)),
+            SetGroups([].into()),
+            SetGroups(too_many.clone()),
+        ] {
+            forced.refused(&kernel, &mut k, CredError::NotPermitted, |k| k.set_cred(&change));
+        }
+    }
+    // What is in a set of its own is let go, too.
+    assert_eq!(k.cred().changed(&SetUid(8)), Err(CredError::NotPermitted));
+    assert_eq!((kernel.user_counts(5).procs, kernel.user_counts(5).lwps), (1, 1));
+    drop((sibling, too_many));
+    leave(k);
+    assert_empty(kernel);
+}
+
+pub fn limit(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    k.set_rlimit(Resource::Nofile, Limit { soft: 10, hard: 20 }).unwrap();
+    let child = child(&mut k);
+    for user in [0, 5] {
+        let limit = Limit { soft: 3, hard: 2 };
+        for resource in Resource::ALL {
+            let why = LimitError::SoftAboveHard;
+            forced.refused(&kernel, &mut k, why, |k| k.set_rlimit(*resource, limit));
+            forced.refused(&kernel, &mut k, why, |k| k.limits().with(*resource, limit));
+        }
+        k.set_cred(&CredChange::SetUid(user)).unwrap();
+    }
+    for limit in [Limit { soft: 10, hard: 21 }, Limit { soft: 0, hard: u64::MAX }] {
+        forced.refused(&kernel, &mut k, LimitError::NotPermitted, |k| {
+            k.set_rlimit(Resource::Nofile, limit)
+        });
+    }
+    drop(child);
+    k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    leave(k);
+    assert_empty(kernel);
+}
+
+pub fn specific(forced: &mut Forced) {
+    let (kernel, other) = (plain(), plain());
+    let host = kernel.host().clone();
+    let own = (kernel.proc_key::<Value>(), kernel.lwp_key::<Value>());
+    let foreign = (other.proc_key::<Value>(), other.lwp_key::<Value>());
+    let mut k = kernel.enter().unwrap();
+    forced.refused(&kernel, &mut k, SpecificError::NoLwp, |k| {
+        k.set_lwp_specific(own.1, host.other())
+    });
+    start_as(&mut k, 5);
+    k.set_proc_specific(own.0, host.other()).unwrap();
+    k.set_lwp_specific(own.1, host.other()).unwrap();
+    let why = SpecificError::WrongKernel;
+    forced.refused(&kernel, &mut k, why, |k| k.set_proc_specific(foreign.0, host.other()));
+    forced.refused(&kernel, &mut k, why, |k| k.set_lwp_specific(foreign.1, host.other()));
+    assert!(k.take_proc_specific(foreign.0).is_none() && k.take_lwp_specific(foreign.1).is_none());
+    assert!(k.proc_specific(own.0).is_some() && k.lwp_specific(own.1).is_some());
+    leave(k);
+    drop(host);
+    assert_empty(kernel);
+}

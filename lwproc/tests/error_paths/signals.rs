@@ -1,0 +1,87 @@
+//! Signals that were not sent, masks that were not set.
+
+use crate::bench::*;
+use lwproc::*;
+
+const TERM: i32 = 15;
+
+pub fn kill(forced: &mut Forced) {
+    let (kernel, other) = (plain(), plain());
+    let mut k = kernel.enter().unwrap();
+    let of_root = kernel.alloclwp(None).unwrap();
+    start_as(&mut k, 5);
+    let handle = kernel.find(of_root.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    for signo in [-1, 65, i32::MIN, i32::MAX] {
+        let why = KillError::BadSignal { signo };
+        forced.refused(&kernel, &mut k, why, |k| k.kill(KillTarget::Proc(k.pid()), signo));
+        forced.refused(&kernel, &mut k, why, |k| k.kill(KillTarget::All, signo));
+        forced.refused(&kernel, &mut k, why, |k| handle.signal(k, signo));
+    }
+    for signo in [0, TERM] {
+        for target in [
+            KillTarget::Proc(Pid(1000)),
+            KillTarget::Proc(Pid(-1)),
+            KillTarget::Lwp(Lid(1000)),
+            KillTarget::Pgrp(Pid(1000)),
+            KillTarget::Pgrp(Pid(i32::MIN)),
+        ] {
+            forced.refused(&kernel, &mut k, KillError::NoSuchProcess, |k| k.kill(target, signo));
+        }
+        for target in [
+            KillTarget::Proc(of_root.pid()),
+            KillTarget::Lwp(of_root.lid()),
+            KillTarget::All,
+            KillTarget::Proc(Pid::KERNEL),
+        ] {
+            forced.refused(&kernel, &mut k, KillError::NotPermitted, |k| k.kill(target, signo));
+        }
+        forced.refused(&kernel, &mut k, KillError::NotPermitted, |k| handle.signal(k, signo));
+    }
+    let foreign = other.alloclwp(None).unwrap();
+    let theirs = other.find(foreign.pid(), &other.pin()).unwrap().handle().unwrap();
+    let there = Snapshot::of(&other, None);
+    forced.refused(&kernel, &mut k, KillError::WrongKernel, |k| theirs.signal(k, TERM));
+    Snapshot::of(&other, None).assert_eq(&there, "a refusal of the other kernel");
+    drop(of_root);
+    forced.refused(&kernel, &mut k, KillError::NoSuchProcess, |k| handle.signal(k, TERM));
+    drop((handle, theirs, foreign));
+    leave(k);
+    assert_empty(kernel);
+    assert_empty(other);
+}
+
+/// One that may be signalled is enough, and none is not.
+#[test]
+fn a_group_of_others_is_not_permitted() {
+    let kernel = kernel(|builder| builder.signal_model(SigModel::Record));
+    let mut k = kernel.enter().unwrap();
+    // A group of two of root's, and one of user 5's.
+    k.rfork(Rfork::Fresh).unwrap();
+    k.setpgid(Pid(0), Pid(0)).unwrap();
+    let pgid = k.pid();
+    let (second, third) = (child(&mut k), child(&mut k));
+    let first = k.switch(third).unwrap().unwrap();
+    k.set_cred(&CredChange::SetUid(5)).unwrap();
+    let third = k.switch(kernel.alloclwp(None).unwrap()).unwrap().unwrap();
+    k.set_cred(&CredChange::SetUid(5)).unwrap();
+    assert_eq!(k.kill(KillTarget::Pgrp(pgid), TERM), Ok(()));
+    let pending = |pid| !kernel.find(pid, &kernel.pin()).unwrap().pending().is_empty();
+    assert_eq!([&first, &second, &third].map(|l| pending(l.pid())), [false, false, true]);
+    drop(third);
+    let before = Snapshot::of(&kernel, Some(&k));
+    for signo in [0, TERM] {
+        assert_eq!(k.kill(KillTarget::Pgrp(pgid), signo), Err(KillError::NotPermitted));
+    }
+    Snapshot::of(&kernel, Some(&k)).assert_eq(&before, "a kill of others");
+    drop((first, second));
+    leave(k);
+}
+
+pub fn mask(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    let all = SigSet::from_bits(u64::MAX);
+    forced.refused(&kernel, &mut k, MaskError::Implicit, |k| k.set_blocked(all));
+    drop(k);
+    assert_empty(kernel);
+}

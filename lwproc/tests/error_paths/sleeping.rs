@@ -1,0 +1,112 @@
+//! Sleeps that are interrupted, and what needs a process that drains.
+
+use crate::bench::{Kernel, *};
+use lwproc::*;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+const TERM: i32 = 15;
+
+/// Sleeps, and is called what its object holds.
+struct Object(#[expect(dead_code)] Value);
+
+impl SyncObject for Object {
+    fn unsleep(&self, _: Lid) {}
+}
+
+/// An LWP that holds the big lock twice, in a kernel of one virtual CPU.
+fn kernel_of_one_cpu() -> Kernel {
+    kernel(|b| b.virtual_cpus(NonZeroUsize::MIN).signal_model(SigModel::Record))
+}
+
+/// A sleep is refused, in each way to sleep.
+fn sleeps(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: Interrupted) {
+    let (channel, host) = (WaitChannel::new(), kernel.host());
+    forced.refused(kernel, k, why, |k| k.sleep_on(&channel, || None::<()>));
+    forced.refused(kernel, k, why, |k| {
+        k.sleep_with(Arc::new(Object(host.other())), || unreachable!("not slept"))
+    });
+}
+
+pub fn sleep(forced: &mut Forced) {
+    let kernel = kernel_of_one_cpu();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    for _ in 0..2 {
+        k.kernel_lock().unwrap();
+    }
+    // Ended by somebody, once it sleeps.
+    let channel = WaitChannel::new();
+    let lid = k.lid().unwrap();
+    forced.refused(&kernel, &mut k, Interrupted::Unslept, |k| {
+        let mut asked = 0;
+        k.sleep_on(&channel, || {
+            asked += 1;
+            if asked == 2 {
+                let guard = kernel.pin();
+                assert_eq!(kernel.find_lwp(lid, &guard).unwrap().unsleep(), Unslept::Woken);
+            }
+            None::<()>
+        })
+    });
+    k.kill(KillTarget::Proc(k.pid()), TERM).unwrap();
+    sleeps(forced, &kernel, &mut k, Interrupted::Signal);
+    k.take_signal().unwrap();
+    // Its process drains, by another LWP.
+    let first = k.newlwp(k.pid()).unwrap().unwrap();
+    k.drain();
+    let second = k.switch(first).unwrap().unwrap();
+    assert!(k.must_exit());
+    sleeps(forced, &kernel, &mut k, Interrupted::Exit);
+    // The channel is as new: nobody is left in it.
+    drop(second);
+    let done = AtomicUsize::new(0);
+    k.reopen();
+    let seen = k.sleep_on(&channel, || {
+        channel.wake_one();
+        (done.fetch_add(1, SeqCst) == 3).then_some(())
+    });
+    assert_eq!(seen, Ok(()));
+    leave(k);
+    assert_empty(kernel);
+}
+
+pub fn alone(forced: &mut Forced) {
+    let kernel = kernel_of_one_cpu();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    k.kernel_lock().unwrap();
+    let handle = kernel.find(k.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    let why = AloneError::NotDraining;
+    forced.refused(&kernel, &mut k, why, |k| k.wait_alone());
+    forced.refused(&kernel, &mut k, why, |_| handle.drained().block());
+    k.drain();
+    k.kill(KillTarget::Proc(k.pid()), TERM).unwrap();
+    forced.refused(&kernel, &mut k, AloneError::Interrupted, |k| k.wait_alone());
+    drop(other);
+    assert_eq!((k.wait_alone(), handle.drained().block()), (Ok(()), Ok(())));
+    drop(handle);
+    leave(k);
+    assert_empty(kernel);
+}
+
+pub fn exec(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    k.set_comm("old");
+    let file = kernel.host().file();
+    k.fd_open(file, OnExec::Close).unwrap();
+    forced.refused(&kernel, &mut k, ExecError::NotDraining, |k| k.execnotify("new"));
+    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.drain();
+    let why = ExecError::NotAlone { nlwps: 2 };
+    forced.refused(&kernel, &mut k, why, |k| k.execnotify("new"));
+    drop(other);
+    k.execnotify("new").unwrap();
+    assert_eq!((k.comm().as_str(), k.fds().len()), ("new", 0));
+    leave(k);
+    assert_empty(kernel);
+}

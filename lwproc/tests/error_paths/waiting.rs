@@ -1,0 +1,94 @@
+//! Waits for children that end in an error, and contexts that are not there.
+
+use crate::bench::{Kernel, *};
+use lwproc::*;
+
+pub fn wait(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    k.kernel_lock().unwrap();
+    let stranger = kernel.alloclwp(None).unwrap();
+    let handle = kernel.find(stranger.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    no_child(forced, &kernel, &mut k, WaitTarget::Any);
+    let living = child(&mut k);
+    let (own, none) = (Pid(k.pid().0), Pid(1000));
+    for target in [WaitTarget::Pid(stranger.pid()), WaitTarget::Pid(own), WaitTarget::Pgrp(none)] {
+        no_child(forced, &kernel, &mut k, target);
+    }
+    let why = WaitError::NoChild;
+    forced.refused(&kernel, &mut k, why, |k| handle.try_wait(k));
+    forced.refused(&kernel, &mut k, why, |k| handle.wait().block(k));
+    // A child, and a signal.
+    k.kill(KillTarget::Proc(own), 15).unwrap();
+    let child = kernel.find(living.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let why = WaitError::Interrupted;
+    forced.refused(&kernel, &mut k, why, |k| k.wait(WaitTarget::Any));
+    forced.refused(&kernel, &mut k, why, |k| k.wait(WaitTarget::OwnPgrp));
+    forced.refused(&kernel, &mut k, why, |k| child.wait().block(k));
+    no_context(forced, &kernel, &mut k, &child);
+    drop(living);
+    // Reaped, it is nobody's child.
+    assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, child.pid());
+    forced.refused(&kernel, &mut k, WaitError::NoChild, |k| child.wait().block(k));
+    drop((stranger, handle, child));
+    leave(k);
+    assert_empty(kernel);
+}
+
+fn no_child(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, target: WaitTarget) {
+    let why = WaitError::NoChild;
+    forced.refused(kernel, k, why, |k| k.try_wait(target));
+    forced.refused(kernel, k, why, |k| k.claim_zombie(target).map(drop));
+    forced.refused(kernel, k, why, |k| k.wait(target));
+}
+
+#[cfg(not(feature = "async"))]
+fn no_context(forced: &mut Forced, _: &Kernel, _: &mut K<'_>, _: &ProcHandle<Counting>) {
+    // There are no futures in this build.
+    forced.saw(&WaitError::NoContext);
+}
+
+#[cfg(feature = "async")]
+fn poll<T>(future: impl Future<Output = T>) -> std::task::Poll<T> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::pin!(future).poll(&mut cx)
+}
+
+#[cfg(feature = "async")]
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match poll(future) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[cfg(feature = "async")]
+fn no_context(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, child: &ProcHandle<Counting>) {
+    // That the thread has entered is no scope.
+    forced.refused(kernel, k, WaitError::NoContext, |_| ready(child.wait()));
+}
+
+#[cfg(feature = "async")]
+pub fn current(forced: &mut Forced) {
+    let kernel = plain();
+    let current = || current_of::<Counting, _>(|k| k.pid());
+    forced.refused_outside(&kernel, CurrentError::NoScope, current);
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    forced.refused(&kernel, &mut k, CurrentError::NoScope, |_| current());
+    let lwp = k.unbind().unwrap().unwrap();
+    let pid = lwp.pid();
+    ready(lwp.scope(async {
+        let inside = current_of::<Counting, _>(|k| {
+            forced.refused(&kernel, k, CurrentError::Busy, |_| current());
+        });
+        assert_eq!(inside, Ok(()));
+        assert_eq!(current(), Ok(pid), "and it was given back");
+        // That of another host's kernel is not meant.
+        assert_eq!(lwproc::current(|k| k.pid()), Err(CurrentError::NoScope));
+    }));
+    forced.refused(&kernel, &mut k, CurrentError::NoScope, |_| current());
+    drop(k);
+    assert_empty(kernel);
+}
