@@ -34,4 +34,5 @@ pub mod plan;
 pub mod replay;
 pub mod report;
 pub mod scene;
+pub mod signals;
 pub mod world;

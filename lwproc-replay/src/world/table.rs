@@ -3,78 +3,15 @@
 //! The kernel has the table itself and is compared with this one; this one says which order of
 //! overlapping calls explains an answer, and what the log has not shown.
 
-use crate::calls::files::{FD_END, Files};
-use lwproc::OnExec;
+use super::bits::Bits;
+use crate::calls::files::{Attempt, CopyBy, FD_END, Files, Given};
+use lwproc::{Errno, OnExec};
 
 /// A descriptor: closed, or open with its mark.
 pub type Descriptor = Option<OnExec>;
 
 /// How many changes are remembered for forks that overlap them.
 const REMEMBERED: usize = 64;
-
-/// A set of small numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    /// Word and bit; a number out of reach is in no set.
-    fn place(fd: i32) -> Option<(usize, u64)> {
-        let fd = usize::try_from(fd).ok().filter(|_| fd < FD_END)?;
-        Some((fd / 64, 1 << (fd % 64)))
-    }
-
-    fn has(&self, fd: i32) -> bool {
-        Self::place(fd)
-            .is_some_and(|(word, bit)| self.0.get(word).is_some_and(|bits| bits & bit != 0))
-    }
-
-    fn put(&mut self, fd: i32, present: bool) {
-        let Some((word, bit)) = Self::place(fd) else {
-            return;
-        };
-        if present {
-            if self.0.len() <= word {
-                self.0.resize(word + 1, 0);
-            }
-            self.0[word] |= bit;
-        } else if let Some(bits) = self.0.get_mut(word) {
-            *bits &= !bit;
-        }
-    }
-
-    /// The lowest number from `from` on that is not in the set.
-    fn lowest_missing(&self, from: i32) -> i32 {
-        let Some((first, bit)) = Self::place(from) else {
-            return from;
-        };
-        // The numbers below `from` count as present.
-        let mut below = bit - 1;
-        for (word, bits) in self.0.iter().enumerate().skip(first) {
-            let missing = !(bits | below);
-            if missing != 0 {
-                return (word * 64) as i32 + missing.trailing_zeros() as i32;
-            }
-            below = 0;
-        }
-        from.max((self.0.len() * 64) as i32)
-    }
-
-    /// The numbers from `first` to `last`, in order.
-    fn within(&self, first: i32, last: i32) -> impl Iterator<Item = i32> {
-        let words = self.0.iter().enumerate();
-        let all = words.flat_map(|(word, bits)| {
-            let mut bits = *bits;
-            std::iter::from_fn(move || {
-                let at = bits.trailing_zeros() as i32;
-                (bits != 0).then(|| {
-                    bits &= bits - 1;
-                    (word * 64) as i32 + at
-                })
-            })
-        });
-        all.filter(move |fd| (first..=last).contains(fd))
-    }
-}
 
 /// What must be so for a call to answer as it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +33,8 @@ pub enum Known {
     Told,
     /// Two orders of overlapping calls leave it different.
     ByOrder,
+    /// A call may have given it without showing it.
+    Unseen,
     /// Not seen yet: it is as the first task found it.
     NotSeen,
 }
@@ -110,6 +49,8 @@ pub struct Table {
     /// All numbers from here on have been told.
     told_from: Option<i32>,
     by_order: Bits,
+    /// Numbers that a call may have given without showing them.
+    unseen: Bits,
     /// What changed, and when: a fork that overlaps may have copied either.
     recent: Vec<(u32, i32)>,
     /// Processes that use it.
@@ -147,6 +88,8 @@ impl Table {
     pub fn known(&self, fd: i32) -> Known {
         if self.by_order.has(fd) {
             Known::ByOrder
+        } else if self.unseen.has(fd) {
+            Known::Unseen
         } else if self.told.has(fd) || self.told_from.is_some_and(|from| fd >= from) {
             Known::Told
         } else {
@@ -164,6 +107,7 @@ impl Table {
     fn tell(&mut self, fd: i32) {
         self.told.put(fd, true);
         self.by_order.put(fd, false);
+        self.unseen.put(fd, false);
     }
 
     /// Two orders of overlapping calls leave this number different.
@@ -171,9 +115,9 @@ impl Table {
         self.by_order.put(fd, true);
     }
 
-    /// What is missing for the call's answer, first things first.
-    pub fn need(&self, call: &Files) -> Option<Need> {
-        let open = |fd: i32| (!self.open.has(fd)).then_some(Need::Open(fd));
+    /// What is missing for the call's answer, first things first. No new number may be as high as
+    /// `limit`.
+    pub fn need(&self, call: &Files, limit: i32) -> Option<Need> {
         match call {
             Files::Open { fds, .. } => {
                 let mut from = 0;
@@ -185,17 +129,101 @@ impl Table {
                 }
                 None
             }
-            Files::Copy { old, min, new, .. } => open(*old).or_else(|| self.lowest(*min, *new)),
-            Files::CopyTo { old: fd, .. }
-            | Files::Close(fd)
-            | Files::SetOnExec(fd, _)
-            | Files::Used(fd) => open(*fd),
-            // Full: the kernel knows the limit.
-            Files::CloseRange(..) | Files::MarkRange(..) | Files::Full(_) => None,
+            Files::Copy { old, min, new, .. } => {
+                self.needs_open(*old).or_else(|| self.lowest(min.unwrap_or(0), *new))
+            }
+            Files::CopyTo { old, new, gave, .. } if new == gave => self.needs_open(*old),
+            Files::CopyTo { .. } => Some(Need::Never),
+            Files::Close(fd) | Files::SetOnExec(fd, _) | Files::Used(fd) => self.needs_open(*fd),
+            Files::CloseRange(first, last) | Files::MarkRange(first, last) => {
+                (first > last).then_some(Need::Never)
+            }
             Files::GetOnExec(fd, mark) => {
                 (self.get(*fd) != Some(*mark)).then_some(Need::Marked(*fd, *mark))
             }
-            Files::NotOpen(fd, _) => self.open.has(*fd).then_some(Need::Closed(*fd)),
+            Files::Unseen { used, .. } => used.and_then(|fd| self.needs_open(fd)),
+            Files::Part(_) => None,
+            Files::Refused { attempt, errno, .. } => match errno {
+                Errno::EBADF => self.needs_bad(attempt, limit),
+                Errno::EMFILE => self.needs_full(attempt, limit),
+                Errno::EINVAL => self.needs_invalid(attempt, limit),
+                Errno::EBUSY => self.needs_busy(attempt, limit),
+                _ => Some(Need::Never),
+            },
+        }
+    }
+
+    fn needs_open(&self, fd: i32) -> Option<Need> {
+        (!self.open.has(fd)).then_some(Need::Open(fd))
+    }
+
+    fn needs_closed(&self, fd: i32) -> Option<Need> {
+        self.open.has(fd).then_some(Need::Closed(fd))
+    }
+
+    /// EBADF: the descriptor is not open. Of the target of a copy: it is beyond the limit.
+    fn needs_bad(&self, attempt: &Attempt, limit: i32) -> Option<Need> {
+        match *attempt {
+            Attempt::CopyTo { old, new, by: CopyBy::Dup2 } if old == new => self.needs_closed(old),
+            Attempt::CopyTo { old, new, .. } if old == new => Some(Need::Never),
+            Attempt::CopyTo { new, .. } if !(0..limit).contains(&new) => None,
+            Attempt::Copy { old: fd, .. }
+            | Attempt::CopyTo { old: fd, .. }
+            | Attempt::Close(fd)
+            | Attempt::SetOnExec(fd, _)
+            | Attempt::GetOnExec(fd)
+            | Attempt::Use(fd) => self.needs_closed(fd),
+            Attempt::Open(_) | Attempt::Range(..) => Some(Need::Never),
+        }
+    }
+
+    /// EMFILE: there are fewer free numbers below the limit than wanted.
+    fn needs_full(&self, attempt: &Attempt, limit: i32) -> Option<Need> {
+        let (wanted, from) = match *attempt {
+            Attempt::Open(wanted) => (wanted, 0),
+            Attempt::Copy { old, min } => {
+                let from = min.unwrap_or(0);
+                if let need @ Some(_) = self.needs_open(old) {
+                    return need;
+                }
+                match min {
+                    Some(min) if !(0..limit).contains(&min) => return Some(Need::Never),
+                    _ => (1, from),
+                }
+            }
+            _ => return Some(Need::Never),
+        };
+        let (mut lowest, mut next) = (None, from);
+        for _ in 0..wanted {
+            next = self.open.lowest_missing(next);
+            if next >= limit {
+                return None;
+            }
+            lowest.get_or_insert(next);
+            next += 1;
+        }
+        lowest.map(Need::Open)
+    }
+
+    /// EINVAL: numbers that make no sense.
+    fn needs_invalid(&self, attempt: &Attempt, limit: i32) -> Option<Need> {
+        match *attempt {
+            Attempt::Copy { old, min: Some(min) } if !(0..limit).contains(&min) => {
+                self.needs_open(old)
+            }
+            Attempt::CopyTo { old, new, by: CopyBy::Dup3(_) } if old == new => None,
+            Attempt::Range(first, last, _) if first > last => None,
+            _ => Some(Need::Never),
+        }
+    }
+
+    /// EBUSY: an open under way has the number.
+    fn needs_busy(&self, attempt: &Attempt, limit: i32) -> Option<Need> {
+        match *attempt {
+            Attempt::CopyTo { old, new, .. } if old != new && (0..limit).contains(&new) => {
+                self.needs_open(old).or_else(|| self.needs_closed(new))
+            }
+            _ => Some(Need::Never),
         }
     }
 
@@ -206,6 +234,23 @@ impl Table {
             lowest if lowest < fd => Some(Need::Open(lowest)),
             lowest if lowest > fd => Some(Need::Closed(fd)),
             _ => None,
+        }
+    }
+
+    /// The numbers that a call may have given without showing them.
+    pub fn unseen(&self, given: Given) -> Vec<i32> {
+        match given {
+            Given::This(fd) if self.open.lowest_missing(0) == fd => vec![fd],
+            Given::This(_) => Vec::new(),
+            Given::UpTo(most) => {
+                let mut from = 0;
+                let next = std::iter::from_fn(|| {
+                    let fd = self.open.lowest_missing(from);
+                    from = fd + 1;
+                    (fd < FD_END).then_some(fd)
+                });
+                next.take(most).collect()
+            }
         }
     }
 
@@ -220,9 +265,11 @@ impl Table {
             Files::CloseRange(first, last) | Files::MarkRange(first, last) => {
                 self.open.within(*first, *last).collect()
             }
-            Files::GetOnExec(..) | Files::Used(_) | Files::NotOpen(..) | Files::Full(_) => {
-                Vec::new()
-            }
+            Files::GetOnExec(..)
+            | Files::Used(_)
+            | Files::Unseen { .. }
+            | Files::Part(_)
+            | Files::Refused { .. } => Vec::new(),
         }
     }
 
@@ -235,14 +282,14 @@ impl Table {
                 fds.iter().for_each(|fd| self.set(*fd, Some(*on_exec)));
             }
             Files::Copy { old, min, new, on_exec } => {
-                (*min..*new).for_each(|fd| self.tell(fd));
+                (min.unwrap_or(0)..*new).for_each(|fd| self.tell(fd));
                 self.tell(*old);
                 self.set(*new, Some(*on_exec));
             }
-            Files::CopyTo { old, new, on_exec } => {
+            Files::CopyTo { old, new, by, .. } => {
                 self.tell(*old);
                 if old != new {
-                    self.set(*new, Some(*on_exec));
+                    self.set(*new, Some(by.on_exec()));
                 }
             }
             Files::Close(fd) => self.set(*fd, None),
@@ -264,8 +311,20 @@ impl Table {
             Files::SetOnExec(fd, mark) | Files::GetOnExec(fd, mark) => {
                 self.set(*fd, Some(*mark));
             }
-            Files::Used(fd) | Files::NotOpen(fd, _) => self.tell(*fd),
-            Files::Full(_) => {}
+            Files::Used(fd) => self.tell(*fd),
+            Files::Unseen { used, given } => {
+                used.iter().for_each(|fd| self.tell(*fd));
+                for fd in self.unseen(*given) {
+                    self.unseen.put(fd, true);
+                }
+            }
+            Files::Part(_) => {}
+            Files::Refused { attempt, errno: Errno::EBADF, .. } => {
+                if let Some(fd) = closed_by(attempt) {
+                    self.tell(fd);
+                }
+            }
+            Files::Refused { .. } => {}
         }
     }
 
@@ -294,78 +353,19 @@ impl Table {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(fds: &[i32]) -> Files {
-        Files::Open { fds: fds.to_vec(), on_exec: OnExec::Keep }
-    }
-
-    #[test]
-    fn the_lowest_free_number_is_next() {
-        let mut table = Table::first();
-        assert_eq!(table.need(&open(&[3])), None);
-        assert_eq!(table.need(&open(&[5])), Some(Need::Open(3)));
-        assert_eq!(table.need(&open(&[2])), Some(Need::Closed(2)));
-        assert_eq!(table.need(&open(&[3, 4])), None);
-        assert_eq!(table.need(&open(&[4, 3])), Some(Need::Open(3)));
-        assert_eq!(table.need(&open(&[3, 3])), Some(Need::Never));
-        (0..200).for_each(|fd| table.set(fd, Some(OnExec::Keep)));
-        assert_eq!(table.need(&open(&[200])), None);
-        table.apply(&Files::Close(130));
-        assert_eq!(table.need(&open(&[130])), None);
-        let copy = |min, new| Files::Copy { old: 0, min, new, on_exec: OnExec::Keep };
-        assert_eq!(table.need(&copy(131, 200)), None);
-        assert_eq!(table.need(&copy(500, 500)), None);
-        assert_eq!(table.need(&copy(500, 499)), Some(Need::Never));
-    }
-
-    #[test]
-    fn what_is_told_is_known() {
-        let mut table = Table::first();
-        assert_eq!(table.known(0), Known::NotSeen);
-        table.apply(&open(&[3]));
-        assert!((0..=3).all(|fd| table.known(fd) == Known::Told));
-        assert_eq!(table.known(4), Known::NotSeen);
-        table.apply(&Files::CloseRange(100, i32::MAX));
-        assert_eq!((table.known(99), table.known(100)), (Known::NotSeen, Known::Told));
-        table.doubt(3);
-        assert_eq!(table.copied().known(3), Known::ByOrder);
-        table.apply(&Files::Close(3));
-        assert_eq!(table.known(3), Known::Told);
-    }
-
-    #[test]
-    fn an_execve_closes_what_is_marked() {
-        let mut table = Table::first();
-        table.apply(&Files::Open { fds: vec![3, 4], on_exec: OnExec::Close });
-        table.apply(&Files::SetOnExec(4, OnExec::Keep));
-        table.apply(&Files::CopyTo { old: 3, new: 70, on_exec: OnExec::Keep });
-        table.apply(&Files::CopyTo { old: 3, new: 3, on_exec: OnExec::Keep });
-        table.apply(&Files::MarkRange(1, 1));
-        table.exec();
-        let left: Vec<_> = table.all().map(|(fd, _)| fd).collect();
-        assert_eq!(left, [0, 2, 4, 70]);
-    }
-
-    #[test]
-    fn only_the_last_changes_are_remembered() {
-        let mut table = Table::first();
-        (0..200).for_each(|line| table.remember(line, &[line as i32]));
-        assert_eq!(table.changed_since(198).collect::<Vec<_>>(), [198, 199]);
-        assert_eq!(table.changed_since(0).count(), REMEMBERED);
-        table.remember(300, &(0..500).collect::<Vec<_>>());
-        assert_eq!(table.changed_since(300).count(), 500);
-    }
-
-    #[test]
-    fn numbers_out_of_reach_are_in_no_table() {
-        let mut table = Table::first();
-        for fd in [-1, i32::MIN, FD_END, i32::MAX] {
-            table.set(fd, Some(OnExec::Keep));
-            assert_eq!(table.get(fd), None);
-            assert_eq!(table.need(&Files::NotOpen(fd, crate::calls::files::Closed::Surely)), None);
-        }
+/// The descriptor that an EBADF tells to be closed; that of a copy to a number may be about
+/// either.
+pub fn closed_by(attempt: &Attempt) -> Option<i32> {
+    match *attempt {
+        Attempt::Copy { old: fd, .. }
+        | Attempt::Close(fd)
+        | Attempt::SetOnExec(fd, _)
+        | Attempt::GetOnExec(fd)
+        | Attempt::Use(fd) => Some(fd),
+        Attempt::Open(_) | Attempt::CopyTo { .. } | Attempt::Range(..) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
