@@ -317,3 +317,28 @@ fn a_fork_beside_an_open_copies_it_or_not() {
     let text = two_threads(&format!("20 {}10 {FORK} 11\n11 close(4) = {BAD}\n", open(4)));
     assert_eq!(disagreements(&text), [7]);
 }
+
+#[test]
+fn two_calls_that_name_one_number() {
+    // A copy to 9 and its close overlap: either was the last.
+    let text = |tail: &str| {
+        two_threads(&format!(
+            "20 dup2(3, 9) = 9\n10 dup2(3, 9 <unfinished ...>\n20 close(9) = 0\n\
+             10 <... dup2 resumed>) = 9\n{tail}"
+        ))
+    };
+    agrees(&text("10 close(9) = 0\n"));
+    agrees(&text(&format!("10 close(9) = {BAD}\n")));
+    // The first answer settles it.
+    assert_eq!(disagreements(&text(&format!("10 close(9) = {BAD}\n10 close(9) = 0\n"))), [10]);
+    // Without an overlap there is one order, and the same where the close needs the copy.
+    let after = two_threads(&format!(
+        "20 dup2(3, 9) = 9\n20 close(9) = 0\n10 dup2(3, 9) = 9\n10 close(9) = {BAD}\n"
+    ));
+    assert_eq!(disagreements(&after), [8]);
+    let needed = two_threads(
+        "10 dup2(3, 9 <unfinished ...>\n20 close(9) = 0\n10 <... dup2 resumed>) = 9\n\
+         10 close(9) = 0\n",
+    );
+    assert_eq!(disagreements(&needed), [8]);
+}

@@ -240,14 +240,16 @@ pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Resul
     let proc = scene.caller(id);
     let found = ask(scene, files);
     let changes = scene.world.table(proc).changes(files);
-    let line = scene.now;
+    let (start, line) = (scene.plan.call(id).start, scene.now);
     let table = scene.world.table_mut(proc);
     let unseen = match files {
         Files::Unseen { given, .. } => !table.unseen(*given).is_empty(),
         _ => false,
     };
-    table.remember(line, &changes);
+    let contested = table.contested(files, &changes, start, line);
+    table.remember(line, files, &changes);
     table.apply(files);
+    contested.into_iter().for_each(|fd| table.doubt(fd));
     if found.is_err() {
         scene.world.repair_table(proc).map_err(|trouble| trouble.to_string())?;
     }

@@ -39,6 +39,30 @@ pub enum Known {
     NotSeen,
 }
 
+/// A number that a call changed.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    line: u32,
+    fd: i32,
+    by: Picks,
+}
+
+/// Who picks the number that a call changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Picks {
+    /// The caller: the call may come before another one or after it.
+    Caller,
+    /// The kernel: the number was free.
+    Kernel,
+}
+
+fn picks(call: &Files) -> Picks {
+    match call {
+        Files::Open { .. } | Files::Copy { .. } => Picks::Kernel,
+        _ => Picks::Caller,
+    }
+}
+
 /// The table.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -51,8 +75,9 @@ pub struct Table {
     by_order: Bits,
     /// Numbers that a call may have given without showing them.
     unseen: Bits,
-    /// What changed, and when: a fork that overlaps may have copied either.
-    recent: Vec<(u32, i32)>,
+    /// What changed, and when: a fork that overlaps may have copied either, and a call that
+    /// overlaps may have come before.
+    recent: Vec<Change>,
     /// Processes that use it.
     pub users: u32,
 }
@@ -338,18 +363,31 @@ impl Table {
         }
     }
 
-    /// Notes what changed at a line, for forks that overlap.
-    pub fn remember(&mut self, line: u32, changes: &[i32]) {
+    /// Notes what a call changed at a line, for calls that overlap.
+    pub fn remember(&mut self, line: u32, call: &Files, changes: &[i32]) {
         if self.recent.len() + changes.len() > REMEMBERED {
             let surplus = (self.recent.len() + changes.len() - REMEMBERED).min(self.recent.len());
             self.recent.drain(..surplus);
         }
-        self.recent.extend(changes.iter().map(|fd| (line, *fd)));
+        let by = picks(call);
+        self.recent.extend(changes.iter().map(|fd| Change { line, fd: *fd, by }));
     }
 
     /// What changed from a line on.
     pub fn changed_since(&self, line: u32) -> impl Iterator<Item = i32> {
-        self.recent.iter().filter(move |(at, _)| *at >= line).map(|(_, fd)| *fd)
+        self.recent.iter().filter(move |change| change.line >= line).map(|change| change.fd)
+    }
+
+    /// Which of the numbers that a call changes another one changed between these lines, so that
+    /// either may have been the last.
+    pub fn contested(&self, call: &Files, changes: &[i32], from: u32, to: u32) -> Vec<i32> {
+        let between = |change: &&Change| {
+            (from..to).contains(&change.line)
+                && change.by == Picks::Caller
+                && picks(call) == Picks::Caller
+        };
+        let other = self.recent.iter().filter(between).map(|change| change.fd);
+        other.filter(|fd| changes.contains(fd)).collect()
     }
 }
 

@@ -56,11 +56,26 @@ fn an_execve_closes_what_is_marked() {
 #[test]
 fn only_the_last_changes_are_remembered() {
     let mut table = Table::first();
-    (0..200).for_each(|line| table.remember(line, &[line as i32]));
+    let close = Files::Close(0);
+    (0..200).for_each(|line| table.remember(line, &close, &[line as i32]));
     assert_eq!(table.changed_since(198).collect::<Vec<_>>(), [198, 199]);
     assert_eq!(table.changed_since(0).count(), REMEMBERED);
-    table.remember(300, &(0..500).collect::<Vec<_>>());
+    table.remember(300, &close, &(0..500).collect::<Vec<_>>());
     assert_eq!(table.changed_since(300).count(), 500);
+}
+
+#[test]
+fn who_may_have_been_last() {
+    let mut table = Table::first();
+    let to = Files::CopyTo { old: 0, new: 7, gave: 7, by: CopyBy::Dup2 };
+    table.remember(5, &Files::Close(7), &[7]);
+    table.remember(6, &open(&[8]), &[8]);
+    assert_eq!(table.contested(&to, &[7], 5, 9), [7]);
+    assert!(table.contested(&to, &[7], 6, 9).is_empty());
+    assert!(table.contested(&to, &[7], 3, 5).is_empty());
+    // Who got a free number came after it was free.
+    assert!(table.contested(&to, &[8], 5, 9).is_empty());
+    assert!(table.contested(&open(&[7]), &[7], 5, 9).is_empty());
 }
 
 #[test]
