@@ -31,6 +31,9 @@
 //! `PR_SET_KEEPCAPS` on, a change of ids may be granted against the rules. Nobody knows who else
 //! there is outside the log; but whoever is not found there (ESRCH) is not in the kernel either.
 //!
+//! Each call takes effect in one step, a `close_range` too; of a race within one, an answer may
+//! disagree.
+//!
 //! "Not modelled" are answers about something else: calls that fail because of a file (`openat`
 //! with ENOENT, `read` with EAGAIN), forks and execves that fail, stopped and continued children,
 //! waits for a set of children (P_PIDFD) that find none, `prctl` but for capabilities.

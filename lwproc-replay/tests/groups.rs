@@ -206,6 +206,16 @@ fn a_thread_moves_its_process() {
 }
 
 #[test]
+fn the_first_group_outlasts_its_member() {
+    // Whoever started the first task is in it.
+    let text = "10 getpgrp() = 5\n10 setpgid(0, 0) = 0\n";
+    agrees(&format!("{text}10 setpgid(0, 5) = 0\n10 getpgrp() = 5\n10 kill(-5, 0) = 0\n"));
+    let run = agrees(&format!("{text}10 kill(-5, 0) = {ESRCH}\n"));
+    assert_eq!(run.first.unexplained.get(&Cause::OuterProcess), Some(&1));
+    lies_at(3, &format!("{text}10 setpgid(0, 5) = {EPERM}\n"));
+}
+
+#[test]
 fn another_group_outside() {
     // That it could be joined is for the log to say; what follows from it as well.
     let text = family("10 getpgrp() = 5\n10 setpgid(0, 6) = 0\n");

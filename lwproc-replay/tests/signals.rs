@@ -226,3 +226,21 @@ fn stop_and_continue() {
     ));
     lies_at(5, &format!("{text}{}", comes(11, "SIGTSTP", 10)));
 }
+
+#[test]
+fn whom_init_may_not_have_reaped() {
+    // 12 is an orphan when it ends: 10 cannot know whether it has been reaped.
+    let text = format!(
+        "10 {FORK} 11\n11 setpgid(0, 0) = 0\n11 {FORK} 12\n12 getpid() = 12\n{}\
+         10 wait4(11, NULL, 0, NULL) = 11\n{}",
+        exited(11),
+        exited(12)
+    );
+    for call in ["kill(12, 0)", "kill(-11, SIGTERM)"] {
+        let there = agrees(&format!("{text}10 {call} = 0\n"));
+        assert_eq!(count(&there, Cause::OuterProcess), 1, "{call}");
+        let gone = agrees(&format!("{text}10 {call} = {ESRCH}\n"));
+        assert_eq!(count(&gone, Cause::OuterProcess), 0, "{call}");
+    }
+    lies_at(10, &format!("{text}10 kill(11, 0) = 0\n"));
+}

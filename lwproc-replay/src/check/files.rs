@@ -3,7 +3,7 @@
 use crate::calls::files::{Attempt, Files};
 use crate::plan::{CallId, ProcId};
 use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Settled, Verdict};
-use crate::world::{Answer, Descriptor, Known, Need, Table, closed_by};
+use crate::world::{Answer, Descriptor, FdLimit, Known, Need, Table, closed_by};
 use lwproc::{CloseRange, Errno, OnExec};
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ const MOST_TRIED: usize = 8;
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Verdict {
     let proc = scene.caller(id);
-    let (table, limit) = (scene.world.table(proc), scene.world.fd_limit());
+    let (table, limit) = (scene.world.table(proc), limit_for(scene, files));
     let possible = table.need(files, limit.ours).is_none();
     if let Some(new) = beside_open(files) {
         return Verdict::of(possible && opens_now(scene, id, new));
@@ -35,6 +35,14 @@ pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> V
         _ if search.satisfy(files) => Verdict::After(search.pulls),
         Files::Refused { or: Some(cause), .. } => Verdict::Unexplained(*cause),
         _ => Verdict::Disagrees,
+    }
+}
+
+/// The limit that decides an error; nothing else asks for one.
+fn limit_for(scene: &Scene<'_, '_>, files: &Files) -> FdLimit {
+    match files {
+        Files::Refused { .. } => scene.world.fd_limit(),
+        _ => FdLimit::NONE,
     }
 }
 
@@ -83,7 +91,7 @@ fn any_order(
     files: &Files,
     but: &[CallId],
 ) -> Option<(Vec<Pull>, Table)> {
-    let limit = scene.world.fd_limit().ours;
+    let limit = limit_for(scene, files).ours;
     let in_flight = scene.files_in_flight(proc).filter(|(call, _)| !but.contains(call));
     let in_flight: Vec<_> = in_flight.take(MOST_TRIED + 1).collect();
     if in_flight.len() > MOST_TRIED {
@@ -140,8 +148,8 @@ impl<'s, 'p, 'k> Search<'s, 'p, 'k> {
         but: &[CallId],
         adopts: Adopts,
     ) -> Self {
-        let (table, tried) = (table.clone(), but.to_vec());
         let limit = scene.world.fd_limit().ours;
+        let (table, tried) = (table.clone(), but.to_vec());
         Self { scene, proc, limit, table, tried, pulls: Vec::new(), adopts }
     }
 
@@ -230,7 +238,7 @@ pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> 
         let (mut pulls, mut before) = explain(scene, proc, table, in_flight, &but)?;
         before.apply(in_flight);
         pulls.push(Pull::Call(other));
-        let limit = scene.world.fd_limit().ours;
+        let limit = limit_for(scene, files).ours;
         before.need(files, limit).is_none().then_some(pulls)
     })
 }

@@ -27,10 +27,15 @@ pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, kill: &Kill<Who>) -
     match verdict {
         // Whoever is outside the log may be there or not, and may be anyone.
         Verdict::Disagrees if kill.found != Found::Invalid && is_outside(kill) => {
-            match kill.found {
-                Found::NotThere => Verdict::Disagrees,
+            match (kill.found, kill.target) {
+                // The group may have lost those that are not in the log.
+                (Found::NotThere, Target::Group(_)) => Verdict::Unexplained(Cause::OuterProcess),
+                (Found::NotThere, _) => Verdict::Disagrees,
                 _ => Verdict::Unexplained(Cause::OuterProcess),
             }
+        }
+        Verdict::Disagrees if ours == Some(Errno::ESRCH) && may_wait_for_init(scene, kill) => {
+            Verdict::Unexplained(Cause::OuterProcess)
         }
         // Whether one may depends on the ids of both.
         Verdict::Disagrees if by_ids(ours) && by_ids(log) && !has_same_ids(scene, id, kill) => {
@@ -69,6 +74,17 @@ fn is_outside(kill: &Kill<Who>) -> bool {
         Target::Group(Some(who)) => outside(who),
         Target::Group(None) => false,
         Target::All => true,
+    }
+}
+
+/// Whether whom the call is for has ended, and may not have been reaped by who adopted it.
+fn may_wait_for_init(scene: &Scene<'_, '_>, kill: &Kill<Who>) -> bool {
+    match (kill.target, target(kill)) {
+        (Target::Group(Some(group)), _) => {
+            scene.world.has_lost_orphans(scene.world.group_number(group))
+        }
+        (_, Some(task)) => scene.world.ended_as_orphan(scene.plan.proc_of(task)),
+        _ => false,
     }
 }
 

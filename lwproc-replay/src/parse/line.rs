@@ -254,6 +254,8 @@ fn answer(text: &[u8]) -> Result<Answer<'_>, LineError> {
             let value = int(digits).ok_or(LineError::BadAnswer)?;
             match words.next() {
                 Some(name) if value == -1 && name.starts_with(b"E") => Ok(Answer::Error(name)),
+                // No error there is: the task was killed before the call began.
+                Some(b"(errno") if value == -1 => Ok(Answer::None),
                 _ => Ok(Answer::Value(value)),
             }
         }
@@ -331,6 +333,7 @@ mod tests {
             Answer::None
         );
         assert_eq!(answer("1 exit_group(0) = ?"), Answer::None);
+        assert_eq!(answer("1 getppid() = -1 (errno 18446744073709551514)"), Answer::None);
         assert_eq!(answer("1 fcntl(3, F_GETFD) = 0x1 (flags FD_CLOEXEC)"), Answer::Value(1));
         assert_eq!(answer("1 umask(000) = 022"), Answer::Value(18));
         assert_eq!(answer("1 dup(3</a b>) = 4</a b>"), Answer::Value(4));

@@ -16,6 +16,11 @@ pub struct FdLimit {
     pub least: i32,
 }
 
+impl FdLimit {
+    /// None.
+    pub const NONE: Self = Self { ours: i32::MAX, least: i32::MAX };
+}
+
 impl World<'_, '_> {
     /// The limit of the process that runs.
     pub fn fd_limit(&self) -> FdLimit {

@@ -76,6 +76,17 @@ impl World<'_, '_> {
         self.kernel.find(self.number(who), &guard).is_some()
     }
 
+    /// Whether a process has ended as an orphan. Who has adopted it reaps it at some time, which
+    /// the log does not tell; the kernel's init does at once.
+    pub fn ended_as_orphan(&self, proc: ProcId) -> bool {
+        self.procs[proc.index()].orphan_in.is_some() && self.life(proc) == Life::Unknown
+    }
+
+    /// Whether one has in this group.
+    pub fn has_lost_orphans(&self, group: Pid) -> bool {
+        self.procs.iter().any(|proc| proc.orphan_in == Some(group))
+    }
+
     /// The kernel's number of a process's parent.
     pub fn ppid(&self, proc: ProcId) -> Option<Pid> {
         let guard = self.kernel.pin();

@@ -102,6 +102,8 @@ struct ProcState {
     execed: bool,
     /// Who it was when its last task went.
     last_cred: Option<Cred>,
+    /// The group in which it ended as an orphan.
+    orphan_in: Option<Pid>,
     /// Whether capabilities made its ids other than the kernel has them.
     other_ids: bool,
 }
@@ -119,6 +121,8 @@ pub struct World<'p, 'k> {
     current: Option<TaskId>,
     /// The kernel's number of the group and of the session that the first task was started in.
     outer_group: Pid,
+    /// A process outside the log that stays in them.
+    keeper: Option<Lwp>,
     bearers: HashMap<i32, TaskId>,
     switches: u64,
 }
@@ -162,6 +166,7 @@ impl<'p, 'k> World<'p, 'k> {
             tables: vec![Table::default()],
             current: None,
             outer_group: Pid::KERNEL,
+            keeper: None,
             bearers: HashMap::new(),
             switches: 0,
         })
@@ -258,7 +263,9 @@ impl<'p, 'k> World<'p, 'k> {
         self.run(task)?;
         let proc = self.plan.proc_of(task);
         if self.procs[proc.index()].live == 1 {
-            self.procs[proc.index()].last_cred = Some(self.cpu.cred().clone());
+            let last = &mut self.procs[proc.index()];
+            last.last_cred = Some(self.cpu.cred().clone());
+            last.orphan_in = (self.cpu.ppid() == INIT).then(|| self.cpu.pgid());
         }
         let ended = self.cpu.exit(exit_status(status));
         ended.map_err(|error| refused("exit")(error.errno()))?;
@@ -314,6 +321,12 @@ impl<'p, 'k> World<'p, 'k> {
                 self.retire(task, Status::Exited(0))?;
                 released += 1;
             }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            self.run_init()?;
+            self.cpu.switch(keeper).map_err(|error| refused("switch")(error.errno()))?;
+            let ended = self.cpu.exit(exit_status(Status::Exited(0)));
+            ended.map_err(|error| refused("exit")(error.errno()))?;
         }
         Ok(released)
     }

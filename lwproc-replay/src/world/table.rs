@@ -381,11 +381,11 @@ impl Table {
     /// Which of the numbers that a call changes another one changed between these lines, so that
     /// either may have been the last.
     pub fn contested(&self, call: &Files, changes: &[i32], from: u32, to: u32) -> Vec<i32> {
-        let between = |change: &&Change| {
-            (from..to).contains(&change.line)
-                && change.by == Picks::Caller
-                && picks(call) == Picks::Caller
-        };
+        if from >= to || picks(call) == Picks::Kernel {
+            return Vec::new();
+        }
+        let between =
+            |change: &&Change| (from..to).contains(&change.line) && change.by == Picks::Caller;
         let other = self.recent.iter().filter(between).map(|change| change.fd);
         other.filter(|fd| changes.contains(fd)).collect()
     }
