@@ -18,16 +18,26 @@ pub struct Way {
     pub signal: u8,
 }
 
+/// What a process was sent of SIGKILL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sigkill {
+    /// None.
+    Not,
+    /// One, by a call that returned at this line: nothing may come from it afterwards.
+    At(u32),
+    /// One that it has outlived, and that was said.
+    Outlived,
+}
+
 /// What is known of signals at a line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Signals {
     /// How often each was sent, less how often it came.
     owed: HashMap<Way, i64>,
-    /// Processes that were sent SIGKILL: nothing may come from them after this line. None: they
-    /// have shown that they live, and it was said.
-    killed: HashMap<ProcId, Option<u32>>,
-    /// The signal that was the last thing to happen to a task.
-    last: HashMap<TaskId, u8>,
+    /// By process: what it was sent of SIGKILL.
+    killed: Vec<Sigkill>,
+    /// By task: the signal that was the last thing to happen to it, or 0.
+    last: Vec<u8>,
     /// How processes that died by a signal came to.
     died: HashMap<ProcId, (u8, Settled)>,
     /// What was found of the ends of tasks.
@@ -35,6 +45,17 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Nothing yet, of so many tasks and processes.
+    pub fn new(tasks: usize, procs: usize) -> Self {
+        Self {
+            owed: HashMap::new(),
+            killed: vec![Sigkill::Not; procs],
+            last: vec![0; tasks],
+            died: HashMap::new(),
+            ends: HashMap::new(),
+        }
+    }
+
     /// A signal was sent.
     pub fn sent(&mut self, way: Way) {
         *self.owed.entry(way).or_default() += 1;
@@ -49,32 +70,38 @@ impl Signals {
 
     /// A process was sent SIGKILL by a call that returned at this line.
     pub fn kill(&mut self, proc: ProcId, line: u32) {
-        self.killed.entry(proc).or_insert(Some(line));
+        let killed = &mut self.killed[proc.index()];
+        if *killed == Sigkill::Not {
+            *killed = Sigkill::At(line);
+        }
     }
 
     /// The line from which nothing may come from a process, if it was sent SIGKILL.
     pub fn killed(&self, proc: ProcId) -> Option<u32> {
-        self.killed.get(&proc).copied().flatten()
+        match self.killed[proc.index()] {
+            Sigkill::At(line) => Some(line),
+            Sigkill::Not | Sigkill::Outlived => None,
+        }
     }
 
     /// The process has shown that it lives: that is said once.
     pub fn forget_kill(&mut self, proc: ProcId) {
-        self.killed.insert(proc, None);
+        self.killed[proc.index()] = Sigkill::Outlived;
     }
 
     /// A task got a signal.
     pub fn got(&mut self, task: TaskId, signal: u8) {
-        self.last.insert(task, signal);
+        self.last[task.index()] = signal;
     }
 
     /// It has survived it.
     pub fn survived(&mut self, task: TaskId) {
-        self.last.remove(&task);
+        self.last[task.index()] = 0;
     }
 
     /// Whether a signal was the last thing to happen to a task.
     pub fn was_last(&self, task: TaskId, signal: u8) -> bool {
-        self.last.get(&task) == Some(&signal)
+        self.last[task.index()] == signal
     }
 
     /// How a process died of this signal, where one of its tasks has already.

@@ -227,6 +227,8 @@ fn makes(files: &Files, need: Need) -> bool {
 /// any more after this call, and leave this call's own answer right.
 pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Option<Vec<Pull>> {
     let proc = scene.caller(id);
+    // Nearly always there is none.
+    scene.files_in_flight(proc).find(|(other, _)| *other != id)?;
     let table = scene.world.table(proc);
     let mut after = table.clone();
     after.apply(files);

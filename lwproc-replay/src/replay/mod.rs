@@ -53,7 +53,7 @@ pub fn replay(
         now: 0,
         in_flight: Vec::new(),
         outer_parent: None,
-        signals: Signals::default(),
+        signals: Signals::new(plan.tasks.len(), plan.procs.len()),
     };
     let mut replay = Replay {
         scene,

@@ -18,6 +18,11 @@ impl Bits {
             .is_some_and(|(word, bit)| self.0.get(word).is_some_and(|bits| bits & bit != 0))
     }
 
+    /// Whether none has ever been in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn put(&mut self, fd: i32, present: bool) {
         let Some((word, bit)) = Self::place(fd) else {
             return;

@@ -132,7 +132,9 @@ impl Table {
     fn tell(&mut self, fd: i32) {
         self.told.put(fd, true);
         self.by_order.put(fd, false);
-        self.unseen.put(fd, false);
+        if !self.unseen.is_empty() {
+            self.unseen.put(fd, false);
+        }
     }
 
     /// Two orders of overlapping calls leave this number different.
