@@ -230,9 +230,17 @@ fn note(scene: &mut Scene<'_, '_>, id: CallId, kill: &Kill<Who>, signal: u8) -> 
     // All but a returned call's own process may have been spared.
     let returned = kill.found == Found::There;
     let mut reached = false;
-    for (index, proc) in plan.procs.iter().enumerate() {
-        let of = ProcId::at(index);
-        let mut tasks = proc.tasks.iter().copied().filter(|task| scene.world.is_alive(*task));
+    let one = target(kill);
+    let procs = match one {
+        Some(task) => {
+            let proc = plan.proc_of(task).index();
+            proc..proc + 1
+        }
+        None => 0..plan.procs.len(),
+    };
+    for of in procs.map(ProcId::at) {
+        let mut tasks =
+            plan.proc(of).tasks.iter().copied().filter(|task| scene.world.is_alive(*task));
         let meant = tasks.find(|task| is_for(scene, id, kill, *task));
         let Some(task) = meant else {
             continue;
@@ -249,8 +257,7 @@ fn note(scene: &mut Scene<'_, '_>, id: CallId, kill: &Kill<Who>, signal: u8) -> 
         }
     }
     scene.world.run(caller).map_err(|trouble| trouble.to_string())?;
-    let one = target(kill).filter(|task| scene.world.is_alive(*task));
-    match one {
+    match one.filter(|task| scene.world.is_alive(*task)) {
         Some(_) if !reached => Err("the kernel has not kept the signal".to_owned()),
         _ => Ok(()),
     }

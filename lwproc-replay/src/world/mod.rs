@@ -8,12 +8,14 @@ mod descriptors;
 mod inherit;
 mod limit;
 mod look;
+mod needs;
 mod signals;
 mod table;
 
 pub use descriptors::Answer;
 pub use limit::FdLimit;
-pub use table::{Descriptor, Known, Need, Table, closed_by};
+pub use needs::Need;
+pub use table::{Descriptor, Known, Table, closed_by};
 
 use crate::calls::wait::Status;
 use crate::plan::{Plan, ProcId, TaskId};

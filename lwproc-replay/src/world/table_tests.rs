@@ -1,6 +1,8 @@
 //! The table by itself.
 
+use super::super::needs::Need;
 use super::*;
+use crate::calls::files::CopyBy;
 
 fn open(fds: &[i32]) -> Files {
     Files::Open { fds: fds.to_vec(), on_exec: OnExec::Keep }
