@@ -63,7 +63,9 @@ impl<'p> Script<'p> {
             match step.action {
                 Action::Appear | Action::Supersede => script.birth(task),
                 Action::Death => script.exit(task),
-                Action::Line | Action::Begin(_) => script.run(task),
+                Action::Line | Action::Quiet | Action::Signal(_) | Action::Begin(_) => {
+                    script.run(task)
+                }
                 Action::Whole(call) | Action::End(call) => {
                     script.run(task);
                     script.call(call, task);

@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::replay::{Outcome, replay};
-use lwproc::{BuildError, Counts, EnterError, Kernel, WaitPolicy};
+use lwproc::{BuildError, Counts, EnterError, Kernel, SigModel, WaitPolicy};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
@@ -99,8 +99,8 @@ impl Run {
 /// # Errors
 /// [`RunError`].
 pub fn run(plan: &Plan, load: Load, tick: &(dyn Fn(u64) + Sync)) -> Result<Run, RunError> {
-    let kernel =
-        Kernel::builder().wait_policy(WaitPolicy::Wait).build().map_err(RunError::Build)?;
+    let builder = Kernel::builder().wait_policy(WaitPolicy::Wait).signal_model(SigModel::Record);
+    let kernel = builder.build().map_err(RunError::Build)?;
     let next = AtomicU32::new(0);
     let first = OnceLock::new();
     let start = Instant::now();

@@ -9,6 +9,8 @@
 //! the child's execve. A fork may have copied the descriptors before or after a call that overlaps
 //! it; the first answer about such a number tells.
 
+pub use crate::calls::Cause;
+
 use crate::calls::{
     Call,
     files::Files,
@@ -16,6 +18,7 @@ use crate::calls::{
     wait::{Outcome, Status},
 };
 use crate::plan::{CallId, Death, Fate, Origin, Plan, ProcId, Says, TaskId, Who};
+use crate::signals::Signals;
 use crate::world::{Descriptor, Life, Trouble, World};
 
 /// An effect to apply before its last line.
@@ -53,31 +56,8 @@ pub enum Reason {
     Order,
     /// It comes from outside the log, and is seen for the first time.
     FirstSight,
-}
-
-/// Why the log does not explain an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
-    /// A descriptor, open or not, that the first task got from outside the log.
-    OuterDescriptor,
-    /// The first sight of an id, a group or a limit that the first task got from outside the log.
-    OuterValue,
-    /// A change of ids that capabilities decided, or an answer that follows from one.
-    Capability,
-    /// EBADF from an open descriptor: perhaps it is open in a mode that the call cannot use.
-    WrongMode,
-}
-
-impl Cause {
-    /// For people and machines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OuterDescriptor => "descriptor from outside the log",
-            Self::OuterValue => "first sight of an id or limit from outside the log",
-            Self::Capability => "ids changed by capabilities",
-            Self::WrongMode => "EBADF that may be one of mode",
-        }
-    }
+    /// A call may have given it whose line does not show it.
+    Unseen,
 }
 
 /// What a check finds.
@@ -130,6 +110,8 @@ pub struct Scene<'p, 'k> {
     pub in_flight: Vec<CallId>,
     /// Number of the root's parent, once the log has told it.
     pub outer_parent: Option<i32>,
+    /// Signals sent and got.
+    pub signals: Signals,
 }
 
 impl<'p, 'k> Scene<'p, 'k> {
@@ -213,7 +195,7 @@ impl<'p, 'k> Scene<'p, 'k> {
         }
         let table = self.world.table(of);
         let mut doubts: Vec<i32> = table.changed_since(self.plan.call(fork).start).collect();
-        for (_, files) in self.files_in_flight(of) {
+        for (_, files) in self.files_in_flight(of).filter(|(call, _)| *call != fork) {
             doubts.extend(table.changes(files));
         }
         for fd in doubts {
@@ -225,10 +207,9 @@ impl<'p, 'k> Scene<'p, 'k> {
     pub fn files_in_flight(&self, proc: ProcId) -> impl Iterator<Item = (CallId, &'p Files)> {
         let plan = self.plan;
         self.in_flight.iter().filter_map(move |id| match &plan.call(*id).says {
-            Says::Answer(Call::Files(files))
-                if !files.is_question() && self.world.share_table(proc, self.caller(*id)) =>
-            {
-                Some((*id, files))
+            Says::Answer(call) => {
+                let files = call.files().filter(|files| !files.is_question())?;
+                self.world.share_table(proc, self.caller(*id)).then_some((*id, files))
             }
             _ => None,
         })

@@ -141,27 +141,6 @@ fn an_execve_parts_processes_that_share() {
 }
 
 #[test]
-fn a_thread_with_a_table_of_its_own_is_not_modelled() {
-    let thread = THREAD.replace("|CLONE_FILES", "");
-    let plan = load(&format!("10 {thread} 11\n11 {}11 {}10 {}", open(3), open(7), open(3)));
-    assert!(replayed(&plan).is_good());
-    let opens = plan.census.names.iter().find(|name| name.name == "openat").expect("a name");
-    assert_eq!(opens.not_modelled, 2);
-}
-
-#[test]
-fn received_descriptors_are_like_opened_ones() {
-    let message = |fds| {
-        format!(
-            "10 recvmsg(0, {{msg_name=NULL, msg_control=[{{cmsg_len=24, cmsg_level=SOL_SOCKET, \
-             cmsg_type=SCM_RIGHTS, cmsg_data=[{fds}]}}], msg_flags=0}}, MSG_CMSG_CLOEXEC) = 1\n"
-        )
-    };
-    agrees(&format!("10 {}{}10 {}", open(3), message("4, 5"), open(6)));
-    lies_at(2, &format!("10 {}{}", open(3), message("3")));
-}
-
-#[test]
 fn uses_tell_what_is_open() {
     agrees(&task(
         10,
@@ -200,19 +179,6 @@ fn descriptors_from_outside_are_counted_and_kept() {
     let run = agrees(&format!("{text}close(9) = 0\n"));
     assert_eq!(run.first.unexplained.get(&Cause::OuterDescriptor), Some(&1));
     lies_at(4, &format!("{text}close(9) = {BAD}\n"));
-}
-
-#[test]
-fn a_full_table() {
-    let limit = |soft| {
-        format!("10 prlimit64(0, RLIMIT_NOFILE, {{rlim_cur={soft}, rlim_max=9}}, NULL) = 0\n")
-    };
-    let full = "openat(AT_FDCWD, \"a\", O_RDONLY) = -1 EMFILE (Too many open files)\n";
-    agrees(&format!("{}10 {}10 {full}", limit(4), open(3)));
-    lies_at(3, &format!("{}10 {}10 {full}", limit(5), open(3)));
-    lies_at(3, &format!("{}10 {}10 {}", limit(4), open(3), open(4)));
-    let pipe = "10 pipe2(0x7f, 0) = -1 EMFILE (Too many open files)\n";
-    agrees(&format!("{}10 {}{pipe}10 {}", limit(5), open(3), open(4)));
 }
 
 // Overlap: threads 10 and 20 share a table, in which 3 is open.
@@ -350,4 +316,29 @@ fn a_fork_beside_an_open_copies_it_or_not() {
     // And what did not overlap is copied.
     let text = two_threads(&format!("20 {}10 {FORK} 11\n11 close(4) = {BAD}\n", open(4)));
     assert_eq!(disagreements(&text), [7]);
+}
+
+#[test]
+fn two_calls_that_name_one_number() {
+    // A copy to 9 and its close overlap: either was the last.
+    let text = |tail: &str| {
+        two_threads(&format!(
+            "20 dup2(3, 9) = 9\n10 dup2(3, 9 <unfinished ...>\n20 close(9) = 0\n\
+             10 <... dup2 resumed>) = 9\n{tail}"
+        ))
+    };
+    agrees(&text("10 close(9) = 0\n"));
+    agrees(&text(&format!("10 close(9) = {BAD}\n")));
+    // The first answer settles it.
+    assert_eq!(disagreements(&text(&format!("10 close(9) = {BAD}\n10 close(9) = 0\n"))), [10]);
+    // Without an overlap there is one order, and the same where the close needs the copy.
+    let after = two_threads(&format!(
+        "20 dup2(3, 9) = 9\n20 close(9) = 0\n10 dup2(3, 9) = 9\n10 close(9) = {BAD}\n"
+    ));
+    assert_eq!(disagreements(&after), [8]);
+    let needed = two_threads(
+        "10 dup2(3, 9 <unfinished ...>\n20 close(9) = 0\n10 <... dup2 resumed>) = 9\n\
+         10 close(9) = 0\n",
+    );
+    assert_eq!(disagreements(&needed), [8]);
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{agrees, disagreements, load, replayed};
+use common::{agrees, disagreements};
 use lwproc_replay::scene::Cause;
 
 const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
@@ -109,9 +109,14 @@ fn the_gone_have_no_group() {
     agrees(&format!("{reaped}10 getpgid(11) = {ESRCH}\n10 getsid(11) = {ESRCH}\n"));
     lies_at(4, &format!("{dead}10 getpgid(11) = {ESRCH}\n"));
     lies_at(6, &format!("10 getpgrp() = 5\n{reaped}10 getpgid(11) = 5\n"));
-    let plan = load("10 getpgid(99) = 7\n");
-    assert_eq!(plan.census.names[0].not_modelled, 1);
-    assert!(replayed(&plan).is_good());
+    // Nobody of that number is in the log: then there is none, or it is outside.
+    for call in ["getpgid(99)", "getsid(99)", "setpgid(99, 0)", "setpgid(1, 9)", "kill(99, 0)"] {
+        assert_eq!(agrees(&format!("10 {call} = {ESRCH}\n")).first.total().agreed, 1, "{call}");
+        let there = agrees(&format!("10 {call} = 0\n"));
+        assert_eq!(there.first.unexplained.get(&Cause::OuterProcess), Some(&1), "{call}");
+    }
+    lies_at(1, &format!("10 getpgid(1) = {ESRCH}\n"));
+    lies_at(1, "10 setpgid(99, 0) = -1 EINVAL (Invalid argument)\n");
 }
 
 #[test]
@@ -198,4 +203,23 @@ fn a_thread_moves_its_process() {
     let text =
         format!("10 {THREAD} 20\n20 setpgid(0, 0) = 0\n10 getpgrp() = 10\n20 getpgid(20) = 10\n");
     agrees(&text);
+}
+
+#[test]
+fn the_first_group_outlasts_its_member() {
+    // Whoever started the first task is in it.
+    let text = "10 getpgrp() = 5\n10 setpgid(0, 0) = 0\n";
+    agrees(&format!("{text}10 setpgid(0, 5) = 0\n10 getpgrp() = 5\n10 kill(-5, 0) = 0\n"));
+    let run = agrees(&format!("{text}10 kill(-5, 0) = {ESRCH}\n"));
+    assert_eq!(run.first.unexplained.get(&Cause::OuterProcess), Some(&1));
+    lies_at(3, &format!("{text}10 setpgid(0, 5) = {EPERM}\n"));
+}
+
+#[test]
+fn another_group_outside() {
+    // That it could be joined is for the log to say; what follows from it as well.
+    let text = family("10 getpgrp() = 5\n10 setpgid(0, 6) = 0\n");
+    let run = agrees(&format!("{text}10 getpgrp() = 6\n11 getpgrp() = 5\n"));
+    assert_eq!(run.first.unexplained.get(&Cause::OuterProcess), Some(&2));
+    lies_at(4, &format!("{text}10 getpgrp() = 7\n"));
 }

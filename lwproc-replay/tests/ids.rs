@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{agrees, disagreements, load, replayed};
+use common::{agrees, disagreements};
 use lwproc_replay::scene::Cause;
 
 const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
@@ -83,9 +83,9 @@ fn changes_are_refused_by_the_rules() {
 fn capabilities_excuse_what_they_may_have_decided() {
     let user = task(&["getuid() = 7", "getgid() = 7", "prctl(PR_SET_KEEPCAPS, 1) = 0"]);
     let run = agrees(&format!("{user}10 setgid(5) = 0\n10 getgid() = 5\n10 getuid() = 7\n"));
-    assert_eq!(run.first.unexplained.get(&Cause::Capability), Some(&2));
+    assert_eq!(run.first.unexplained.get(&Cause::Capability), Some(&3));
     let forked = format!("{user}10 setgid(5) = 0\n10 {FORK} 11\n11 getgid() = 5\n");
-    assert_eq!(agrees(&forked).first.unexplained.get(&Cause::Capability), Some(&2));
+    assert_eq!(agrees(&forked).first.unexplained.get(&Cause::Capability), Some(&3));
     // Not before, and not where no id was changed by one.
     let before = user.replace("10 prctl", "10 setgid(5) = 0\n10 prctl");
     lies_at(3, &before);
@@ -187,7 +187,29 @@ fn limits_are_refused_by_the_rules() {
 
 #[test]
 fn who_is_outside_is_not_asked() {
-    let plan = load(&task(&["prlimit64(99, RLIMIT_STACK, NULL, {rlim_cur=1, rlim_max=1}) = 0"]));
-    assert_eq!(plan.census.names[0].not_modelled, 1);
-    assert!(replayed(&plan).is_good());
+    let get = "prlimit64(99, RLIMIT_STACK, NULL, ";
+    let run = agrees(&task(&[&format!("{get}{{rlim_cur=1, rlim_max=1}}) = 0")]));
+    assert_eq!(run.first.unexplained.get(&Cause::OuterProcess), Some(&1));
+    let gone = format!("{get}0x7f) = -1 ESRCH (No such process)");
+    assert_eq!(agrees(&task(&[&gone])).first.total().agreed, 1);
+}
+
+#[test]
+fn what_is_not_compared_has_a_cause() {
+    let form = agrees(&task(&["setuid(5) = -1 EAGAIN (Resource temporarily unavailable)"]));
+    assert_eq!(form.first.unexplained.get(&Cause::Form), Some(&1));
+    let capset = "capset({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=0}) = 0";
+    let run = agrees(&task(&[capset, "prctl(PR_SET_NAME, \"a\") = 0"]));
+    assert_eq!(run.first.unexplained.get(&Cause::Capability), Some(&1));
+    assert_eq!(run.first.total().checked(), 0);
+}
+
+#[test]
+fn more_groups_than_strace_shows() {
+    let set = "setgroups(40, [4, 24, ...]) = 0";
+    agrees(&task(&["getuid() = 0", set, "getgroups(0, NULL) = 40"]));
+    lies_at(3, &task(&["getuid() = 0", set, "getgroups(0, NULL) = 39"]));
+    let many = "setgroups(70000, [4, 24, ...]) = ";
+    agrees(&task(&["getuid() = 0", &format!("{many}-1 EINVAL (Invalid argument)")]));
+    lies_at(2, &task(&["getuid() = 0", &format!("{many}0")]));
 }

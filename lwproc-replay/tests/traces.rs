@@ -3,13 +3,15 @@
 mod common;
 
 use common::{own_logs, replayed, shared_logs};
+use lwproc_replay::calls::wait::Status;
 use lwproc_replay::copies::{Load, run};
-use lwproc_replay::plan::Plan;
+use lwproc_replay::plan::{Death, Fate, Plan};
+use lwproc_replay::replay::Tally;
 use std::num::NonZeroU32;
 use std::path::Path;
 
 /// Calls of which every answer is compared.
-const ALWAYS_COMPARED: [&str; 30] = [
+const ALWAYS_COMPARED: [&str; 47] = [
     "getpid",
     "gettid",
     "getppid",
@@ -40,6 +42,23 @@ const ALWAYS_COMPARED: [&str; 30] = [
     "setgroups",
     "getpgrp",
     "setsid",
+    "setpgid",
+    "getpgid",
+    "getsid",
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "tkill",
+    "accept4",
+    "eventfd2",
+    "epoll_create1",
+    "timerfd_create",
+    "memfd_create",
+    "inotify_init1",
+    "pidfd_open",
+    "recvmsg",
+    "recvmmsg",
 ];
 
 fn check(path: &Path) {
@@ -67,8 +86,9 @@ fn check(path: &Path) {
     assert_eq!(total.unexplained, by_cause, "{name}: unexplained by cause");
     let answers = total.checked() + total.unexplained;
     assert!(total.unexplained * 100 <= answers, "{name}: {:?}", run.first.unexplained);
+    let ends = &run.first.ends;
     assert_eq!(
-        run.first.ends.checked() + superseded(&plan),
+        ends.checked() + ends.unexplained + superseded(&plan),
         u64::from(census.farewells),
         "{name}: ends"
     );
@@ -78,6 +98,21 @@ fn superseded(plan: &Plan) -> u64 {
     let by_exec =
         |step: &&lwproc_replay::plan::Step| step.action == lwproc_replay::plan::Action::Supersede;
     plan.steps.iter().filter(by_exec).count() as u64
+}
+
+#[test]
+fn signals_are_tied_to_senders_and_deaths() {
+    // `---` lines with a sender, and `+++ killed` lines.
+    for (log, sent, killed) in [("spawn-wait", 12, 12), ("services", 2, 4), ("shell-jobs", 1, 1)] {
+        let plan = Plan::open(&common::own_log(log)).expect("a log");
+        let run = replayed(&plan);
+        let found = |tally: Tally| (tally.agreed, tally.unexplained);
+        assert_eq!(found(run.first.signals), (sent, 0), "{log}");
+        let died = |death: &Death| matches!(death.fate, Fate::Ended(Status::Killed { .. }));
+        let deaths = plan.tasks.iter().filter_map(|task| task.death.as_ref());
+        assert_eq!(deaths.filter(|death| died(death)).count(), killed, "{log}");
+        assert_eq!(run.first.ends.unexplained, 0, "{log}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Process groups and sessions.
 
-use super::{Call, Parsed};
+use super::{Call, Cause, Parsed};
 use crate::parse::{Answer, text};
 
 /// The syscalls of this family.
@@ -97,7 +97,7 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
     };
     match answer.and_then(|answer| groups(name, args, answer)) {
         Some(groups) => Parsed::Modelled(Call::Groups(groups)),
-        None => Parsed::NotModelled,
+        None => Parsed::Unexplained(Cause::Form),
     }
 }
 

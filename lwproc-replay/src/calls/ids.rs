@@ -1,8 +1,8 @@
 //! Users and groups: who a process is, and changes of it.
 
-use super::{Call, Parsed};
+use super::{Call, Cause, Parsed};
 use crate::parse::{Answer, text};
-use lwproc::CredChange;
+use lwproc::{CredChange, GROUPS_MAX};
 
 /// The syscalls of this family.
 pub const NAMES: &[&str] = &[
@@ -88,7 +88,12 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
         Answer::Error(_) => None,
         Answer::Value(value) => answered(name, args, value),
     };
-    ids.map_or(Parsed::NotModelled, |ids| Parsed::Modelled(Call::Ids(ids)))
+    match (ids, name) {
+        (Some(ids), _) => Parsed::Modelled(Call::Ids(ids)),
+        (None, b"prctl") => Parsed::NotModelled,
+        (None, b"capset") => Parsed::Unexplained(Cause::Capability),
+        (None, _) => Parsed::Unexplained(Cause::Form),
+    }
 }
 
 fn refused(name: &[u8], args: &[u8], granted: Granted) -> Option<Ids> {
@@ -124,6 +129,11 @@ fn answered(name: &[u8], args: &[u8], value: i64) -> Option<Ids> {
 /// An id; -1 is none, and so is 4294967295.
 fn id(text: &[u8]) -> Option<u32> {
     u32::try_from(text::int(text)?).ok().filter(|id| *id != u32::MAX)
+}
+
+/// An id to be set, -1 among them.
+fn wanted(text: &[u8]) -> Option<u32> {
+    id_or_none(text).map(|id| id.unwrap_or(u32::MAX))
 }
 
 /// An id, or -1 for "leave it as it is".
@@ -165,14 +175,15 @@ fn change(name: &[u8], args: &[u8]) -> Option<CredChange> {
     let mut args = text::args(args);
     if name == b"setgroups" {
         let (count, groups) = (text::int(args.next()?)?, args.next()?);
-        let groups = if count == 0 { Vec::new() } else { list(groups)? };
-        let whole = count == i64::try_from(groups.len()).ok()?;
-        return whole.then(|| CredChange::SetGroups(groups.into()));
+        return list_to_set(usize::try_from(count).ok()?, groups);
+    }
+    if let b"setuid" | b"setgid" = name {
+        let id = wanted(args.next()?)?;
+        let users = name == b"setuid";
+        return Some(if users { CredChange::SetUid(id) } else { CredChange::SetGid(id) });
     }
     let mut next = || id_or_none(args.next()?);
     let change = match name {
-        b"setuid" => CredChange::SetUid(next()??),
-        b"setgid" => CredChange::SetGid(next()??),
         b"setreuid" => CredChange::SetReuid(next()?, next()?),
         b"setregid" => CredChange::SetRegid(next()?, next()?),
         b"setresuid" => CredChange::SetResuid(next()?, next()?, next()?),
@@ -180,6 +191,26 @@ fn change(name: &[u8], args: &[u8]) -> Option<CredChange> {
         _ => return None,
     };
     Some(change)
+}
+
+/// The groups that setgroups sets. Of a list that strace cut short, or that is longer than any
+/// can be, the count alone is known: that many, all different.
+fn list_to_set(count: usize, groups: &[u8]) -> Option<CredChange> {
+    let all = groups.strip_prefix(b"[").and_then(|groups| groups.strip_suffix(b"]"));
+    let told: Option<Vec<u32>> = match all {
+        _ if count == 0 => Some(Vec::new()),
+        Some(all) => text::args(all).map(wanted).collect(),
+        None => None,
+    };
+    let groups: Vec<u32> = match told {
+        Some(told) if told.len() == count => told,
+        Some(_) => return None,
+        None if count > GROUPS_MAX || text::find(groups, b"...").is_some() => {
+            (0..).take(count.min(GROUPS_MAX + 1)).collect()
+        }
+        None => return None,
+    };
+    Some(CredChange::SetGroups(groups.into()))
 }
 
 #[cfg(test)]
@@ -238,7 +269,14 @@ mod tests {
         );
         assert_eq!(of("setgroups", "0, []", zero), made(CredChange::SetGroups([].into())));
         assert_eq!(of("setgroups", "0, NULL", zero), made(CredChange::SetGroups([].into())));
-        assert_eq!(of("setgroups", "40, [4, 24, ...]", zero), None);
+        let cut = of("setgroups", "40, [4, 24, ...]", zero);
+        assert_eq!(cut, made(CredChange::SetGroups((0..40).collect())));
+        assert_eq!(of("setgroups", "3, [4, 24]", zero), None);
+        assert_eq!(of("setuid", "-1", zero), made(CredChange::SetUid(u32::MAX)));
+        assert_eq!(
+            of("setgroups", "1, [-1]", zero),
+            made(CredChange::SetGroups([u32::MAX].into()))
+        );
         let not_permitted = Some(Ids::Change(CredChange::SetUid(0), Granted::NotPermitted));
         assert_eq!(of("setuid", "0", Answer::Error(b"EPERM")), not_permitted);
         assert_eq!(of("setuid", "1", Answer::Error(b"EAGAIN")), None);

@@ -1,6 +1,6 @@
-//! kill, tkill and tgkill: whether the target exists.
+//! kill, tkill and tgkill: whether the target exists and may be sent a signal, and the signal.
 
-use super::{Call, Parsed};
+use super::{Call, Cause, Parsed};
 use crate::parse::{Answer, text};
 
 /// The syscalls of this family.
@@ -22,6 +22,8 @@ pub enum Target<N> {
     },
     /// Every process of a process group; `None` for the caller's own.
     Group(Option<N>),
+    /// Every process that there is.
+    All,
 }
 
 /// Whether the target was found.
@@ -33,6 +35,10 @@ pub enum Found {
     NotPermitted,
     /// ESRCH.
     NotThere,
+    /// EINVAL.
+    Invalid,
+    /// The call has not returned: the signal may have been sent.
+    Unanswered,
 }
 
 /// A signal sent, with the answer.
@@ -40,13 +46,18 @@ pub enum Found {
 pub struct Kill<N> {
     /// Whom it was sent to.
     pub target: Target<N>,
-    /// Its number; 0 only asks.
-    pub signal: u8,
+    /// Its number; 0 only asks, and there may be none of that number.
+    pub signal: i32,
     /// The answer.
     pub found: Found,
 }
 
 impl<N> Kill<N> {
+    /// Whether the call changes nothing.
+    pub fn is_question(&self) -> bool {
+        self.signal == 0 || !matches!(self.found, Found::There | Found::Unanswered)
+    }
+
     pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Kill<M> {
         let target = match self.target {
             Target::Process(process) => Target::Process(find(process)),
@@ -55,6 +66,7 @@ impl<N> Kill<N> {
                 Target::ThreadOf { process: find(process), thread: find(thread) }
             }
             Target::Group(group) => Target::Group(group.map(find)),
+            Target::All => Target::All,
         };
         Kill { target, signal: self.signal, found: self.found }
     }
@@ -63,27 +75,37 @@ impl<N> Kill<N> {
 /// Reads a call of this family.
 pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
     let found = match answer {
-        Answer::None => return Parsed::Unanswered,
+        Answer::None => Found::Unanswered,
         Answer::Value(0) => Found::There,
         Answer::Error(b"EPERM") => Found::NotPermitted,
         Answer::Error(b"ESRCH") => Found::NotThere,
-        _ => return Parsed::NotModelled,
+        Answer::Error(b"EINVAL") => Found::Invalid,
+        _ => return Parsed::Unexplained(Cause::Form),
     };
-    match (target(name, args), text::args(args).last().and_then(text::signal)) {
+    let at = if name == b"tgkill" { 2 } else { 1 };
+    match (target(name, args), text::args(args).nth(at).and_then(signal)) {
         (Some(target), Some(signal)) => {
             Parsed::Modelled(Call::Kill(Kill { target, signal, found }))
         }
-        _ => Parsed::NotModelled,
+        _ if found == Found::Unanswered => Parsed::Unanswered,
+        _ => Parsed::Unexplained(Cause::Form),
     }
 }
 
-/// `None` for a broadcast.
+/// A name, or a number of a signal that there may be or not.
+fn signal(text: &[u8]) -> Option<i32> {
+    text::signal(text).map(i32::from).or_else(|| text::number(text))
+}
+
+/// `None` for numbers that mean nobody.
 fn target(name: &[u8], args: &[u8]) -> Option<Target<i32>> {
     let mut numbers = text::args(args).map_while(text::number);
     let first = numbers.next()?;
     match (name, first) {
         (b"kill", 0) => Some(Target::Group(None)),
-        (b"kill", ..=-2) => Some(Target::Group(Some(first.checked_neg()?))),
+        (b"kill", -1) => Some(Target::All),
+        // The least number has no opposite, and names no group.
+        (b"kill", ..=-2) => Some(Target::Group(Some(first.wrapping_neg()))),
         (_, ..=0) => None,
         (b"kill", _) => Some(Target::Process(first)),
         (b"tkill", _) => Some(Target::Thread(first)),
@@ -111,17 +133,26 @@ mod tests {
         assert_eq!(of("kill", "7, SIGTERM", zero), Some((Target::Process(7), Found::There)));
         assert_eq!(of("kill", "-7, SIGTERM", zero), Some((Target::Group(Some(7)), Found::There)));
         assert_eq!(of("kill", "0, SIGTERM", zero), Some((Target::Group(None), Found::There)));
-        assert_eq!(of("kill", "-1, SIGTERM", zero), None);
-        assert_eq!(of("kill", "-2147483648, SIGTERM", zero), None);
+        assert_eq!(of("kill", "-1, SIGTERM", zero), Some((Target::All, Found::There)));
+        let least = Some((Target::Group(Some(i32::MIN)), Found::There));
+        assert_eq!(of("kill", "-2147483648, SIGTERM", zero), least);
         assert_eq!(of("tkill", "7, 0", zero), Some((Target::Thread(7), Found::There)));
         assert_eq!(of("tkill", "0, 0", zero), None);
         let thread = Target::ThreadOf { process: 7, thread: 8 };
         assert_eq!(of("tgkill", "7, 8, SIGTERM", zero), Some((thread, Found::There)));
-        let errors = [(&b"ESRCH"[..], Found::NotThere), (b"EPERM", Found::NotPermitted)];
+        let errors = [
+            (&b"ESRCH"[..], Found::NotThere),
+            (b"EPERM", Found::NotPermitted),
+            (b"EINVAL", Found::Invalid),
+        ];
         for (errno, found) in errors {
             assert_eq!(of("kill", "7, 0", Answer::Error(errno)), Some((Target::Process(7), found)));
         }
-        assert_eq!(of("kill", "7, 99", Answer::Error(b"EINVAL")), None);
+        assert_eq!(of("kill", "7, 9", Answer::None), Some((Target::Process(7), Found::Unanswered)));
+        let form = Parsed::Unexplained(Cause::Form);
+        assert_eq!(parse(b"kill", b"7, what", zero), form);
+        assert_eq!(parse(b"kill", b"7, 9", Answer::Error(b"ENOSYS")), form);
+        assert_eq!(parse(b"kill", b"7", Answer::None), Parsed::Unanswered);
         assert_eq!(of("kill", "7, what", zero), None);
         let signal = |args: &str| match parse(b"kill", args.as_bytes(), zero) {
             Parsed::Modelled(Call::Kill(kill)) => Some(kill.signal),
@@ -129,5 +160,7 @@ mod tests {
         };
         assert_eq!(signal("7, SIGTERM"), Some(15));
         assert_eq!(signal("7, 0"), Some(0));
+        assert_eq!(signal("7, 99"), Some(99));
+        assert_eq!(signal("7, -1"), Some(-1));
     }
 }

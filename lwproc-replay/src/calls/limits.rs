@@ -1,6 +1,6 @@
 //! Resource limits.
 
-use super::{Call, Parsed};
+use super::{Call, Cause, Parsed};
 use crate::parse::{Answer, text};
 use lwproc::{Limit, Resource};
 
@@ -78,11 +78,12 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
         Answer::Error(b"EPERM") => Granted::NotPermitted,
         Answer::Error(b"EINVAL") => Granted::Invalid,
         Answer::Error(b"ESRCH") => Granted::NoSuchProcess,
-        _ => return Parsed::NotModelled,
+        _ => return Parsed::Unexplained(Cause::Form),
     };
     match limits(name, args, granted) {
         Some(limits) => Parsed::Modelled(Call::Limits(limits)),
-        None => Parsed::NotModelled,
+        None if granted == Granted::Yes => Parsed::NotModelled,
+        None => Parsed::Unexplained(Cause::Form),
     }
 }
 

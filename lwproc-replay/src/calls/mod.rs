@@ -3,6 +3,7 @@
 //! To add a family: a module with `NAMES`, a type over the number `N`, `parse` and `resolve`;
 //! a variant of [`Call`]; a line in `FAMILIES`; and a module of the same name in `check`.
 
+mod cause;
 pub mod files;
 pub mod groups;
 pub mod ids;
@@ -10,6 +11,8 @@ pub mod kill;
 pub mod limits;
 pub mod process;
 pub mod wait;
+
+pub use cause::Cause;
 
 use crate::parse::Answer;
 
@@ -39,6 +42,15 @@ pub enum Call<N> {
 }
 
 impl<N> Call<N> {
+    /// What the call does to descriptors, if anything.
+    pub fn files(&self) -> Option<&files::Files> {
+        match self {
+            Self::Files(files) => Some(files),
+            Self::Fork(fork) => fork.pidfd.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The same call with every number replaced.
     pub fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Call<M> {
         match self {
@@ -61,7 +73,9 @@ impl<N> Call<N> {
 pub enum Parsed {
     /// A question and its answer, to be compared.
     Modelled(Call<i32>),
-    /// A form of the call that no family covers.
+    /// An answer about ids, descriptors or credentials that cannot be compared.
+    Unexplained(Cause),
+    /// An answer about something else.
     NotModelled,
     /// The call was interrupted: there is nothing to compare.
     Unanswered,

@@ -1,7 +1,9 @@
 //! Identity, birth, new image and end of a task.
 
+use super::files::{self, Attempt, Files, Given};
 use super::{Call, Parsed};
 use crate::parse::{Answer, text};
+use lwproc::{Errno, OnExec};
 
 /// The syscalls of this family.
 pub const NAMES: &[&str] = &[
@@ -63,7 +65,7 @@ pub enum Descriptors {
 }
 
 /// fork, vfork, clone, clone3 that answered in the parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fork<N> {
     /// What was made.
     pub makes: Makes,
@@ -71,6 +73,8 @@ pub struct Fork<N> {
     pub descriptors: Descriptors,
     /// Number of the new task.
     pub child: N,
+    /// The descriptor of the child that the caller gets (CLONE_PIDFD).
+    pub pidfd: Option<Files>,
 }
 
 /// A successful execve.
@@ -106,8 +110,8 @@ impl<N> Identity<N> {
 
 impl<N> Fork<N> {
     pub(super) fn resolve<M>(self, find: &mut impl FnMut(N) -> M) -> Fork<M> {
-        let Self { makes, descriptors, child } = self;
-        Fork { makes, descriptors, child: find(child) }
+        let Self { makes, descriptors, child, pidfd } = self;
+        Fork { makes, descriptors, child: find(child), pidfd }
     }
 }
 
@@ -134,6 +138,12 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
         b"exit_group" => exit(Scope::Process, args),
         _ => match answer {
             Answer::None => Parsed::Unanswered,
+            // The table of the caller has no number for the child's descriptor.
+            Answer::Error(b"EMFILE") if gives_pidfd(args) => {
+                let refused =
+                    Files::Refused { attempt: Attempt::Open(1), errno: Errno::EMFILE, or: None };
+                Parsed::Modelled(Call::Files(refused))
+            }
             Answer::Error(_) => Parsed::NotModelled,
             Answer::Value(value) => answered(name, args, value),
         },
@@ -149,12 +159,29 @@ fn answered(name: &[u8], args: &[u8], value: i64) -> Parsed {
         b"getppid" => identity(Which::Ppid),
         b"execve" => exec(args, 0, value),
         b"execveat" => exec(args, 1, value),
-        _ => number
-            .filter(|child| *child > 0)
-            .map(|child| Fork { makes: makes(args), descriptors: descriptors(args), child })
-            .map(Call::Fork),
+        _ => number.filter(|child| *child > 0).map(|child| {
+            let (makes, descriptors) = (makes(args), descriptors(args));
+            Call::Fork(Fork { makes, descriptors, child, pidfd: pidfd(name, args) })
+        }),
     };
     call.map_or(Parsed::NotModelled, Parsed::Modelled)
+}
+
+fn gives_pidfd(args: &[u8]) -> bool {
+    text::has_flag(args, b"CLONE_PIDFD")
+}
+
+/// The descriptor of the child: clone shows it as `parent_tid=[3]`, clone3 as `pidfd=[3]`.
+fn pidfd(name: &[u8], args: &[u8]) -> Option<Files> {
+    if !gives_pidfd(args) {
+        return None;
+    }
+    let key: &[u8] = if name == b"clone3" { b"pidfd=[" } else { b"parent_tid=[" };
+    let fd = text::field(args, key).and_then(|fd| text::number(fd.split(|b| *b == b'<').next()?));
+    Some(match fd.filter(|fd| (0..files::FD_END).contains(fd)) {
+        Some(fd) => Files::Open { fds: vec![fd], on_exec: OnExec::Close },
+        None => Files::Unseen { used: None, given: Given::UpTo(1) },
+    })
 }
 
 fn exec(args: &[u8], path: usize, value: i64) -> Option<Call<i32>> {

@@ -1,9 +1,9 @@
 //! Descriptors: which numbers are given out, which are open, what an execve closes.
 
-use crate::calls::files::{Closed, Files};
+use crate::calls::files::{Attempt, Files};
 use crate::plan::{CallId, ProcId};
-use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Verdict};
-use crate::world::{Answer, Descriptor, Known, Need, Table};
+use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Settled, Verdict};
+use crate::world::{Answer, Descriptor, FdLimit, Known, Need, Table, closed_by};
 use lwproc::{CloseRange, Errno, OnExec};
 use std::collections::VecDeque;
 
@@ -14,23 +14,56 @@ const MOST_PULLS: usize = 256;
 const MOST_TRIED: usize = 8;
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Verdict {
-    if let Files::Full(wanted) = files {
-        return Verdict::of(scene.world.is_full(*wanted));
-    }
     let proc = scene.caller(id);
-    let table = scene.world.table(proc);
-    if table.need(files).is_none() {
+    let (table, limit) = (scene.world.table(proc), limit_for(scene, files));
+    let possible = table.need(files, limit.ours).is_none();
+    if let Some(new) = beside_open(files) {
+        return Verdict::of(possible && opens_now(scene, id, new));
+    }
+    if possible {
         return Verdict::Agrees;
     }
     if let Some((pulls, _)) = explain(scene, proc, table, files, &[id]) {
         return Verdict::After(pulls);
     }
+    // What a limit decides that the log does not tell says nothing about the descriptors.
+    if limit.least < limit.ours && table.need(files, limit.least).is_none() {
+        return Verdict::Unexplained(Cause::OuterLimit);
+    }
     let mut search = Search::new(scene, proc, table, &[id], Adopts::WhatIsOpen);
     match files {
         _ if search.satisfy(files) => Verdict::After(search.pulls),
-        Files::NotOpen(_, Closed::OrWrongMode) => Verdict::Unexplained(Cause::WrongMode),
+        Files::Refused { or: Some(cause), .. } => Verdict::Unexplained(*cause),
         _ => Verdict::Disagrees,
     }
+}
+
+/// The limit that decides an error; nothing else asks for one.
+fn limit_for(scene: &Scene<'_, '_>, files: &Files) -> FdLimit {
+    match files {
+        Files::Refused { .. } => scene.world.fd_limit(),
+        _ => FdLimit::NONE,
+    }
+}
+
+/// The number that another call must be opening meanwhile: EBUSY.
+fn beside_open(files: &Files) -> Option<i32> {
+    match files {
+        Files::Refused { attempt: Attempt::CopyTo { new, .. }, errno: Errno::EBUSY, .. } => {
+            Some(*new)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a call in flight opens this number.
+fn opens_now(scene: &Scene<'_, '_>, id: CallId, fd: i32) -> bool {
+    let mut others = scene.files_in_flight(scene.caller(id)).filter(|(other, _)| *other != id);
+    others.any(|(_, files)| match files {
+        Files::Open { fds, .. } => fds.contains(&fd),
+        Files::Copy { new, .. } => *new == fd,
+        _ => false,
+    })
 }
 
 /// Effects in flight, but for those of some calls, after which a call answers as it did; and the
@@ -58,6 +91,7 @@ fn any_order(
     files: &Files,
     but: &[CallId],
 ) -> Option<(Vec<Pull>, Table)> {
+    let limit = limit_for(scene, files).ours;
     let in_flight = scene.files_in_flight(proc).filter(|(call, _)| !but.contains(call));
     let in_flight: Vec<_> = in_flight.take(MOST_TRIED + 1).collect();
     if in_flight.len() > MOST_TRIED {
@@ -67,12 +101,12 @@ fn any_order(
     let mut seen = vec![false; 1 << in_flight.len()];
     let mut tries = VecDeque::from([(0_usize, Vec::new(), table.clone())]);
     while let Some((applied, pulls, table)) = tries.pop_front() {
-        if table.need(files).is_none() {
+        if table.need(files, limit).is_none() {
             return Some((pulls, table));
         }
         for (at, (call, other)) in in_flight.iter().enumerate() {
             let with = applied | 1 << at;
-            if seen[with] || table.need(other).is_some() {
+            if seen[with] || table.need(other, limit).is_some() {
                 continue;
             }
             seen[with] = true;
@@ -89,6 +123,8 @@ fn any_order(
 struct Search<'s, 'p, 'k> {
     scene: &'s Scene<'p, 'k>,
     proc: ProcId,
+    /// No new number is as high.
+    limit: i32,
     /// The table after the effects found.
     table: Table,
     /// Calls that are not to be looked at again.
@@ -112,12 +148,13 @@ impl<'s, 'p, 'k> Search<'s, 'p, 'k> {
         but: &[CallId],
         adopts: Adopts,
     ) -> Self {
+        let limit = scene.world.fd_limit().ours;
         let (table, tried) = (table.clone(), but.to_vec());
-        Self { scene, proc, table, tried, pulls: Vec::new(), adopts }
+        Self { scene, proc, limit, table, tried, pulls: Vec::new(), adopts }
     }
 
     fn satisfy(&mut self, files: &Files) -> bool {
-        while let Some(need) = self.table.need(files) {
+        while let Some(need) = self.table.need(files, self.limit) {
             if self.pulls.len() >= MOST_PULLS || !(self.pull_call(need) || self.adopt(need)) {
                 return false;
             }
@@ -159,6 +196,7 @@ impl<'s, 'p, 'k> Search<'s, 'p, 'k> {
         let reason = match self.table.known(fd) {
             Known::ByOrder => Reason::Order,
             Known::NotSeen => Reason::FirstSight,
+            Known::Unseen => Reason::Unseen,
             Known::Told => return false,
         };
         self.table.set(fd, state);
@@ -174,9 +212,9 @@ fn makes(files: &Files, need: Need) -> bool {
         (Files::Copy { new, .. } | Files::CopyTo { new, .. }, Need::Open(fd)) => *new == fd,
         (Files::Close(closed), Need::Closed(fd)) => *closed == fd,
         (Files::CloseRange(first, last), Need::Closed(fd)) => (*first..=*last).contains(&fd),
-        (Files::SetOnExec(of, set), Need::Marked(fd, mark))
-        | (Files::CopyTo { new: of, on_exec: set, .. }, Need::Marked(fd, mark)) => {
-            (*of, *set) == (fd, mark)
+        (Files::SetOnExec(of, set), Need::Marked(fd, mark)) => (*of, *set) == (fd, mark),
+        (Files::CopyTo { new, by, .. }, Need::Marked(fd, mark)) => {
+            (*new, by.on_exec()) == (fd, mark)
         }
         (Files::MarkRange(first, last), Need::Marked(fd, mark)) => {
             mark == OnExec::Close && (*first..=*last).contains(&fd)
@@ -189,6 +227,8 @@ fn makes(files: &Files, need: Need) -> bool {
 /// any more after this call, and leave this call's own answer right.
 pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> Option<Vec<Pull>> {
     let proc = scene.caller(id);
+    // Nearly always there is none.
+    scene.files_in_flight(proc).find(|(other, _)| *other != id)?;
     let table = scene.world.table(proc);
     let mut after = table.clone();
     after.apply(files);
@@ -200,23 +240,33 @@ pub(super) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId, files: &Files) -> 
         let (mut pulls, mut before) = explain(scene, proc, table, in_flight, &but)?;
         before.apply(in_flight);
         pulls.push(Pull::Call(other));
-        before.need(files).is_none().then_some(pulls)
+        let limit = limit_for(scene, files).ours;
+        before.need(files, limit).is_none().then_some(pulls)
     })
 }
 
 /// Asks the kernel, and books the answer.
-pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Result<(), String> {
+pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> Result<Settled, String> {
     let proc = scene.caller(id);
     let found = ask(scene, files);
     let changes = scene.world.table(proc).changes(files);
-    let line = scene.now;
+    let (start, line) = (scene.plan.call(id).start, scene.now);
     let table = scene.world.table_mut(proc);
-    table.remember(line, &changes);
+    let unseen = match files {
+        Files::Unseen { given, .. } => !table.unseen(*given).is_empty(),
+        _ => false,
+    };
+    let contested = table.contested(files, &changes, start, line);
+    table.remember(line, files, &changes);
     table.apply(files);
+    contested.into_iter().for_each(|fd| table.doubt(fd));
     if found.is_err() {
         scene.world.repair_table(proc).map_err(|trouble| trouble.to_string())?;
     }
-    found
+    found.map(|()| match unseen {
+        true => Settled::Unexplained(Cause::UnseenDescriptor),
+        false => Settled::Agreed,
+    })
 }
 
 fn ask(scene: &mut Scene<'_, '_>, files: &Files) -> Result<(), String> {
@@ -228,9 +278,7 @@ fn ask(scene: &mut Scene<'_, '_>, files: &Files) -> Result<(), String> {
         Files::Copy { old, min, new, on_exec } => {
             same_number(*new, world.copy(*old, *min, *on_exec))
         }
-        Files::CopyTo { old, new, on_exec } => {
-            same_number(*new, world.copy_to(*old, *new, *on_exec))
-        }
+        Files::CopyTo { old, new, gave, by } => same_number(*gave, world.copy_to(*old, *new, *by)),
         Files::Close(fd) => done(world.close(*fd)),
         Files::CloseRange(first, last) => done(world.range(*first, *last, CloseRange::Close)),
         Files::MarkRange(first, last) => done(world.range(*first, *last, CloseRange::SetOnExec)),
@@ -241,13 +289,22 @@ fn ask(scene: &mut Scene<'_, '_>, files: &Files) -> Result<(), String> {
                 Err(format!("the log says {}, the kernel {}", state(Some(*mark)), answer(ours)))
             }
         },
-        Files::Used(fd) => done(world.mark(*fd).map(drop)),
-        Files::NotOpen(fd, _) => match world.mark(*fd) {
-            Err(Errno::EBADF) => Ok(()),
-            ours => Err(format!("the log says EBADF, the kernel {}", answer(ours))),
-        },
-        // Asked in the verdict.
-        Files::Full(_) => Ok(()),
+        Files::Used(fd) => done(world.use_one(*fd)),
+        Files::Unseen { used, .. } => used.map_or(Ok(()), |fd| done(world.use_one(fd))),
+        Files::Part(_) => Ok(()),
+        Files::Refused { attempt, errno, .. } => {
+            let ours = match beside_open(files) {
+                Some(new) => world.attempt_beside_open(attempt, new),
+                None => world.attempt(attempt),
+            };
+            match ours {
+                Err(ours) if ours == *errno => Ok(()),
+                ours => {
+                    let ours = ours.map_or_else(|errno| errno.to_string(), |()| "done".to_owned());
+                    Err(format!("the log says {errno}, the kernel {ours}"))
+                }
+            }
+        }
     }
 }
 
@@ -278,21 +335,26 @@ fn state(descriptor: Descriptor) -> &'static str {
 /// An answer that no order explains: says why, and goes on as the log has it.
 pub(super) fn follow(scene: &mut Scene<'_, '_>, id: CallId, files: &Files) -> String {
     let proc = scene.caller(id);
-    let why = match scene.world.table(proc).need(files) {
+    let limit = scene.world.fd_limit().ours;
+    let why = match scene.world.table(proc).need(files, limit) {
+        _ if beside_open(files).is_some() => "no call opens that number meanwhile".to_owned(),
         Some(Need::Open(fd)) => format!("descriptor {fd} must be open, and is closed"),
         Some(Need::Closed(fd)) => format!("descriptor {fd} must be closed, and is open"),
         Some(Need::Marked(fd, mark)) => {
             let ours = state(scene.world.table(proc).get(fd));
             format!("descriptor {fd} must be {}, and is {ours}", state(Some(mark)))
         }
-        None if matches!(files, Files::Full(_)) => "the table is not full".to_owned(),
         Some(Need::Never) | None => "no table gives these numbers".to_owned(),
     };
     let table = scene.world.table_mut(proc);
     table.apply(files);
     match files {
         Files::Used(fd) if table.get(*fd).is_none() => table.set(*fd, Some(OnExec::Keep)),
-        Files::NotOpen(fd, Closed::Surely) => table.set(*fd, None),
+        Files::Refused { attempt, errno: Errno::EBADF, .. } => {
+            if let Some(fd) = closed_by(attempt) {
+                table.set(fd, None);
+            }
+        }
         _ => {}
     }
     match scene.world.repair_table(proc) {

@@ -4,7 +4,7 @@ use super::name;
 use crate::calls::Call;
 use crate::calls::groups::{Groups, Refusal, Which};
 use crate::plan::{CallId, ProcId, Says, TaskId, Who};
-use crate::scene::{Pull, Scene, Verdict};
+use crate::scene::{Cause, Pull, Scene, Verdict};
 use lwproc::{Errno, GroupError, Pid};
 
 /// Whom a number means; the caller when it is 0.
@@ -28,9 +28,16 @@ fn number(scene: &Scene<'_, '_>, which: Which, named: Who) -> Option<Pid> {
     }
 }
 
+/// The kernel's number of whom a call is about.
+fn pid_of(scene: &Scene<'_, '_>, id: CallId, who: Option<Who>) -> Pid {
+    match who {
+        Some(outside @ Who::Outside(_)) => scene.world.number(outside),
+        who => scene.world.pid(proc_of(scene, id, who)),
+    }
+}
+
 /// What the kernel says about a process, zombies included.
-fn ours(scene: &mut Scene<'_, '_>, which: Which, proc: ProcId) -> Result<Pid, GroupError> {
-    let pid = scene.world.pid(proc);
+fn ours(scene: &mut Scene<'_, '_>, which: Which, pid: Pid) -> Result<Pid, GroupError> {
     match which {
         Which::Pgrp => scene.world.cpu().getpgid(pid),
         Which::Session => scene.world.cpu().getsid(pid),
@@ -39,18 +46,32 @@ fn ours(scene: &mut Scene<'_, '_>, which: Which, proc: ProcId) -> Result<Pid, Gr
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, groups: &Groups<Who>) -> Verdict {
     match *groups {
+        Groups::Get { of: Some(Who::Outside(_)), answer: Ok(_), .. } => {
+            Verdict::Unexplained(Cause::OuterProcess)
+        }
+        Groups::Get { which, answer: Ok(answer), .. }
+            if which == Which::Pgrp && scene.plan.outer.other_groups.contains(&answer) =>
+        {
+            Verdict::Unexplained(Cause::OuterProcess)
+        }
         Groups::Get { which, of, answer: Ok(answer) } => {
-            let proc = proc_of(scene, id, of);
+            let (proc, pid) = (proc_of(scene, id, of), pid_of(scene, id, of));
             let named = number(scene, which, answer);
-            let agrees = named.is_some() && ours(scene, which, proc).ok() == named;
+            let agrees = named.is_some() && ours(scene, which, pid).ok() == named;
             Verdict::or_after(agrees, || pull_move(scene, id, proc, which, named?))
         }
         Groups::Get { which, of, answer: Err(refusal) } => {
-            let proc = proc_of(scene, id, of);
+            let (proc, pid) = (proc_of(scene, id, of), pid_of(scene, id, of));
             let agrees =
-                ours(scene, which, proc).is_err_and(|error| error.errno() == errno(refusal));
+                ours(scene, which, pid).is_err_and(|error| error.errno() == errno(refusal));
             Verdict::or_after(agrees, || scene.pull_reap(proc))
         }
+        Groups::Join { who: Some(Who::Outside(_)), answer, .. } => match answer {
+            // The kernel itself is asked when it is applied.
+            Err(refusal) if refusal != Refusal::Access => Verdict::Agrees,
+            // A child that nobody traced.
+            _ => Verdict::Unexplained(Cause::OuterProcess),
+        },
         // The kernel itself is asked when it is applied; here only for what must come before.
         Groups::Join { who, group, answer: Ok(()) } => {
             let pulls = before_join(scene, id, who, group);
@@ -189,16 +210,9 @@ pub(super) fn act(
     match *groups {
         Groups::Get { .. } => Ok(()),
         Groups::Join { who, group, answer } => {
-            let proc = proc_of(scene, id, who);
-            let pid = scene.world.pid(proc);
-            let pgid = match group {
-                Some(Who::Outside(negative @ ..=-1)) => Pid(negative),
-                // One outside the log that could not be joined: none of that number will do.
-                Some(group) => {
-                    number(scene, Which::Pgrp, group).unwrap_or_else(|| scene.world.number(group))
-                }
-                None => pid,
-            };
+            let pid = pid_of(scene, id, who);
+            // One outside the log that could not be joined: none of that number will do.
+            let pgid = group.map_or(pid, |group| scene.world.group_number(group));
             let ours = scene.world.cpu().setpgid(pid, pgid).map_err(|error| error.errno());
             if ours.err() == answer.err().map(errno) {
                 return Ok(());
@@ -231,8 +245,8 @@ pub(super) fn describe(scene: &mut Scene<'_, '_>, id: CallId, groups: &Groups<Wh
     let Groups::Get { which, of, answer } = *groups else {
         return "no reason known".to_owned();
     };
-    let proc = proc_of(scene, id, of);
-    let ours = ours(scene, which, proc).map_err(|error| error.errno());
+    let pid = pid_of(scene, id, of);
+    let ours = ours(scene, which, pid).map_err(|error| error.errno());
     let log = answer.map(|answer| name(scene, answer).to_string());
     let outer = scene.world.outer_group();
     let ours = ours.map(|ours| match ours {

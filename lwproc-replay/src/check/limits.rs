@@ -15,6 +15,12 @@ fn of(scene: &Scene<'_, '_>, id: CallId, limits: &Limits<Who>) -> ProcId {
 }
 
 pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, limits: &Limits<Who>) -> Verdict {
+    if let Some(outside @ Who::Outside(_)) = limits.of {
+        return match limits.granted {
+            Granted::NoSuchProcess => Verdict::of(!scene.world.exists(outside)),
+            _ => Verdict::Unexplained(Cause::OuterProcess),
+        };
+    }
     let of = of(scene, id, limits);
     if limits.granted == Granted::NoSuchProcess {
         let gone = scene.world.life(of) == Life::Unknown;

@@ -9,7 +9,7 @@ mod process;
 mod wait;
 
 use crate::calls::Call;
-use crate::plan::{CallId, ProcId, Says, Who};
+use crate::plan::{CallId, ProcId, Says, TaskId, Who};
 use crate::scene::{Pull, Scene, Settled, Verdict};
 
 /// Whether the kernel would give the log's answer now. Changes nothing.
@@ -17,7 +17,12 @@ pub(crate) fn verdict(scene: &mut Scene<'_, '_>, id: CallId) -> Verdict {
     let plan = scene.plan;
     match &plan.call(id).says {
         Says::Answer(Call::Identity(identity)) => process::identity(scene, id, identity),
-        Says::Answer(Call::Fork(fork)) => process::fork(scene, id, fork),
+        Says::Answer(Call::Fork(fork)) => {
+            match fork.pidfd.as_ref().map(|files| files::verdict(scene, id, files)) {
+                None | Some(Verdict::Agrees) => process::fork(scene, id, fork),
+                Some(verdict) => verdict,
+            }
+        }
         Says::Answer(Call::Wait(wait)) => wait::verdict(scene, id, wait),
         Says::Answer(Call::Kill(kill)) => kill::verdict(scene, id, kill),
         Says::Answer(Call::Files(files)) => files::verdict(scene, id, files),
@@ -27,6 +32,7 @@ pub(crate) fn verdict(scene: &mut Scene<'_, '_>, id: CallId) -> Verdict {
         Says::Answer(Call::Exec(_) | Call::Exit(_)) | Says::NotModelled | Says::Nothing => {
             Verdict::Agrees
         }
+        Says::Unexplained(cause) => Verdict::Unexplained(*cause),
     }
 }
 
@@ -41,14 +47,26 @@ pub(crate) fn act(scene: &mut Scene<'_, '_>, id: CallId) -> Result<Settled, Stri
             process::learn(scene, id, identity);
             Ok(())
         }
-        Says::Answer(Call::Fork(fork)) => process::give_birth(scene, fork),
+        Says::Answer(Call::Fork(fork)) => {
+            process::give_birth(scene, fork)?;
+            return match &fork.pidfd {
+                Some(files) => {
+                    let caller = plan.call(id).task;
+                    scene.world.run(caller).map_err(|trouble| trouble.to_string())?;
+                    files::act(scene, id, files)
+                }
+                None => Ok(Settled::Agreed),
+            };
+        }
         Says::Answer(Call::Exec(exec)) => process::exec(scene, id, exec),
         Says::Answer(Call::Wait(wait)) => wait::act(scene, id, wait),
-        Says::Answer(Call::Files(files)) => files::act(scene, id, files),
+        Says::Answer(Call::Files(files)) => return files::act(scene, id, files),
         Says::Answer(Call::Ids(ids)) => return ids::act(scene, id, ids),
         Says::Answer(Call::Groups(groups)) => groups::act(scene, id, groups),
         Says::Answer(Call::Limits(limits)) => return limits::act(scene, id, limits),
-        Says::Answer(Call::Kill(_) | Call::Exit(_)) | Says::NotModelled | Says::Nothing => Ok(()),
+        Says::Answer(Call::Kill(kill)) => kill::act(scene, id, kill),
+        Says::Answer(Call::Exit(_)) | Says::NotModelled | Says::Nothing => Ok(()),
+        Says::Unexplained(cause) => return Ok(Settled::Unexplained(*cause)),
     };
     done.map(|()| Settled::Agreed)
 }
@@ -56,7 +74,9 @@ pub(crate) fn act(scene: &mut Scene<'_, '_>, id: CallId) -> Result<Settled, Stri
 /// Calls in flight that must have taken effect before this one does.
 pub(crate) fn overtaken_by(scene: &Scene<'_, '_>, id: CallId) -> Option<Vec<Pull>> {
     match &scene.plan.call(id).says {
-        Says::Answer(Call::Files(files)) => files::overtaken_by(scene, id, files),
+        Says::Answer(call) if call.files().is_some() => {
+            files::overtaken_by(scene, id, call.files()?)
+        }
         Says::Answer(Call::Exec(_)) => {
             concerns(scene, scene.caller(id)).map(|call| vec![Pull::Call(call)])
         }
@@ -76,6 +96,11 @@ pub(crate) fn concerns(scene: &Scene<'_, '_>, proc: ProcId) -> Option<CallId> {
     scene.in_flight.iter().copied().find(changes)
 }
 
+/// Signals in flight that are for a task, and their numbers.
+pub(crate) fn signals_for(scene: &Scene<'_, '_>, task: TaskId) -> Vec<(CallId, i32)> {
+    kill::in_flight_for(scene, task).collect()
+}
+
 /// Whether the kernel has the descriptors that the log's answers make.
 ///
 /// # Errors
@@ -90,11 +115,9 @@ pub(crate) fn describe(scene: &mut Scene<'_, '_>, id: CallId) -> String {
     let plan = scene.plan;
     match &plan.call(id).says {
         Says::Answer(Call::Identity(identity)) => process::describe(scene, identity),
-        Says::Answer(Call::Fork(fork)) => {
-            format!("task {} comes from another fork", name(scene, fork.child))
-        }
+        Says::Answer(Call::Fork(fork)) => process::describe_fork(scene, id, fork),
         Says::Answer(Call::Wait(wait)) => wait::describe(scene, id, wait),
-        Says::Answer(Call::Kill(kill)) => kill::describe(scene, kill),
+        Says::Answer(Call::Kill(kill)) => kill::describe(scene, id, kill),
         Says::Answer(Call::Files(files)) => files::follow(scene, id, files),
         Says::Answer(Call::Ids(ids)) => ids::describe(scene, ids),
         Says::Answer(Call::Groups(groups)) => groups::describe(scene, id, groups),
@@ -106,7 +129,8 @@ pub(crate) fn describe(scene: &mut Scene<'_, '_>, id: CallId) -> String {
 /// Whether the call changes nothing, so that it may be asked at any line of its window.
 pub(crate) fn is_question(call: &Call<Who>) -> bool {
     match call {
-        Call::Identity(_) | Call::Kill(_) => true,
+        Call::Identity(_) => true,
+        Call::Kill(kill) => kill.is_question(),
         Call::Wait(wait) => wait::is_question(wait),
         Call::Files(files) => files.is_question(),
         Call::Ids(ids) => ids.is_question(),

@@ -62,6 +62,21 @@ pub(super) fn fork(scene: &Scene<'_, '_>, id: CallId, fork: &Fork<Who>) -> Verdi
     Verdict::of(matches!(origin, Origin::Fork { call, .. } if call == id))
 }
 
+/// What is wrong with a fork; its child is born all the same.
+pub(super) fn describe_fork(scene: &mut Scene<'_, '_>, id: CallId, fork: &Fork<Who>) -> String {
+    if self::fork(scene, id, fork) != Verdict::Agrees {
+        return format!("task {} comes from another fork", name(scene, fork.child));
+    }
+    let born = give_birth(scene, fork);
+    let caller = scene.plan.call(id).task;
+    let ran = scene.world.run(caller).map_err(|trouble| trouble.to_string());
+    match (born.and(ran), &fork.pidfd) {
+        (Ok(()), Some(files)) => super::files::follow(scene, id, files),
+        (Err(trouble), _) => trouble,
+        (Ok(()), None) => "no reason known".to_owned(),
+    }
+}
+
 pub(super) fn give_birth(scene: &mut Scene<'_, '_>, fork: &Fork<Who>) -> Result<(), String> {
     match fork.child {
         Who::Task(child) => scene.birth(child).map_err(|trouble| trouble.to_string()),

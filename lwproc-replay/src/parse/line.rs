@@ -1,6 +1,6 @@
 //! One line of a log of `strace -f`, with or without `-o`, timestamps and `-T`.
 
-use super::text::{find, int, number, signal};
+use super::text::{field, find, int, number, signal};
 use std::fmt;
 
 /// A line: who wrote it, and what it says.
@@ -42,8 +42,15 @@ pub enum What<'a> {
         /// Text after `=`.
         answer: Answer<'a>,
     },
-    /// `--- SIGNAME {...} ---` or `--- stopped by SIGNAME ---`.
-    Signal,
+    /// `--- SIGNAME {...} ---`.
+    Signal {
+        /// Its number.
+        signal: u8,
+        /// The process that sent it with kill or its like.
+        from: Option<i32>,
+    },
+    /// `--- stopped by SIGNAME ---`, or a signal that is not known.
+    Stopped,
     /// `+++ exited with CODE +++`.
     Exited(u8),
     /// `+++ killed by SIGNAME +++`, perhaps `(core dumped)`.
@@ -168,7 +175,7 @@ fn what(text: &[u8]) -> Result<What<'_>, LineError> {
         return farewell(rest.strip_suffix(b" +++").ok_or(LineError::Malformed)?);
     }
     if let Some(rest) = text.strip_prefix(b"--- ") {
-        return rest.strip_suffix(b" ---").map(|_| What::Signal).ok_or(LineError::Malformed);
+        return rest.strip_suffix(b" ---").map(delivery).ok_or(LineError::Malformed);
     }
     if let Some(rest) = text.strip_prefix(b"<... ") {
         let end = find(rest, b" resumed>").ok_or(LineError::Malformed)?;
@@ -247,11 +254,21 @@ fn answer(text: &[u8]) -> Result<Answer<'_>, LineError> {
             let value = int(digits).ok_or(LineError::BadAnswer)?;
             match words.next() {
                 Some(name) if value == -1 && name.starts_with(b"E") => Ok(Answer::Error(name)),
+                // No error there is: the task was killed before the call began.
+                Some(b"(errno") if value == -1 => Ok(Answer::None),
                 _ => Ok(Answer::Value(value)),
             }
         }
         None => Err(LineError::NoAnswer),
     }
+}
+
+/// `SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=5, si_uid=0}`.
+fn delivery(text: &[u8]) -> What<'_> {
+    let name = text.split(|byte| *byte == b' ').next().unwrap_or(text);
+    let by_kill = matches!(field(text, b"si_code="), Some(b"SI_USER" | b"SI_TKILL"));
+    let from = if by_kill { field(text, b"si_pid=").and_then(number) } else { None };
+    signal(name).map_or(What::Stopped, |signal| What::Signal { signal, from })
 }
 
 fn farewell(text: &[u8]) -> Result<What<'_>, LineError> {
@@ -316,6 +333,7 @@ mod tests {
             Answer::None
         );
         assert_eq!(answer("1 exit_group(0) = ?"), Answer::None);
+        assert_eq!(answer("1 getppid() = -1 (errno 18446744073709551514)"), Answer::None);
         assert_eq!(answer("1 fcntl(3, F_GETFD) = 0x1 (flags FD_CLOEXEC)"), Answer::Value(1));
         assert_eq!(answer("1 umask(000) = 022"), Answer::Value(18));
         assert_eq!(answer("1 dup(3</a b>) = 4</a b>"), Answer::Value(4));
@@ -329,7 +347,11 @@ mod tests {
         let killed = What::Killed { signal: 11, core_dumped: true };
         assert_eq!(of("1 +++ killed by SIGSEGV (core dumped) +++").what, killed);
         assert_eq!(of("1 +++ superseded by execve in pid 9 +++").what, What::Superseded { by: 9 });
-        assert_eq!(of("1 --- SIGCHLD {si_signo=SIGCHLD} ---").what, What::Signal);
+        let child = What::Signal { signal: 17, from: None };
+        assert_eq!(of("1 --- SIGCHLD {si_signo=SIGCHLD, si_pid=9} ---").what, child);
+        let user = "1 --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=9, si_uid=0} ---";
+        assert_eq!(of(user).what, What::Signal { signal: 15, from: Some(9) });
+        assert_eq!(of("1 --- stopped by SIGSTOP ---").what, What::Stopped);
         assert_eq!(of("strace: Process 12 attached").what, What::Attached(12));
         assert_eq!(of(" <unfinished ...>").what, What::Note);
         let changed = What::Unfinished { name: b"execve", args: b"\"a\" ", attached: None };

@@ -2,15 +2,20 @@
 
 use super::census::{Census, NameCount, ProblemKind};
 use super::link;
-use super::{Action, CallId, Death, Fate, NameId, Origin, Plan, ProcId, Step, Task, TaskId};
+use super::signals::RawDelivery;
+use super::{Action, CallId, DeliveryId, NameId, Origin, Plan, ProcId, Step, Task, TaskId};
 use crate::calls::{
     Call, Family, Parsed,
+    kill::Found,
     process::{self, Descriptors, Fork, Identity, Makes, Which},
     wait::Status,
 };
 use crate::parse::{Answer, Line, LineError, LineReader, LoadError, RawLine, What};
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
+
+/// Calls that send signals and are not replayed as such.
+const SENDS_OTHERWISE: [&str; 3] = ["pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"];
 
 /// A call as read, its numbers not yet resolved.
 #[derive(Debug)]
@@ -26,17 +31,17 @@ pub(super) struct RawCall {
 
 /// A call in flight.
 #[derive(Debug)]
-struct Open {
-    name: NameId,
-    line: u32,
-    modelled: Option<OpenCall>,
+pub(super) struct Open {
+    pub name: NameId,
+    pub line: u32,
+    pub modelled: Option<OpenCall>,
 }
 
 #[derive(Debug)]
-struct OpenCall {
-    call: CallId,
-    family: Family,
-    args: Vec<u8>,
+pub(super) struct OpenCall {
+    pub call: CallId,
+    pub family: Family,
+    pub args: Vec<u8>,
 }
 
 /// What the pass collects.
@@ -48,14 +53,17 @@ pub(super) struct Builder {
     pub census: Census,
     names: HashMap<Vec<u8>, (NameId, Option<Family>)>,
     /// The task that bears a number now; 0 for a root whose number is not known yet.
-    live: HashMap<i32, TaskId>,
+    pub(super) live: HashMap<i32, TaskId>,
     /// All lives of a number, in order.
     pub lives: HashMap<i32, Vec<TaskId>>,
-    open: HashMap<TaskId, Open>,
+    pub(super) open: HashMap<TaskId, Open>,
     /// Whose line a message of strace broke.
     broken: Option<TaskId>,
     /// Numbers that strace announced as new.
     attached: HashSet<i32>,
+    pub deliveries: Vec<RawDelivery>,
+    /// Tasks that sent signals by calls that are not kill or its like.
+    pub other_senders: Vec<TaskId>,
 }
 
 /// Reads a whole log.
@@ -118,9 +126,15 @@ impl Builder {
                 self.attached.extend(attached);
             }
             What::Resumed { name, args, answer } => self.resumed(line, task, name, args, answer),
-            What::Signal => {
+            What::Signal { signal, from } => {
                 self.census.signals += 1;
-                self.step(line, task, Action::Line);
+                let delivery = DeliveryId::at(self.deliveries.len());
+                self.deliveries.push(RawDelivery { signal, from });
+                self.step(line, task, Action::Signal(delivery));
+            }
+            What::Stopped => {
+                self.census.signals += 1;
+                self.step(line, task, Action::Quiet);
             }
             What::Exited(code) => self.death(line, task, Status::Exited(code)),
             What::Killed { signal, core_dumped } => {
@@ -131,7 +145,7 @@ impl Builder {
         }
     }
 
-    fn step(&mut self, line: u32, task: TaskId, action: Action) {
+    pub(super) fn step(&mut self, line: u32, task: TaskId, action: Action) {
         self.steps.push(Step { line, task, action });
     }
 
@@ -160,7 +174,7 @@ impl Builder {
         task
     }
 
-    fn birth(&mut self, line: u32, number: i32, origin: Origin) -> TaskId {
+    pub(super) fn birth(&mut self, line: u32, number: i32, origin: Origin) -> TaskId {
         let task = TaskId::at(self.tasks.len());
         self.tasks.push(Task {
             number,
@@ -170,6 +184,7 @@ impl Builder {
             dying_from: u32::MAX,
             death: None,
             exit_code: None,
+            exits: None,
         });
         self.live.insert(number, task);
         self.lives.entry(number).or_default().push(task);
@@ -196,8 +211,14 @@ impl Builder {
         known
     }
 
-    fn count(&mut self, name: NameId) -> &mut NameCount {
+    pub(super) fn count(&mut self, name: NameId) -> &mut NameCount {
         &mut self.census.names[name.index()]
+    }
+
+    fn note_sender(&mut self, task: TaskId, name: NameId) {
+        if SENDS_OTHERWISE.contains(&self.census.names[name.index()].name.as_str()) {
+            self.other_senders.push(task);
+        }
     }
 
     fn whole(&mut self, line: u32, task: TaskId, name: &[u8], args: &[u8], answer: Answer<'_>) {
@@ -205,9 +226,10 @@ impl Builder {
         self.abandon(task);
         let (name, family) = self.name(name);
         self.count(name).calls += 1;
+        self.note_sender(task, name);
         let Some(family) = family else {
             self.count(name).not_modelled += 1;
-            return self.step(line, task, Action::Line);
+            return self.step(line, task, line_of(answer));
         };
         let call = self.begin(line, task, name, args);
         self.finish(call, line, family, args, answer);
@@ -216,6 +238,13 @@ impl Builder {
 
     fn begin(&mut self, line: u32, task: TaskId, name: NameId, args: &[u8]) -> CallId {
         let text = &self.census.names[name.index()].name;
+        let exits = match text.as_str() {
+            "exit" => Some((line, process::Scope::Thread)),
+            "exit_group" => Some((line, process::Scope::Process)),
+            _ => None,
+        };
+        let known = &mut self.tasks[task.index()].exits;
+        *known = known.or(exits);
         let forks = matches!(text.as_str(), "fork" | "vfork" | "clone" | "clone3");
         let call = CallId::at(self.calls.len());
         self.calls.push(RawCall {
@@ -234,13 +263,14 @@ impl Builder {
         self.abandon(task);
         let (name, family) = self.name(name);
         self.count(name).calls += 1;
+        self.note_sender(task, name);
         let modelled = family.map(|family| {
             let call = self.begin(line, task, name, args);
             self.step(line, task, Action::Begin(call));
             OpenCall { call, family, args: args.to_owned() }
         });
         if modelled.is_none() {
-            self.step(line, task, Action::Line);
+            self.step(line, task, Action::Quiet);
         }
         self.open.insert(task, Open { name, line, modelled });
     }
@@ -273,13 +303,20 @@ impl Builder {
             }
             None => {
                 self.count(open.name).not_modelled += 1;
-                self.step(line, task, Action::Line);
+                self.step(line, task, line_of(answer));
             }
         }
     }
 
     /// A call is complete: read it, and note what the pass itself needs of it.
-    fn finish(&mut self, id: CallId, line: u32, family: Family, args: &[u8], answer: Answer<'_>) {
+    pub(super) fn finish(
+        &mut self,
+        id: CallId,
+        line: u32,
+        family: Family,
+        args: &[u8],
+        answer: Answer<'_>,
+    ) {
         let name = self.census.names[self.calls[id.index()].name.index()].name.clone();
         let parsed = family(name.as_bytes(), args, answer);
         let call = &mut self.calls[id.index()];
@@ -291,10 +328,10 @@ impl Builder {
         let (task, name, start) = (call.task, call.name, call.start);
         match &parsed {
             // Counted when the calls are linked: only then all of them are known.
-            Parsed::NotModelled => {}
+            Parsed::NotModelled | Parsed::Unexplained(_) => {}
             Parsed::Unanswered => self.count(name).unanswered += 1,
             Parsed::Modelled(Call::Fork(fork)) => {
-                self.child(id, task, start, line, *fork);
+                self.child(id, task, start, line, fork);
             }
             Parsed::Modelled(Call::Identity(Identity {
                 which: Which::Pid | Which::Tid,
@@ -311,14 +348,18 @@ impl Builder {
                     task.exit_code = Some(exit.code);
                 }
             }
+            // Nothing is compared with it.
+            Parsed::Modelled(Call::Kill(kill)) if kill.found == Found::Unanswered => {
+                self.count(name).unanswered += 1;
+            }
             Parsed::Modelled(_) => {}
         }
         self.calls[id.index()].parsed = parsed;
     }
 
     /// A fork returned `number`: tie it to the task that appeared, or let it be born now.
-    fn child(&mut self, call: CallId, parent: TaskId, start: u32, end: u32, fork: Fork<i32>) {
-        let Fork { makes, descriptors, child: number } = fork;
+    fn child(&mut self, call: CallId, parent: TaskId, start: u32, end: u32, fork: &Fork<i32>) {
+        let Fork { makes, descriptors, child: number, .. } = *fork;
         let origin = Origin::Fork { call, parent, makes, descriptors };
         let latest = self.lives.get(&number).and_then(|lives| lives.last()).copied();
         match latest.map(|task| &mut self.tasks[task.index()]) {
@@ -333,63 +374,9 @@ impl Builder {
             _ => drop(self.birth(end, number, origin)),
         }
     }
+}
 
-    /// Another line of a task whose call never came back.
-    fn abandon(&mut self, task: TaskId) {
-        if let Some(open) = self.open.remove(&task) {
-            self.count(open.name).unanswered += 1;
-            self.census.problem(open.line, ProblemKind::NeverResumed);
-        }
-    }
-
-    fn death(&mut self, line: u32, task: TaskId, status: Status) {
-        self.census.farewells += 1;
-        if let Some(open) = self.open.remove(&task) {
-            self.count(open.name).unanswered += 1;
-        }
-        let gone = &mut self.tasks[task.index()];
-        gone.death = Some(Death { line, fate: Fate::Ended(status) });
-        let number = gone.number;
-        self.live.remove(&number);
-        self.step(line, task, Action::Death);
-    }
-
-    fn superseded(&mut self, line: u32, leader: TaskId, by: i32) {
-        let thread = match self.live.get(&by) {
-            Some(thread) if *thread != leader => *thread,
-            _ => {
-                return self.census.bad_line(line, ProblemKind::SupersededByStranger(by));
-            }
-        };
-        self.census.farewells += 1;
-        if let Some(open) = self.open.remove(&leader) {
-            self.count(open.name).unanswered += 1;
-        }
-        for task in [leader, thread] {
-            let gone = &mut self.tasks[task.index()];
-            gone.death = Some(Death { line, fate: Fate::Superseded });
-            let number = gone.number;
-            self.live.remove(&number);
-        }
-        let number = self.tasks[leader.index()].number;
-        let task = self.birth(line, number, Origin::Exec { leader, thread });
-        self.step(line, task, Action::Supersede);
-        // The execve returns under the new number.
-        if let Some(open) = self.open.remove(&thread) {
-            if let Some(modelled) = &open.modelled {
-                self.calls[modelled.call.index()].task = task;
-            }
-            self.open.insert(task, open);
-        }
-    }
-
-    /// Calls still in flight when the log ends.
-    pub fn end_of_log(&mut self) {
-        let mut open: Vec<_> = self.open.drain().map(|(_, open)| open).collect();
-        open.sort_by_key(|open| open.line);
-        for open in open {
-            self.count(open.name).unanswered += 1;
-            self.census.problem(open.line, ProblemKind::NeverResumed);
-        }
-    }
+/// The step of a line that no family covers.
+fn line_of(answer: Answer<'_>) -> Action {
+    if answer == Answer::None { Action::Quiet } else { Action::Line }
 }

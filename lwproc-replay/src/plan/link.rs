@@ -3,12 +3,11 @@
 use super::build::{Builder, RawCall};
 use super::census::ProblemKind;
 use super::outer::{self, Outer};
+use super::tables::Tables;
 use super::{CallId, Origin, Plan, PlannedCall, Proc, ProcId, Says, Task, TaskId, Who};
 use crate::calls::{
-    Call, Parsed,
-    groups::Groups,
+    Call, Cause, Parsed,
     ids::Ids,
-    limits::Limits,
     process::{Descriptors, Makes, Scope},
     wait::{Outcome, Target, Wait},
 };
@@ -25,13 +24,19 @@ pub(super) fn link(mut builder: Builder) -> Plan {
             task.dying_from = u32::MAX;
         }
     }
-    let Builder { steps, calls, tasks, census, lives, .. } = builder;
+    let Builder { steps, calls, tasks, census, lives, deliveries, other_senders, .. } = builder;
+    let tables = Tables::new(&calls, &tasks);
+    let mut procs = procs;
+    for sender in other_senders {
+        procs[tasks[sender.index()].proc.index()].sends_otherwise = true;
+    }
     let calls_read = Vec::with_capacity(calls.len());
     let outer = Outer::default();
-    let mut plan = Plan { steps, calls: calls_read, tasks, procs, census, outer };
+    let deliveries = deliveries.into_iter().map(|raw| raw.resolve(&lives)).collect();
+    let mut plan = Plan { steps, calls: calls_read, tasks, procs, deliveries, census, outer };
     for call in calls {
         note_capabilities(&mut plan, &call);
-        let call = resolve(call, &plan.tasks, &lives);
+        let call = resolve(call, &plan.tasks, &lives, &tables);
         if call.says == Says::NotModelled {
             plan.census.names[call.name.index()].not_modelled += 1;
         }
@@ -104,6 +109,7 @@ fn assign_processes(tasks: &mut [Task]) -> Vec<Proc> {
                     images: Vec::new(),
                     group_exit: None,
                     capable_from: None,
+                    sends_otherwise: false,
                     depth,
                 });
                 ProcId::at(procs.len() - 1)
@@ -124,7 +130,12 @@ fn report_silent_children(builder: &mut Builder) {
     }
 }
 
-fn resolve(call: RawCall, tasks: &[Task], lives: &HashMap<i32, Vec<TaskId>>) -> PlannedCall {
+fn resolve(
+    call: RawCall,
+    tasks: &[Task],
+    lives: &HashMap<i32, Vec<TaskId>>,
+    tables: &Tables,
+) -> PlannedCall {
     // The newest life of the number that had begun when the call ended.
     let mut find = |number: i32| {
         let lives = lives.get(&number).map_or(&[][..], Vec::as_slice);
@@ -133,19 +144,14 @@ fn resolve(call: RawCall, tasks: &[Task], lives: &HashMap<i32, Vec<TaskId>>) -> 
     };
     let says = match call.parsed {
         Parsed::Modelled(typed) => match typed.resolve(&mut find) {
-            // Whether a process that nobody traced exists is not ours to say.
-            Call::Kill(kill) if kill.is_outside() => Says::NotModelled,
             Call::Wait(wait) => match without_outer_group(wait) {
                 Some(wait) => Says::Answer(Call::Wait(wait)),
-                None => Says::NotModelled,
+                None => Says::Unexplained(Cause::OuterProcess),
             },
-            Call::Groups(groups) if asks_outside(&groups) => Says::NotModelled,
-            Call::Limits(Limits { of: Some(Who::Outside(_)), .. }) => Says::NotModelled,
-            Call::Ids(Ids::Capabilities) => Says::NotModelled,
-            // The kernel's LWPs of one process share their descriptors.
-            Call::Files(_) if has_own_descriptors(&tasks[call.task.index()]) => Says::NotModelled,
-            typed => Says::Answer(typed),
+            Call::Ids(Ids::Capabilities) => Says::Unexplained(Cause::Capability),
+            typed => tables.own(call.task, call.start, typed),
         },
+        Parsed::Unexplained(cause) => Says::Unexplained(cause),
         Parsed::NotModelled => Says::NotModelled,
         Parsed::Unanswered => Says::Nothing,
     };
@@ -162,25 +168,6 @@ fn without_outer_group(wait: Wait<Who>) -> Option<Wait<Who>> {
         },
         wait => Some(wait),
     }
-}
-
-/// Groups of processes that nobody traced are not ours to know. An answer may name one.
-fn asks_outside(groups: &Groups<Who>) -> bool {
-    let outside = |who: &Option<Who>| matches!(who, Some(Who::Outside(_)));
-    match groups {
-        Groups::Get { of, .. } => outside(of),
-        // The group may be the one that the first task was started in.
-        Groups::Join { who, .. } => outside(who),
-        Groups::Lead { .. } => false,
-    }
-}
-
-/// A thread made without CLONE_FILES.
-fn has_own_descriptors(task: &Task) -> bool {
-    let Origin::Fork { makes, descriptors, .. } = task.origin else {
-        return false;
-    };
-    makes == Makes::Thread && descriptors == Descriptors::Copied
 }
 
 fn note_capabilities(plan: &mut Plan, call: &RawCall) {

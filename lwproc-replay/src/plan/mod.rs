@@ -6,16 +6,19 @@
 
 mod build;
 mod census;
+mod ends;
 mod link;
 mod outer;
+mod signals;
+mod tables;
 
 pub use census::{Census, NameCount, Problem, ProblemKind};
 pub use outer::Outer;
+pub use signals::{Delivery, Sender};
 
 use crate::calls::{
-    Call,
-    kill::{Kill, Target},
-    process::{Descriptors, Makes},
+    Call, Cause,
+    process::{Descriptors, Makes, Scope},
     wait::Status,
 };
 use crate::parse::LoadError;
@@ -51,6 +54,8 @@ index! {
     CallId
     /// The name of a syscall.
     NameId
+    /// A `---` line.
+    DeliveryId
 }
 
 /// A log, parsed and linked.
@@ -64,6 +69,8 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// Every process.
     pub procs: Vec<Proc>,
+    /// Every signal that a task got.
+    pub deliveries: Vec<Delivery>,
     /// Lines and calls counted.
     pub census: Census,
     /// What the first task got from outside the log.
@@ -86,8 +93,12 @@ pub struct Step {
 pub enum Action {
     /// The task's first line: it exists from here on, though its fork has not returned.
     Appear,
-    /// A line with nothing to compare.
+    /// A call that has answered, with nothing to compare.
     Line,
+    /// A line without an answer.
+    Quiet,
+    /// `--- SIGNAME ---`.
+    Signal(DeliveryId),
     /// A call on one line.
     Whole(CallId),
     /// A call begins.
@@ -107,17 +118,6 @@ pub enum Who {
     Task(TaskId),
     /// A number outside the log.
     Outside(i32),
-}
-
-impl Kill<Who> {
-    fn is_outside(&self) -> bool {
-        let outside = |who: &Who| matches!(who, Who::Outside(_));
-        match &self.target {
-            Target::Process(who) | Target::Thread(who) => outside(who),
-            Target::Group(group) => group.as_ref().is_some_and(outside),
-            Target::ThreadOf { process, thread } => outside(process) || outside(thread),
-        }
-    }
 }
 
 /// A call that a family covers.
@@ -142,7 +142,9 @@ pub struct PlannedCall {
 pub enum Says {
     /// A question with its answer.
     Answer(Call<Who>),
-    /// A form that no family covers.
+    /// An answer about ids, descriptors or credentials that cannot be compared.
+    Unexplained(Cause),
+    /// An answer about something else.
     NotModelled,
     /// Interrupted, or the log ends first.
     Nothing,
@@ -165,6 +167,8 @@ pub struct Task {
     pub death: Option<Death>,
     /// Argument of its own `exit`.
     pub exit_code: Option<u8>,
+    /// The line of its first exit call, and who goes by it.
+    pub exits: Option<(u32, Scope)>,
 }
 
 /// Where a task comes from.
@@ -229,6 +233,8 @@ pub struct Proc {
     pub group_exit: Option<u8>,
     /// The line from which what it may do no longer follows from its ids.
     pub capable_from: Option<u32>,
+    /// Whether it has sent signals by calls that are not kill or its like.
+    pub sends_otherwise: bool,
     /// Distance from the root.
     pub depth: u32,
 }
@@ -260,6 +266,10 @@ impl Plan {
 
     pub(crate) fn call(&self, id: CallId) -> &PlannedCall {
         &self.calls[id.index()]
+    }
+
+    pub(crate) fn delivery(&self, id: DeliveryId) -> &Delivery {
+        &self.deliveries[id.index()]
     }
 
     pub(crate) fn proc_of(&self, id: TaskId) -> ProcId {

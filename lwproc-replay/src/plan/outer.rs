@@ -5,7 +5,7 @@
 
 use super::{Action, CallId, Origin, Plan, ProcId, Says, TaskId, Who};
 use crate::calls::{
-    Call,
+    Call, Cause,
     groups::{Groups, Which},
     ids::{self, Ids, Side},
     limits::{Granted, Limits},
@@ -27,6 +27,8 @@ pub struct Outer {
     pub pgrp: Option<Who>,
     /// Its session.
     pub session: Option<Who>,
+    /// Other groups outside the log that processes have joined.
+    pub other_groups: Vec<Who>,
 }
 
 impl Outer {
@@ -87,7 +89,8 @@ pub(super) fn learn(plan: &mut Plan) {
                 let first_sight = pass.call(plan, call);
                 plan.calls[call.index()].first_sight = first_sight;
             }
-            Action::Begin(_) | Action::Line | Action::Death => {}
+            Action::Begin(_) | Action::Line | Action::Quiet | Action::Signal(_) | Action::Death => {
+            }
         }
     }
     plan.outer = pass.outer;
@@ -102,8 +105,8 @@ fn forget_other_groups(plan: &mut Plan) {
             && matches!(group, Some(Who::Outside(_)))
             && *group != plan.outer.pgrp
         {
-            call.says = Says::NotModelled;
-            plan.census.names[call.name.index()].not_modelled += 1;
+            plan.outer.other_groups.extend(*group);
+            call.says = Says::Unexplained(Cause::OuterProcess);
         }
     }
 }
@@ -199,6 +202,9 @@ impl Pass {
             _ => proc,
         };
         match groups {
+            // Nothing is known of the first task by one outside the log.
+            Groups::Get { of: Some(Who::Outside(_)), .. }
+            | Groups::Join { who: Some(Who::Outside(_)), .. } => false,
             Groups::Get { which, of, answer: Ok(answer) } => match which {
                 Which::Pgrp if self.has_outer(proc_of(*of), PGRP) => {
                     see(&mut self.outer.pgrp, *answer)
@@ -223,7 +229,8 @@ impl Pass {
     fn limit(&mut self, plan: &Plan, proc: ProcId, limits: &Limits<Who>) -> bool {
         let of = match limits.of {
             Some(Who::Task(task)) => plan.proc_of(task),
-            _ => proc,
+            Some(Who::Outside(_)) => return false,
+            None => proc,
         };
         let mut first = false;
         if let Some(old) = limits.old

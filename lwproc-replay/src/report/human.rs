@@ -123,7 +123,8 @@ impl Report {
             "\n  {:<18} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9}",
             "call", "calls", "agreed", "disagreed", "unexplained", "not modelled", "no answer"
         )?;
-        let mut rows: Vec<&CallRow> = self.calls.iter().chain([&self.ends]).collect();
+        let mut rows: Vec<&CallRow> =
+            self.calls.iter().chain([&self.ends, &self.signals]).collect();
         let checked = |row: &CallRow| row.agreed + row.disagreed + row.unexplained;
         rows.sort_by_key(|row| std::cmp::Reverse((checked(row) > 0, row.calls)));
         for row in rows {

@@ -55,6 +55,8 @@ pub struct Report {
     pub unanswered: u64,
     /// `+++` lines.
     pub ends: CallRow,
+    /// `---` lines.
+    pub signals: CallRow,
     /// Calls, by name.
     pub calls: Vec<CallRow>,
     /// The first disagreements.
@@ -174,15 +176,8 @@ impl Report {
             causes: run.first.unexplained.iter().map(|(cause, n)| (cause.name(), *n)).collect(),
             not_modelled: sum(|row| row.not_modelled),
             unanswered: sum(|row| row.unanswered),
-            ends: CallRow {
-                name: "+++".to_owned(),
-                calls: u64::from(plan.census.farewells),
-                agreed: run.first.ends.agreed,
-                disagreed: run.first.ends.disagreed,
-                unexplained: 0,
-                not_modelled: 0,
-                unanswered: 0,
-            },
+            ends: line_row("+++", plan.census.farewells, &run.first.ends),
+            signals: line_row("---", plan.census.signals, &run.first.signals),
             calls,
             disagreements: disagreements.collect(),
             alive_at_end: run.first.alive_at_end,
@@ -217,5 +212,17 @@ fn call_row((count, tally): (&crate::plan::NameCount, &crate::replay::Tally)) ->
         unexplained: tally.unexplained,
         not_modelled: u64::from(count.not_modelled),
         unanswered: u64::from(count.unanswered),
+    }
+}
+
+fn line_row(name: &str, lines: u32, tally: &crate::replay::Tally) -> CallRow {
+    CallRow {
+        name: name.to_owned(),
+        calls: u64::from(lines),
+        agreed: tally.agreed,
+        disagreed: tally.disagreed,
+        unexplained: tally.unexplained,
+        not_modelled: 0,
+        unanswered: 0,
     }
 }

@@ -79,12 +79,17 @@ impl World<'_, '_> {
     }
 
     /// The first task: its parent made the session and the group that it was started in, and is
-    /// gone.
+    /// gone. Another child keeps them: they outlast the first task's stay.
     fn fork_from_outside(&mut self, child: TaskId) -> Result<(), Trouble> {
         self.run_init()?;
         self.cpu.rfork(Rfork::Fresh).map_err(|error| refused("rfork")(error.errno()))?;
         let led = self.cpu.setsid().map_err(|error| refused("setsid")(error.errno()))?;
         self.outer_group = led;
+        let forked = self.cpu.rfork(Rfork::Fresh);
+        let parent = forked.map_err(|error| refused("rfork")(error.errno()))?;
+        let parent = parent.ok_or(Trouble::NoParent)?;
+        let keeper = self.cpu.switch(parent).map_err(|error| refused("switch")(error.errno()))?;
+        self.keeper = keeper;
         // The parent's LWP is nobody's, and released.
         self.fork_here(Rfork::Fresh, child)
     }

@@ -4,6 +4,7 @@
 
 use super::table::{Descriptor, Known, Table};
 use super::{Trouble, World, refused};
+use crate::calls::files::{Attempt, CopyBy};
 use crate::plan::{ProcId, TaskId};
 use lwproc::{CloseRange, Errno, Fd, FdError, OnExec};
 
@@ -39,29 +40,72 @@ impl World<'_, '_> {
         number(self.cpu.fd_open((), mark).map_err(|error| error.errno()))
     }
 
-    /// Whether there are fewer free numbers than that, to the limit.
-    pub fn is_full(&mut self, wanted: usize) -> bool {
-        let held: Vec<_> =
-            (0..wanted).map_while(|_| self.cpu.fd_reserve(OnExec::Keep).ok()).collect();
-        held.len() < wanted
-    }
-
     /// Closes one.
     pub fn close(&mut self, fd: i32) -> Answer<()> {
         errno(self.cpu.fd_close(Fd(fd)))
     }
 
-    /// A copy at the lowest free number from `min` on.
-    pub fn copy(&mut self, old: i32, min: i32, mark: OnExec) -> Answer<i32> {
-        number(errno(self.cpu.fd_dup_from(Fd(old), Fd(min), mark)))
+    /// A copy at the lowest free number, from `min` on if there is one.
+    pub fn copy(&mut self, old: i32, min: Option<i32>, mark: OnExec) -> Answer<i32> {
+        number(errno(match min {
+            None => self.cpu.fd_dup(Fd(old)),
+            Some(min) => self.cpu.fd_dup_from(Fd(old), Fd(min), mark),
+        }))
     }
 
-    /// A copy at `new`; of a number to itself, nothing.
-    pub fn copy_to(&mut self, old: i32, new: i32, mark: OnExec) -> Answer<i32> {
-        number(errno(match mark {
-            OnExec::Keep => self.cpu.fd_dup2(Fd(old), Fd(new)),
-            OnExec::Close => self.cpu.fd_dup3(Fd(old), Fd(new), mark),
+    /// A copy at `new`.
+    pub fn copy_to(&mut self, old: i32, new: i32, by: CopyBy) -> Answer<i32> {
+        number(errno(match by {
+            CopyBy::Dup2 => self.cpu.fd_dup2(Fd(old), Fd(new)),
+            CopyBy::Dup3(mark) => self.cpu.fd_dup3(Fd(old), Fd(new), mark),
         }))
+    }
+
+    /// Looks up the file of one.
+    pub fn use_one(&mut self, fd: i32) -> Answer<()> {
+        errno(self.cpu.fd_get(Fd(fd)).map(drop))
+    }
+
+    /// Makes a call that should fail.
+    pub fn attempt(&mut self, attempt: &Attempt) -> Answer<()> {
+        match *attempt {
+            Attempt::Open(wanted) => self.open_many(wanted),
+            Attempt::Copy { old, min } => self.copy(old, min, OnExec::Keep).map(drop),
+            Attempt::CopyTo { old, new, by } => self.copy_to(old, new, by).map(drop),
+            Attempt::Close(fd) => self.close(fd),
+            Attempt::Range(first, last, how) => self.range(first, last, how),
+            Attempt::SetOnExec(fd, mark) => self.set_mark(fd, mark),
+            Attempt::GetOnExec(fd) => self.mark(fd).map(drop),
+            Attempt::Use(fd) => self.use_one(fd),
+        }
+    }
+
+    /// Opens one, while the others that are wanted are held.
+    fn open_many(&mut self, wanted: usize) -> Answer<()> {
+        let reserve = |_| errno(self.cpu.fd_reserve(OnExec::Keep));
+        let held: Answer<Vec<_>> = (1..wanted).map(reserve).collect();
+        let _held = held?;
+        self.cpu.fd_open((), OnExec::Keep).map(drop).map_err(|error| error.errno())
+    }
+
+    /// Makes a call while an open under way has this number, if none has it for good.
+    pub fn attempt_beside_open(&mut self, attempt: &Attempt, fd: i32) -> Answer<()> {
+        let Attempt::CopyTo { old, new, by } = *attempt else {
+            return self.attempt(attempt);
+        };
+        let mut held = Vec::new();
+        while let Ok(next) = self.cpu.fd_reserve(OnExec::Keep) {
+            let at = next.fd().0;
+            held.push(next);
+            if at >= fd {
+                break;
+            }
+        }
+        errno(match by {
+            CopyBy::Dup2 => self.cpu.fd_dup2(Fd(old), Fd(new)),
+            CopyBy::Dup3(mark) => self.cpu.fd_dup3(Fd(old), Fd(new), mark),
+        })
+        .map(drop)
     }
 
     /// Closes or marks all from `first` to `last`.
@@ -122,7 +166,7 @@ impl World<'_, '_> {
                 if new == fd {
                     return Ok(());
                 }
-                let copied = self.copy_to(new, fd, mark).map(drop);
+                let copied = self.copy_to(new, fd, CopyBy::Dup2).map(drop);
                 self.close(new)?;
                 copied?;
                 self.set_mark(fd, mark)

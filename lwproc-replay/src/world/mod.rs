@@ -3,15 +3,22 @@
 //! This is the only module that creates, switches and releases LWPs.
 
 mod birth;
+mod bits;
 mod descriptors;
 mod inherit;
+mod limit;
+mod look;
+mod needs;
+mod signals;
 mod table;
 
 pub use descriptors::Answer;
-pub use table::{Descriptor, Known, Need, Table};
+pub use limit::FdLimit;
+pub use needs::Need;
+pub use table::{Descriptor, Known, Table, closed_by};
 
 use crate::calls::wait::Status;
-use crate::plan::{Plan, ProcId, TaskId, Who};
+use crate::plan::{Plan, ProcId, TaskId};
 use lwproc::{CoreDump, Cred, Entered, Errno, ExitStatus, Kernel, Lid, Lwp, Pid};
 use std::collections::HashMap;
 use std::fmt;
@@ -97,6 +104,8 @@ struct ProcState {
     execed: bool,
     /// Who it was when its last task went.
     last_cred: Option<Cred>,
+    /// The group in which it ended as an orphan.
+    orphan_in: Option<Pid>,
     /// Whether capabilities made its ids other than the kernel has them.
     other_ids: bool,
 }
@@ -114,6 +123,8 @@ pub struct World<'p, 'k> {
     current: Option<TaskId>,
     /// The kernel's number of the group and of the session that the first task was started in.
     outer_group: Pid,
+    /// A process outside the log that stays in them.
+    keeper: Option<Lwp>,
     bearers: HashMap<i32, TaskId>,
     switches: u64,
 }
@@ -157,6 +168,7 @@ impl<'p, 'k> World<'p, 'k> {
             tables: vec![Table::default()],
             current: None,
             outer_group: Pid::KERNEL,
+            keeper: None,
             bearers: HashMap::new(),
             switches: 0,
         })
@@ -185,86 +197,6 @@ impl<'p, 'k> World<'p, 'k> {
     /// Whether the task was born (and perhaps died).
     pub fn was_born(&self, task: TaskId) -> bool {
         !matches!(self.tasks[task.index()].stage, Stage::Unborn)
-    }
-
-    /// The kernel's number of a task's LWP, kept after its end.
-    pub fn lid(&self, task: TaskId) -> Lid {
-        self.tasks[task.index()].lid
-    }
-
-    /// The kernel's number of a process, kept after its end.
-    pub fn pid(&self, proc: ProcId) -> Pid {
-        self.tasks[self.plan.proc(proc).leader.index()].pid
-    }
-
-    /// The kernel's number for whom the log names.
-    pub fn number(&self, who: Who) -> Pid {
-        match who {
-            Who::Task(task) => Pid(self.lid(task).0),
-            Who::Outside(_) => NOBODY,
-        }
-    }
-
-    /// Whether a process has become another program.
-    pub fn has_execed(&self, proc: ProcId) -> bool {
-        self.procs[proc.index()].execed
-    }
-
-    /// Whether the kernel's ids of a process are those that the log implies.
-    pub fn has_same_ids(&self, proc: ProcId) -> bool {
-        !self.procs[proc.index()].other_ids
-    }
-
-    /// Capabilities made the ids of a process other than the kernel has them.
-    pub fn has_other_ids(&mut self, proc: ProcId) {
-        self.procs[proc.index()].other_ids = true;
-    }
-
-    /// The kernel's number of the group and of the session that the first task was started in.
-    pub fn outer_group(&self) -> Pid {
-        self.outer_group
-    }
-
-    /// The children of a process that live or wait to be reaped.
-    pub fn children(&self, proc: ProcId) -> &[ProcId] {
-        &self.procs[proc.index()].children
-    }
-
-    /// What the kernel knows about a process.
-    pub fn life(&self, proc: ProcId) -> Life {
-        let guard = self.kernel.pin();
-        match self.kernel.find(self.pid(proc), &guard) {
-            Some(found) if found.nlwps() == 0 => Life::Zombie,
-            Some(_) => Life::Alive,
-            None => Life::Unknown,
-        }
-    }
-
-    /// The kernel's number of a process's parent.
-    pub fn ppid(&self, proc: ProcId) -> Option<Pid> {
-        let guard = self.kernel.pin();
-        self.kernel.find(self.pid(proc), &guard).map(|found| found.ppid())
-    }
-
-    /// The kernel's number of a process's group.
-    pub fn pgid(&self, proc: ProcId) -> Option<Pid> {
-        let guard = self.kernel.pin();
-        self.kernel.find(self.pid(proc), &guard).and_then(|found| found.pgid())
-    }
-
-    /// How many LWPs the kernel counts in a process.
-    pub fn nlwps(&self, proc: ProcId) -> usize {
-        let guard = self.kernel.pin();
-        self.kernel.find(self.pid(proc), &guard).map_or(0, |found| found.nlwps() as usize)
-    }
-
-    /// How the log calls a number of the kernel's, for messages.
-    pub fn describe(&self, number: i32) -> String {
-        match self.bearers.get(&number) {
-            Some(task) => self.plan.task(*task).number.to_string(),
-            None if number == INIT.0 => "init".to_owned(),
-            None => format!("kernel number {number}"),
-        }
     }
 
     /// Moves the context to the task's LWP.
@@ -333,7 +265,9 @@ impl<'p, 'k> World<'p, 'k> {
         self.run(task)?;
         let proc = self.plan.proc_of(task);
         if self.procs[proc.index()].live == 1 {
-            self.procs[proc.index()].last_cred = Some(self.cpu.cred().clone());
+            let last = &mut self.procs[proc.index()];
+            last.last_cred = Some(self.cpu.cred().clone());
+            last.orphan_in = (self.cpu.ppid() == INIT).then(|| self.cpu.pgid());
         }
         let ended = self.cpu.exit(exit_status(status));
         ended.map_err(|error| refused("exit")(error.errno()))?;
@@ -389,6 +323,12 @@ impl<'p, 'k> World<'p, 'k> {
                 self.retire(task, Status::Exited(0))?;
                 released += 1;
             }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            self.run_init()?;
+            self.cpu.switch(keeper).map_err(|error| refused("switch")(error.errno()))?;
+            let ended = self.cpu.exit(exit_status(Status::Exited(0)));
+            ended.map_err(|error| refused("exit")(error.errno()))?;
         }
         Ok(released)
     }

@@ -95,4 +95,7 @@ pub const NAMES: &[&str] = &[
     "timerfd_settime",
     "timerfd_gettime",
     "pidfd_send_signal",
+    "bpf",
+    "seccomp",
+    "unshare",
 ];

@@ -1,96 +1,25 @@
 //! Replays a plan: one pass over its steps, every answer compared.
 
+mod ends;
+mod outcome;
+mod signals;
+
+pub use outcome::{Disagreement, Outcome, Tally};
+
+use crate::calls::Call;
+use crate::calls::kill::Found;
 use crate::check::{self, Subject};
-use crate::plan::{Action, CallId, Death, Fate, Plan, ProcId, Says, Step, TaskId};
+use crate::plan::{Action, CallId, Plan, Says, Step, TaskId};
 use crate::scene::{Adoption, Cause, Pull, Reason, Scene, Settled, Verdict};
+use crate::signals::Signals;
 use crate::world::{Trouble, World};
 use lwproc::{EnterError, Kernel};
-use std::collections::BTreeMap;
-use std::fmt;
 
 /// Most disagreements kept; the rest are only counted.
 const LISTED: usize = 1000;
 
 /// How often progress is told, in steps.
 const PROGRESS_STEPS: usize = 8192;
-
-/// Agreements and disagreements.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Answers that agree.
-    pub agreed: u64,
-    /// Answers that the log does not explain: nothing is known against them, or for them.
-    pub unexplained: u64,
-    /// Answers that do not agree.
-    pub disagreed: u64,
-}
-
-impl Tally {
-    fn add<T, E>(&mut self, found: &Result<T, E>) {
-        match found {
-            Ok(_) => self.agreed += 1,
-            Err(_) => self.disagreed += 1,
-        }
-    }
-
-    /// Those that agree, and those that do not.
-    pub fn checked(self) -> u64 {
-        self.agreed + self.disagreed
-    }
-}
-
-/// An answer that the kernel does not give.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disagreement {
-    /// The line of the answer.
-    pub line: u32,
-    /// Whose it is: the number in the log.
-    pub task: i32,
-    /// What was asked: a syscall, or `+++`.
-    pub asked: String,
-    /// The difference, for people.
-    pub what: String,
-}
-
-impl fmt::Display for Disagreement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: task {}: {}: {}", self.line, self.task, self.asked, self.what)
-    }
-}
-
-/// What a replay found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Answers of syscalls, by [`NameId`](crate::plan::NameId).
-    pub calls: Vec<Tally>,
-    /// `+++` lines: was the task alive, is the code the one it left with, was a leader last.
-    pub ends: Tally,
-    /// Lines and births that could not be replayed.
-    pub broken: u64,
-    /// Answers that agreed only because an effect in flight was applied early.
-    pub reordered: u64,
-    /// Answers that the log does not explain, by cause.
-    pub unexplained: BTreeMap<Cause, u64>,
-    /// How often the context moved to another LWP.
-    pub switches: u64,
-    /// Tasks alive when the log ended.
-    pub alive_at_end: u32,
-    /// The first disagreements.
-    pub disagreements: Vec<Disagreement>,
-}
-
-impl Outcome {
-    /// All answers together.
-    pub fn total(&self) -> Tally {
-        let sum = |sum: Tally, next: &Tally| Tally {
-            agreed: sum.agreed + next.agreed,
-            unexplained: sum.unexplained + next.unexplained,
-            disagreed: sum.disagreed + next.disagreed,
-        };
-        let calls = self.calls.iter().fold(self.ends, sum);
-        Tally { disagreed: calls.disagreed + self.broken, ..calls }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -124,6 +53,7 @@ pub fn replay(
         now: 0,
         in_flight: Vec::new(),
         outer_parent: None,
+        signals: Signals::new(plan.tasks.len(), plan.procs.len()),
     };
     let mut replay = Replay {
         scene,
@@ -150,19 +80,33 @@ impl Replay<'_, '_> {
         match step.action {
             Action::Appear | Action::Supersede => self.birth(step.task),
             Action::Death => self.death(step.task),
-            Action::Line => drop(self.arrive(step.task)),
+            Action::Quiet => drop(self.arrive(step.task)),
+            Action::Line => {
+                if self.arrive(step.task) {
+                    self.shows_life(step.task);
+                }
+            }
+            Action::Signal(delivery) => {
+                if self.arrive(step.task) {
+                    self.delivered(step.task, delivery);
+                }
+            }
             Action::Begin(call) => {
                 if self.arrive(step.task) {
                     self.begin(call);
                 }
             }
             Action::End(call) => {
-                if self.progress[call.index()] != Progress::Settled && self.arrive(step.task) {
+                if self.progress[call.index()] == Progress::Settled {
+                    self.answered(call);
+                } else if self.arrive(step.task) {
+                    self.answered(call);
                     self.end(call);
                 }
             }
             Action::Whole(call) => {
                 if self.arrive(step.task) {
+                    self.answered(call);
                     self.end(call);
                 }
             }
@@ -229,8 +173,10 @@ impl Replay<'_, '_> {
     fn end(&mut self, call: CallId) {
         let plan = self.scene.plan;
         let planned = plan.call(call);
-        if !matches!(planned.says, Says::Answer(_)) {
-            return;
+        match planned.says {
+            Says::Answer(_) => {}
+            Says::Unexplained(cause) => return self.count(call, Ok(Settled::Unexplained(cause))),
+            Says::NotModelled | Says::Nothing => return,
         }
         let cause = match check::verdict(&mut self.scene, call) {
             Verdict::After(pulls) => {
@@ -259,6 +205,9 @@ impl Replay<'_, '_> {
             match pull {
                 Pull::Adopt(Adoption { reason: Reason::FirstSight, .. }) => {
                     cause = Some(Cause::OuterDescriptor);
+                }
+                Pull::Adopt(Adoption { reason: Reason::Unseen, .. }) => {
+                    cause = Some(Cause::UnseenDescriptor);
                 }
                 _ => reordered = true,
             }
@@ -291,8 +240,14 @@ impl Replay<'_, '_> {
         let Says::Answer(asked) = &planned.says else {
             return;
         };
-        if matches!(asked, crate::calls::Call::Exit(_)) {
-            return;
+        match asked {
+            Call::Exit(_) => return,
+            // Nothing is compared with it; what it may have sent is.
+            Call::Kill(kill) if kill.found == Found::Unanswered => {
+                let _sent = check::act(&mut self.scene, call);
+                return self.effect(check::subject(asked));
+            }
+            _ => {}
         }
         let found = match check::verdict(&mut self.scene, call) {
             Verdict::Agrees => check::act(&mut self.scene, call),
@@ -336,7 +291,7 @@ impl Replay<'_, '_> {
                 Says::Answer(asked) => {
                     subject == Subject::Tasks || check::subject(asked) == subject
                 }
-                Says::NotModelled | Says::Nothing => false,
+                Says::Unexplained(_) | Says::NotModelled | Says::Nothing => false,
             };
             let settled = concerns
                 && self.scene.world.run(planned.task).is_ok()
@@ -362,7 +317,7 @@ impl Replay<'_, '_> {
             Pull::Adopt(Adoption { proc, fd, state, reason }) => {
                 let world = &mut self.scene.world;
                 let adopted = match reason {
-                    Reason::Order => world.adopt(proc, fd, state),
+                    Reason::Order | Reason::Unseen => world.adopt(proc, fd, state),
                     Reason::FirstSight => world.adopt_from_outside(proc, fd, state),
                 };
                 if let Err(trouble) = adopted {
@@ -371,73 +326,6 @@ impl Replay<'_, '_> {
                 }
             }
         }
-    }
-
-    /// The task that bears the pid leaves last: its status is the process's.
-    fn retire_process(&mut self, proc: ProcId) {
-        let last = self.scene.plan.proc(proc).bearer;
-        for task in &self.scene.plan.proc(proc).tasks {
-            if *task != last && self.scene.world.is_alive(*task) {
-                self.retire(*task);
-            }
-        }
-        if self.scene.world.is_alive(last) {
-            self.retire(last);
-        }
-    }
-
-    fn retire(&mut self, task: TaskId) {
-        let proc = self.scene.plan.proc_of(task);
-        if self.scene.world.nlwps(proc) == 1 {
-            // What changed the process came before its end.
-            while let Some(earlier) = check::concerns(&self.scene, proc) {
-                self.pull_all(&[Pull::Call(earlier)]);
-            }
-        }
-        let status = self.scene.leaving_status(task);
-        match self.scene.world.retire(task, status) {
-            Ok(()) => self.effect(Subject::Tasks),
-            Err(trouble) => self.break_off(task, "exit", trouble),
-        }
-    }
-
-    /// A `+++` line.
-    fn death(&mut self, task: TaskId) {
-        let found = self.farewell(task);
-        self.outcome.ends.add(&found);
-        if let Err(what) = found {
-            self.disagree(task, "+++", what);
-        }
-        if self.scene.world.is_alive(task) {
-            self.retire(task);
-        }
-    }
-
-    fn farewell(&mut self, task: TaskId) -> Result<(), String> {
-        let plan = self.scene.plan;
-        if !self.scene.world.was_born(task) {
-            return Err(Trouble::NotAlive.to_string());
-        }
-        if self.scene.world.is_alive(task) {
-            // Who left before is freed when the context moves here.
-            self.scene.world.run(task).map_err(|trouble| trouble.to_string())?;
-        }
-        let left_with = self.scene.leaving_status(task);
-        match plan.task(task).death {
-            Some(Death { fate: Fate::Ended(status), .. }) if status != left_with => {
-                return Err(format!("the log says {status}, the task left with {left_with}"));
-            }
-            _ => {}
-        }
-        let proc = plan.proc_of(task);
-        let lwps = self.scene.world.nlwps(proc);
-        if task == plan.proc(proc).bearer && self.scene.world.is_alive(task) && lwps != 1 {
-            return Err(format!("the process ends while the kernel counts {lwps} LWPs"));
-        }
-        if task == plan.proc(proc).bearer && self.scene.world.is_alive(task) {
-            check::same_descriptors(&mut self.scene, proc)?;
-        }
-        Ok(())
     }
 
     fn finish(mut self) -> Outcome {
