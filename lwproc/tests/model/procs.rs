@@ -238,8 +238,15 @@ impl Driver<'_> {
             }
             Op::Unclaim(i) => {
                 if let Some(lwp) = self.any_owned(i) {
-                    self.model.parked.insert((lwp.pid(), lwp.lid()));
-                    self.handles.push(lwp.unclaim());
+                    let (pid, lid) = (lwp.pid(), lwp.lid());
+                    let handle = lwp.unclaim();
+                    if self.model.procs[&pid].exiting {
+                        assert_eq!(handle.state(), LwpState::Idle);
+                        self.model.freelwp(pid, lid);
+                    } else {
+                        self.model.parked.insert((pid, lid));
+                        self.handles.push(handle);
+                    }
                 }
             }
             Op::Claim(i) => {
@@ -260,7 +267,8 @@ impl Driver<'_> {
             Op::Drain | Op::Reopen => {
                 let k = self.k.as_mut().unwrap();
                 if matches!(op, Op::Drain) {
-                    k.drain();
+                    let already = self.model.procs[&self.model.curproc()].draining;
+                    assert_eq!(k.drain() == Drain::Already, already);
                     self.model.drain();
                 } else {
                     k.reopen();

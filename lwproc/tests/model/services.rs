@@ -85,7 +85,11 @@ impl Model {
 
     pub fn reopen(&mut self) {
         let pid = self.curproc();
-        self.procs.get_mut(&pid).unwrap().draining = false;
+        let proc = self.procs.get_mut(&pid).unwrap();
+        if proc.exiting {
+            return;
+        }
+        proc.draining = false;
         for (_, lwp) in self.lwp_state.range_mut((pid, Lid(0))..=(pid, Lid(i32::MAX))) {
             lwp.must_exit = false;
         }
@@ -119,7 +123,9 @@ impl Driver<'_> {
                 let pid = self.model.curproc();
                 let proc = self.model.procs.get_mut(&pid).unwrap();
                 let nlwps = proc.lwps.len() as u32;
-                if !proc.draining {
+                if proc.exiting {
+                    assert_eq!(got, Err(ExecError::Exiting));
+                } else if !proc.draining {
                     assert_eq!(got, Err(ExecError::NotDraining));
                 } else if nlwps > 1 {
                     assert_eq!(got, Err(ExecError::NotAlone { nlwps }));
@@ -136,9 +142,10 @@ impl Driver<'_> {
                 let got = self.k.as_mut().unwrap().exit_group(status);
                 let expected = self.model.release(Some(status));
                 assert_eq!(got, expected);
-                if got.is_ok() {
+                let pid = self.model.curproc();
+                if got.is_ok() && pid > Pid(1) {
+                    self.model.procs.get_mut(&pid).unwrap().exiting = true;
                     self.model.drain();
-                    let pid = self.model.curproc();
                     let gone: BTreeSet<_> =
                         self.model.parked.iter().copied().filter(|at| at.0 == pid).collect();
                     self.model.parked.retain(|at| at.0 != pid);

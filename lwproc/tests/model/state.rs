@@ -15,6 +15,8 @@ pub struct ProcModel {
     pub ppid: Pid,
     pub lwps: BTreeSet<Lid>,
     pub draining: bool,
+    /// As a whole: how it ends is said.
+    pub exiting: bool,
     pub status: ExitStatus,
     pub zombie: bool,
     pub comm: String,
@@ -92,6 +94,7 @@ impl Model {
             ppid: Pid(0),
             lwps: BTreeSet::from([Lid(pid)]),
             draining: false,
+            exiting: false,
             status: ExitStatus::default(),
             zombie: false,
             comm: comm.into(),
@@ -158,7 +161,7 @@ impl Model {
         }
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
         let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, Data::new(), false);
-        child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
+        child = ProcModel { ppid: parent, lwps, draining, status, zombie, exiting: false, ..child };
         child = ProcModel { faults, pending, data, execed, ..child };
         self.places += 1;
         let place = PlaceModel { own: self.places, from: child.place.own, space };
@@ -248,8 +251,9 @@ impl Model {
             Some(cur) if cur.refcnt > 1 => Err(ReleaseError::Held { holds: cur.refcnt - 1 }),
             Some(cur) => {
                 (cur.refcnt, cur.exiting) = (0, true);
-                if let Some(status) = status {
-                    self.procs.get_mut(&cur.pid).unwrap().status = status;
+                let proc = self.procs.get_mut(&cur.pid).unwrap();
+                if let Some(status) = status.filter(|_| !proc.exiting) {
+                    proc.status = status;
                 }
                 Ok(())
             }

@@ -137,10 +137,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Asleep, or about to: the CPU is given back, and the LWP can be woken.
+    /// Asleep, or about to: the LWP can be woken.
     fn while_asleep(kernel: &Kernel<Embedder>, lid: Option<Lid>, bed: Bed) {
         let guard = kernel.pin();
-        assert!(kernel.cpu_curlwp(0, &guard).is_none(), "others may have the CPU");
         if let (Bed::Unslept, Some(lid)) = (bed, lid) {
             let lwp = kernel.find_lwp(lid, &guard).unwrap();
             assert_eq!(lwp.unsleep(), Unslept::Woken);
@@ -150,8 +149,11 @@ impl Driver<'_> {
     fn sleep_on(&mut self, bed: Bed, due: Option<Interrupted>) {
         let (kernel, channel, mut looks) = (self.kernel, WaitChannel::new(), 0);
         let lid = self.model.cur.map(|cur| cur.lid);
+        let has_cpus = self.model.settings.cpus.is_some();
         let got = self.k.as_mut().unwrap().sleep_on(&channel, || {
             looks += 1;
+            let runs = kernel.cpu_curlwp(0, &kernel.pin()).map(|lwp| lwp.lid());
+            assert_eq!(runs, lid.filter(|_| has_cpus), "a condition has the CPU");
             if looks > 1 {
                 Self::while_asleep(kernel, lid, bed);
             }
@@ -184,7 +186,10 @@ impl Driver<'_> {
     fn sleep_with(&mut self, bed: Bed, due: Option<Interrupted>) {
         let (kernel, lid) = (self.kernel, self.model.cur.map(|cur| cur.lid));
         let object = Arc::new(Unsleeps(lid.unwrap_or(Lid(0)), AtomicUsize::new(0)));
-        let sleep = || Self::while_asleep(kernel, lid, bed);
+        let sleep = || {
+            assert!(kernel.cpu_curlwp(0, &kernel.pin()).is_none(), "others may have the CPU");
+            Self::while_asleep(kernel, lid, bed);
+        };
         let got = self.k.as_mut().unwrap().sleep_with(object.clone(), sleep);
         assert_eq!(got, due.map_or(Ok(()), Err));
         let unslept = got.is_ok() && bed == Bed::Unslept && lid.is_some();
