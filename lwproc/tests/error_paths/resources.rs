@@ -15,6 +15,19 @@ pub fn cred(forced: &mut Forced) {
     k.set_cred(&SetResgid(Some(1), Some(2), Some(3))).unwrap();
     k.set_cred(&SetResuid(Some(5), Some(6), Some(7))).unwrap();
     let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    let no = u32::MAX;
+    for change in [
+        SetUid(no),
+        SetEuid(no),
+        SetReuid(Some(no), None),
+        SetResuid(None, None, Some(no)),
+        SetGid(no),
+        SetEgid(no),
+        SetRegid(None, Some(no)),
+        SetResgid(Some(1), Some(no), None),
+    ] {
+        forced.refused(&kernel, &mut k, CredError::InvalidId, |k| k.set_cred(&change));
+    }
     // 8 is no id of the process's; 0 is what everybody would like.
     for id in [0, 8] {
         for change in [

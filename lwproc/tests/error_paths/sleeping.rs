@@ -107,6 +107,10 @@ pub fn exec(forced: &mut Forced) {
     drop(other);
     k.execnotify("new").unwrap();
     assert_eq!((k.comm().as_str(), k.fds().len()), ("new", 0));
+    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.exit_group(ExitStatus::exited(1)).unwrap();
+    k.switch(other).unwrap();
+    forced.refused(&kernel, &mut k, ExecError::Exiting, |k| k.execnotify("newer"));
     leave(k);
     assert_empty(kernel);
 }
