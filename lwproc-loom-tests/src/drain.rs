@@ -2,7 +2,7 @@
 
 use crate::full::{assert_empty, at_once, enter_as, kernel, kernel_with};
 use crate::runner::{Model, pair};
-use lwproc::{Entered, ExitStatus, Kernel, Lwp, NewLwpError, Pid, WaitPolicy};
+use lwproc::{Entered, ExitStatus, Kernel, Lwp, NewLwpError, Pid, Rfork, WaitPolicy, WaitTarget};
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -13,6 +13,11 @@ pub fn models() -> Vec<Model> {
         pair("drain_wait_alone_against_release", wait_alone_against_release),
         pair("drain_release_against_wait_alone", release_against_wait_alone).long(),
         pair("drain_exit_group_against_claim", exit_group_against_claim),
+        pair("drain_exit_group_against_unclaim", exit_group_against_unclaim),
+        pair("drain_unclaim_against_exit_group", unclaim_against_exit_group),
+        pair("drain_exit_group_against_reopen", exit_group_against_reopen),
+        pair("drain_reopen_against_exit_group", reopen_against_exit_group),
+        pair("drain_exit_group_against_exit_group", exit_group_against_exit_group),
         pair("drain_exit_group_against_newlwp", exit_group_against_newlwp),
     ]
 }
@@ -42,7 +47,7 @@ fn drain_against_newlwp() {
     let a = kernel.alloclwp(None).unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let mut e = enter_as(&kernel, a);
-    let (new, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), || e.drain());
+    let (new, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), || drop(e.drain()));
     let a = unbind(e);
     told_or_refused(&kernel, new);
     drop(a);
@@ -152,6 +157,83 @@ fn exit_group_against_claim() {
         assert!(e.must_exit());
         release(e);
     }
+    assert_empty(&kernel);
+}
+
+/// An LWP that is parked meanwhile is released: by the exit, or as it is parked.
+fn exit_group_against_unclaim() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let mut e = enter_as(&kernel, a);
+    let here = || e.exit_group(ExitStatus::exited(1)).unwrap();
+    let (parked, ()) = at_once(&kernel, move || b.unclaim(), here);
+    drop(e);
+    assert!(parked.claim().is_err());
+    drop(parked);
+    assert_empty(&kernel);
+}
+
+fn unclaim_against_exit_group() {
+    let kernel = kernel();
+    let (a, b, _) = two_lwps(&kernel);
+    let k = kernel.clone();
+    let there = move || enter_as(&k, a).exit_group(ExitStatus::exited(1)).unwrap();
+    let ((), parked) = at_once(&kernel, there, move || b.unclaim());
+    assert!(parked.claim().is_err());
+    drop(parked);
+    assert_empty(&kernel);
+}
+
+/// The exit is not taken back: whoever reopens is told to exit, and nobody joins.
+fn exit_group_against_reopen() {
+    let kernel = kernel();
+    let (a, b, pid) = two_lwps(&kernel);
+    let mut f = enter_as(&kernel, b);
+    f.drain();
+    let k = kernel.clone();
+    let there = move || enter_as(&k, a).exit_group(ExitStatus::exited(1)).unwrap();
+    at_once(&kernel, there, || f.reopen());
+    assert!(f.must_exit());
+    assert_eq!(kernel.alloclwp(Some(pid)).err(), Some(NewLwpError::Draining));
+    release(f);
+    assert_empty(&kernel);
+}
+
+fn reopen_against_exit_group() {
+    let kernel = kernel();
+    let (a, b, pid) = two_lwps(&kernel);
+    let k = kernel.clone();
+    let mut e = enter_as(&kernel, a);
+    e.drain();
+    let there = move || {
+        let mut f = enter_as(&k, b);
+        f.reopen();
+        f.unbind().unwrap().unwrap()
+    };
+    let (b, ()) = at_once(&kernel, there, || e.exit_group(ExitStatus::exited(1)).unwrap());
+    drop(e);
+    assert_eq!(kernel.alloclwp(Some(pid)).err(), Some(NewLwpError::Draining));
+    let f = enter_as(&kernel, b);
+    assert!(f.must_exit());
+    release(f);
+    assert_empty(&kernel);
+}
+
+/// One of two decides how the process ends, and it ends once.
+fn exit_group_against_exit_group() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (mut e, mut parent) = (kernel.enter().unwrap(), None);
+    for _ in 0..2 {
+        parent = e.rfork(Rfork::Share).unwrap();
+    }
+    let (pid, b) = (e.pid(), kernel.alloclwp(Some(e.pid())).unwrap());
+    let k = kernel.clone();
+    let there = move || enter_as(&k, b).exit_group(ExitStatus::exited(5)).unwrap();
+    at_once(&kernel, there, || e.exit_group(ExitStatus::exited(6)).unwrap());
+    e.switch(parent.expect("the parent's")).unwrap();
+    let ended = e.try_wait(WaitTarget::Pid(pid)).unwrap().expect("both have gone");
+    assert!([Some(5), Some(6)].contains(&ended.status.exit_code()));
+    release(e);
     assert_empty(&kernel);
 }
 
