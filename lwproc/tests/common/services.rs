@@ -68,7 +68,7 @@ impl Worker<'_> {
     /// init's real and effective uid only: it must come back.
     fn change_cred(&mut self, k: &mut Entered<'_>) {
         let (id, other) = (self.random.below(3) as u32, self.random.below(3) as u32);
-        let kinds = if k.pid() > Pid::INIT { 9 } else { 5 };
+        let kinds = if k.pid() > Pid::INIT { 11 } else { 5 };
         let change = match self.random.below(kinds) {
             0 | 1 => CredChange::SetEuid(id),
             2 => CredChange::SetResuid(Some(id), None, None),
@@ -77,7 +77,14 @@ impl Worker<'_> {
             5 => CredChange::SetUid(id),
             6 => CredChange::SetReuid(Some(id), Some(other)),
             7 => CredChange::SetResgid(Some(id), None, Some(other)),
-            _ => CredChange::SetGroups(Arc::from([id, other])),
+            8 => CredChange::SetGroups(Arc::from([id, other])),
+            9 => return k.update_creds(),
+            // As in a login: by no rule, so that privileges come back.
+            _ => {
+                let change = CredChange::SetResuid(Some(id), Some(0), Some(0));
+                let done = k.commit_cred(|_| Cred::superuser().changed(&change));
+                return done.expect("the superuser may");
+            }
         };
         match k.set_cred(&change) {
             Ok(()) | Err(CredError::NotPermitted) => {}

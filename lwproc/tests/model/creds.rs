@@ -13,6 +13,9 @@ pub struct CredModel {
     pub supplementary: Vec<u32>,
 }
 
+/// -1.
+const NO_ID: u32 = u32::MAX;
+
 /// A change of the user ids, or of the group ids: `setuid` and its like.
 #[derive(Clone, Copy, Debug)]
 pub enum IdChange {
@@ -29,12 +32,16 @@ pub enum CredOp {
     Groups(IdChange),
     /// As many supplementary groups.
     Supplementary(u32),
+    /// What the embedder itself decides, by no rule: all user ids, as in a login.
+    Become(u32),
+    /// The embedder looks, and decides against it.
+    Refuse,
 }
 
 impl CredOp {
-    /// Ids are few, so that they meet.
+    /// Ids are few, so that they meet; and some are none.
     pub fn from_bytes(code: u8, a: u8, b: u8) -> Self {
-        let id = |n: u8| u32::from(n % 4);
+        let id = |n: u8| if n > 250 { NO_ID } else { u32::from(n % 4) };
         let maybe = |n: u8| (n % 5 < 4).then(|| id(n % 5));
         let change = match code / 8 % 5 {
             0 => IdChange::Set(id(a)),
@@ -43,15 +50,18 @@ impl CredOp {
             _ => IdChange::All(maybe(a), maybe(b), maybe(a / 5)),
         };
         match code % 8 {
-            0..=4 => Self::Users(change),
-            5 | 6 => Self::Groups(change),
+            0..=3 => Self::Users(change),
+            4 | 5 => Self::Groups(change),
+            6 if b > 200 => Self::Refuse,
+            6 => Self::Become(u32::from(a % 4)),
             _ if a == 255 => Self::Supplementary(GROUPS_MAX as u32 + 1),
-            _ => Self::Supplementary(id(a)),
+            _ => Self::Supplementary(u32::from(a % 4)),
         }
     }
 
-    fn to_change(self) -> CredChange {
-        match self {
+    /// What the library is told; `None`: it is told nothing.
+    fn to_change(self) -> Option<CredChange> {
+        Some(match self {
             Self::Users(IdChange::Set(id)) => CredChange::SetUid(id),
             Self::Users(IdChange::Effective(id)) => CredChange::SetEuid(id),
             Self::Users(IdChange::RealEffective(r, e)) => CredChange::SetReuid(r, e),
@@ -61,7 +71,8 @@ impl CredOp {
             Self::Groups(IdChange::RealEffective(r, e)) => CredChange::SetRegid(r, e),
             Self::Groups(IdChange::All(r, e, s)) => CredChange::SetResgid(r, e, s),
             Self::Supplementary(n) => CredChange::SetGroups((0..n).collect::<Arc<[u32]>>()),
-        }
+            Self::Become(_) | Self::Refuse => return None,
+        })
     }
 }
 
@@ -111,6 +122,11 @@ impl CredModel {
 
     fn change(&mut self, op: CredOp) -> Result<(), CredError> {
         let superuser = self.is_superuser();
+        if let CredOp::Users(IdChange::Set(NO_ID) | IdChange::Effective(NO_ID))
+        | CredOp::Groups(IdChange::Set(NO_ID) | IdChange::Effective(NO_ID)) = op
+        {
+            return Err(CredError::InvalidId);
+        }
         let ids = |ids, change| ids_after(ids, change, superuser).ok_or(CredError::NotPermitted);
         match op {
             CredOp::Users(change) => self.users = ids(self.users, change)?,
@@ -120,6 +136,8 @@ impl CredModel {
                 return Err(CredError::TooManyGroups);
             }
             CredOp::Supplementary(n) => self.supplementary = (0..n).collect(),
+            CredOp::Become(id) => *self = Self { users: IdSet::all(id), ..Self::superuser() },
+            CredOp::Refuse => return Err(CredError::NotPermitted),
         }
         Ok(())
     }
@@ -136,7 +154,14 @@ impl Model {
 
 impl Driver<'_> {
     pub fn cred_step(&mut self, op: CredOp) {
-        let got = self.k.as_mut().unwrap().set_cred(&op.to_change());
+        let k = self.k.as_mut().unwrap();
+        let got = match (op.to_change(), op) {
+            (Some(change), _) => k.set_cred(&change),
+            (None, CredOp::Become(id)) => {
+                k.commit_cred(|_| Cred::superuser().changed(&CredChange::SetUid(id)))
+            }
+            _ => k.commit_cred(|_| Err(CredError::NotPermitted)),
+        };
         let pid = self.model.curproc();
         let expected = self.model.procs.get_mut(&pid).unwrap().cred.change(op);
         assert_eq!(got, expected);
