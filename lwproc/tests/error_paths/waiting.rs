@@ -149,15 +149,14 @@ fn a_wait_that_is_interrupted_asleep_leaves_nothing() {
     }
     let living = child(&mut k);
     let handle = kernel.find(living.pid(), &kernel.pin()).unwrap().handle().unwrap();
-    let waits: [fn(&mut K<'_>, &ProcHandle<Counting>) -> Result<(), WaitError>; 3] = [
-        |k, _| k.wait(WaitTarget::Any).map(drop),
-        |k, child| k.wait(WaitTarget::Pid(child.pid())).map(drop),
-        |k, child| child.wait().block(k).map(drop),
-    ];
-    for wait in waits {
-        let error = interrupted_asleep(&kernel, &mut k, |k| wait(k, &handle));
-        assert_eq!(error, WaitError::Interrupted);
-    }
+    let eintr = WaitError::Interrupted;
+    let error = interrupted_asleep(&kernel, &mut k, |k| k.wait(WaitTarget::Any).map(drop));
+    assert_eq!(error, eintr);
+    let target = WaitTarget::Pid(handle.pid());
+    let error = interrupted_asleep(&kernel, &mut k, |k| k.wait(target).map(drop));
+    assert_eq!(error, eintr);
+    let error = interrupted_asleep(&kernel, &mut k, |k| handle.wait().block(k).map(drop));
+    assert_eq!(error, eintr);
     // The child is there still, and can be waited for.
     drop(living);
     assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, handle.pid());
