@@ -79,7 +79,8 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_WAIT 1
 
 /**
- * The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN.
+ * The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN. Also
+ * said later, by lwproc_limits_setpolicy.
  */
 #define LWPROC_NPROC 2
 
@@ -513,6 +514,21 @@ struct lwproc_counts {
 };
 
 /**
+ * What one user has; exact once each LWP has entered since its process's credentials last
+ * changed.
+ */
+struct lwproc_user_counts {
+    /**
+     * Processes, those that wait to be waited for included.
+     */
+    size_t procs;
+    /**
+     * LWPs, without the first of each process.
+     */
+    size_t lwps;
+};
+
+/**
  * Something that happened. What does not apply is 0.
  */
 struct lwproc_trace_event {
@@ -807,6 +823,16 @@ gid_t lwproc_getgid(void);
 gid_t lwproc_getegid(void);
 
 /**
+ * getresuid(2): the real, the effective and the saved user id.
+ */
+int lwproc_getresuid(uid_t *ruid, uid_t *euid, uid_t *suid);
+
+/**
+ * getresgid(2): the real, the effective and the saved group id.
+ */
+int lwproc_getresgid(gid_t *rgid, gid_t *egid, gid_t *sgid);
+
+/**
  * setuid(2) of the current process; its other LWPs see it at their next entry. EPERM.
  */
 int lwproc_setuid(uid_t uid);
@@ -1033,6 +1059,18 @@ int lwproc_getrlimit(int resource, struct lwproc_rlimit *limit);
  * raises `rlim_max`.
  */
 int lwproc_setrlimit(int resource, const struct lwproc_rlimit *limit);
+
+/**
+ * Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, or 0 for none
+ * but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
+ * unknown flags.
+ */
+int lwproc_limits_setpolicy(unsigned int flags);
+
+/**
+ * Which limits hold in this thread's kernel: LWPROC_NPROC or 0.
+ */
+int lwproc_limits_policy(unsigned int *flags);
 
 /**
  * Charges the current process with what it has used.
@@ -1282,6 +1320,12 @@ struct lwproc_kernel *lwproc_kernel_current(void);
  * Counts what lives in this thread's kernel. EINVAL: no kernel.
  */
 int lwproc_count(struct lwproc_counts *counts);
+
+/**
+ * Counts what a user has in this thread's kernel, by real user id: as LWPROC_RLIMIT_NPROC
+ * counts. EINVAL: no kernel.
+ */
+int lwproc_count_user(uid_t uid, struct lwproc_user_counts *counts);
 
 /**
  * Has `sink(arg, ...)` told of the events of the current process; NULL for `sink`: nobody.

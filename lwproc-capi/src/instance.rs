@@ -26,7 +26,8 @@ pub struct lwproc_kernel {
 /// Children are kept as zombies until their parent waits; without it they are reaped at
 /// once, as in the rump kernel.
 pub const LWPROC_WAIT: c_uint = 1;
-/// The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN.
+/// The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN. Also
+/// said later, by lwproc_limits_setpolicy.
 pub const LWPROC_NPROC: c_uint = 2;
 
 /// Signals are ignored.
@@ -57,6 +58,15 @@ pub struct lwproc_config {
     pub virtual_cpus: usize,
     /// The most processes, proc0 and init included. 0: any number.
     pub max_procs: u64,
+}
+
+/// What LWPROC_NPROC says among the flags.
+pub(crate) fn limits_policy(flags: c_uint) -> LimitsPolicy {
+    let nproc = match flags & LWPROC_NPROC {
+        0 => Enforcement::Ignored,
+        _ => Enforcement::Enforced,
+    };
+    LimitsPolicy::default().with_nproc(nproc)
 }
 
 /// How many keys of specific data a kernel can have.
@@ -117,10 +127,7 @@ impl Instance {
             if config.flags & LWPROC_WAIT != 0 {
                 builder = builder.wait_policy(WaitPolicy::Wait);
             }
-            if config.flags & LWPROC_NPROC != 0 {
-                let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
-                builder = builder.limits_policy(policy);
-            }
+            builder = builder.limits_policy(limits_policy(config.flags));
             if config.id_capacity != 0 {
                 builder = builder.id_capacity(config.id_capacity);
             }

@@ -119,13 +119,14 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 7] = [
     "tests/c/behaviour.c",
     "tests/c/death.c",
     "tests/c/resources.c",
     "tests/c/services.c",
     "tests/c/sleep.c",
     "tests/c/stress.c",
+    "tests/c/users.c",
 ];
 
 #[test]
@@ -234,8 +235,13 @@ fn two_threads_under_valgrind() {
     }
     let prefix = installed("valgrind");
     let compiler = compilers(["gcc", "clang"])[0];
-    let checked =
-        [("resources.c", ""), ("services.c", "10"), ("sleep.c", ""), ("stress.c", "5000")];
+    let checked = [
+        ("resources.c", ""),
+        ("services.c", "10"),
+        ("sleep.c", ""),
+        ("stress.c", "5000"),
+        ("users.c", ""),
+    ];
     for (source, rounds) in checked {
         let source = &format!("tests/c/{source}");
         let program = compile(compiler, &["-std=gnu11"], &prefix, source, Link::Shared);

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
+use std::time::{Duration, Instant};
 
 fn cpus(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
@@ -174,30 +175,34 @@ fn a_thread_that_lost_its_cpu_comes_back_on_the_other() {
     let own = Some((k.pid(), k.lid().unwrap()));
     assert_eq!((on(had), on(1 - had)), (own, None));
     let (taken, stop) = (AtomicU32::new(0), [AtomicBool::new(false), AtomicBool::new(false)]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let until = |done: &dyn Fn() -> bool| {
+        while !done() && Instant::now() < deadline {
+            thread::yield_now();
+        }
+    };
     thread::scope(|s| {
         let take = || {
             let k = kernel.enter().unwrap();
             let cpu = k.cpu().unwrap();
             taken.fetch_add(1, SeqCst);
-            while !stop[cpu].load(SeqCst) {
-                thread::yield_now();
-            }
+            until(&|| stop[cpu].load(SeqCst));
         };
         let both_taken = || {
-            let takers = [s.spawn(take), s.spawn(take)];
-            while taken.load(SeqCst) < 2 {
-                thread::yield_now();
-            }
-            assert_eq!(on(had), None, "the sleeper has it no more");
+            s.spawn(take);
+            s.spawn(take);
+            until(&|| taken.load(SeqCst) == 2);
+            let (taken, on_had) = (taken.load(SeqCst), on(had));
             stop[1 - had].store(true, SeqCst);
-            takers
+            (taken, on_had)
         };
-        k.sleep_with(Arc::new(Never), both_taken).unwrap();
-        assert_eq!(k.cpu(), Some(1 - had));
-        assert_eq!((on(had), on(1 - had)), (None, own), "its LWP runs there now");
-        // It prefers the new one from now on.
+        let asleep = k.sleep_with(Arc::new(Never), both_taken);
+        let back = (k.cpu(), on(had), on(1 - had));
         stop[had].store(true, SeqCst);
+        assert_eq!(asleep, Ok((2, None)), "a sleeper has none");
+        assert_eq!(back, (Some(1 - had), None, own), "its LWP runs there now");
     });
+    // It prefers the new one from now on.
     drop(k);
     assert_eq!((on(0), on(1)), (None, None));
     let mut k = kernel.enter().unwrap();

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use libc::{c_int, gid_t, pid_t, uid_t};
-use lwproc::CredChange;
+use lwproc::{Cred, CredChange, IdSet};
 
-use super::store;
+use super::{store, wanted};
 use crate::context;
 use crate::mistake::{Mistake, errno, must};
 
@@ -51,6 +51,50 @@ pub extern "C" fn lwproc_getgid() -> gid_t {
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_getegid() -> gid_t {
     must("lwproc_getegid", || context::public(|cx| Ok(cx.k().cred().groups().effective)))
+}
+
+/// Where three ids go; each is looked at before anything is written.
+///
+/// # Safety
+/// Each of `out` is NULL, which is a mistake, or may be written.
+unsafe fn store_ids(function: &str, out: [*mut u32; 3], look: fn(&Cred) -> IdSet) -> c_int {
+    errno(function, || {
+        out.into_iter().try_for_each(wanted)?;
+        let ids = context::public(|cx| Ok(look(cx.k().cred())))?;
+        for (out, id) in out.into_iter().zip([ids.real, ids.effective, ids.saved]) {
+            // SAFETY: by contract.
+            unsafe { store(out, id)? };
+        }
+        Ok(())
+    })
+}
+
+/// getresuid(2): the real, the effective and the saved user id.
+///
+/// # Safety
+/// `ruid`, `euid` and `suid` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_getresuid(
+    ruid: *mut uid_t,
+    euid: *mut uid_t,
+    suid: *mut uid_t,
+) -> c_int {
+    // SAFETY: by contract.
+    unsafe { store_ids("lwproc_getresuid", [ruid, euid, suid], Cred::users) }
+}
+
+/// getresgid(2): the real, the effective and the saved group id.
+///
+/// # Safety
+/// `rgid`, `egid` and `sgid` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_getresgid(
+    rgid: *mut gid_t,
+    egid: *mut gid_t,
+    sgid: *mut gid_t,
+) -> c_int {
+    // SAFETY: by contract.
+    unsafe { store_ids("lwproc_getresgid", [rgid, egid, sgid], Cred::groups) }
 }
 
 fn set_cred(function: &str, change: &CredChange) -> c_int {
@@ -138,13 +182,13 @@ pub unsafe extern "C" fn lwproc_setgroups(count: usize, groups: *const gid_t) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_getgroups(count: *mut usize, groups: *mut gid_t) -> c_int {
     errno("lwproc_getgroups", || {
-        super::wanted(count)?;
+        wanted(count)?;
         // SAFETY: by contract.
         let room = unsafe { count.read() };
         context::public(|cx| {
             let own = cx.k().cred().supplementary();
             if room > 0 && !own.is_empty() {
-                super::wanted(groups)?;
+                wanted(groups)?;
                 if room < own.len() {
                     return Err(Mistake::Argument("not enough room for the groups").into());
                 }

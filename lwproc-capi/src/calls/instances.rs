@@ -1,7 +1,7 @@
 //! Kernels beside the default one, and what lives in one.
 #![allow(unsafe_code)]
 
-use libc::c_int;
+use libc::{c_int, uid_t};
 
 use super::{store, wanted};
 use crate::context;
@@ -22,6 +22,17 @@ pub struct lwproc_counts {
     pub zombies: usize,
     /// Numbers in use; 0 and 1 are two of them.
     pub ids: usize,
+}
+
+/// What one user has; exact once each LWP has entered since its process's credentials last
+/// changed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lwproc_user_counts {
+    /// Processes, those that wait to be waited for included.
+    pub procs: usize,
+    /// LWPs, without the first of each process.
+    pub lwps: usize,
 }
 
 /// What was left when a kernel was destroyed, and is gone now.
@@ -135,5 +146,19 @@ pub unsafe extern "C" fn lwproc_count(counts: *mut lwproc_counts) -> c_int {
         let lwproc::Counts { procs, lwps, zombies, ids, .. } = counted;
         // SAFETY: by contract.
         unsafe { store(counts, lwproc_counts { procs, lwps, zombies, ids }) }
+    })
+}
+
+/// Counts what a user has in this thread's kernel, by real user id: as LWPROC_RLIMIT_NPROC
+/// counts. EINVAL: no kernel.
+///
+/// # Safety
+/// `counts` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_count_user(uid: uid_t, counts: *mut lwproc_user_counts) -> c_int {
+    errno("lwproc_count_user", || {
+        let lwproc::UserCounts { procs, lwps, .. } = registry::current()?.kernel.user_counts(uid);
+        // SAFETY: by contract.
+        unsafe { store(counts, lwproc_user_counts { procs, lwps }) }
     })
 }

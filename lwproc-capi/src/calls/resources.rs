@@ -9,7 +9,9 @@ use lwproc::{Limit, Profile, Resource, Usage};
 use super::{store, wanted};
 use crate::context;
 use crate::embedded::vmspace;
+use crate::instance::{LWPROC_NPROC, limits_policy};
 use crate::mistake::{Mistake, Refusal, errno};
+use crate::registry;
 
 /// What can be limited: the first twelve are numbered as in NetBSD. LWPROC_RLIMIT_NOFILE holds,
 /// LWPROC_RLIMIT_NPROC with LWPROC_NPROC; the others are kept for the embedder.
@@ -125,6 +127,34 @@ pub unsafe extern "C" fn lwproc_setrlimit(resource: c_int, limit: *const lwproc_
         let limit = unsafe { limit.as_ref() }.ok_or(Mistake::Argument("no limit"))?;
         let limit = Limit { soft: limit.rlim_cur, hard: limit.rlim_max };
         context::public(|cx| Ok(cx.k().set_rlimit(which, limit).map(drop)?))
+    })
+}
+
+/// Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, or 0 for none
+/// but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
+/// unknown flags.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_limits_setpolicy(flags: c_uint) -> c_int {
+    errno("lwproc_limits_setpolicy", || {
+        if flags & !LWPROC_NPROC != 0 {
+            return Err(Mistake::Argument("unknown flags").into());
+        }
+        registry::current()?.kernel.set_limits_policy(limits_policy(flags));
+        Ok(())
+    })
+}
+
+/// Which limits hold in this thread's kernel: LWPROC_NPROC or 0.
+///
+/// # Safety
+/// `flags` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_limits_policy(flags: *mut c_uint) -> c_int {
+    errno("lwproc_limits_policy", || {
+        let policy = registry::current()?.kernel.limits_policy();
+        let nproc = policy == limits_policy(LWPROC_NPROC);
+        // SAFETY: by contract.
+        unsafe { store(flags, if nproc { LWPROC_NPROC } else { 0 }) }
     })
 }
 

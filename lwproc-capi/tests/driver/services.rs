@@ -9,7 +9,7 @@ use lwproc_capi::calls::emul::*;
 use lwproc_capi::calls::files::*;
 use lwproc_capi::calls::hooks::*;
 use lwproc_capi::calls::inside::{lwproc_proc_find, rump_lwproc_curlwp_hypercall};
-use lwproc_capi::calls::instances::lwproc_kernel_current;
+use lwproc_capi::calls::instances::{lwproc_count_user, lwproc_kernel_current, lwproc_user_counts};
 use lwproc_capi::calls::process::*;
 use lwproc_capi::calls::resources::*;
 use lwproc_capi::calls::signals::*;
@@ -144,7 +144,8 @@ impl Driver<'_> {
         let [a, b, c] = std::array::from_fn(|_| self.bytes.one_of(&ids));
         let mut groups = [a, b, c];
         let mut room = usize::from(self.bytes.byte() % 4);
-        match self.bytes.byte() % 10 {
+        let [r, e, s] = &mut [0; 3];
+        match self.bytes.byte() % 12 {
             0 => lwproc_setuid(a),
             1 => lwproc_seteuid(a),
             2 => lwproc_setreuid(a, b),
@@ -154,6 +155,8 @@ impl Driver<'_> {
             6 => lwproc_setregid(a, b),
             7 => lwproc_setresgid(a, b, c),
             8 => unsafe { lwproc_setgroups(room, self.place(&mut groups).cast()) },
+            9 => unsafe { lwproc_getresuid(self.place(r), self.place(e), self.place(s)) },
+            10 => unsafe { lwproc_getresgid(self.place(r), self.place(e), self.place(s)) },
             _ => unsafe { lwproc_getgroups(&mut room, self.place(&mut groups).cast()) },
         }
     }
@@ -209,7 +212,17 @@ impl Driver<'_> {
                 unsafe { lwproc_setrlimit(resource, self.place(&mut limit)) }
             }
             215 => unsafe { lwproc_getrlimit(self.bytes.number(), self.place(&mut limit)) },
-            216..=218 => {
+            217 => {
+                let (mut flags, which) = (0, self.bytes.byte() % 3);
+                let mut counts = lwproc_user_counts { procs: 0, lwps: 0 };
+                // 2: LWPROC_NPROC.
+                match which {
+                    0 => lwproc_limits_setpolicy(self.bytes.one_of(&[0, 2, 1])),
+                    1 => unsafe { lwproc_limits_policy(self.place(&mut flags)) },
+                    _ => unsafe { lwproc_count_user(flags, self.place(&mut counts)) },
+                }
+            }
+            216 | 218 => {
                 let mut used: [u64; 12] = std::array::from_fn(|_| self.bytes.byte().into());
                 if op == 218 {
                     used = [u64::MAX; 12];

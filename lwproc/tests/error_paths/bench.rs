@@ -51,12 +51,6 @@ impl Counting {
     }
 }
 
-impl Clone for Value {
-    fn clone(&self) -> Self {
-        self.0.as_ref().map_or(Self(None), |(host, out)| host.value(*out))
-    }
-}
-
 impl Drop for Value {
     fn drop(&mut self) {
         if let Some((host, out)) = &self.0 {
@@ -65,9 +59,9 @@ impl Drop for Value {
     }
 }
 
-/// A place in the file system; proc0's and init's no host has made.
+/// A place in the file system, which is to be released: to drop it is not enough.
 #[derive(Clone, Default, Debug)]
-pub struct Place(#[expect(dead_code)] Option<Value>);
+pub struct Place;
 
 impl Host for Counting {
     type VmSpace = Value;
@@ -81,8 +75,12 @@ impl Host for Counting {
     fn destroy(&self, _: LwpToken) {
         self.add(Out::Lwps, -1);
     }
-    fn vfs_init(&self, _: &Place) -> Place {
-        Place(Some(self.value(Out::Places)))
+    fn vfs_init(&self, parent: &Place) -> Place {
+        self.add(Out::Places, 1);
+        parent.clone()
+    }
+    fn vfs_release(&self, Place: Place) {
+        self.add(Out::Places, -1);
     }
 }
 

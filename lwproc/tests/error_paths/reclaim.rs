@@ -1,5 +1,6 @@
 //! Ids that run out, what is retired, LWPs that are parked too late.
 
+use crate::bench::frees_all;
 use lwproc::*;
 
 #[test]
@@ -126,6 +127,10 @@ fn the_dead_in_a_list_do_not_outnumber_the_living() {
 /// Under a guard what has gone is still seen, and not to be counted any more.
 #[test]
 fn what_is_gone_gives_no_handle() {
+    frees_all(gone_gives_no_handle);
+}
+
+fn gone_gives_no_handle() {
     let kernel = Kernel::new();
     let owned = kernel.alloclwp(None).unwrap();
     let further = kernel.alloclwp(Some(owned.pid())).unwrap();
@@ -150,6 +155,10 @@ fn what_is_gone_gives_no_handle() {
 /// One that a handle keeps gives more of them.
 #[test]
 fn what_a_handle_keeps_gives_handles() {
+    frees_all(kept_gives_handles);
+}
+
+fn kept_gives_handles() {
     let kernel = Kernel::new();
     let owned = kernel.alloclwp(None).unwrap();
     let guard = kernel.pin();

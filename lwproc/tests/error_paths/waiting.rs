@@ -2,6 +2,8 @@
 
 use crate::bench::{Kernel, *};
 use lwproc::*;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 pub fn wait(forced: &mut Forced) {
     let kernel = plain();
@@ -90,5 +92,83 @@ pub fn current(forced: &mut Forced) {
     }));
     forced.refused(&kernel, &mut k, CurrentError::NoScope, |_| current());
     drop(k);
+    assert_empty(kernel);
+}
+
+/// Another thread, which has entered before, ends a wait by a signal once it sleeps.
+#[track_caller]
+fn interrupted_asleep<E: std::fmt::Debug>(
+    kernel: &Kernel,
+    k: &mut K<'_>,
+    wait: impl Fn(&mut K<'_>) -> Result<(), E>,
+) -> E {
+    let (pid, lid) = (k.pid(), k.lid().unwrap());
+    let interrupt = || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let is_asleep = || {
+            let guard = kernel.pin();
+            format!("{:?}", kernel.find_lwp(lid, &guard)).contains("SLEEPING")
+        };
+        while !is_asleep() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15).unwrap();
+    };
+    let once = |k: &mut K<'_>| {
+        let error = std::thread::scope(|s| {
+            let other = s.spawn(interrupt);
+            let error = wait(k).unwrap_err();
+            // Until its storage is gone, and with it its place in the kernel.
+            other.join().unwrap();
+            error
+        });
+        assert_eq!(k.take_signal().map(Signo::number), Some(15));
+        error
+    };
+    // The first thread is known to the kernel from then on, and another has its place.
+    once(k);
+    let before = Snapshot::of(kernel, Some(k));
+    let error = (0..3).map(|_| {
+        let error = once(k);
+        Snapshot::of(kernel, Some(k)).assert_eq(&before, "a wait that was interrupted");
+        error
+    });
+    error.last().expect("three of them")
+}
+
+#[test]
+fn a_wait_that_is_interrupted_asleep_leaves_nothing() {
+    let kernel = kernel(|builder| {
+        let builder = builder.wait_policy(WaitPolicy::Wait).signal_model(SigModel::Record);
+        builder.virtual_cpus(NonZeroUsize::MIN)
+    });
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    for _ in 0..2 {
+        k.kernel_lock().unwrap();
+    }
+    let living = child(&mut k);
+    let handle = kernel.find(living.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let eintr = WaitError::Interrupted;
+    let error = interrupted_asleep(&kernel, &mut k, |k| k.wait(WaitTarget::Any).map(drop));
+    assert_eq!(error, eintr);
+    let target = WaitTarget::Pid(handle.pid());
+    let error = interrupted_asleep(&kernel, &mut k, |k| k.wait(target).map(drop));
+    assert_eq!(error, eintr);
+    let error = interrupted_asleep(&kernel, &mut k, |k| handle.wait().block(k).map(drop));
+    assert_eq!(error, eintr);
+    // The child is there still, and can be waited for.
+    drop(living);
+    assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, handle.pid());
+    drop(handle);
+    let channel = WaitChannel::new();
+    let slept = interrupted_asleep(&kernel, &mut k, |k| k.sleep_on(&channel, || None));
+    assert_eq!(slept, Interrupted::Signal);
+    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.drain();
+    let alone = interrupted_asleep(&kernel, &mut k, |k| k.wait_alone());
+    assert_eq!(alone, AloneError::Interrupted);
+    drop(other);
+    leave(k);
     assert_empty(kernel);
 }
