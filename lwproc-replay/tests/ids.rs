@@ -198,6 +198,8 @@ fn who_is_outside_is_not_asked() {
 fn what_is_not_compared_has_a_cause() {
     let form = agrees(&task(&["setuid(5) = -1 EAGAIN (Resource temporarily unavailable)"]));
     assert_eq!(form.first.unexplained.get(&Cause::Form), Some(&1));
+    let fs = agrees(&task(&["setfsuid(5) = 0", "setfsgid(-1) = 5"]));
+    assert_eq!(fs.first.unexplained.get(&Cause::Form), Some(&2));
     let capset = "capset({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=0}) = 0";
     let run = agrees(&task(&[capset, "prctl(PR_SET_NAME, \"a\") = 0"]));
     assert_eq!(run.first.unexplained.get(&Cause::Capability), Some(&1));
