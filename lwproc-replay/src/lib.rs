@@ -30,6 +30,8 @@
 //! does not tell is taken to be 1,024 or more. Capabilities are not modelled: from a `capset` or a
 //! `PR_SET_KEEPCAPS` on, a change of ids may be granted against the rules. Nobody knows who else
 //! there is outside the log; but whoever is not found there (ESRCH) is not in the kernel either.
+//! Somebody outside stays in the group that the first task was started in, and an orphan that has
+//! ended may be reaped at any time.
 //!
 //! Each call takes effect in one step, a `close_range` too; of a race within one, an answer may
 //! disagree.

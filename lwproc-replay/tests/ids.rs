@@ -51,6 +51,33 @@ fn a_child_is_who_its_parent_is() {
 }
 
 #[test]
+fn a_sibling_is_who_its_maker_is() {
+    // 12 is a child of 10, which may not become what 11 is.
+    let sibling = FORK.replace("SIGCHLD", "CLONE_PARENT|SIGCHLD");
+    let text = format!(
+        "10 getuid() = 0\n10 {FORK} 11\n10 setuid(7) = 0\n11 setgroups(2, [4, 24]) = 0\n\
+         11 setresgid(5, 6, 8) = 0\n11 setresuid(0, 3, 9) = 0\n11 {sibling} 12\n"
+    );
+    agrees(&format!(
+        "{text}12 getresuid([0], [3], [9]) = 0\n12 getresgid([5], [6], [8]) = 0\n\
+         12 getgroups(9, [4, 24]) = 2\n12 setuid(9) = 0\n10 getuid() = 7\n"
+    ));
+    lies_at(8, &format!("{text}12 getuid() = 7\n"));
+}
+
+#[test]
+fn ids_that_are_none() {
+    let invalid = "-1 EINVAL (Invalid argument)";
+    for call in ["setuid(-1)", "setgid(4294967295)", "setgroups(1, [-1])"] {
+        agrees(&task(&["getuid() = 0", &format!("{call} = {invalid}")]));
+        lies_at(2, &task(&["getuid() = 0", &format!("{call} = 0")]));
+    }
+    lies_at(2, &task(&["getuid() = 0", &format!("setuid(5) = {invalid}")]));
+    // There it means: leave it.
+    agrees(&task(&["getuid() = 7", "setreuid(-1, -1) = 0", "getuid() = 7"]));
+}
+
+#[test]
 fn changes_have_their_effect() {
     let start = task(&["getuid() = 0", "setresgid(-1, 5, -1) = 0", "setuid(7) = 0"]);
     agrees(&format!("{start}10 getresuid([7], [7], [7]) = 0\n10 getresgid([0], [5], [0]) = 0\n"));
@@ -198,6 +225,8 @@ fn who_is_outside_is_not_asked() {
 fn what_is_not_compared_has_a_cause() {
     let form = agrees(&task(&["setuid(5) = -1 EAGAIN (Resource temporarily unavailable)"]));
     assert_eq!(form.first.unexplained.get(&Cause::Form), Some(&1));
+    let fs = agrees(&task(&["setfsuid(5) = 0", "setfsgid(-1) = 5"]));
+    assert_eq!(fs.first.unexplained.get(&Cause::Form), Some(&2));
     let capset = "capset({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=0}) = 0";
     let run = agrees(&task(&[capset, "prctl(PR_SET_NAME, \"a\") = 0"]));
     assert_eq!(run.first.unexplained.get(&Cause::Capability), Some(&1));

@@ -244,3 +244,36 @@ fn whom_init_may_not_have_reaped() {
     }
     lies_at(10, &format!("{text}10 kill(11, 0) = 0\n"));
 }
+
+#[test]
+fn signals_of_the_system_in_the_name_of_a_process() {
+    // A write to a pipe that nobody reads.
+    let pipe = family("10 kill(10, 0) = 0\n11 write(1, \"a\", 1) = -1 EPIPE (Broken pipe)\n");
+    let run = agrees(&format!("{pipe}{}{}", comes(11, "SIGPIPE", 11), killed(11, "SIGPIPE")));
+    assert_eq!((run.first.signals.checked(), run.first.ends.agreed), (0, 1));
+    lies_at(5, &format!("{pipe}{}", comes(11, "SIGPIPE", 10)));
+    lies_at(5, &format!("{pipe}{}", comes(11, "SIGTERM", 11)));
+    let sent = family("11 kill(11, SIGPIPE) = 0\n") + &comes(11, "SIGPIPE", 11);
+    assert_eq!(agrees(&sent).first.signals.agreed, 1);
+    // The end of a parent.
+    let told = format!(
+        "9 {FORK} 10\n9 kill(9, 0) = 0\n10 {FORK} 11\n11 prctl(PR_SET_PDEATHSIG, SIGTERM) = 0\n{}",
+        exited(10)
+    );
+    let run = agrees(&format!("{told}{}", comes(11, "SIGTERM", 10)));
+    assert_eq!(count(&run, Cause::OuterSignal), 1);
+    lies_at(
+        7,
+        &(told.replace("DEATHSIG", "NAME").replace("PR_SET_PNAME", "PR_SET_NAME")
+            + &comes(11, "SIGTERM", 10)),
+    );
+}
+
+#[test]
+fn signals_that_are_queued() {
+    let queue = "{si_signo=SIGUSR1, si_code=SI_QUEUE, si_pid=10, si_uid=0}";
+    let sent = family(&format!("10 rt_sigqueueinfo(11, SIGUSR1, {queue}) = 0\n"));
+    agrees(&format!("{sent}11 --- SIGUSR1 {queue} ---\n{}", killed(11, "SIGUSR1")));
+    agrees(&family(&format!("10 rt_sigqueueinfo(99, SIGUSR1, {queue}) = {ESRCH}\n")));
+    lies_at(3, &family(&format!("10 rt_sigqueueinfo(11, SIGUSR1, {queue}) = {ESRCH}\n")));
+}

@@ -28,7 +28,7 @@ pub enum Cause {
     Form,
     /// A signal sent twice before it was taken, or by a sender that ended in the call.
     MergedSignal,
-    /// A death by a signal that nobody in the log sent.
+    /// A signal, or a death by one, that nobody in the log is seen to have sent.
     OuterSignal,
 }
 
@@ -48,7 +48,7 @@ impl Cause {
             Self::HighDescriptor => "descriptor above 65,535",
             Self::Form => "form or error of a call that the kernel does not have",
             Self::MergedSignal => "signal that may have merged with another",
-            Self::OuterSignal => "death by a signal from outside the log",
+            Self::OuterSignal => "signal that no kill in the log explains",
         }
     }
 }

@@ -20,6 +20,8 @@ pub const NAMES: &[&str] = &[
     "setresuid",
     "setresgid",
     "setgroups",
+    "setfsuid",
+    "setfsgid",
     "capset",
     "prctl",
 ];

@@ -1,10 +1,10 @@
-//! kill, tkill and tgkill: whether the target exists and may be sent a signal, and the signal.
+//! kill, tkill, tgkill and sigqueue: whether the target exists and may be sent a signal, and the signal.
 
 use super::{Call, Cause, Parsed};
 use crate::parse::{Answer, text};
 
 /// The syscalls of this family.
-pub const NAMES: &[&str] = &["kill", "tkill", "tgkill"];
+pub const NAMES: &[&str] = &["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"];
 
 /// Whom the signal was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub fn parse(name: &[u8], args: &[u8], answer: Answer<'_>) -> Parsed {
         Answer::Error(b"EINVAL") => Found::Invalid,
         _ => return Parsed::Unexplained(Cause::Form),
     };
-    let at = if name == b"tgkill" { 2 } else { 1 };
+    let at = if matches!(name, b"tgkill" | b"rt_tgsigqueueinfo") { 2 } else { 1 };
     match (target(name, args), text::args(args).nth(at).and_then(signal)) {
         (Some(target), Some(signal)) => {
             Parsed::Modelled(Call::Kill(Kill { target, signal, found }))
@@ -107,7 +107,7 @@ fn target(name: &[u8], args: &[u8]) -> Option<Target<i32>> {
         // The least number has no opposite, and names no group.
         (b"kill", ..=-2) => Some(Target::Group(Some(first.wrapping_neg()))),
         (_, ..=0) => None,
-        (b"kill", _) => Some(Target::Process(first)),
+        (b"kill" | b"rt_sigqueueinfo", _) => Some(Target::Process(first)),
         (b"tkill", _) => Some(Target::Thread(first)),
         _ => {
             let thread = numbers.next().filter(|number| *number > 0)?;
@@ -140,6 +140,10 @@ mod tests {
         assert_eq!(of("tkill", "0, 0", zero), None);
         let thread = Target::ThreadOf { process: 7, thread: 8 };
         assert_eq!(of("tgkill", "7, 8, SIGTERM", zero), Some((thread, Found::There)));
+        let queued = of("rt_tgsigqueueinfo", "7, 8, SIGTERM, {si_signo=SIGTERM}", zero);
+        assert_eq!(queued, Some((thread, Found::There)));
+        let queued = of("rt_sigqueueinfo", "7, SIGTERM, {si_signo=SIGTERM}", zero);
+        assert_eq!(queued, Some((Target::Process(7), Found::There)));
         let errors = [
             (&b"ESRCH"[..], Found::NotThere),
             (b"EPERM", Found::NotPermitted),

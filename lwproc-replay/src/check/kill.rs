@@ -6,8 +6,8 @@ use crate::calls::kill::{Found, Kill, Target};
 use crate::plan::{CallId, ProcId, Says, TaskId, Who};
 use crate::scene::{Cause, Pull, Scene, Verdict};
 use crate::signals::{SIGKILL, Way};
-use crate::world::Life;
-use lwproc::{Errno, KillTarget, Signo};
+use crate::world::{INIT, Life};
+use lwproc::{Errno, KillTarget, Lid, Signo};
 
 /// Linux's number of SIGCONT.
 const SIGCONT: i32 = 18;
@@ -120,13 +120,18 @@ fn send(scene: &mut Scene<'_, '_>, id: CallId, kill: &Kill<Who>, signal: i32) ->
         }
         (_, Some(task)) => KillTarget::Lwp(scene.world.lid(task)),
         (Target::Thread(who) | Target::ThreadOf { thread: who, .. }, None) => {
-            KillTarget::Lwp(lwproc::Lid(scene.world.number(who).0))
+            KillTarget::Lwp(Lid(scene.world.number(who).0))
         }
         (Target::Process(who), None) => KillTarget::Proc(scene.world.number(who)),
         (Target::All, None) => KillTarget::All,
     };
-    let outside = matches!(to, KillTarget::Proc(pid) if pid == crate::world::INIT);
-    scene.world.kill(to, if outside { 0 } else { signal })
+    // Init is the kernel's: it is asked, and gets none.
+    let is_init = match to {
+        KillTarget::Proc(pid) => pid == INIT,
+        KillTarget::Lwp(lid) => lid.0 == INIT.0,
+        _ => false,
+    };
+    scene.world.kill(to, if is_init { 0 } else { signal })
 }
 
 /// To every process of the log but the caller's: the kernel may have those of other copies.

@@ -10,12 +10,9 @@ use crate::calls::{
     process::{self, Descriptors, Fork, Identity, Makes, Which},
     wait::Status,
 };
-use crate::parse::{Answer, Line, LineError, LineReader, LoadError, RawLine, What};
+use crate::parse::{Answer, Line, LineError, LineReader, LoadError, RawLine, What, text};
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
-
-/// Calls that send signals and are not replayed as such.
-const SENDS_OTHERWISE: [&str; 3] = ["pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"];
 
 /// A call as read, its numbers not yet resolved.
 #[derive(Debug)]
@@ -62,8 +59,8 @@ pub(super) struct Builder {
     /// Numbers that strace announced as new.
     attached: HashSet<i32>,
     pub deliveries: Vec<RawDelivery>,
-    /// Tasks that sent signals by calls that are not kill or its like.
-    pub other_senders: Vec<TaskId>,
+    /// Tasks that send or get signals that no kill shows.
+    pub other_signals: Vec<TaskId>,
 }
 
 /// Reads a whole log.
@@ -215,9 +212,13 @@ impl Builder {
         &mut self.census.names[name.index()]
     }
 
-    fn note_sender(&mut self, task: TaskId, name: NameId) {
-        if SENDS_OTHERWISE.contains(&self.census.names[name.index()].name.as_str()) {
-            self.other_senders.push(task);
+    /// Notes calls by which signals come that no kill shows: a process that sends by its pidfds
+    /// may be the sender; one that is told of its parent's end gets a signal from it.
+    fn note_other_signals(&mut self, task: TaskId, name: NameId, args: &[u8]) {
+        let name = self.census.names[name.index()].name.as_str();
+        let death = name == "prctl" && text::has_flag(args, b"PR_SET_PDEATHSIG");
+        if death || name == "pidfd_send_signal" {
+            self.other_signals.push(task);
         }
     }
 
@@ -226,7 +227,7 @@ impl Builder {
         self.abandon(task);
         let (name, family) = self.name(name);
         self.count(name).calls += 1;
-        self.note_sender(task, name);
+        self.note_other_signals(task, name, args);
         let Some(family) = family else {
             self.count(name).not_modelled += 1;
             return self.step(line, task, line_of(answer));
@@ -263,7 +264,7 @@ impl Builder {
         self.abandon(task);
         let (name, family) = self.name(name);
         self.count(name).calls += 1;
-        self.note_sender(task, name);
+        self.note_other_signals(task, name, args);
         let modelled = family.map(|family| {
             let call = self.begin(line, task, name, args);
             self.step(line, task, Action::Begin(call));

@@ -24,11 +24,11 @@ pub(super) fn link(mut builder: Builder) -> Plan {
             task.dying_from = u32::MAX;
         }
     }
-    let Builder { steps, calls, tasks, census, lives, deliveries, other_senders, .. } = builder;
+    let Builder { steps, calls, tasks, census, lives, deliveries, other_signals, .. } = builder;
     let tables = Tables::new(&calls, &tasks);
     let mut procs = procs;
-    for sender in other_senders {
-        procs[tasks[sender.index()].proc.index()].sends_otherwise = true;
+    for task in other_signals {
+        procs[tasks[task.index()].proc.index()].has_other_signals = true;
     }
     let calls_read = Vec::with_capacity(calls.len());
     let outer = Outer::default();
@@ -109,7 +109,7 @@ fn assign_processes(tasks: &mut [Task]) -> Vec<Proc> {
                     images: Vec::new(),
                     group_exit: None,
                     capable_from: None,
-                    sends_otherwise: false,
+                    has_other_signals: false,
                     depth,
                 });
                 ProcId::at(procs.len() - 1)

@@ -233,8 +233,8 @@ pub struct Proc {
     pub group_exit: Option<u8>,
     /// The line from which what it may do no longer follows from its ids.
     pub capable_from: Option<u32>,
-    /// Whether it has sent signals by calls that are not kill or its like.
-    pub sends_otherwise: bool,
+    /// Whether it sends or gets signals that no kill shows.
+    pub has_other_signals: bool,
     /// Distance from the root.
     pub depth: u32,
 }

@@ -2,7 +2,7 @@
 
 use super::Replay;
 use crate::calls::Call;
-use crate::calls::kill::Found;
+use crate::calls::kill::{self, Found};
 use crate::calls::process::Scope;
 use crate::calls::wait::Status;
 use crate::check;
@@ -13,6 +13,9 @@ use crate::signals::{SIGKILL, Way};
 /// Signals that the system may kill with before anybody is told: SIGILL, SIGTRAP, SIGBUS, SIGFPE,
 /// SIGKILL, SIGSEGV, SIGXCPU, SIGSYS.
 const FORCED: [u8; 8] = [4, 5, 7, 8, SIGKILL, 11, 24, 31];
+
+/// Signals that the system sends a process in its own name: SIGPIPE and SIGXFSZ.
+const IN_ITS_OWN_NAME: [u8; 2] = [13, 25];
 
 impl Replay<'_, '_> {
     /// The call on this line has an answer, or none.
@@ -47,7 +50,7 @@ impl Replay<'_, '_> {
         let found = match delivery.from {
             Sender::System => None,
             Sender::Outside => Some(Ok(Settled::Unexplained(Cause::OuterProcess))),
-            Sender::Process(from) => Some(self.came(task, from, delivery.signal)),
+            Sender::Process(from) => self.came(task, from, delivery.signal),
         };
         self.scene.signals.got(task, delivery.signal);
         match found {
@@ -65,34 +68,36 @@ impl Replay<'_, '_> {
         }
     }
 
-    fn came(&mut self, task: TaskId, from: i32, signal: u8) -> Result<Settled, String> {
+    /// What a signal says that has a process of the log for its sender; nothing, if the system
+    /// made it.
+    fn came(&mut self, task: TaskId, from: i32, signal: u8) -> Option<Result<Settled, String>> {
         self.pull_signal(task, signal, Some(from));
         let plan = self.scene.plan;
         let way = Way { from, to: plan.proc_of(task), signal };
         let owed = self.scene.signals.came(way);
-        if self.scene.world.pends(i32::from(signal)) {
-            return match (owed, self.scene.world.take_signal(i32::from(signal))) {
-                (true, true) => Ok(Settled::Agreed),
-                // It is another one's that pends.
-                (false, _) => self.unsent(from),
-                (true, false) => Err("the kernel gives another signal".to_owned()),
-            };
+        let own = plan.task(plan.proc(way.to).leader).number == from;
+        if !owed && own && IN_ITS_OWN_NAME.contains(&signal) {
+            return None;
         }
-        if owed { Ok(Settled::Unexplained(Cause::MergedSignal)) } else { self.unsent(from) }
+        Some(match (owed, self.scene.world.pends(i32::from(signal))) {
+            (true, true) => match self.scene.world.take_signal(i32::from(signal)) {
+                true => Ok(Settled::Agreed),
+                false => Err("the kernel gives another signal".to_owned()),
+            },
+            (true, false) => Ok(Settled::Unexplained(Cause::MergedSignal)),
+            // If one pends, it is another sender's.
+            (false, _) => self.unsent(task, from),
+        })
     }
 
     /// A signal that no call of its sender explains.
-    fn unsent(&self, from: i32) -> Result<Settled, String> {
+    fn unsent(&self, task: TaskId, from: i32) -> Result<Settled, String> {
         let plan = self.scene.plan;
-        let logged = plan
-            .census
-            .names
-            .iter()
-            .any(|name| crate::calls::kill::NAMES.contains(&name.name.as_str()));
-        let otherwise = plan
-            .procs
-            .iter()
-            .any(|proc| proc.sends_otherwise && plan.task(proc.leader).number == from);
+        let mut names = plan.census.names.iter();
+        let logged = names.any(|name| kill::NAMES.contains(&name.name.as_str()));
+        let mut senders = plan.procs.iter().filter(|proc| plan.task(proc.leader).number == from);
+        let otherwise = plan.proc(plan.proc_of(task)).has_other_signals
+            || senders.any(|proc| proc.has_other_signals);
         if logged && !otherwise {
             Err(format!("{from} has not sent it"))
         } else {

@@ -3,7 +3,7 @@
 
 use super::{Trouble, World, refused};
 use crate::plan::{TaskId, Who};
-use lwproc::{Cred, CredChange, IdSet};
+use std::convert::Infallible;
 
 impl World<'_, '_> {
     /// The first task, which runs, becomes who the log's answers say it was.
@@ -38,23 +38,13 @@ impl World<'_, '_> {
         } else {
             self.procs[giver.index()].last_cred.clone()
         };
-        for change in cred.iter().flat_map(changes_to) {
-            // Without privilege the kernel may refuse; then the answers will say so.
-            let _ = self.cpu.set_cred(&change);
+        if let Some(cred) = cred {
+            // No rule is asked: it is born so.
+            let born = self.cpu.commit_cred(|_| Ok::<_, Infallible>(cred.clone()));
+            born.unwrap_or_else(|never| match never {});
         }
         self.procs[proc.index()].other_ids = self.procs[giver.index()].other_ids;
         self.copied_table(giver, task);
         self.repair_table(proc)
     }
-}
-
-/// The changes that make a privileged process so; the users come last.
-fn changes_to(cred: &Cred) -> [CredChange; 3] {
-    let all = |ids: IdSet| (Some(ids.real), Some(ids.effective), Some(ids.saved));
-    let (groups, users) = (all(cred.groups()), all(cred.users()));
-    [
-        CredChange::SetGroups(cred.supplementary().into()),
-        CredChange::SetResgid(groups.0, groups.1, groups.2),
-        CredChange::SetResuid(users.0, users.1, users.2),
-    ]
 }
