@@ -13,13 +13,19 @@ pub fn models() -> Vec<Model> {
         pair("drain_wait_alone_against_release", wait_alone_against_release),
         pair("drain_release_against_wait_alone", release_against_wait_alone).long(),
         pair("drain_exit_group_against_claim", exit_group_against_claim),
-        pair("drain_exit_group_against_unclaim", exit_group_against_unclaim),
-        pair("drain_unclaim_against_exit_group", unclaim_against_exit_group),
+        pair("drain_exit_group_against_unclaim", || exit_group_against_unclaim(|_| ())),
+        pair("drain_unclaim_against_exit_group", || unclaim_against_exit_group(|_| ())),
+        pair("drain_then_exit_group_against_unclaim", || exit_group_against_unclaim(drain)),
+        pair("drain_then_unclaim_against_exit_group", || unclaim_against_exit_group(drain)).long(),
         pair("drain_exit_group_against_reopen", exit_group_against_reopen),
         pair("drain_reopen_against_exit_group", reopen_against_exit_group),
-        pair("drain_exit_group_against_exit_group", exit_group_against_exit_group),
+        pair("drain_exit_group_against_exit_group", exit_group_against_exit_group).long(),
         pair("drain_exit_group_against_newlwp", exit_group_against_newlwp),
     ]
+}
+
+fn drain(e: &mut Entered<'_>) {
+    let _ = e.drain();
 }
 
 fn release(mut e: Entered<'_>) {
@@ -161,10 +167,11 @@ fn exit_group_against_claim() {
 }
 
 /// An LWP that is parked meanwhile is released: by the exit, or as it is parked.
-fn exit_group_against_unclaim() {
+fn exit_group_against_unclaim(before: impl Fn(&mut Entered<'_>)) {
     let kernel = kernel();
     let (a, b, _) = two_lwps(&kernel);
     let mut e = enter_as(&kernel, a);
+    before(&mut e);
     let here = || e.exit_group(ExitStatus::exited(1)).unwrap();
     let (parked, ()) = at_once(&kernel, move || b.unclaim(), here);
     drop(e);
@@ -173,10 +180,12 @@ fn exit_group_against_unclaim() {
     assert_empty(&kernel);
 }
 
-fn unclaim_against_exit_group() {
+fn unclaim_against_exit_group(before: impl Fn(&mut Entered<'_>)) {
     let kernel = kernel();
     let (a, b, _) = two_lwps(&kernel);
-    let k = kernel.clone();
+    let mut e = enter_as(&kernel, a);
+    before(&mut e);
+    let (a, k) = (unbind(e), kernel.clone());
     let there = move || enter_as(&k, a).exit_group(ExitStatus::exited(1)).unwrap();
     let ((), parked) = at_once(&kernel, there, move || b.unclaim());
     assert!(parked.claim().is_err());

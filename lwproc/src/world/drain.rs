@@ -47,9 +47,8 @@ pub(crate) fn reopen<H: Host>(
     for (lwp, _) in proc.lwps.iter(pin) {
         lwp.word.clear_qexit();
     }
-    // SeqCst fence [P78]: an exit of the whole process whose telling was taken back
-    // above is seen here.
-    fence(SeqCst);
+    // An exit of the whole process whose mark was taken back above is seen [P53]; a
+    // later one marks again.
     if proc.word.load().is_exiting() {
         tell(proc, std::ptr::null_mut(), pin, aftermath);
         return Err(Exiting);
