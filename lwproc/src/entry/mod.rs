@@ -53,7 +53,9 @@ use std::fmt;
 pub enum Rfork {
     /// Shares them.
     Share,
-    /// Copies them (`RUMP_RFFDG`).
+    /// Copies them (`RUMP_RFFDG`): each descriptor as it is at one moment, not all at
+    /// the same one. Where other LWPs of the parent move a file to and fro meanwhile, it
+    /// may be in no copy, or in two places of one.
     Copy,
     /// Starts with none (`RUMP_RFCFDG`).
     Fresh,

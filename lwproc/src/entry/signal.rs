@@ -116,6 +116,12 @@ impl<H: Host> Entered<'_, H> {
     /// each of its session. To signal a zombie succeeds without effect. With
     /// several processes meant, it is enough that one may be signalled.
     ///
+    /// A group, or all, are looked at one by one, and a process that is forked
+    /// meanwhile may be missed: a parent that must not let a child escape looks at
+    /// [`Entered::has_pending`] when it has forked. A signal for a process wakes each of
+    /// its LWPs that sleeps and does not block it; one of them takes it, and the others
+    /// find none.
+    ///
     /// Lock-free but for the host and what sleeping LWPs
     /// [sleep with](Entered::sleep_with); O(LWPs) for a process, O(ids) for a group
     /// or all. If one of those panics, the others get the signal all the same, and

@@ -11,6 +11,8 @@ use crate::lwp::{LwpNode, LwpPtr};
 use crate::proc::comm::Comm;
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
+use crate::signal::Signo;
+use crate::signal::post::{self, Recipient};
 use crate::sleep::Unslept;
 use crate::sync::{Arc, Relaxed};
 use crate::world::Anchor;
@@ -127,6 +129,14 @@ impl<'g, H: Host> LwpRef<'g, H> {
         let done = self.node().unsleep(self.guard.pin(), &mut aftermath);
         aftermath.settle();
         done
+    }
+
+    /// Posts a signal to this LWP alone, as [`ProcRef::post`](crate::ProcRef::post) does
+    /// to a process.
+    pub fn post(&self, signo: Signo) {
+        let (world, pin) = (self.guard.world(), self.guard.pin());
+        let to = Recipient::Lwp(self.node().proc_pinned(pin), self.node());
+        Aftermath::collect(|aftermath| post::post_unasked(world, &to, signo, pin, aftermath));
     }
 
     /// A counted handle; `None` when the LWP's memory is already on its way

@@ -7,6 +7,9 @@ use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::pgrp::{self, GroupPtr, Pgrp};
 use crate::reclaim::Tagged;
+use crate::signal::Signo;
+use crate::signal::post::{self, Recipient};
+use crate::world::aftermath::Aftermath;
 use std::fmt;
 
 /// A process group seen under a guard. `Copy`.
@@ -62,9 +65,22 @@ impl<'g, H: Host> PgrpRef<'g, H> {
             .map(move |(_, ptr)| unsafe { ProcRef::new(ptr, guard) })
     }
 
+    /// Posts a signal to each member (`pgsignal`), as [`ProcRef::post`] does to one. A
+    /// process that is forked into the group meanwhile may be missed.
+    pub fn post(&self, signo: Signo) {
+        let (world, pin) = (self.guard.world(), self.guard.pin());
+        Aftermath::collect(|aftermath| {
+            for (proc, _) in pgrp::members(&world.ids, self.node(), pin) {
+                post::post_unasked(world, &Recipient::Proc(proc), signo, pin, aftermath);
+            }
+        });
+    }
+
     /// Whether no member has a parent in another group of the same session:
     /// nobody is left there to continue the group when it is stopped. Zombies
-    /// are not asked. A look at each member in turn, no snapshot.
+    /// are not asked. init counts as a parent like any other: in session 0, which
+    /// it is in, a group of orphans is not orphaned. A look at each member in
+    /// turn, no snapshot.
     pub fn is_orphaned(&self) -> bool {
         pgrp::is_orphaned(&self.guard.world().ids, self.node(), self.guard.pin())
     }

@@ -12,11 +12,13 @@ use crate::proc::comm::Comm;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
-use crate::signal::{SigSet, post};
+use crate::signal::post::{self, Recipient};
+use crate::signal::{SigSet, Signo};
 use crate::specific::ProcKey;
 use crate::sync::Arc;
 use crate::usage::Usage;
 use crate::world::Anchor;
+use crate::world::aftermath::Aftermath;
 use std::fmt;
 use std::sync::Arc as StdArc;
 
@@ -80,6 +82,14 @@ impl<'g, H: Host> ProcRef<'g, H> {
         family::edge_of(self.node(), self.guard.pin()).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
     }
 
+    /// The parent, which lives; `None` of proc0, and of a process that has been reaped.
+    /// Wait-free; another one when the parent ends meanwhile.
+    pub fn parent(&self) -> Option<ProcRef<'g, H>> {
+        let (edge, _) = family::edge_of(self.node(), self.guard.pin())?;
+        // SAFETY: it outlives the guard, which has seen the edge to it.
+        Some(unsafe { ProcRef::new(edge.parent_ptr(), self.guard) })
+    }
+
     /// Its process group; `None` once it has been reaped. Wait-free.
     pub fn pgid(&self) -> Option<Pid> {
         pgrp::group_of(self.node(), self.guard.pin()).map(|group| group.id().pid())
@@ -89,6 +99,15 @@ impl<'g, H: Host> ProcRef<'g, H> {
     pub fn sid(&self) -> Option<Pid> {
         let pin = self.guard.pin();
         pgrp::group_of(self.node(), pin).map(|group| group.session(pin).id().pid())
+    }
+
+    /// Posts a signal, whoever may send one ([`Entered::kill`](crate::Entered::kill) asks
+    /// that): what the kernel itself tells a process (`psignal`), as an exit hook that
+    /// tells the parent. Nothing happens to one that has ended. As lock-free as `kill`.
+    pub fn post(&self, signo: Signo) {
+        let to = Recipient::Proc(self.node());
+        let (world, pin) = (self.guard.world(), self.guard.pin());
+        Aftermath::collect(|aftermath| post::post_unasked(world, &to, signo, pin, aftermath));
     }
 
     /// How many LWPs live in it.

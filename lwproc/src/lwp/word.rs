@@ -274,7 +274,7 @@ impl AtomicLwpWord {
     #[inline]
     pub fn clear_qexit(&self) {
         // Acquire [P53]: the gate was closed before the mark that is cleared here
-        // was set; pairs with the fence in `drain::drain`. See `drain::join`.
+        // was set; pairs with the fence in `drain::tell`. See `drain::join`.
         self.0.fetch_and(!QEXIT, Acquire);
     }
 

@@ -64,6 +64,12 @@ impl<H: Host> Edge<H> {
         self.ppid
     }
 
+    /// The parent, to be looked at by a reader that loaded this edge from the child, under
+    /// the same pin.
+    pub(crate) fn parent_ptr(&self) -> ProcPtr<H> {
+        self.parent
+    }
+
     /// The parent, for a reader that loaded this edge from the child under `pin`.
     pub(crate) fn parent<'g>(&self, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
         // SAFETY: see the module: the parent is retired only after the child's

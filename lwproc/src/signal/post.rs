@@ -29,6 +29,21 @@ pub(crate) enum Recipient<'p, H: Host> {
     Lwp(&'p ProcNode<H>, &'p LwpNode<H>),
 }
 
+/// A signal from the kernel's own side: nobody asks whether it is permitted, and what
+/// has ended is passed by.
+pub(crate) fn post_unasked<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
+    if !proc.word.load().is_dead() {
+        post(world, to, signo, pin, aftermath);
+    }
+}
+
 /// A signal for a process or an LWP, by the kernel's model. O(LWPs of the process);
 /// wait-free but for the host and what sleeping LWPs sleep on.
 pub(crate) fn post<H: Host>(
