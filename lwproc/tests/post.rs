@@ -69,7 +69,7 @@ fn what_has_ended_gets_nothing() {
     assert_eq!(zombie.state(), ProcState::Zombie);
     assert_eq!(zombie.parent().map(|p| p.pid()), Some(k.pid()));
     zombie.post(Signo::TERM);
-    drop(k.try_wait(WaitTarget::Any).unwrap().unwrap());
+    let _reaped = k.try_wait(WaitTarget::Any).unwrap().unwrap();
     assert!(zombie.parent().is_none());
     zombie.post(Signo::TERM);
     assert!(kernel.find(Pid::KERNEL, &guard).unwrap().parent().is_none());
