@@ -12,6 +12,7 @@ step() { printf '\n== %s\n' "$*"; "${limit[@]}" "$@"; }
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps
+RUSTDOCFLAGS="-D warnings" step cargo doc -p lwproc --all-features --no-deps
 step cargo test --workspace
 step cargo run -p lwproc-async-tests --example runtime
 # Alone, without the features that the other packages ask for.

@@ -833,12 +833,12 @@ int lwproc_getresuid(uid_t *ruid, uid_t *euid, uid_t *suid);
 int lwproc_getresgid(gid_t *rgid, gid_t *egid, gid_t *sgid);
 
 /**
- * setuid(2) of the current process; its other LWPs see it at their next entry. EPERM.
+ * setuid(2) of the current process; its other LWPs see it at their next entry. EINVAL of -1, EPERM.
  */
 int lwproc_setuid(uid_t uid);
 
 /**
- * seteuid(2). EPERM.
+ * seteuid(2). EINVAL of -1, EPERM.
  */
 int lwproc_seteuid(uid_t uid);
 
@@ -853,12 +853,12 @@ int lwproc_setreuid(uid_t ruid, uid_t euid);
 int lwproc_setresuid(uid_t ruid, uid_t euid, uid_t suid);
 
 /**
- * setgid(2). EPERM.
+ * setgid(2). EINVAL of -1, EPERM.
  */
 int lwproc_setgid(gid_t gid);
 
 /**
- * setegid(2). EPERM.
+ * setegid(2). EINVAL of -1, EPERM.
  */
 int lwproc_setegid(gid_t gid);
 
@@ -994,8 +994,10 @@ int lwproc_exit(int code);
 int lwproc_exit_signal(int signo, int core);
 
 /**
- * Ends the whole process: lwproc_drain, then its parked LWPs and the current one are
- * released. LWPs that other threads run as see lwproc_must_exit. EINVAL, EBUSY.
+ * Ends the whole process, for good: lwproc_drain, then its parked LWPs and the current one
+ * are released. LWPs that other threads run as see lwproc_must_exit, and are released when
+ * they are switched away from. The first one says how the process ends. In processes 0 and 1,
+ * which do not end, it is lwproc_exit. EINVAL, EBUSY.
  */
 int lwproc_exit_group(int code);
 
@@ -1145,7 +1147,8 @@ int lwproc_channel_destroy(struct lwproc_channel *channel);
 /**
  * Sleeps until `condition(arg)` is not 0: it is called at once, in this thread, and again
  * after every wake-up, and sees what a waker did before it woke the channel. It blocks
- * the thread, and gives a virtual CPU and the big lock to others meanwhile.
+ * the thread, and gives a virtual CPU and the big lock to others meanwhile; the condition
+ * has both, if the caller did.
  *
  * EINTR, while the condition does not hold: a signal is pending that is not blocked, the LWP
  * is to exit (lwproc_must_exit), or it was unslept. An implicit thread is not interrupted.

@@ -47,7 +47,7 @@ resources! {
     /// Processes of the real user; see
     /// [`LimitsPolicy`](crate::LimitsPolicy).
     Nproc,
-    /// One more than the largest descriptor.
+    /// One more than the largest descriptor. A table ends at 2^20 whatever the limit is.
     Nofile,
     /// Socket buffers, bytes.
     Sbsize,

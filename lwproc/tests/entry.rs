@@ -226,7 +226,7 @@ fn numbers_that_are_shown_are_in_no_table() {
     drop(guard);
     // A child shows its own, and another LWP of the process the process's.
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!((k.shown_pid(), k.ppid()), (k.pid(), pid));
+    assert_eq!((k.shown_pid(), k.ppid(), k.shown_ppid()), (k.pid(), pid, Pid(4711)));
     k.switch(parent).unwrap();
     k.newlwp(pid).unwrap();
     assert_eq!((k.shown_pid(), k.shown_lid()), (Pid(4711), k.lid()));

@@ -19,7 +19,7 @@ pub extern "C" fn lwproc_getpid() -> pid_t {
 /// The number of its parent. Aborts before rump_init.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_getppid() -> pid_t {
-    must("lwproc_getppid", || context::public(|cx| Ok(cx.k().ppid().0)))
+    must("lwproc_getppid", || context::public(|cx| Ok(cx.k().shown_ppid().0)))
 }
 
 /// The current LWP's number; 0 for an implicit thread. Aborts before rump_init.
@@ -106,13 +106,13 @@ fn optional(id: u32) -> Option<u32> {
     (id != u32::MAX).then_some(id)
 }
 
-/// setuid(2) of the current process; its other LWPs see it at their next entry. EPERM.
+/// setuid(2) of the current process; its other LWPs see it at their next entry. EINVAL of -1, EPERM.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_setuid(uid: uid_t) -> c_int {
     set_cred("lwproc_setuid", &CredChange::SetUid(uid))
 }
 
-/// seteuid(2). EPERM.
+/// seteuid(2). EINVAL of -1, EPERM.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_seteuid(uid: uid_t) -> c_int {
     set_cred("lwproc_seteuid", &CredChange::SetEuid(uid))
@@ -131,13 +131,13 @@ pub extern "C" fn lwproc_setresuid(ruid: uid_t, euid: uid_t, suid: uid_t) -> c_i
     set_cred("lwproc_setresuid", &change)
 }
 
-/// setgid(2). EPERM.
+/// setgid(2). EINVAL of -1, EPERM.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_setgid(gid: gid_t) -> c_int {
     set_cred("lwproc_setgid", &CredChange::SetGid(gid))
 }
 
-/// setegid(2). EPERM.
+/// setegid(2). EINVAL of -1, EPERM.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_setegid(gid: gid_t) -> c_int {
     set_cred("lwproc_setegid", &CredChange::SetEgid(gid))

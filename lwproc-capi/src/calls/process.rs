@@ -117,8 +117,10 @@ pub extern "C" fn lwproc_exit_signal(signo: c_int, core: c_int) -> c_int {
     }
 }
 
-/// Ends the whole process: lwproc_drain, then its parked LWPs and the current one are
-/// released. LWPs that other threads run as see lwproc_must_exit. EINVAL, EBUSY.
+/// Ends the whole process, for good: lwproc_drain, then its parked LWPs and the current one
+/// are released. LWPs that other threads run as see lwproc_must_exit, and are released when
+/// they are switched away from. The first one says how the process ends. In processes 0 and 1,
+/// which do not end, it is lwproc_exit. EINVAL, EBUSY.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_exit_group(code: c_int) -> c_int {
     end("lwproc_exit_group", exited(code), Whom::Process)

@@ -95,7 +95,8 @@ impl Drop for Sleeping<'_> {
 
 /// Sleeps until `condition(arg)` is not 0: it is called at once, in this thread, and again
 /// after every wake-up, and sees what a waker did before it woke the channel. It blocks
-/// the thread, and gives a virtual CPU and the big lock to others meanwhile.
+/// the thread, and gives a virtual CPU and the big lock to others meanwhile; the condition
+/// has both, if the caller did.
 ///
 /// EINTR, while the condition does not hold: a signal is pending that is not blocked, the LWP
 /// is to exit (lwproc_must_exit), or it was unslept. An implicit thread is not interrupted.

@@ -475,6 +475,7 @@ int main(int argc, char **argv)
     static void (*const tests[])(void) = {
         files, groups_and_waiting, signals, hooks_and_data, in_kernel,
     };
+    struct lwp *parent;
     size_t i;
 
     for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
@@ -503,6 +504,11 @@ int main(int argc, char **argv)
     rump_pub_allbetsareoff_setid(77, 78);
     IS(lwproc_getpid(), 77);
     IS(lwproc_getlid(), 78);
+    parent = rump_pub_lwproc_curlwp();
+    OK(rump_pub_lwproc_rfork(0));
+    IS(lwproc_getppid(), 77);
+    rump_pub_lwproc_releaselwp();
+    rump_pub_lwproc_switch(parent);
     rump_pub_lwproc_releaselwp();
     is_empty();
     return 0;

@@ -304,8 +304,9 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// Makes the current process and LWP show other numbers
     /// ([`Entered::shown_pid`], [`Entered::shown_lid`]); an implicit context has no
-    /// LWP that could. No table knows them: look-ups, waiting and signals go by the
-    /// real ones. Wait-free.
+    /// LWP that could, and renames init for all of them. No table knows them: look-ups,
+    /// waiting and signals go by the real ones. They last as long as process and LWP.
+    /// Wait-free.
     ///
     /// Seed: `rump_allbetsareoff_setid`, which changed the numbers themselves.
     pub fn allbetsareoff_setid(&mut self, pid: Pid, lid: Lid) {
@@ -319,6 +320,13 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Wait-free.
     pub fn shown_pid(&self) -> Pid {
         self.proc().alias.get().map_or(self.pid(), Pid)
+    }
+
+    /// What `getppid` answers: the parent's number, or its alias. Wait-free.
+    pub fn shown_ppid(&self) -> Pid {
+        let pin = self.seat.pin();
+        family::edge_of(self.proc(), &pin)
+            .map_or(Pid::KERNEL, |(edge, _)| edge.parent(&pin).alias.get().map_or(edge.ppid(), Pid))
     }
 
     /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
@@ -365,7 +373,10 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Lock-free but for the allocator and the host.
     ///
     /// # Errors
-    /// [`ForkError::IdsExhausted`] (EAGAIN). On an error nothing has changed.
+    /// [`ForkError::IdsExhausted`]; [`ForkError::Limit`], where the limit of a user's
+    /// processes [is enforced](crate::LimitsPolicy); [`ForkError::KernelFull`], with
+    /// [`Builder::max_procs`](crate::Builder::max_procs): all EAGAIN. On an error
+    /// nothing has changed.
     ///
     /// Seed: `rump_lwproc_rfork` S459-S464.
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {

@@ -85,8 +85,9 @@ impl<H: Host> Kernel<H> {
     }
 
     /// The sink that is told of the events of all processes; the one before comes
-    /// back, and may still be told of what happens at the same time. Lock-free but
-    /// for the allocator.
+    /// back, and may still be told of what happens at the same time. It is kept as long
+    /// as anything of the kernel is: a sink that holds a handle or the kernel itself
+    /// keeps both until it is replaced. Lock-free but for the allocator.
     pub fn set_trace(&self, sink: Option<Arc<dyn TraceSink>>) -> Option<Arc<dyn TraceSink>> {
         let old = self.world.config.replace(Part::Sink, |config| config.sink = sink.clone());
         old.sink.clone()

@@ -144,7 +144,9 @@ impl<H: Host> Kernel<H> {
     ///
     /// # Errors
     /// [`NewLwpError::NoSuchProcess`] (ESRCH), [`NewLwpError::Draining`]
-    /// (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
+    /// (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN); for a new process also
+    /// [`NewLwpError::Limit`] and [`NewLwpError::KernelFull`] (EAGAIN), as
+    /// [`Entered::rfork`].
     ///
     /// Seed: `rump__lwproc_alloclwp` S400-S411.
     pub fn alloclwp(&self, pid: Option<Pid>) -> Result<Lwp<H>, NewLwpError> {
