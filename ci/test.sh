@@ -34,6 +34,11 @@ step cargo test --release -p lwproc --test error_paths biglock
 # Linearizability, frozen threads, growth: short runs.
 step cargo test --release -p lwproc-stress
 step cargo build --release -p lwproc-replay
+if command -v python3 >/dev/null; then
+    step ci/seed-map
+else
+    echo "no python3 here: docs/SEED_MAP.md is not checked"
+fi
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob
 traces=(traces/*.strace.gz ../shared/traces/*.strace.gz)
