@@ -2,6 +2,7 @@
 
 use crate::runner::{Model, pair};
 use loom::cell::UnsafeCell;
+use lwproc::ExitStatus;
 use lwproc::layers::RefCount;
 use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused, Mark, Marked};
 use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached};
@@ -13,6 +14,9 @@ pub fn models() -> Vec<Model> {
         pair("word_detach_against_detach", detach_against_detach),
         pair("word_attach_against_gate", attach_against_gate),
         pair("word_attach_against_reopen", attach_against_reopen),
+        pair("word_record_against_exit_whole", record_against_exit_whole),
+        pair("word_exit_whole_against_record", exit_whole_against_record),
+        pair("word_exit_whole_against_exit_whole", exit_whole_against_exit_whole),
         pair("word_dead_against_detach", dead_against_detach),
         pair("word_claim_against_claim", claim_against_claim),
         pair("word_claim_against_unclaim", claim_against_unclaim),
@@ -115,6 +119,44 @@ fn attach_against_reopen() {
     proc.1.with_mut(|p| unsafe { *p = 7 });
     proc.0.open().unwrap();
     t.join().unwrap();
+}
+
+const ONE: ExitStatus = ExitStatus::exited(1);
+const SEVEN: ExitStatus = ExitStatus::exited(7);
+
+/// What is said for the whole process stands, and no count is lost.
+fn record_against_exit_whole() {
+    let word = Arc::new(AtomicProcWord::new());
+    word.attach().unwrap();
+    let other = word.clone();
+    let t = loom::thread::spawn(move || {
+        other.exit_whole(SEVEN).unwrap();
+        assert_eq!(other.detach(), Detached::Alone);
+    });
+    let _ = word.record(ONE);
+    t.join().unwrap();
+    let said = word.load();
+    assert!(said.is_exiting() && said.is_draining());
+    assert_eq!((said.nlwps(), said.status()), (1, SEVEN));
+}
+
+fn exit_whole_against_record() {
+    let word = Arc::new(AtomicProcWord::new());
+    let other = word.clone();
+    let t = loom::thread::spawn(move || _ = other.record(ONE));
+    word.exit_whole(SEVEN).unwrap();
+    t.join().unwrap();
+    assert_eq!(word.load().status(), SEVEN);
+}
+
+/// Exactly one of two says it.
+fn exit_whole_against_exit_whole() {
+    let word = Arc::new(AtomicProcWord::new());
+    let other = word.clone();
+    let t = loom::thread::spawn(move || other.exit_whole(ONE).is_ok());
+    let here = word.exit_whole(SEVEN).is_ok();
+    assert_ne!(t.join().unwrap(), here);
+    assert_eq!(word.load().status(), if here { SEVEN } else { ONE });
 }
 
 /// Whoever sees a process dead sees all that its last LWP did.
