@@ -227,6 +227,8 @@ fn errors_and_signal_0() {
         KillTarget::Proc(Pid(i32::MAX)),
         KillTarget::Lwp(Lid(1000)),
         KillTarget::Lwp(Lid(i32::MIN)),
+        KillTarget::LwpOf(Pid::INIT, lid),
+        KillTarget::LwpOf(pid, Lid(1000)),
         KillTarget::Pgrp(Pid(1000)),
         KillTarget::All, // there is no other
     ] {
@@ -237,6 +239,7 @@ fn errors_and_signal_0() {
     assert_eq!(KillError::NoSuchProcess.errno(), Errno::ESRCH);
     assert_eq!(KillError::NotPermitted.errno(), Errno::EPERM);
     assert_eq!(k.kill(KillTarget::Lwp(lid), 0), Ok(()));
+    assert_eq!(k.kill(KillTarget::LwpOf(pid, lid), 0), Ok(()));
     assert!(k.pending().is_empty(), "0 sends nothing");
     // A number of a process is none of an LWP, and the other way round.
     k.newlwp(pid).unwrap();

@@ -29,8 +29,10 @@ pub enum KillTarget {
     OwnPgrp,
     /// Each process but proc0, init and the sender's own.
     All,
-    /// The LWP with that lid, and no other of its process (`_lwp_kill`).
+    /// The LWP with that lid, whatever its process, and no other of that.
     Lwp(Lid),
+    /// The same, if it is an LWP of that process (`tgkill`; `_lwp_kill` with one's own).
+    LwpOf(Pid, Lid),
 }
 
 impl KillTarget {
@@ -149,6 +151,13 @@ impl<H: Host> Entered<'_, H> {
                 KillTarget::Lwp(lid) => {
                     if let Some((lwp, _)) = lwp::find(&world.ids, lid, pin) {
                         sending.send(&Recipient::Lwp(lwp.proc_pinned(pin), lwp));
+                    }
+                }
+                KillTarget::LwpOf(pid, lid) => {
+                    let found = lwp::find(&world.ids, lid, pin);
+                    let found = found.map(|(lwp, _)| (lwp.proc_pinned(pin), lwp));
+                    if let Some((proc, lwp)) = found.filter(|(proc, _)| proc.pid() == pid) {
+                        sending.send(&Recipient::Lwp(proc, lwp));
                     }
                 }
                 KillTarget::All => processes(world, pin)

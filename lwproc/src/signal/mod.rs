@@ -37,7 +37,9 @@ pub enum SigModel {
     /// It is a defect of the embedder:
     /// [`Host::unhandled_signal`](crate::Host::unhandled_signal), which panics.
     Panic,
-    /// It is kept until an LWP takes it; sleeping LWPs are interrupted.
+    /// It is kept until an LWP takes it; sleeping LWPs are interrupted. What a signal
+    /// does is the embedder's affair, also that SIGCONT and the signals that stop
+    /// discard each other.
     Record,
 }
 

@@ -83,7 +83,9 @@ impl Driver<'_> {
             ServiceOp::KillLwp(a, n) => {
                 let lwps: Vec<_> = self.model.lwp_state.keys().copied().collect();
                 let (pid, lid) = lwps[usize::from(a) % lwps.len()];
-                let got = self.k.as_ref().unwrap().kill(KillTarget::Lwp(lid), signo(n));
+                let target =
+                    if n < 128 { KillTarget::Lwp(lid) } else { KillTarget::LwpOf(pid, lid) };
+                let got = self.k.as_ref().unwrap().kill(target, signo(n));
                 assert_eq!(got, self.model.kill(vec![pid], Some(lid), signo(n)));
             }
             ServiceOp::KillGroup(a, n) => {
