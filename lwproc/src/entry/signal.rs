@@ -75,10 +75,7 @@ impl<H: Host> Sending<'_, H> {
             return;
         }
         self.result = Ok(());
-        // A zombie is there, and beyond reach.
-        if let Some(signo) = self.signo
-            && !proc.word.load().is_dead()
-        {
+        if let Some(signo) = self.signo {
             post::post(self.world, to, signo, self.pin, &mut self.aftermath);
         }
     }

@@ -136,7 +136,7 @@ impl<'g, H: Host> LwpRef<'g, H> {
     pub fn post(&self, signo: Signo) {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         let to = Recipient::Lwp(self.node().proc_pinned(pin), self.node());
-        Aftermath::collect(|aftermath| post::post_unasked(world, &to, signo, pin, aftermath));
+        Aftermath::collect(|aftermath| post::post(world, &to, signo, pin, aftermath));
     }
 
     /// A counted handle; `None` when the LWP's memory is already on its way

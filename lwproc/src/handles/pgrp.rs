@@ -71,7 +71,7 @@ impl<'g, H: Host> PgrpRef<'g, H> {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         Aftermath::collect(|aftermath| {
             for (proc, _) in pgrp::members(&world.ids, self.node(), pin) {
-                post::post_unasked(world, &Recipient::Proc(proc), signo, pin, aftermath);
+                post::post(world, &Recipient::Proc(proc), signo, pin, aftermath);
             }
         });
     }

@@ -107,7 +107,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
     pub fn post(&self, signo: Signo) {
         let to = Recipient::Proc(self.node());
         let (world, pin) = (self.guard.world(), self.guard.pin());
-        Aftermath::collect(|aftermath| post::post_unasked(world, &to, signo, pin, aftermath));
+        Aftermath::collect(|aftermath| post::post(world, &to, signo, pin, aftermath));
     }
 
     /// How many LWPs live in it.

@@ -29,23 +29,9 @@ pub(crate) enum Recipient<'p, H: Host> {
     Lwp(&'p ProcNode<H>, &'p LwpNode<H>),
 }
 
-/// A signal from the kernel's own side: nobody asks whether it is permitted, and what
-/// has ended is passed by.
-pub(crate) fn post_unasked<H: Host>(
-    world: &World<H>,
-    to: &Recipient<'_, H>,
-    signo: Signo,
-    pin: &Pin<'_>,
-    aftermath: &mut Aftermath<H>,
-) {
-    let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
-    if !proc.word.load().is_dead() {
-        post(world, to, signo, pin, aftermath);
-    }
-}
-
-/// A signal for a process or an LWP, by the kernel's model. O(LWPs of the process);
-/// wait-free but for the host and what sleeping LWPs sleep on.
+/// A signal for a process or an LWP, by the kernel's model, whoever may send one. What
+/// has ended is there, and beyond reach. O(LWPs of the process); wait-free but for the
+/// host and what sleeping LWPs sleep on.
 pub(crate) fn post<H: Host>(
     world: &World<H>,
     to: &Recipient<'_, H>,
@@ -54,6 +40,9 @@ pub(crate) fn post<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) {
     let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
+    if proc.word.load().is_dead() {
+        return;
+    }
     match world.signals {
         SigModel::Ignore => {}
         SigModel::Raise => drop(aftermath.run(|| world.host.raise(proc.pid(), signo))),

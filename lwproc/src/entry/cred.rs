@@ -1,0 +1,88 @@
+//! The credentials of a context.
+#![allow(unsafe_code)]
+
+use super::Entered;
+use crate::cred::{Cred, CredChange};
+use crate::error::CredError;
+use crate::host::Host;
+use crate::world::creds;
+
+impl<H: Host> Entered<'_, H> {
+    /// Refreshes the snapshot that this context runs on, if the process's
+    /// credentials have changed. Called when nothing borrows it: at entry, by
+    /// `&mut self` operations.
+    #[inline]
+    pub(super) fn refresh_creds(&self) {
+        if !self.cx.has_current_creds(self.seat.world()) {
+            self.replace_creds();
+        }
+    }
+
+    #[cold]
+    fn replace_creds(&self) {
+        let me = self.seat.me();
+        if self.node().is_some() {
+            // SAFETY: bound to this thread; not borrowed, see `refresh_creds`.
+            unsafe { creds::update_creds(self.bound(), &me.pin()) };
+        } else {
+            // SAFETY: not borrowed, see `refresh_creds`.
+            unsafe { self.cx.replace_init_cred(me, &self.proc().resources.cred) };
+        }
+    }
+
+    /// The credentials that this context runs on: a snapshot, the same until
+    /// the context is left, switches, or changes them itself. Wait-free; no
+    /// lock, no shared write.
+    pub fn cred(&self) -> &Cred {
+        match self.node() {
+            // SAFETY: bound to this thread; replaced by `&mut self` only.
+            Some(node) => unsafe { node.cred() },
+            // SAFETY: this thread's; replaced at entry and by `&mut self` only.
+            None => unsafe { self.cx.init_cred() },
+        }
+        .expect("every context has credentials")
+        .get()
+    }
+
+    /// Changes the credentials of the current process: of init, in an implicit
+    /// context. This context runs on the new ones at once, the process's other
+    /// LWPs from their next entry on.
+    ///
+    /// Lock-free but for the allocator; O(LWPs of the process).
+    ///
+    /// # Errors
+    /// Nothing has changed then: [`CredError::NotPermitted`] (EPERM),
+    /// [`CredError::TooManyGroups`] (EINVAL),
+    /// [`CredError::InvalidId`] (EINVAL).
+    pub fn set_cred(&mut self, change: &CredChange) -> Result<(), CredError> {
+        self.commit_cred(|old| old.changed(change))
+    }
+
+    /// Changes the credentials of the current process as [`Entered::set_cred`], to
+    /// whatever `prepare` makes of those it has, without any rule: for what the
+    /// embedder itself decides, as an exec of a set-user-id program or a login.
+    /// `prepare` is called again when another LWP has changed them meanwhile. Whatever
+    /// it answers, this context runs on the process's newest credentials afterwards.
+    ///
+    /// Lock-free but for the allocator and `prepare`; O(LWPs of the process).
+    ///
+    /// # Errors
+    /// What `prepare` answers. Nothing has changed then.
+    pub fn commit_cred<E>(
+        &mut self,
+        prepare: impl FnMut(&Cred) -> Result<Cred, E>,
+    ) -> Result<(), E> {
+        let (world, me) = (self.seat.world(), self.seat.me());
+        let result = creds::setcred(world, self.proc(), prepare, me.lane, &me.pin());
+        self.refresh_creds();
+        result
+    }
+
+    /// Takes up a change that another LWP of the process has made since this context
+    /// was entered; entering does the same. Lock-free; one load when there is none.
+    ///
+    /// Seed: `lwp_update_creds` S101-S118.
+    pub fn update_creds(&mut self) {
+        self.refresh_creds();
+    }
+}
