@@ -2,15 +2,13 @@
 
 mod common;
 
-use common::{load, own_log, own_logs, replayed, shared_logs};
+use common::{FORK, load, own_log, own_logs, replayed, shared_logs};
 use flate2::{Compression, write::GzEncoder};
 use lwproc_replay::parse::{LineError, LineReader, LoadError, RawLine, input::LONGEST_LINE};
 use lwproc_replay::plan::{Plan, ProblemKind};
 use lwproc_replay::report::{Report, nodes, timeline};
 use std::io::{Cursor, Write};
 use std::path::Path;
-
-const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
 
 fn read(bytes: &[u8]) -> Result<Plan, LoadError> {
     Plan::read(Cursor::new(bytes.to_vec()))

@@ -2,13 +2,10 @@
 
 mod common;
 
-use common::{agrees, disagreements, load, replayed};
+use common::{FORK, THREAD, agrees, disagreements, load, replayed};
 use lwproc_replay::scene::Cause;
 
-const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
 const SHARING: &str = "clone(child_stack=0x7f, flags=CLONE_VM|CLONE_FILES|SIGCHLD) =";
-const THREAD: &str =
-    "clone3({flags=CLONE_VM|CLONE_FILES|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 const BAD: &str = "-1 EBADF (Bad file descriptor)";
 
 /// Nothing from outside is left beyond 2.

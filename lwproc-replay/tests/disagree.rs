@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{agrees, disagreements};
+use common::{FORK, agrees, disagreements};
 
-const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
 const THREAD: &str =
     "clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 

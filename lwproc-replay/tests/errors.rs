@@ -2,11 +2,9 @@
 
 mod common;
 
-use common::{agrees, disagreements};
+use common::{THREAD, agrees, disagreements};
 use lwproc_replay::scene::Cause;
 
-const THREAD: &str =
-    "clone3({flags=CLONE_VM|CLONE_FILES|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 const BAD: &str = "-1 EBADF (Bad file descriptor)";
 const FULL: &str = "-1 EMFILE (Too many open files)";
 const INVALID: &str = "-1 EINVAL (Invalid argument)";

@@ -2,18 +2,10 @@
 
 mod common;
 
-use common::{agrees, disagreements};
+use common::{FORK, THREAD, agrees, lies_at};
 use lwproc_replay::scene::Cause;
 
-const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
-const THREAD: &str =
-    "clone3({flags=CLONE_VM|CLONE_FILES|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 const EPERM: &str = "-1 EPERM (Operation not permitted)";
-
-#[track_caller]
-fn lies_at(line: u32, text: &str) {
-    assert_eq!(disagreements(text), [line], "{text}");
-}
 
 /// The lines of task 10.
 fn task(calls: &[&str]) -> String {

@@ -2,13 +2,10 @@
 
 mod common;
 
-use common::{agrees, disagreements, load, replayed};
+use common::{FORK, THREAD, agrees, count, lies_at, load, replayed};
 use lwproc_replay::copies::Run;
 use lwproc_replay::scene::Cause;
 
-const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
-const THREAD: &str =
-    "clone3({flags=CLONE_VM|CLONE_FILES|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 const ESRCH: &str = "-1 ESRCH (No such process)";
 const EINVAL: &str = "-1 EINVAL (Invalid argument)";
 const EPERM: &str = "-1 EPERM (Operation not permitted)";
@@ -29,15 +26,6 @@ fn killed(task: i32, name: &str) -> String {
 
 fn exited(task: i32) -> String {
     format!("{task} exit_group(0) = ?\n{task} +++ exited with 0 +++\n")
-}
-
-#[track_caller]
-fn lies_at(line: u32, text: &str) {
-    assert_eq!(disagreements(text), [line], "{text}");
-}
-
-fn count(run: &Run, cause: Cause) -> u64 {
-    run.first.unexplained.get(&cause).copied().unwrap_or(0)
 }
 
 #[test]

@@ -2,13 +2,8 @@
 
 mod common;
 
-use common::{agrees, disagreements};
-use lwproc_replay::copies::Run;
+use common::{FORK, THREAD, agrees, count, lies_at};
 use lwproc_replay::scene::Cause;
-
-const FORK: &str = "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
-const THREAD: &str =
-    "clone3({flags=CLONE_VM|CLONE_FILES|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 
 /// Task 10 with nothing from outside beyond 3, and what follows.
 fn start(tail: &str) -> String {
@@ -17,15 +12,6 @@ fn start(tail: &str) -> String {
 
 fn open(fd: i32) -> String {
     format!("openat(AT_FDCWD, \"a\", O_RDONLY) = {fd}\n")
-}
-
-#[track_caller]
-fn lies_at(line: u32, text: &str) {
-    assert_eq!(disagreements(text), [line], "{text}");
-}
-
-fn count(run: &Run, cause: Cause) -> u64 {
-    run.first.unexplained.get(&cause).copied().unwrap_or(0)
 }
 
 #[test]

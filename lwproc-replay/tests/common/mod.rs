@@ -3,8 +3,15 @@
 
 use lwproc_replay::copies::{Load, Run, run};
 use lwproc_replay::plan::Plan;
+use lwproc_replay::scene::Cause;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+
+/// The beginnings of lines: a fork, and a thread's making.
+pub const FORK: &str =
+    "clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) =";
+pub const THREAD: &str =
+    "clone3({flags=CLONE_VM|CLONE_FILES|CLONE_THREAD, exit_signal=0} => {parent_tid=[0]}, 88) =";
 
 pub fn load(text: &str) -> Plan {
     Plan::read(Cursor::new(text.as_bytes().to_vec())).expect("a log")
@@ -28,6 +35,17 @@ pub fn agrees(text: &str) -> Run {
     assert!(run.is_good(), "{:#?}\n{:?}", run.first.disagreements, run.left);
     assert_eq!(plan.census.problem_count, 0, "{:?}", plan.census.problems);
     run
+}
+
+/// The one answer that disagrees is on that line.
+#[track_caller]
+pub fn lies_at(line: u32, text: &str) {
+    assert_eq!(disagreements(text), [line], "{text}");
+}
+
+/// How many answers were unexplained for that cause.
+pub fn count(run: &Run, cause: Cause) -> u64 {
+    run.first.unexplained.get(&cause).copied().unwrap_or(0)
 }
 
 fn logs_in(folder: &Path) -> Vec<PathBuf> {
