@@ -3,7 +3,6 @@
 mod common;
 
 use common::{FORK, THREAD, agrees, count, lies_at, load, replayed};
-use lwproc_replay::copies::Run;
 use lwproc_replay::scene::Cause;
 
 const ESRCH: &str = "-1 ESRCH (No such process)";
