@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 export RUSTC_BOOTSTRAP=1
 target=$(rustc -vV | sed -n 's/^host: //p')
 base=${CARGO_TARGET_DIR:-target}
-tests=(--test stress --test sleep --test waiting --test hooks --test faults --test files)
+tests=(--test stress --test sleep --test waiting --test hooks --test faults --test files
+    --test panics --test exit_group --test credentials)
 
 sanitize() {
     local kind=$1

@@ -3,6 +3,9 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+/// How many panics in the drops of panics are dropped; the next one is leaked.
+const DEPTH: usize = 8;
+
 /// What user code panicked with, until it goes on. Dropping it lets nothing out: what a
 /// panic carries is user code as well.
 #[derive(Debug)]
@@ -25,11 +28,15 @@ impl Panic {
 
 impl Drop for Panic {
     fn drop(&mut self) {
-        let payload = self.0.take();
-        if let Err(of_its_own) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // Dropping that might do the same, without end.
-            std::mem::forget(of_its_own);
+        let mut payload = self.0.take();
+        // What a drop panics with may panic when it is dropped, and so on.
+        for _ in 0..DEPTH {
+            match catch_unwind(AssertUnwindSafe(|| drop(payload.take()))) {
+                Ok(()) => return,
+                Err(of_its_own) => payload = Some(of_its_own),
+            }
         }
+        std::mem::forget(payload);
     }
 }
 
