@@ -9,6 +9,7 @@ pub fn models() -> Vec<Model> {
     vec![
         pair("cred_set_against_entry", set_against_entry),
         pair("cred_set_against_newlwp", set_against_newlwp),
+        pair("cred_set_of_effective_against_newlwp", set_of_effective_against_newlwp),
         pair("cred_set_against_set", || set_against_set(5, 6)).long(),
         pair("cred_set_against_set_back", || set_against_set(5, 0)).long(),
         pair("cred_set_against_release", set_against_release),
@@ -89,6 +90,25 @@ fn set_against_newlwp() {
     assert_charged(&kernel);
     let e = enter_as(&kernel, b);
     assert_eq!(uid(&e), 5);
+    release(e);
+    drop(a);
+    assert_empty(&kernel);
+}
+
+/// The same of a change that moves no charge.
+fn set_of_effective_against_newlwp() {
+    let kernel = kernel();
+    let a = kernel.alloclwp(None).unwrap();
+    let (pid, k) = (a.pid(), kernel.clone());
+    let there = move || k.alloclwp(Some(pid)).unwrap();
+    let here = || {
+        let mut e = enter_as(&kernel, a);
+        e.set_cred(&CredChange::SetEuid(5)).unwrap();
+        e.unbind().unwrap().unwrap()
+    };
+    let (b, a) = at_once(&kernel, there, here);
+    let e = enter_as(&kernel, b);
+    assert_eq!(e.cred().users().effective, 5);
     release(e);
     drop(a);
     assert_empty(&kernel);

@@ -231,7 +231,8 @@ impl Charge {
     /// Moves the charge to `user`, whoever that becomes meanwhile: one that is moved is
     /// counted with `count`. A charge that was given back stays so. Lock-free.
     ///
-    /// All that change what `user` looks at have a SeqCst fence after it, and call this.
+    /// Whoever changes what `user` looks at has a SeqCst fence after it, as is here when
+    /// that is another charge, and calls this.
     #[inline]
     pub fn follow<'a>(
         &self,
@@ -247,7 +248,8 @@ impl Charge {
             if self.0.compare_exchange(from.cast_mut(), to.cast_mut(), Release, Relaxed).is_ok() {
                 count(old, -1);
                 // SeqCst fence [P74]: either who changes the user sees the charge that
-                // was moved here, or this sees the change.
+                // was moved here, or this sees the change. So it is also that which
+                // follows this one's change, for the charges that follow this one.
                 fence(SeqCst);
             } else {
                 count(new, -1);

@@ -49,12 +49,10 @@ pub(crate) fn setcred<H: Host, E>(
     let new = node.resources.cred.commit(pin, prepare)?;
     new.release(pin);
     // SeqCst fence [P75]: either who moves the charge sees the new credentials, or the
-    // charge that was moved is seen here.
+    // charge that was moved is seen here. [P17]: see `makelwp`.
     fence(SeqCst);
     let user = || Some(world.uids.get(node.resources.cred.get(pin)?.users().real));
     node.resources.charge.follow(user, |user, by| user.count_procs(lane, by));
-    // SeqCst fence [P17]: see `makelwp`. [P74]: see `Charge::follow`.
-    fence(SeqCst);
     for (lwp, _) in node.lwps.iter(pin) {
         lwp.word.mark_crmod();
         move_charge(lwp, node, lane);
