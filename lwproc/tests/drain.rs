@@ -191,7 +191,7 @@ fn exit_group_releases_the_parked_and_tells_the_others() {
     assert!(parked.iter().all(|l| l.state() == LwpState::Run), "nothing has changed");
     k.lwprele().unwrap();
     k.exit_group(ExitStatus::exited(7)).unwrap();
-    assert!(k.curlwp().is_none() && !k.must_exit());
+    assert!(k.curlwp().is_none() && k.must_exit());
     assert!(parked.iter().all(|l| l.state() == LwpState::Idle));
     assert_eq!(k.exit_group(ExitStatus::exited(1)), Err(ReleaseError::NotPertinent));
     k.switch(owned).unwrap();

@@ -86,6 +86,20 @@ fn what_is_parked_from_then_on_is_released() {
     assert_eq!(ended.status, ExitStatus::exited(7));
 }
 
+/// Also the one that said it, which is held again.
+#[test]
+fn who_said_it_is_told_like_the_others() {
+    let kernel = kernel();
+    let (mut k, parent, other) = two_lwps(&kernel);
+    k.exit_group(ExitStatus::exited(7)).unwrap();
+    k.lwphold().unwrap();
+    assert!(k.must_exit());
+    let first = k.switch(other).unwrap().unwrap();
+    assert_eq!(first.unclaim().state(), LwpState::Idle);
+    k.releaselwp().unwrap();
+    assert_eq!(reaped(&mut k, parent), ExitStatus::exited(7));
+}
+
 #[test]
 fn what_is_parked_while_a_process_drains_stays() {
     let kernel = kernel();

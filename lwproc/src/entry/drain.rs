@@ -147,7 +147,8 @@ impl<H: Host> Entered<'_, H> {
     /// Ends the whole process: records how, for good if no other LWP did so before,
     /// [drains](Entered::drain) it for good, releases its
     /// parked LWPs, and [releases](Entered::releaselwp) the current one. LWPs that
-    /// others own or run see [`Entered::must_exit`]; with the last of them the process
+    /// others own or run see [`Entered::must_exit`], as does this one, should it be
+    /// [held](Entered::lwphold) again; with the last of them the process
     /// ends. One that its owner parks from now on is released.
     ///
     /// proc0 and init do not end: there it is [`Entered::exit`].
@@ -171,11 +172,11 @@ impl<H: Host> Entered<'_, H> {
         Ok(())
     }
 
-    /// Tells the others, and claims what is parked. The LWPs are collected first: as they go,
+    /// Tells all, and claims what is parked. The LWPs are collected first: as they go,
     /// what they were must not be held back by this pin.
     fn drain_parked(&self, aftermath: &mut Aftermath<H>) -> Vec<Lwp<H>> {
         let pin = self.seat.pin();
-        drain::tell(self.proc(), self.bound(), &pin, aftermath);
+        drain::tell(self.proc(), std::ptr::null_mut(), &pin, aftermath);
         drain::claim_parked(self.proc(), &pin)
     }
 }

@@ -146,6 +146,7 @@ impl Driver<'_> {
                 if got.is_ok() && pid > Pid(1) {
                     self.model.procs.get_mut(&pid).unwrap().exiting = true;
                     self.model.drain();
+                    self.model.lwp().unwrap().must_exit = true;
                     let gone: BTreeSet<_> =
                         self.model.parked.iter().copied().filter(|at| at.0 == pid).collect();
                     self.model.parked.retain(|at| at.0 != pid);
