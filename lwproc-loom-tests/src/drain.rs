@@ -53,7 +53,7 @@ fn drain_against_newlwp() {
     let a = kernel.alloclwp(None).unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let mut e = enter_as(&kernel, a);
-    let (new, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), || drop(e.drain()));
+    let (new, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), || drain(&mut e));
     let a = unbind(e);
     told_or_refused(&kernel, new);
     drop(a);
