@@ -514,8 +514,7 @@ struct lwproc_counts {
 };
 
 /**
- * What one user has; exact once each LWP has entered since its process's credentials last
- * changed.
+ * What one user has; exact while no thread makes, ends or changes anything.
  */
 struct lwproc_user_counts {
     /**
@@ -833,7 +832,8 @@ int lwproc_getresuid(uid_t *ruid, uid_t *euid, uid_t *suid);
 int lwproc_getresgid(gid_t *rgid, gid_t *egid, gid_t *sgid);
 
 /**
- * setuid(2) of the current process; its other LWPs see it at their next entry. EINVAL of -1, EPERM.
+ * setuid(2) of the current process; its other LWPs see it at their next entry. EINVAL of
+ * -1, EPERM.
  */
 int lwproc_setuid(uid_t uid);
 

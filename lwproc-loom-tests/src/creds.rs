@@ -2,14 +2,21 @@
 
 use crate::full::{assert_empty, at_once, enter_as, kernel};
 use crate::runner::{Model, pair};
-use lwproc::{CredChange, Entered, Kernel, Lwp, Pid};
+use lwproc::{CredChange, Entered, IdSet, Kernel, Lwp, Pid};
 use std::sync::Arc;
 
 pub fn models() -> Vec<Model> {
     vec![
         pair("cred_set_against_entry", set_against_entry),
-        pair("cred_set_against_newlwp", set_against_newlwp),
-        pair("cred_set_of_effective_against_newlwp", set_of_effective_against_newlwp),
+        pair("cred_set_against_newlwp", || {
+            let becomes = IdSet { real: 5, ..IdSet::default() };
+            set_against_newlwp(&CredChange::SetResuid(Some(5), None, None), becomes);
+        }),
+        // Moves no charge.
+        pair("cred_set_of_effective_against_newlwp", || {
+            let becomes = IdSet { effective: 5, ..IdSet::default() };
+            set_against_newlwp(&CredChange::SetEuid(5), becomes);
+        }),
         pair("cred_set_against_set", || set_against_set(5, 6)).long(),
         pair("cred_set_against_set_back", || set_against_set(5, 0)).long(),
         pair("cred_set_against_release", set_against_release),
@@ -76,39 +83,20 @@ fn set_against_entry() {
 }
 
 /// An LWP made during a change is marked, or has the new credentials.
-fn set_against_newlwp() {
+fn set_against_newlwp(change: &CredChange, becomes: IdSet) {
     let kernel = kernel();
     let a = kernel.alloclwp(None).unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || k.alloclwp(Some(pid)).unwrap();
     let here = || {
         let mut e = enter_as(&kernel, a);
-        become_user(&mut e, 5);
+        e.set_cred(change).unwrap();
         e.unbind().unwrap().unwrap()
     };
     let (b, a) = at_once(&kernel, there, here);
     assert_charged(&kernel);
     let e = enter_as(&kernel, b);
-    assert_eq!(uid(&e), 5);
-    release(e);
-    drop(a);
-    assert_empty(&kernel);
-}
-
-/// The same of a change that moves no charge.
-fn set_of_effective_against_newlwp() {
-    let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let (pid, k) = (a.pid(), kernel.clone());
-    let there = move || k.alloclwp(Some(pid)).unwrap();
-    let here = || {
-        let mut e = enter_as(&kernel, a);
-        e.set_cred(&CredChange::SetEuid(5)).unwrap();
-        e.unbind().unwrap().unwrap()
-    };
-    let (b, a) = at_once(&kernel, there, here);
-    let e = enter_as(&kernel, b);
-    assert_eq!(e.cred().users().effective, 5);
+    assert_eq!(e.cred().users(), becomes);
     release(e);
     drop(a);
     assert_empty(&kernel);

@@ -106,7 +106,8 @@ fn optional(id: u32) -> Option<u32> {
     (id != u32::MAX).then_some(id)
 }
 
-/// setuid(2) of the current process; its other LWPs see it at their next entry. EINVAL of -1, EPERM.
+/// setuid(2) of the current process; its other LWPs see it at their next entry. EINVAL of
+/// -1, EPERM.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_setuid(uid: uid_t) -> c_int {
     set_cred("lwproc_setuid", &CredChange::SetUid(uid))

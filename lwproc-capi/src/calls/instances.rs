@@ -24,8 +24,7 @@ pub struct lwproc_counts {
     pub ids: usize,
 }
 
-/// What one user has; exact once each LWP has entered since its process's credentials last
-/// changed.
+/// What one user has; exact while no thread makes, ends or changes anything.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct lwproc_user_counts {

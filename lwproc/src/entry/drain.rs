@@ -58,10 +58,9 @@ impl<H: Host> Entered<'_, H> {
     /// Seed: `lwpexit`, S428-S433 (R9, R10).
     pub fn drain(&mut self) -> Drain {
         let before = self.proc().word.close();
-        let tell = |aftermath: &mut _| {
+        Aftermath::collect(|aftermath| {
             drain::tell(self.proc(), self.bound(), &self.seat.pin(), aftermath);
-        };
-        Aftermath::collect(tell);
+        });
         if before.is_draining() { Drain::Already } else { Drain::Begun }
     }
 
@@ -71,10 +70,7 @@ impl<H: Host> Entered<'_, H> {
     /// [exits as a whole](Entered::exit_group) stays as it is. Lock-free but for what
     /// sleeping LWPs [sleep with](Entered::sleep_with); O(LWPs).
     pub fn reopen(&mut self) {
-        let open = |aftermath: &mut _| {
-            let _it_may_exit = drain::reopen(self.proc(), &self.seat.pin(), aftermath);
-        };
-        Aftermath::collect(open);
+        Aftermath::collect(|aftermath| drain::reopen(self.proc(), &self.seat.pin(), aftermath));
     }
 
     /// Whether the current LWP has been told to exit: its process drains, by another

@@ -210,7 +210,8 @@ pub(crate) fn makelwp<H: Host>(
         detach(world, me, proc, node, pin, Aftermath::none()).settle();
         return Err(NewLwpError::NoSuchProcess);
     };
-    let lwp = match publish_lwp(seat, proc, node) {
+    let user = node.resources.user();
+    let lwp = match publish_lwp(seat, proc, node, user) {
         Ok(lwp) => lwp,
         Err(Exhausted) => {
             let mut aftermath = Aftermath::none();
@@ -219,6 +220,7 @@ pub(crate) fn makelwp<H: Host>(
             return Err(NewLwpError::IdsExhausted);
         }
     };
+    user.add_lwps(me.lane, 1);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: attached and made above: owned by this thread; there was none.
@@ -229,8 +231,7 @@ pub(crate) fn makelwp<H: Host>(
     // it and moves its charge, or what is read here is new. [P52], [P56]: the same
     // for a signal that is posted, and for the gate that is closed.
     fence(SeqCst);
-    // SAFETY: made above, owned by this thread.
-    drain::join(node, unsafe { Managed::deref_counted(lwp) });
+    drain::join(node, lwp_node);
     // SAFETY: attached and made above: owned by this thread, nothing borrowed.
     unsafe { update_creds(lwp, pin) };
     creds::move_charge(lwp_node, node, me.lane);
@@ -252,9 +253,10 @@ fn publish_lwp<H: Host>(
     seat: &Seat<'_, H>,
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
+    user: &UidInfo,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
-    let (pid, user) = (node.pid(), node.resources.user());
+    let pid = node.pid();
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
@@ -262,7 +264,6 @@ fn publish_lwp<H: Host>(
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
         // `find_lwp`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
-            user.add_lwps(me.lane, 1);
             return Ok(lwp);
         }
         // SAFETY: published nowhere.
@@ -273,7 +274,6 @@ fn publish_lwp<H: Host>(
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);
-    user.add_lwps(me.lane, 1);
     Ok(lwp)
 }
 

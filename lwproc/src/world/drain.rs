@@ -35,13 +35,11 @@ pub(crate) fn tell<H: Host>(
 
 /// Opens the process, unless it exits as a whole, and takes back what its LWPs were
 /// told. Lock-free but for what sleeping LWPs sleep on; O(LWPs).
-pub(crate) fn reopen<H: Host>(
-    proc: &ProcNode<H>,
-    pin: &Pin<'_>,
-    aftermath: &mut Aftermath<H>,
-) -> Result<(), Exiting> {
-    proc.word.open()?;
-    // SeqCst fence [P56]: as in `drain`: an LWP that is being made is in the list
+pub(crate) fn reopen<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) {
+    if proc.word.open() == Err(Exiting) {
+        return;
+    }
+    // SeqCst fence [P56]: as in `tell`: an LWP that is being made is in the list
     // below, or sees the gate open.
     fence(SeqCst);
     for (lwp, _) in proc.lwps.iter(pin) {
@@ -50,12 +48,10 @@ pub(crate) fn reopen<H: Host>(
     // An exit of the whole process whose mark was taken back above is seen [P53]; a
     // later one marks again.
     if proc.word.load().is_exiting() {
-        tell(proc, std::ptr::null_mut(), pin, aftermath);
-        return Err(Exiting);
+        return tell(proc, std::ptr::null_mut(), pin, aftermath);
     }
     // Somebody may wait to be alone, in vain from now on.
     proc.waiters.wake_all();
-    Ok(())
 }
 
 /// Claims the LWPs of a process that nobody owns. Lock-free but for the allocator;
