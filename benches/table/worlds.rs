@@ -3,6 +3,7 @@
 use crate::peers::maps::{Dash, Idr, LockedHash, LockedTree, Map, Papaya, Scc, Slab};
 use crate::peers::procs::{Proc, Table};
 use crate::table::floor::ProcBytes;
+use crate::table::random::Random;
 use lwproc::{Kernel, Lwp, Pid};
 use std::sync::atomic::AtomicU64;
 
@@ -25,23 +26,9 @@ impl Sharing {
     }
 }
 
-/// Always the same numbers.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
-
 fn shuffled<T>(mut items: Vec<T>) -> Vec<T> {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for i in (1..items.len()).rev() {
-        items.swap(i, random.below(i + 1));
-    }
+    random.shuffle(&mut items);
     items
 }
 

@@ -2,7 +2,11 @@
 //! any order. Prints the cost per operation at 1,000 and at 1,000,000, and the
 //! ratio: `cargo run --release -p lwproc --example scale [MILLIONS-AS-NUMBER]`.
 
+#[path = "../tests/common/random.rs"]
+mod random;
+
 use lwproc::{Kernel, Lwp, Pid, Rfork};
+use random::Random;
 use std::time::Instant;
 
 /// Runs `batch` until at least `total` operations have been timed; nanoseconds
@@ -14,23 +18,6 @@ fn per_op(total: usize, batch: usize, mut run: impl FnMut() -> std::time::Durati
         done += batch;
     }
     time.as_nanos() as f64 / done as f64
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for i in (1..items.len()).rev() {
-            items.swap(i, self.below(i + 1));
-        }
-    }
 }
 
 #[derive(Clone, Copy)]

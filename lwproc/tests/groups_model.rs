@@ -3,8 +3,12 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/random.rs"]
+mod random;
+
 use lwproc::*;
 use proptest::prelude::*;
+use random::Random;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
@@ -239,17 +243,6 @@ proptest! {
 // ---- many threads ----
 
 const THREADS: usize = 4;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
 
 /// Pids that the threads show each other, many of them stale.
 struct Board([AtomicI32; 16]);

@@ -3,5 +3,6 @@
 
 pub mod host;
 pub mod invariants;
+pub mod random;
 pub mod services;
 pub mod worker;

@@ -2,22 +2,11 @@
 
 use super::host::Emul;
 pub use super::host::{Counted, Counting};
+pub use super::random::Random;
 use super::services::SERVICES;
 use lwproc::*;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
-
-/// A small generator: the test must not depend on another crate's stream.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
 
 pub type Kernel = lwproc::Kernel<Counting>;
 pub type Entered<'k> = lwproc::Entered<'k, Counting>;

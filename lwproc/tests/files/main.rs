@@ -4,11 +4,14 @@
 
 mod closing;
 mod descriptors;
+#[path = "../common/random.rs"]
+mod random;
 mod references;
 mod sequences;
 mod sharing;
 
 use lwproc::*;
+use random::Random;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};

@@ -155,17 +155,6 @@ proptest! {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
-
 const THREADS: usize = 4;
 
 /// Threads of one process do everything to one small table. At rest the
