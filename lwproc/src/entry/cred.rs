@@ -5,7 +5,7 @@ use super::Entered;
 use crate::cred::{Cred, CredChange};
 use crate::error::CredError;
 use crate::host::Host;
-use crate::world::creds;
+use crate::ops::creds;
 
 impl<H: Host> Entered<'_, H> {
     /// Refreshes the snapshot that this context runs on, if the process's

@@ -3,8 +3,11 @@
 use super::Entered;
 use crate::host::Host;
 use crate::id::Pid;
-use crate::pgrp::{self, GroupError, Pgrp, change};
-use crate::proc::{ProcNode, family};
+use crate::object::group::Pgrp;
+use crate::object::node::ProcNode;
+use crate::object::table;
+use crate::ops::regroup;
+use crate::pgrp::{self, GroupError};
 use crate::reclaim::Pin;
 
 impl<H: Host> Entered<'_, H> {
@@ -53,7 +56,7 @@ impl<H: Host> Entered<'_, H> {
         if pid.0 == 0 {
             return Ok(self.proc());
         }
-        let found = family::find(&self.seat.world().ids, pid, pin);
+        let found = table::find(&self.seat.world().ids, pid, pin);
         found.map(|(node, _)| node).ok_or(GroupError::NoSuchProcess)
     }
 
@@ -78,7 +81,7 @@ impl<H: Host> Entered<'_, H> {
     ///   that [`setsid`](Entered::setsid) is about to make is there already, in
     ///   another session.
     pub fn setpgid(&self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
-        change::setpgid(&self.seat, self.proc_ptr(), pid, pgid)
+        regroup::setpgid(&self.seat, self.proc_ptr(), pid, pgid)
     }
 
     /// Makes the current process the leader of a new session and of a new
@@ -91,7 +94,7 @@ impl<H: Host> Entered<'_, H> {
     /// make for this process, or to move a process into, exists from then on; one
     /// whose last member is moved out, until that call returns.
     pub fn setsid(&self) -> Result<Pid, GroupError> {
-        change::setsid(&self.seat, self.proc_ptr())
+        regroup::setsid(&self.seat, self.proc_ptr())
     }
 
     /// For the models.

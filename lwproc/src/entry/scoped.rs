@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
-use crate::handles::owned::Lwp;
 use crate::host::{Host, LwpToken};
-use crate::lwp::LwpNode;
+use crate::object::node::LwpNode;
+use crate::ops::owned::Lwp;
+use crate::ops::seat::Seat;
 use crate::reclaim::Tagged;
 use crate::world::aftermath::Aftermath;
 use crate::world::context::Context;
 use crate::world::participant::Participant;
-use crate::world::seat::Seat;
 
 impl<'k, H: Host> Entered<'k, H> {
     /// Another value for the same context. Dropping it does nothing, and so does it

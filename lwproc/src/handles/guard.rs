@@ -1,11 +1,12 @@
 //! The guard under which a kernel is looked at.
 
 use crate::host::{Host, ThreadHost};
+use crate::object::home::Anchor;
+use crate::ops::seat::Seat;
 use crate::reclaim::Pin;
 use crate::sync::Arc;
+use crate::world::World;
 use crate::world::participant::Participant;
-use crate::world::seat::Seat;
-use crate::world::{Anchor, World};
 use std::fmt;
 
 /// A read-side section: what is found under it stays readable. `!Send`.

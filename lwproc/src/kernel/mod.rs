@@ -10,20 +10,21 @@ mod teardown;
 
 pub use builder::Builder;
 
-use crate::entry::{Entered, Rfork};
+use crate::entry::Entered;
 use crate::error::{EnterError, NewLwpError};
+use crate::filedesc::Rfork;
 use crate::handles::guard::Guard;
 use crate::handles::lwp::LwpRef;
-use crate::handles::owned::Lwp;
 use crate::handles::proc::{ProcHandle, ProcRef};
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::{self, LwpPtr};
-use crate::proc::family;
-use crate::sync::Acquire;
-use crate::sync::Arc;
-use crate::world::seat::Seat;
-use crate::world::{World, birth};
+use crate::object::node::LwpPtr;
+use crate::object::table;
+use crate::ops::birth;
+use crate::ops::owned::Lwp;
+use crate::ops::seat::Seat;
+use crate::sync::{Acquire, Arc};
+use crate::world::World;
 
 /// One instance of the process world: proc0, init, the id table, and all that
 /// is made in it. Any number can live in one host process; nothing is shared
@@ -96,7 +97,7 @@ impl<H: Host> Kernel<H> {
         if !self.owns(guard) {
             return None;
         }
-        let (_, ptr) = family::find(&self.world.ids, pid, guard.pin())?;
+        let (_, ptr) = table::find(&self.world.ids, pid, guard.pin())?;
         // SAFETY: found published under the guard.
         Some(unsafe { ProcRef::new(ptr, guard) })
     }
@@ -109,7 +110,7 @@ impl<H: Host> Kernel<H> {
         if !self.owns(guard) {
             return None;
         }
-        let (_, ptr) = lwp::find(&self.world.ids, lid, guard.pin())?;
+        let (_, ptr) = table::find_lwp(&self.world.ids, lid, guard.pin())?;
         // SAFETY: found published under the guard.
         Some(unsafe { LwpRef::new(ptr, guard) })
     }
@@ -206,7 +207,7 @@ impl<H: Host> Kernel<H> {
 
     /// For the models.
     #[cfg(any(lwproc_loom, lwproc_shuttle))]
-    pub fn reserve_seat(&self) -> crate::world::seat::ReservedSeat {
+    pub fn reserve_seat(&self) -> crate::ops::seat::ReservedSeat {
         self.world.reserve_seat()
     }
 
