@@ -33,7 +33,7 @@ fi
 step cargo test --release -p lwproc --test error_paths biglock
 # Linearizability, frozen threads, growth: short runs.
 step cargo test --release -p lwproc-stress
-step cargo build --release -p lwproc-replay
+step cargo build --release -p lwproc-cli
 if command -v python3 >/dev/null; then
     step ci/seed-map
 else
