@@ -46,11 +46,21 @@ fn each_is_named() {
     assert_eq!(entries("path"), paths);
 }
 
-/// Where cargo has put an example, which it builds before it runs the tests of its package.
+/// Where cargo has put an example. It builds all of them before it runs the tests of their
+/// package, but not when it is asked for one test by name: then what is there may be old.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this program");
     let folder = test.parent().and_then(Path::parent).expect("the folder of the build");
-    folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    let path = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let sources = fs::read_to_string(path.with_extension("d")).unwrap_or_default();
+    let sources = sources.split_once(": ").map_or("", |(_, sources)| sources).trim_end();
+    let sources = sources.replace("\\ ", "\0");
+    let newer = sources.split(' ').map(|source| PathBuf::from(source.replace('\0', " ")));
+    let newer: Vec<_> = newer.filter(|source| changed(source) > changed(&path)).collect();
+    let built = path.is_file() && !sources.is_empty() && newer.is_empty();
+    assert!(built, "{name} is not built from {newer:?}: use `cargo test -p lwproc-examples`");
+    path
 }
 
 /// How an example ended, and what it printed.
@@ -63,7 +73,7 @@ fn run(name: &str) -> (ExitStatus, String) {
         .stdout(out)
         .stderr(err)
         .spawn()
-        .unwrap_or_else(|why| panic!("{name}: {why}; `cargo test -p lwproc-examples` builds it"));
+        .unwrap_or_else(|why| panic!("{name}: {why}"));
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child") {
