@@ -2,9 +2,16 @@
 //! `cargo run -p lwproc-examples --example NAME`. `tests/every.rs` runs all of them.
 //!
 //! What is here is compiled and run by `cargo test --doc -p lwproc-examples`: the Rust
-//! programs of the README.
+//! programs of the READMEs.
 
+/// Of the repository.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-#[allow(missing_debug_implementations)]
+#[derive(Debug)]
 pub struct Readme;
+
+/// Of the library.
+#[cfg(doctest)]
+#[doc = include_str!("../../lwproc/README.md")]
+#[derive(Debug)]
+pub struct LibraryReadme;
