@@ -1,22 +1,21 @@
 #!/usr/bin/env bash
-# Runs what the README says about C: the commands, and the program.
+# Runs what lwproc-capi/README.md says: its commands, and its program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The first block in a language of the section "From C".
+# The first block in a language.
 block() {
     awk -v want="\`\`\`$1" '
-        /^## / { here = $0 == "## From C" }
-        here && !done && $0 == want { inside = 1; next }
+        !done && $0 == want { inside = 1; next }
         inside && $0 == "```" { inside = 0; done = 1 }
         inside { print }
-    ' README.md
+    ' lwproc-capi/README.md
 }
 
 commands=$(block sh)
 program=$(block c)
 [ -n "$commands" ] && [ -n "$program" ] || {
-    echo "README.md has no section \"From C\" with commands and a program" >&2
+    echo "lwproc-capi/README.md has no commands or no program" >&2
     exit 1
 }
 mkdir -p target/c

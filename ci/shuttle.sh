@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Long random schedules of many threads, and linearizability under them
-# (lwproc-shuttle-tests).
+# (checks/shuttle).
 #
 #   ci/shuttle.sh short      a minute or so, always the same schedules (what ci/test.sh runs)
 #   ci/shuttle.sh long       forty times as many, from a new seed
@@ -8,7 +8,7 @@
 #                            the short run with crossbeam-epoch in place of the model epoch:
 #                            objects are freed, and a use after that is seen
 #   ci/shuttle.sh FILTER...  the short run of the tests whose line contains every FILTER
-#   ci/shuttle.sh --seed N | --replay FILE NAME | ...   see lwproc-shuttle-tests/src/main.rs
+#   ci/shuttle.sh --seed N | --replay FILE NAME | ...   see checks/shuttle/src/main.rs
 #
 # JOBS tests run at a time (2 unless told), each in a process of its own. Prints a line for
 # each test and scheduler. One that fails says its seed and where its schedule is.

@@ -27,17 +27,18 @@ done
 if command -v cc >/dev/null && command -v pkg-config >/dev/null; then
     step ci/readme-c.sh
 else
-    echo "no cc and pkg-config here: what the README says about C is skipped"
+    echo "no cc and pkg-config here: the commands of lwproc-capi/README.md are skipped"
 fi
 # What takes 2^32 calls to force.
 step cargo test --release -p lwproc --test error_paths biglock
 # Linearizability, frozen threads, growth: short runs.
 step cargo test --release -p lwproc-stress
-step cargo build --release -p lwproc-replay
+step cargo build --release -p lwproc-cli
 if command -v python3 >/dev/null; then
     step ci/seed-map
+    step ci/progress
 else
-    echo "no python3 here: docs/SEED_MAP.md is not checked"
+    echo "no python3 here: docs/SEED_MAP.md and docs/PROGRESS.md are not checked"
 fi
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob

@@ -1,13 +1,16 @@
-//! The command: exit codes and outputs.
+//! The verb `replay`: exit codes and outputs.
 
-mod common;
-
-use common::own_log;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn lwproc(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lwproc")).args(args).output().expect("the command runs")
+}
+
+/// A log of this repository.
+fn own_log(name: &str) -> PathBuf {
+    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../traces");
+    traces.join(format!("{name}.strace.gz"))
 }
 
 /// A file of this test's own.

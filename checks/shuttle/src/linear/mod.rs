@@ -1,23 +1,23 @@
 //! Linearizability under shuttle's schedules: the histories, and the specifications that
-//! they are checked against, are those of `lwproc-stress/tests/linear`.
+//! they are checked against, are those of `checks/stress/tests/linear`.
 
-#[path = "../../../lwproc-stress/tests/linear/creds.rs"]
+#[path = "../../../stress/tests/linear/creds.rs"]
 mod creds;
-#[path = "../../../lwproc-stress/tests/linear/drains.rs"]
+#[path = "../../../stress/tests/linear/drains.rs"]
 mod drains;
-#[path = "../../../lwproc-stress/tests/linear/fds.rs"]
+#[path = "../../../stress/tests/linear/fds.rs"]
 mod fds;
-#[path = "../../../lwproc-stress/tests/linear/groups.rs"]
+#[path = "../../../stress/tests/linear/groups.rs"]
 mod groups;
-#[path = "../../../lwproc-stress/tests/linear/history.rs"]
+#[path = "../../../stress/tests/linear/history.rs"]
 mod history;
-#[path = "../../../lwproc-stress/tests/linear/ids.rs"]
+#[path = "../../../stress/tests/linear/ids.rs"]
 mod ids;
-#[path = "../../../lwproc-stress/tests/linear/lwps.rs"]
+#[path = "../../../stress/tests/linear/lwps.rs"]
 mod lwps;
-#[path = "../../../lwproc-stress/tests/linear/signals.rs"]
+#[path = "../../../stress/tests/linear/signals.rs"]
 mod signals;
-#[path = "../../../lwproc-stress/tests/linear/waits.rs"]
+#[path = "../../../stress/tests/linear/waits.rs"]
 mod waits;
 
 use crate::common::worker::Random;

@@ -13,7 +13,7 @@
 #[cfg(lwproc_shuttle)]
 mod blocking;
 #[cfg(lwproc_shuttle)]
-#[path = "../../lwproc/tests/common/mod.rs"]
+#[path = "../../../lwproc/tests/common/mod.rs"]
 #[allow(missing_docs, missing_debug_implementations)]
 mod common;
 #[cfg(lwproc_shuttle)]

@@ -43,10 +43,12 @@
 //! Rooms, bottom to top: `parse` (bytes to lines), `calls` (text to typed calls), `plan`
 //! (lines to steps), `world` (tasks as LWPs, and descriptor tables as the answers tell them),
 //! `signals` (who sent what), `scene` (what is in flight), `check` (answers compared), `replay`
-//! (one pass), `copies` (many, in one kernel), `report` (what was found).
+//! (one pass), `copies` (many, in one kernel), `report` (what was found), `command` (the verb
+//! of the command line).
 
 pub mod calls;
 mod check;
+pub mod command;
 pub mod copies;
 pub mod parse;
 pub mod plan;

@@ -1,10 +1,9 @@
-//! `lwproc`: the command line of `lwproc-replay`.
+//! The verb `replay` of the command `lwproc`.
 
-use clap::{Parser, Subcommand};
+use crate::copies::{Load, run};
+use crate::plan::Plan;
+use crate::report::{Report, nodes, timeline};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lwproc_replay::copies::{Load, run};
-use lwproc_replay::plan::Plan;
-use lwproc_replay::report::{Report, nodes, timeline};
 use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -13,26 +12,11 @@ use std::process::ExitCode;
 /// Lines from which a progress bar is worth its while.
 const LONG: u64 = 2_000_000;
 
-/// Bad input and usage errors.
-const BAD_INPUT: u8 = 2;
-
-#[derive(Debug, Parser)]
-#[command(name = "lwproc", version, about = "A world of processes, checked against real ones")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Replay a log of `strace -f` through a kernel and compare every answer.
-    ///
-    /// Exits with 0 when nothing disagreed, 1 when something did, 2 when the log cannot be read.
-    Replay(Replay),
-}
-
+/// Replay a log of `strace -f` through a kernel and compare every answer.
+///
+/// Exits with 0 when nothing disagreed, 1 when something did, 2 when the log cannot be read.
 #[derive(Debug, clap::Args)]
-struct Replay {
+pub struct Replay {
     /// The log, plain or gzip.
     log: PathBuf,
     /// Print the process tree.
@@ -52,15 +36,15 @@ struct Replay {
     threads: u32,
 }
 
-fn main() -> ExitCode {
-    let Command::Replay(options) = Cli::parse().command;
-    match replay(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "lwproc: {error}");
-            ExitCode::from(BAD_INPUT)
-        }
+impl Replay {
+    /// Replays the log and prints what was found.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read, or a file that was asked for cannot be written.
+    pub fn run(&self) -> Result<ExitCode, Box<dyn std::error::Error>> {
+        let good = replay(self)?;
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -68,7 +52,7 @@ fn main() -> ExitCode {
 fn replay(options: &Replay) -> Result<bool, Box<dyn std::error::Error>> {
     let name = options.log.display();
     let plan = Plan::open(&options.log).map_err(|error| match error {
-        error @ lwproc_replay::parse::LoadError::Open { .. } => error.to_string(),
+        error @ crate::parse::LoadError::Open { .. } => error.to_string(),
         error => format!("{name}: {error}"),
     })?;
     let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);

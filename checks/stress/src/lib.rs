@@ -13,5 +13,5 @@ pub mod alloc;
 pub mod freeze;
 
 #[allow(missing_docs, missing_debug_implementations)]
-#[path = "../../lwproc/tests/common/mod.rs"]
+#[path = "../../../lwproc/tests/common/mod.rs"]
 pub mod common;
