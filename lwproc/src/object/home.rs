@@ -2,6 +2,7 @@
 //!
 //! What a kernel consists of stands above. `world/mod.rs` makes these, and it alone turns
 //! them into a `&World`.
+#![allow(unsafe_code)]
 
 use crate::host::Host;
 use std::any::Any;
@@ -12,6 +13,11 @@ pub(crate) struct Home<H: Host> {
     address: *const (),
     host: PhantomData<fn() -> H>,
 }
+
+// SAFETY: an address, which is not followed here; the world that it names is `Sync`.
+unsafe impl<H: Host> Send for Home<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for Home<H> {}
 
 impl<H: Host> Clone for Home<H> {
     fn clone(&self) -> Self {
