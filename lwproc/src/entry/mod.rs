@@ -6,7 +6,7 @@ mod cred;
 pub(crate) mod current;
 pub(crate) mod drain;
 mod emul;
-pub(crate) mod files;
+mod files;
 mod groups;
 pub(crate) mod opened;
 pub(crate) mod pidfd;
@@ -78,7 +78,7 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(EnterError::AlreadyEntered);
         }
         let cx = &seat.me().own;
-        let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world());
+        let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world().init);
         let entered = Self { seat, cx };
         Ok(if plain { entered } else { entered.prepared() })
     }

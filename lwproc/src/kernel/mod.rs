@@ -1,14 +1,12 @@
 //! A kernel: one instance of the process world, as a value.
 #![allow(unsafe_code)]
 
-mod builder;
+pub(crate) mod builder;
 mod config;
 mod counting;
 mod display;
 mod groups;
 mod teardown;
-
-pub use builder::Builder;
 
 use crate::entry::Entered;
 use crate::error::{EnterError, NewLwpError};
@@ -43,25 +41,6 @@ pub struct Kernel<H: Host = ThreadHost> {
     world: Arc<World<H>>,
     /// The teardown is done.
     torn_down: bool,
-}
-
-impl Kernel {
-    /// A kernel with the defaults: [`ThreadHost`], 2^21 - 1 ids,
-    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
-    pub fn new() -> Self {
-        Self::builder().build().expect("the defaults are valid")
-    }
-
-    /// Starts a configuration.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-}
-
-impl Default for Kernel {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl<H: Host> Kernel<H> {
