@@ -30,6 +30,7 @@ use crate::id::{Lid, Pid};
 use crate::object::lwp_word::{RefRefused, Released};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
+use crate::ops::birth::Given;
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::ops::{birth, post};
@@ -288,9 +289,8 @@ impl<'k, H: Host> Entered<'k, H> {
         files: Rfork,
         vmspace: Option<H::VmSpace>,
     ) -> Result<Option<Lwp<H>>, ForkError> {
-        let files = (self.files(), files);
-        let new = birth::newproc(&self.seat, self.proc_ptr(), files, vmspace)?;
-        self.hand_mask_down(&new);
+        let given = Given { files: self.files(), how: files, blocked: self.blocked(), vmspace };
+        let new = birth::newproc(&self.seat, self.proc_ptr(), given)?;
         Ok(self.replace(new))
     }
 

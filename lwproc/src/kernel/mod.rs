@@ -18,9 +18,10 @@ use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::object::node::LwpPtr;
 use crate::object::table;
-use crate::ops::birth;
+use crate::ops::birth::{self, Given};
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
+use crate::signal::SigSet;
 use crate::sync::{Acquire, Arc};
 use crate::world::World;
 
@@ -134,8 +135,13 @@ impl<H: Host> Kernel<H> {
         match pid {
             Some(pid) => birth::newlwp(&seat, pid),
             None => {
-                let files = (self.world.init_files(), Rfork::Fresh);
-                Ok(birth::newproc(&seat, self.world.proc0, files, None)?)
+                let given = Given {
+                    files: self.world.init_files(),
+                    how: Rfork::Fresh,
+                    blocked: SigSet::EMPTY,
+                    vmspace: None,
+                };
+                Ok(birth::newproc(&seat, self.world.proc0, given)?)
             }
         }
     }

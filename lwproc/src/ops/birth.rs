@@ -25,12 +25,23 @@ use crate::object::trace::TraceEvent;
 use crate::panics;
 use crate::pgrp;
 use crate::reclaim::{Managed, Pin, Tagged};
+use crate::signal::SigSet;
 use crate::sync::{AcqRel, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 use crate::world::config::Enforcement;
 use crate::world::participant::{Participant, Tally};
 use std::sync::atomic::Ordering::SeqCst;
+
+/// What a new process and its first LWP are given by who makes them.
+pub(crate) struct Given<'a, H: Host> {
+    /// The descriptors of the one that makes it, and what becomes of them.
+    pub(crate) files: Borrowed<'a, H::File>,
+    pub(crate) how: Rfork,
+    /// The mask of the first LWP.
+    pub(crate) blocked: SigSet,
+    pub(crate) vmspace: Option<H::VmSpace>,
+}
 
 /// A new process of `parent` with its first LWP, published. Lock-free but for
 /// the allocator and the host.
@@ -42,8 +53,7 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(crate) fn newproc<H: Host>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
-    (files, how): (Borrowed<'_, H::File>, Rfork),
-    vmspace: Option<H::VmSpace>,
+    given: Given<'_, H>,
 ) -> Result<Lwp<H>, NewProcError> {
     let (world, me) = (seat.world(), seat.me());
     let pin = me.pin();
@@ -58,10 +68,11 @@ pub(crate) fn newproc<H: Host>(
     let vfs = host_begins(world, parents_vfs, emul, place.id());
     // From here on nothing refuses it.
     let (cred, user, id) = place.fill();
-    let embedded = Embedded { vmspace, vfs };
+
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
-    let (files, link) = files.inherit(how, &pin);
+    let (files, link) = given.files.inherit(given.how, &pin);
+    let embedded = Embedded { vmspace: given.vmspace, vfs };
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world.home(), id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
@@ -73,14 +84,14 @@ pub(crate) fn newproc<H: Host>(
     let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_files(Some(files)) };
+    // Relaxed: published with the LWP [P4].
+    lwp_node.blocked.store(given.blocked.bits(), Relaxed);
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
-    let edge = family::beget(parent, node);
-    pgrp::inherit(parent_node, node, &pin);
 
-    table::publish(&world.ids, id.0, proc, lwp);
-    // SAFETY: from `beget`, once; the parent lives.
-    unsafe { family::announce(parent_node, edge) };
+    pgrp::inherit(parent_node, node, &pin);
+    // SAFETY: the parent lives; made above, under a reserved id.
+    unsafe { family::beget(&world.ids, parent, proc, lwp) };
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.

@@ -68,13 +68,7 @@ impl<H: Host> World<H> {
             let (init, init_lwp, init_token) =
                 permanent(this, one.0, resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
-            let init_node = unsafe { Managed::deref_counted(init) };
-            let edge = family::beget(proc0, init_node);
-            table::publish(&ids, one.0, init, init_lwp);
-            // SAFETY: made above, not yet shared.
-            let proc0_node = unsafe { Managed::deref_counted(proc0) };
-            // SAFETY: from `beget`, once.
-            unsafe { family::announce(proc0_node, edge) };
+            unsafe { family::beget(&ids, proc0, init, init_lwp) };
 
             first.tally.add(Tally { procs: 2, lwps: 2, zombies: 0, ids: 2 });
             first.vacate();
