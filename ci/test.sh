@@ -36,8 +36,9 @@ step cargo test --release -p lwproc-stress
 step cargo build --release -p lwproc-replay
 if command -v python3 >/dev/null; then
     step ci/seed-map
+    step ci/layers
 else
-    echo "no python3 here: docs/SEED_MAP.md is not checked"
+    echo "no python3 here: docs/SEED_MAP.md and the layers are not checked"
 fi
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob
