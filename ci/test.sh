@@ -37,8 +37,9 @@ step cargo build --release -p lwproc-cli
 if command -v python3 >/dev/null; then
     step ci/seed-map
     step ci/progress
+    step ci/layers
 else
-    echo "no python3 here: docs/SEED_MAP.md and docs/PROGRESS.md are not checked"
+    echo "no python3 here: docs/SEED_MAP.md, docs/PROGRESS.md and the layers are not checked"
 fi
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob

@@ -31,7 +31,7 @@
 
 use crate::host::Host;
 use crate::id::Pid;
-use crate::object::node::{Edge, ProcNode, ProcPtr};
+use crate::object::node::{Edge, LwpPtr, ProcNode, ProcPtr};
 use crate::object::table::{self, Table};
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{AcqRel, Acquire, Relaxed, Release};
@@ -41,20 +41,35 @@ pub(crate) const ZOMBIE: usize = 1;
 /// Tag while somebody reaps it.
 pub(crate) const REAPING: usize = 3;
 
-/// Makes `child`, which nobody can see yet, a child of `parent`. The edge
-/// must be given to [`announce`] once the child is published.
-pub(crate) fn beget<H: Host>(parent: ProcPtr<H>, child: &ProcNode<H>) -> *mut Managed<Edge<H>> {
-    let edge = Edge::new(parent, child.id);
-    // Relaxed: published with the child [P3].
-    child.edge.store(Tagged::new(edge), Relaxed);
-    edge
-}
-
-/// Puts the edge of a newly published child on its parent's list. Lock-free.
+/// Publishes a new process, with its first LWP, as a child of `parent`. Lock-free but for
+/// the allocator.
 ///
 /// # Safety
-/// `edge` came from [`beget`], once; the parent lives.
-pub(crate) unsafe fn announce<H: Host>(parent: &ProcNode<H>, edge: *mut Managed<Edge<H>>) {
+/// The parent lives. The caller made both, and nobody can see them yet; their id is
+/// reserved.
+pub(crate) unsafe fn beget<H: Host>(
+    ids: &Table<H>,
+    parent: ProcPtr<H>,
+    child: ProcPtr<H>,
+    first: LwpPtr<H>,
+) {
+    // SAFETY: the caller's.
+    let node = unsafe { Managed::deref_counted(child) };
+    let edge = Edge::new(parent, node.id);
+    // Relaxed: published with the child [P3].
+    node.edge.store(Tagged::new(edge), Relaxed);
+    table::publish(ids, node.id, child, first);
+    // SAFETY: by contract.
+    let parent = unsafe { Managed::deref_counted(parent) };
+    // SAFETY: a new edge, of a published child; the parent lives.
+    unsafe { announce(parent, edge) };
+}
+
+/// Puts the edge of a published child on its parent's list. Lock-free.
+///
+/// # Safety
+/// `edge` is new, and in no list; the parent lives.
+unsafe fn announce<H: Host>(parent: &ProcNode<H>, edge: *mut Managed<Edge<H>>) {
     // Relaxed: a hint.
     parent.nchildren.fetch_add(1, Relaxed);
     // SAFETY: a live edge in no list; the list gets the only claim on it.

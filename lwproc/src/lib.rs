@@ -110,6 +110,7 @@ pub use error::{
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, Rfork};
 #[cfg(feature = "async")]
 pub use futures::{CurrentError, Scope, current, current_of};
+pub use handles::ending::Ending;
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::pgrp::PgrpRef;
@@ -117,7 +118,8 @@ pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use handles::refused::{SwitchError, UnclaimError};
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};
-pub use kernel::{Builder, Kernel};
+pub use kernel::Kernel;
+pub use kernel::builder::Builder;
 pub use limits::{Limit, LimitError, Limits, Resource};
 pub use object::comm::Comm;
 pub use object::status::{CoreDump, ExitStatus};
@@ -132,5 +134,5 @@ pub use signal::{KillError, MaskError, SigModel, SigSet, Signo};
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
 pub use usage::{Profile, Usage};
-pub use world::config::hooks::{Ending, HookError, HookId};
+pub use world::config::hooks::{HookError, HookId};
 pub use world::config::{Enforcement, LimitsPolicy};

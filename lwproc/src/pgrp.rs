@@ -32,11 +32,13 @@
 use crate::errno::errors;
 use crate::family;
 use crate::host::Host;
-use crate::id::Pid;
-use crate::object::group::{EXECED, GroupPtr, Membership, Pgrp};
+use crate::id::{Identity, Pid};
+use crate::idtable::Slot;
+use crate::object::group::{EXECED, GroupPtr, Membership, Pgrp, Session};
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::table::{self, Table};
-use crate::reclaim::{Pin, Tagged};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed};
 
 errors! {
@@ -145,4 +147,73 @@ impl<H: Host> ProcNode<H> {
         // Relaxed: it is in the word that it guards.
         self.membership.fetch_or_tag(EXECED, Relaxed);
     }
+}
+
+/// Puts group 0 in its slot; the one membership of it.
+pub(crate) fn permanent<L>(slot: &Slot<L, Pgrp>) -> Tagged<Membership> {
+    let id = Identity(0);
+    let session = Session::new(id);
+    let group = Pgrp::new(id, session);
+    // Relaxed: the kernel is not shared yet.
+    slot.pgrp.store(Tagged::new(group), Relaxed);
+    Tagged::new(Membership::new(group, id))
+}
+
+/// Gives a new process, which nobody can see yet, its parent's group.
+/// Lock-free but for the allocator.
+///
+/// It is listed before it is published, so whoever finds it finds it there.
+///
+/// Seed: `newproc` S233, S296-S297, in one step (R13).
+pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
+    loop {
+        let (seen, membership) = membership_of(parent, pin).expect("the parent lives");
+        let group = membership.group(pin);
+        if group.is_permanent() {
+            // Relaxed: published with the child [P3].
+            return child.membership.store(Tagged::new(seen.ptr()), Relaxed);
+        }
+        // If it has died, the parent has moved [P10].
+        if group.joined.try_inc() {
+            let new = Membership::new(membership.group, child.id);
+            // Relaxed: published with the child [P3].
+            child.membership.store(Tagged::new(new), Relaxed);
+            // SAFETY: a new membership; the group is counted.
+            return unsafe { group.members.push(new) };
+        }
+    }
+}
+
+/// Frees what is left at the end of the world: group 0, and the groups of
+/// processes that never end, or were leaked.
+///
+/// # Safety
+/// Nobody else is left, and no process is looked at by its group any more.
+pub(crate) unsafe fn free_all<H: Host>(ids: &Table<H>, proc0: ProcPtr<H>) {
+    // Relaxed: nobody else is left; below too.
+    let left = ids.slots().map(|slot| slot.pgrp.load(Relaxed).ptr());
+    for group in left.skip(1).filter(|group| !group.is_null()) {
+        // SAFETY: in its slot, so not retired.
+        let session = unsafe { Managed::deref_counted(group) }.session;
+        // SAFETY: counted by the group, or permanent.
+        let node = unsafe { Managed::deref_counted(session) };
+        if !node.is_permanent() && node.groups.dec() == Dropped::Last {
+            // SAFETY: its last group goes here.
+            unsafe { Managed::free(session) };
+        }
+        // SAFETY: nobody is left; its list frees the memberships of its members.
+        unsafe { Managed::free(group) };
+    }
+    // SAFETY: proc0 is never freed before this.
+    let permanent = unsafe { Managed::deref_counted(proc0) }.membership.load(Relaxed).ptr();
+    // SAFETY: proc0 cannot leave it, and nobody frees it but this.
+    let group = unsafe { Managed::deref_counted(permanent) }.group;
+    // SAFETY: the same for its group.
+    let session = unsafe { Managed::deref_counted(group) }.session;
+    // SAFETY: in no list; nobody is left to look.
+    unsafe { Managed::free(permanent) };
+    // SAFETY: as above.
+    unsafe { Managed::free(group) };
+    // SAFETY: as above; all other groups are gone.
+    unsafe { Managed::free(session) };
 }

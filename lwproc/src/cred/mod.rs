@@ -5,10 +5,12 @@
 //! committed meanwhile. Each LWP runs on a snapshot of its own, refreshed at its
 //! next entry after a change, and so stable during one entry.
 
+mod change;
 mod ids;
 pub mod uids;
 
-pub use ids::{CredChange, GROUPS_MAX, IdSet};
+pub use change::{CredChange, GROUPS_MAX};
+pub use ids::IdSet;
 
 use crate::reclaim::counted::{CountedCell, CountedRef};
 use std::fmt;

@@ -13,7 +13,7 @@ impl<H: Host> Entered<'_, H> {
     /// `&mut self` operations.
     #[inline]
     pub(super) fn refresh_creds(&self) {
-        if !self.cx.has_current_creds(self.seat.world()) {
+        if !self.cx.has_current_creds(self.seat.world().init) {
             self.replace_creds();
         }
     }
@@ -26,7 +26,7 @@ impl<H: Host> Entered<'_, H> {
             unsafe { creds::update_creds(self.bound(), &me.pin()) };
         } else {
             // SAFETY: not borrowed, see `refresh_creds`.
-            unsafe { self.cx.replace_init_cred(me, &self.proc().resources.cred) };
+            unsafe { self.cx.replace_init_cred(&self.proc().resources.cred, &me.pin()) };
         }
     }
 

@@ -7,17 +7,11 @@ use crate::filedesc::file::FileHold;
 use crate::filedesc::link::Borrowed;
 use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
-use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
+use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, number};
 use crate::host::Host;
 use crate::limits::Resource;
-use crate::ops::seat::Seat;
-use crate::reclaim::Managed;
 use crate::world::aftermath::Aftermath;
 use std::mem::ManuallyDrop;
-
-pub(super) fn number(fd: u32) -> Fd {
-    Fd(i32::try_from(fd).expect("below 2^20"))
-}
 
 /// The slot's number; `None` for one that no table has.
 fn index(fd: Fd) -> Option<u32> {
@@ -331,20 +325,4 @@ impl<H: Host> Entered<'_, H> {
     pub fn fd_table_users(&self) -> usize {
         self.fd_table().users()
     }
-}
-
-/// For the teardown: closes what is open in the tables of proc0 and init, which
-/// no LWP of theirs ever gives back.
-pub(crate) fn close_permanent<H: Host>(seat: &Seat<'_, H>) -> Aftermath<H> {
-    let mut aftermath = Aftermath::none();
-    let world = seat.world();
-    for proc in [world.init, world.proc0] {
-        // SAFETY: never dies.
-        let node = unsafe { Managed::deref_counted(proc) };
-        // SAFETY: proc0's or init's.
-        let files = unsafe { node.resources.files.permanent() };
-        let close = |file| _ = aftermath.run(|| drop(file));
-        files.table().close_range((0, u32::MAX), |_| true, || seat.pin(), close);
-    }
-    aftermath
 }

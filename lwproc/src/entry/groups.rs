@@ -81,7 +81,7 @@ impl<H: Host> Entered<'_, H> {
     ///   that [`setsid`](Entered::setsid) is about to make is there already, in
     ///   another session.
     pub fn setpgid(&self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
-        regroup::setpgid(&self.seat, self.proc_ptr(), pid, pgid)
+        regroup::setpgid(self.seat.world(), self.seat.me(), self.proc_ptr(), pid, pgid)
     }
 
     /// Makes the current process the leader of a new session and of a new
@@ -94,7 +94,7 @@ impl<H: Host> Entered<'_, H> {
     /// make for this process, or to move a process into, exists from then on; one
     /// whose last member is moved out, until that call returns.
     pub fn setsid(&self) -> Result<Pid, GroupError> {
-        regroup::setsid(&self.seat, self.proc_ptr())
+        regroup::setsid(self.seat.world(), self.seat.me(), self.proc_ptr())
     }
 
     /// For the models.

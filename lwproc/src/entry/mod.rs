@@ -6,7 +6,7 @@ mod cred;
 pub(crate) mod current;
 pub(crate) mod drain;
 mod emul;
-pub(crate) mod files;
+mod files;
 mod groups;
 pub(crate) mod opened;
 pub(crate) mod pidfd;
@@ -30,6 +30,7 @@ use crate::id::{Lid, Pid};
 use crate::object::lwp_word::{RefRefused, Released};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
+use crate::ops::birth::Given;
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::ops::{birth, post};
@@ -78,7 +79,7 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(EnterError::AlreadyEntered);
         }
         let cx = &seat.me().own;
-        let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world());
+        let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world().init);
         let entered = Self { seat, cx };
         Ok(if plain { entered } else { entered.prepared() })
     }
@@ -288,9 +289,8 @@ impl<'k, H: Host> Entered<'k, H> {
         files: Rfork,
         vmspace: Option<H::VmSpace>,
     ) -> Result<Option<Lwp<H>>, ForkError> {
-        let files = (self.files(), files);
-        let new = birth::newproc(&self.seat, self.proc_ptr(), files, vmspace)?;
-        self.hand_mask_down(&new);
+        let given = Given { files: self.files(), how: files, blocked: self.blocked(), vmspace };
+        let new = birth::newproc(&self.seat, self.proc_ptr(), given)?;
         Ok(self.replace(new))
     }
 

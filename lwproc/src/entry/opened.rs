@@ -2,9 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
-use super::files::number;
 use crate::filedesc::file::FileHold;
-use crate::filedesc::{Fd, OnExec};
+use crate::filedesc::{Fd, OnExec, number};
 use crate::host::{Host, ThreadHost};
 use crate::object::home::Anchor;
 use crate::sync::Arc;

@@ -8,7 +8,6 @@ use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::object::node::ProcNode;
 use crate::object::table;
-use crate::ops::owned::Lwp;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::Pin;
@@ -247,16 +246,6 @@ impl<H: Host> Entered<'_, H> {
         match self.node() {
             Some(node) => node.word.load().has_pendsig(),
             None => !post::pending(&self.proc().pending).is_empty(),
-        }
-    }
-
-    /// The first LWP of a fork blocks what the forking one does.
-    pub(super) fn hand_mask_down(&self, child: &Lwp<H>) {
-        let mask = self.blocked();
-        if !mask.is_empty() {
-            let node = child.node();
-            // SAFETY: owned by `child`.
-            post::set_blocked(node, unsafe { node.proc_owned() }, mask);
         }
     }
 }

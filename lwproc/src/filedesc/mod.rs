@@ -29,6 +29,11 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Fd(pub i32);
 
+/// The descriptor of a slot.
+pub(crate) fn number(slot: u32) -> Fd {
+    Fd(i32::try_from(slot).expect("below 2^20"))
+}
+
 impl fmt::Display for Fd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -119,7 +124,7 @@ impl<F> OpenError<F> {
     }
 
     /// The error number a C caller would have got.
-    pub fn errno(&self) -> crate::Errno {
+    pub fn errno(&self) -> crate::errno::Errno {
         self.error.errno()
     }
 

@@ -2,6 +2,7 @@
 //! processes, groups and LWPs. (The owned right to run an LWP is in `ops`, which yields
 //! it.)
 
+pub(crate) mod ending;
 pub(crate) mod guard;
 pub(crate) mod lwp;
 pub(crate) mod pgrp;

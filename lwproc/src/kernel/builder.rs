@@ -21,6 +21,25 @@ pub struct Builder<H: Host = ThreadHost> {
     settings: Settings,
 }
 
+impl Kernel {
+    /// A kernel with the defaults: [`ThreadHost`], 2^21 - 1 ids,
+    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults are valid")
+    }
+
+    /// Starts a configuration.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Default for Builder {
     fn default() -> Self {
         let settings = Settings {

@@ -2,11 +2,13 @@
 
 use super::Kernel;
 use crate::emul::{EmulError, EmulId, Emuls};
+use crate::handles::ending::Ending;
 use crate::host::Host;
 use crate::object::trace::TraceSink;
+use crate::ops::hooks;
 use crate::specific::{LwpKey, ProcKey};
 use crate::sync::Relaxed;
-use crate::world::config::hooks::{self, Ending, HookError, HookId};
+use crate::world::config::hooks::{HookError, HookId};
 use crate::world::config::{LimitsPolicy, Part};
 use std::sync::Arc;
 

@@ -1,14 +1,12 @@
 //! A kernel: one instance of the process world, as a value.
 #![allow(unsafe_code)]
 
-mod builder;
+pub(crate) mod builder;
 mod config;
 mod counting;
 mod display;
 mod groups;
 mod teardown;
-
-pub use builder::Builder;
 
 use crate::entry::Entered;
 use crate::error::{EnterError, NewLwpError};
@@ -20,9 +18,10 @@ use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::object::node::LwpPtr;
 use crate::object::table;
-use crate::ops::birth;
+use crate::ops::birth::{self, Given};
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
+use crate::signal::SigSet;
 use crate::sync::{Acquire, Arc};
 use crate::world::World;
 
@@ -43,25 +42,6 @@ pub struct Kernel<H: Host = ThreadHost> {
     world: Arc<World<H>>,
     /// The teardown is done.
     torn_down: bool,
-}
-
-impl Kernel {
-    /// A kernel with the defaults: [`ThreadHost`], 2^21 - 1 ids,
-    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
-    pub fn new() -> Self {
-        Self::builder().build().expect("the defaults are valid")
-    }
-
-    /// Starts a configuration.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-}
-
-impl Default for Kernel {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl<H: Host> Kernel<H> {
@@ -155,8 +135,13 @@ impl<H: Host> Kernel<H> {
         match pid {
             Some(pid) => birth::newlwp(&seat, pid),
             None => {
-                let files = (self.world.init_files(), Rfork::Fresh);
-                Ok(birth::newproc(&seat, self.world.proc0, files, None)?)
+                let given = Given {
+                    files: self.world.init_files(),
+                    how: Rfork::Fresh,
+                    blocked: SigSet::EMPTY,
+                    vmspace: None,
+                };
+                Ok(birth::newproc(&seat, self.world.proc0, given)?)
             }
         }
     }

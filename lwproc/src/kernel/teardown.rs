@@ -66,7 +66,7 @@ impl<H: Host> Kernel<H> {
             release(&mut report, parked, &mut after);
         }
         // Files may hold handles, which keep the world, and LWPs.
-        after.then(crate::entry::files::close_permanent(&self.seat()));
+        self.close_permanent(&mut after);
         self.reap_all(&mut report, &mut after);
         self.drop_permanent(&mut after);
         let guard = self.pin();
@@ -84,6 +84,20 @@ impl<H: Host> Kernel<H> {
     fn claim_parked(&self) -> Vec<Lwp<H>> {
         let guard = self.pin();
         self.lwps(&guard).filter_map(|lwp| lwp.claim().ok()).collect()
+    }
+
+    /// Closes what is open in the tables of proc0 and init, which no LWP of theirs ever
+    /// gives back.
+    fn close_permanent(&self, after: &mut Aftermath<H>) {
+        let seat = self.seat();
+        for proc in [self.world.init, self.world.proc0] {
+            // SAFETY: proc0 and init live as long as the world.
+            let resources = &unsafe { Managed::deref_counted(proc) }.resources;
+            // SAFETY: proc0's or init's.
+            let files = unsafe { resources.files.permanent() };
+            let close = |file| _ = after.run(|| drop(file));
+            files.table().close_range((0, u32::MAX), |_| true, || seat.pin(), close);
+        }
     }
 
     /// Drops what proc0 and init, which never end, have of others'.

@@ -21,9 +21,28 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(crate) fn new(id: Identity) -> SessionPtr {
+        Managed::new(Self { id, groups: RefCount::new() })
+    }
+
     pub(crate) fn id(&self) -> Identity {
         self.id
     }
+
+    pub(crate) fn is_permanent(&self) -> bool {
+        self.id.0 == 0
+    }
+
+    /// Adds a group, unless the last one is gone.
+    pub(crate) fn attach(&self) -> bool {
+        self.is_permanent() || self.groups.try_inc()
+    }
+}
+
+/// A session that the caller found through a group, or counts.
+pub(crate) fn session_of<'g>(session: SessionPtr, pin: &'g Pin<'_>) -> &'g Session {
+    // SAFETY: see `Pgrp::session`.
+    unsafe { Tagged::new(session).as_ref(pin) }.expect("never null")
 }
 
 /// A process group (`struct pgrp`).

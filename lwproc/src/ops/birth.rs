@@ -2,12 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::creds::{self, update_creds};
-use super::death::detach;
+use super::death::{detach, refund, release_id};
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit, regroup};
-use crate::cred::Cred;
+use super::{drain, emit};
 use crate::cred::uids::{OverLimit, UidInfo};
+use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
 use crate::error::{ForkError, NewLwpError};
 use crate::family;
@@ -22,8 +22,10 @@ use crate::object::proc_word::AttachRefused;
 use crate::object::resources::{Embedded, Resources};
 use crate::object::table;
 use crate::object::trace::TraceEvent;
-use crate::panics::{self, Panic};
+use crate::panics;
+use crate::pgrp;
 use crate::reclaim::{Managed, Pin, Tagged};
+use crate::signal::SigSet;
 use crate::sync::{AcqRel, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -31,10 +33,14 @@ use crate::world::config::Enforcement;
 use crate::world::participant::{Participant, Tally};
 use std::sync::atomic::Ordering::SeqCst;
 
-fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
-    let id = world.ids.reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
-    me.tally.add(Tally { ids: 1, ..Tally::default() });
-    Ok(id)
+/// What a new process and its first LWP are given by who makes them.
+pub(crate) struct Given<'a, H: Host> {
+    /// The descriptors of the one that makes it, and what becomes of them.
+    pub(crate) files: Borrowed<'a, H::File>,
+    pub(crate) how: Rfork,
+    /// The mask of the first LWP.
+    pub(crate) blocked: SigSet,
+    pub(crate) vmspace: Option<H::VmSpace>,
 }
 
 /// A new process of `parent` with its first LWP, published. Lock-free but for
@@ -47,8 +53,7 @@ fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, E
 pub(crate) fn newproc<H: Host>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
-    (files, how): (Borrowed<'_, H::File>, Rfork),
-    vmspace: Option<H::VmSpace>,
+    given: Given<'_, H>,
 ) -> Result<Lwp<H>, NewProcError> {
     let (world, me) = (seat.world(), seat.me());
     let pin = me.pin();
@@ -57,34 +62,17 @@ pub(crate) fn newproc<H: Host>(
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
     let (emul, nproc) = world.at_birth();
-    // One look at the credentials: who is charged is who the child is (R14).
-    let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
-    let likely = parent_node.resources.user();
-    let user = world.uids.get_likely(likely, cred.get().users().real);
-    let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
-    let id = match charge_and_reserve(world, me, user, limit) {
-        Ok(id) => id,
-        Err(why) => {
-            cred.release(&pin);
-            return Err(why);
-        }
-    };
+    let place = Place::take(world, me, parent_node, nproc, &pin)?;
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
-    let vfs = match host_begins(world, parents_vfs, emul, id) {
-        Ok(vfs) => vfs,
-        Err(panic) => {
-            world.ids.release(&me.shard, id);
-            me.tally.add(Tally { ids: -1, ..Tally::default() });
-            refund(world, me, user);
-            cred.release(&pin);
-            panic.go_on()
-        }
-    };
-    let embedded = Embedded { vmspace, vfs };
+    let vfs = host_begins(world, parents_vfs, emul, place.id());
+    // From here on nothing refuses it.
+    let (cred, user, id) = place.fill();
+
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
-    let (files, link) = files.inherit(how, &pin);
+    let (files, link) = given.files.inherit(given.how, &pin);
+    let embedded = Embedded { vmspace: given.vmspace, vfs };
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world.home(), id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
@@ -96,14 +84,14 @@ pub(crate) fn newproc<H: Host>(
     let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_files(Some(files)) };
+    // Relaxed: published with the LWP [P4].
+    lwp_node.blocked.store(given.blocked.bits(), Relaxed);
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
-    let edge = family::beget(parent, node);
-    regroup::inherit(parent_node, node, &pin);
 
-    table::publish(&world.ids, id.0, proc, lwp);
-    // SAFETY: from `beget`, once; the parent lives.
-    unsafe { family::announce(parent_node, edge) };
+    pgrp::inherit(parent_node, node, &pin);
+    // SAFETY: the parent lives; made above, under a reserved id.
+    unsafe { family::beget(&world.ids, parent, proc, lwp) };
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
@@ -115,21 +103,81 @@ pub(crate) fn newproc<H: Host>(
     Ok(lwp)
 }
 
-/// What the host does for a process that is not yet visible, S250-S253 and S288; or the
-/// panic with which it did not.
+/// What the host does for a process that is not yet visible, S250-S253 and S288. When it
+/// panics, it has not begun.
 fn host_begins<H: Host>(
     world: &World<H>,
     parents_vfs: &H::Vfs,
     emul: EmulPtr<H>,
     id: Reserved,
-) -> Result<H::Vfs, Panic> {
-    let vfs = panics::catch(|| world.host.vfs_init(parents_vfs))?;
+) -> H::Vfs {
+    let vfs = world.host.vfs_init(parents_vfs);
     let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
     if let Err(panic) = panics::catch(intern) {
         let _ = panics::catch(|| world.host.vfs_release(vfs));
-        return Err(panic);
+        panic.go_on();
     }
-    Ok(vfs)
+    vfs
+}
+
+/// What a process takes before it is built: its credentials, and by them a place in the
+/// kernel, its user's charge, and an id. Dropped, it gives back what has been taken.
+struct Place<'a, H: Host> {
+    world: &'a World<H>,
+    me: &'a Participant<H>,
+    pin: &'a Pin<'a>,
+    cred: Option<CredRef>,
+    charged: Option<&'a UidInfo>,
+    id: Option<Reserved>,
+}
+
+impl<'a, H: Host> Place<'a, H> {
+    fn take(
+        world: &'a World<H>,
+        me: &'a Participant<H>,
+        parent: &'a ProcNode<H>,
+        nproc: Enforcement,
+        pin: &'a Pin<'a>,
+    ) -> Result<Self, NewProcError> {
+        world.reserve_place().map_err(|OverLimit| NewProcError::KernelFull)?;
+        // One look at the credentials: who is charged is who the child is (R14).
+        let cred = parent.resources.cred.hold(pin).expect("the parent lives");
+        let user = world.uids.get_likely(parent.resources.user(), cred.get().users().real);
+        let limit = nproc_limit(nproc, parent, cred.get(), pin);
+        let mut place = Self { world, me, pin, cred: Some(cred), charged: None, id: None };
+        user.charge_proc(me.lane, limit).map_err(|OverLimit| NewProcError::Limit)?;
+        place.charged = Some(user);
+        let id = reserve(world, me).map_err(|Exhausted| NewProcError::IdsExhausted)?;
+        place.id = Some(id);
+        Ok(place)
+    }
+
+    fn id(&self) -> Reserved {
+        self.id.expect("taken")
+    }
+
+    /// The process has them from now on.
+    fn fill(mut self) -> (CredRef, &'a UidInfo, Reserved) {
+        let taken = (self.cred.take(), self.charged, self.id);
+        std::mem::forget(self);
+        let (Some(cred), Some(user), Some(id)) = taken else { unreachable!("taken") };
+        (cred, user, id)
+    }
+}
+
+impl<H: Host> Drop for Place<'_, H> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            release_id(self.world, self.me, id);
+        }
+        match self.charged {
+            Some(user) => refund(self.world, self.me, user),
+            None => self.world.refund_place(),
+        }
+        if let Some(cred) = self.cred.take() {
+            cred.release(self.pin);
+        }
+    }
 }
 
 /// The most processes that the user of a forking process may have; `None`: any
@@ -146,37 +194,10 @@ fn nproc_limit<H: Host>(
     parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
 }
 
-/// Takes a process's place in the kernel, its user's charge, and its id: all, or
-/// nothing.
-fn charge_and_reserve<H: Host>(
-    world: &World<H>,
-    me: &Participant<H>,
-    user: &UidInfo,
-    limit: Option<u64>,
-) -> Result<Reserved, NewProcError> {
-    if let Some(cap) = &world.proc_cap {
-        cap.reserve().map_err(|OverLimit| NewProcError::KernelFull)?;
-    }
-    if user.charge_proc(me.lane, limit).is_err() {
-        refund_place(world);
-        return Err(NewProcError::Limit);
-    }
-    reserve(world, me).map_err(|Exhausted| {
-        refund(world, me, user);
-        NewProcError::IdsExhausted
-    })
-}
-
-/// Gives a process's charge and its place in the kernel back.
-pub(super) fn refund<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo) {
-    user.count_procs(me.lane, -1);
-    refund_place(world);
-}
-
-fn refund_place<H: Host>(world: &World<H>) {
-    if let Some(cap) = &world.proc_cap {
-        cap.refund();
-    }
+fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
+    let id = world.ids.reserve(&me.shard, world.participants.iter().map(|p| &p.shard))?;
+    me.tally.add(Tally { ids: 1, ..Tally::default() });
+    Ok(id)
 }
 
 /// A new LWP in the process with that pid.

@@ -2,9 +2,9 @@
 //! last (R18).
 #![allow(unsafe_code)]
 
-use super::birth::refund;
-use super::emit;
 use super::regroup::{self, Bearers};
+use super::{emit, hooks};
+use crate::cred::uids::UidInfo;
 use crate::family;
 use crate::host::Host;
 use crate::idtable::Reserved;
@@ -19,25 +19,8 @@ use crate::sync::Release;
 use crate::waitq::WaitQueue;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
-use crate::world::config::{Part, hooks};
+use crate::world::config::Part;
 use crate::world::participant::{Participant, Tally};
-
-/// Releases an owned LWP.
-///
-/// # Safety
-/// The caller owns the LWP and never uses it again.
-pub(crate) unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
-    // SAFETY: an owned LWP lives.
-    let node = unsafe { Managed::deref_counted(lwp) };
-    // SAFETY: owned by the caller.
-    let home = unsafe { node.proc_owned() }.home;
-    // SAFETY: the LWP's anchor keeps the world until `settle`.
-    let seat = unsafe { home.world() }.seat();
-    // SAFETY: owned by the caller.
-    let aftermath = unsafe { freelwp(seat.world(), seat.me(), lwp) };
-    drop(seat);
-    aftermath.settle();
-}
 
 /// Frees an owned LWP. Lock-free but for the allocator and the host; with the
 /// process's last LWP, O(its children).
@@ -98,14 +81,10 @@ pub(crate) unsafe fn freelwp<H: Host>(
     aftermath.run(|| world.host.destroy(token));
     let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
     emit::emit(world, proc_node, &pin, event, &mut aftermath);
-    let ids = match reserved {
-        Some(id) => {
-            world.ids.release(&me.shard, id);
-            -1
-        }
-        None => 0,
-    };
-    me.tally.add(Tally { lwps: -1, ids, ..Tally::default() });
+    if let Some(id) = reserved {
+        release_id(world, me, id);
+    }
+    me.tally.add(Tally { lwps: -1, ..Tally::default() });
     detach(world, me, proc, proc_node, &pin, aftermath)
 }
 
@@ -213,6 +192,18 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
     unsafe { reap(world, me, proc, pin, aftermath) };
 }
 
+/// Gives a process's charge and its place in the kernel back.
+pub(super) fn refund<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo) {
+    user.count_procs(me.lane, -1);
+    world.refund_place();
+}
+
+/// Gives an id back that nobody bears any more.
+pub(super) fn release_id<H: Host>(world: &World<H>, me: &Participant<H>, id: Reserved) {
+    world.ids.release(&me.shard, id);
+    me.tally.add(Tally { ids: -1, ..Tally::default() });
+}
+
 /// Takes an ended process out of family and table, and its id back.
 ///
 /// # Safety
@@ -245,10 +236,7 @@ unsafe fn reap<H: Host>(
     }
     me.tally.add(Tally { procs: -1, ..Tally::default() });
     match bearers {
-        Bearers::One => {
-            world.ids.release(&me.shard, Reserved(id));
-            me.tally.add(Tally { ids: -1, ..Tally::default() });
-        }
+        Bearers::One => release_id(world, me, Reserved(id)),
         Bearers::Several => regroup::release_id(world, me, id),
     }
     // A thread may wait for the last of its children to be gone; or somebody for this

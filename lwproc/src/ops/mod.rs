@@ -6,6 +6,7 @@ pub(crate) mod creds;
 pub(crate) mod death;
 pub(crate) mod drain;
 pub(crate) mod emit;
+pub(crate) mod hooks;
 mod interrupt;
 mod oncpu;
 pub(crate) mod owned;

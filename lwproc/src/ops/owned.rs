@@ -97,8 +97,25 @@ impl<H: Host> Lwp<H> {
 impl<H: Host> Drop for Lwp<H> {
     fn drop(&mut self) {
         // SAFETY: owned by this value, which is never used again.
-        unsafe { death::release(self.0) };
+        unsafe { release(self.0) };
     }
+}
+
+/// Releases an owned LWP.
+///
+/// # Safety
+/// The caller owns the LWP and never uses it again.
+unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
+    // SAFETY: an owned LWP lives.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: owned by the caller.
+    let home = unsafe { node.proc_owned() }.home;
+    // SAFETY: the LWP's anchor keeps the world until `settle`.
+    let seat = unsafe { home.world() }.seat();
+    // SAFETY: owned by the caller.
+    let aftermath = unsafe { death::freelwp(seat.world(), seat.me(), lwp) };
+    drop(seat);
+    aftermath.settle();
 }
 
 impl<H: Host> fmt::Debug for Lwp<H> {

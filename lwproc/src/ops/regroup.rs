@@ -16,16 +16,17 @@
 //! and is published in its slot by a CAS: two threads found one group.
 #![allow(unsafe_code)]
 
-use super::seat::Seat;
 use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
-use crate::idtable::{Reserved, Slot};
-use crate::object::group::{EXECED, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr};
+use crate::idtable::Reserved;
+use crate::object::group::{
+    EXECED, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr, session_of,
+};
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::pgrp::{GroupError, find, membership_of};
 use crate::reclaim::refcount::Dropped;
-use crate::reclaim::{Managed, Pin, RefCount, Tagged};
+use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};
 use crate::world::World;
 use crate::world::participant::{Participant, Tally};
@@ -35,44 +36,6 @@ struct Change<'a, H: Host> {
     world: &'a World<H>,
     me: &'a Participant<H>,
     pin: &'a Pin<'a>,
-}
-
-/// Another thread changed something: to be tried again from the checks.
-struct Overtaken;
-
-/// Puts group 0 in its slot; the one membership of it.
-pub(crate) fn permanent<L>(slot: &Slot<L, Pgrp>) -> Tagged<Membership> {
-    let id = Identity(0);
-    let session = Managed::new(Session { id, groups: RefCount::new() });
-    let group = Pgrp::new(id, session);
-    // Relaxed: the kernel is not shared yet.
-    slot.pgrp.store(Tagged::new(group), Relaxed);
-    Tagged::new(Membership::new(group, id))
-}
-
-/// Gives a new process, which nobody can see yet, its parent's group.
-/// Lock-free but for the allocator.
-///
-/// It is listed before it is published, so whoever finds it finds it there.
-///
-/// Seed: `newproc` S233, S296-S297, in one step (R13).
-pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
-    loop {
-        let (seen, membership) = membership_of(parent, pin).expect("the parent lives");
-        let group = membership.group(pin);
-        if group.is_permanent() {
-            // Relaxed: published with the child [P3].
-            return child.membership.store(Tagged::new(seen.ptr()), Relaxed);
-        }
-        // If it has died, the parent has moved [P10].
-        if group.joined.try_inc() {
-            let new = Membership::new(membership.group, child.id);
-            // Relaxed: published with the child [P3].
-            child.membership.store(Tagged::new(new), Relaxed);
-            // SAFETY: a new membership; the group is counted.
-            return unsafe { group.members.push(new) };
-        }
-    }
 }
 
 /// Takes an ended process out of its group. Whether others may bear its id.
@@ -107,9 +70,35 @@ pub(crate) fn release_id<H: Host>(world: &World<H>, me: &Participant<H>, id: Ide
     }
 }
 
+/// Why an attempt to change a group did not.
+enum Stop {
+    /// It may not be changed so.
+    Refused(GroupError),
+    /// Another thread changed something: to be tried again from the checks.
+    Again,
+}
+
+impl From<GroupError> for Stop {
+    fn from(why: GroupError) -> Self {
+        Self::Refused(why)
+    }
+}
+
+/// Tries until nobody comes between.
+fn settle<R>(mut attempt: impl FnMut() -> Result<R, Stop>) -> Result<R, GroupError> {
+    loop {
+        match attempt() {
+            Ok(done) => return Ok(done),
+            Err(Stop::Refused(why)) => return Err(why),
+            Err(Stop::Again) => {}
+        }
+    }
+}
+
 /// Moves a process to a group. Lock-free but for the allocator.
 pub(crate) fn setpgid<H: Host>(
-    seat: &Seat<'_, H>,
+    world: &World<H>,
+    me: &Participant<H>,
     caller: ProcPtr<H>,
     pid: Pid,
     pgid: Pid,
@@ -117,108 +106,108 @@ pub(crate) fn setpgid<H: Host>(
     if pgid.0 < 0 {
         return Err(GroupError::BadNumber);
     }
-    let pin = seat.pin();
-    let world = seat.world();
-    let change = Change { world, me: seat.me(), pin: &pin };
+    let pin = &me.pin();
     // SAFETY: the caller runs as one of its LWPs.
     let own = unsafe { Managed::deref_counted(caller) };
     let target = if pid.0 == 0 || pid == own.pid() {
         own
     } else {
-        let child = family::child(&world.ids, caller, pid, &pin);
+        let child = family::child(&world.ids, caller, pid, pin);
         let living = child.filter(|child| !child.node.word.load().is_dead());
         living.ok_or(GroupError::NoSuchProcess)?.node
     };
     let pgid = if pgid.0 == 0 { target.pid() } else { pgid };
-    loop {
-        let (seen, from) = membership_of(target, &pin).ok_or(GroupError::NoSuchProcess)?;
-        let (old, session) = (from.group(&pin), from.group(&pin).session(&pin));
-        if !std::ptr::eq(target, own) {
-            let (_, callers) = membership_of(own, &pin).expect("the caller lives");
-            if callers.group(&pin).session != old.session {
-                return Err(GroupError::OtherSession);
-            }
-            if seen.tag() & EXECED != 0 {
-                return Err(GroupError::HasExeced);
-            }
-        }
-        if session.id == target.id {
-            return Err(GroupError::SessionLeader);
-        }
-        if old.id.pid() == pgid {
-            return Ok(());
-        }
-        let attempt = if pgid == target.pid() {
-            change.join_own(target, seen, old.session)?
-        } else {
-            change.join_other(pgid, old.session).map(|group| Ok((seen, group)))?
-        };
-        if let Ok((seen, group)) = attempt
-            && change.swing(target, seen, group)
-        {
-            return Ok(());
-        }
-    }
+    settle(|| Change { world, me, pin }.join(own, target, pgid))
 }
 
 /// Makes the caller the leader of a new session, and of a new group in it.
 /// Lock-free but for the allocator.
-pub(crate) fn setsid<H: Host>(seat: &Seat<'_, H>, caller: ProcPtr<H>) -> Result<Pid, GroupError> {
-    let pin = seat.pin();
-    let world = seat.world();
-    let change = Change { world, me: seat.me(), pin: &pin };
+pub(crate) fn setsid<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    caller: ProcPtr<H>,
+) -> Result<Pid, GroupError> {
+    let pin = &me.pin();
     // SAFETY: the caller runs as one of its LWPs.
     let own = unsafe { Managed::deref_counted(caller) };
-    let slot = world.ids.slot(own.pid().0).expect("a process has a slot");
-    loop {
-        let (seen, from) = membership_of(own, &pin).expect("the caller lives");
-        if from.group(&pin).id == own.id {
-            return Err(GroupError::GroupExists);
-        }
-        // Acquire [P42]: as in `find`.
-        let found = slot.pgrp.load(Acquire);
-        // SAFETY: loaded with Acquire under the pin; unpublished before retired.
-        if unsafe { found.as_ref(&pin) }.is_some_and(Pgrp::is_live) {
-            return Err(GroupError::GroupExists);
-        }
-        let Ok(seen) = mark_led(own, seen) else { continue };
-        if !world.ids.hold(own.id) {
-            return Err(GroupError::NoSuchProcess);
-        }
-        // Its one group is the one made below.
-        let session = Managed::new(Session { id: own.id, groups: RefCount::new() });
-        if let Ok(group) = change.found(own.id, found, session)?
-            && change.swing(own, seen, group)
-        {
-            return Ok(own.pid());
-        }
-    }
+    settle(|| Change { world, me, pin }.found_session(own))?;
+    Ok(own.pid())
 }
 
 /// Marks a process that may get a group of its own.
 fn mark_led<H: Host>(
     node: &ProcNode<H>,
     seen: Tagged<Membership>,
-) -> Result<Tagged<Membership>, Overtaken> {
+) -> Result<Tagged<Membership>, Stop> {
     let led = seen.with_tag(seen.tag() | LED);
     // Relaxed: the mark is in the word that `leave` takes; and it goes on with
     // what was published there.
     if led == seen || node.membership.compare_exchange(seen, led, Relaxed, Relaxed).is_ok() {
         Ok(led)
     } else {
-        Err(Overtaken)
+        Err(Stop::Again)
     }
 }
 
 impl<H: Host> Change<'_, H> {
+    /// Tries to move `target`, which is `own` or a child of it, to the group `pgid`.
+    fn join(&self, own: &ProcNode<H>, target: &ProcNode<H>, pgid: Pid) -> Result<(), Stop> {
+        let seen = membership_of(target, self.pin);
+        let (seen, from) = seen.ok_or(GroupError::NoSuchProcess)?;
+        let old = from.group(self.pin);
+        if !std::ptr::eq(target, own) {
+            let (_, callers) = membership_of(own, self.pin).expect("the caller lives");
+            if callers.group(self.pin).session != old.session {
+                return Err(GroupError::OtherSession.into());
+            }
+            if seen.tag() & EXECED != 0 {
+                return Err(GroupError::HasExeced.into());
+            }
+        }
+        if old.session(self.pin).id() == target.id {
+            return Err(GroupError::SessionLeader.into());
+        }
+        if old.id.pid() == pgid {
+            return Ok(());
+        }
+        let (seen, group) = if pgid == target.pid() {
+            self.join_own(target, seen, old.session)?
+        } else {
+            (seen, self.join_other(pgid, old.session)?)
+        };
+        self.swing(target, seen, group)
+    }
+
+    /// Tries to make a session with one group, for the process that calls.
+    fn found_session(&self, own: &ProcNode<H>) -> Result<(), Stop> {
+        let (seen, from) = membership_of(own, self.pin).expect("the caller lives");
+        if from.group(self.pin).id == own.id {
+            return Err(GroupError::GroupExists.into());
+        }
+        let slot = self.world.ids.slot(own.pid().0).expect("a process has a slot");
+        // Acquire [P42]: as in `find`.
+        let found = slot.pgrp.load(Acquire);
+        // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+        if unsafe { found.as_ref(self.pin) }.is_some_and(Pgrp::is_live) {
+            return Err(GroupError::GroupExists.into());
+        }
+        let seen = mark_led(own, seen)?;
+        if !self.world.ids.hold(own.id) {
+            return Err(GroupError::NoSuchProcess.into());
+        }
+        // Its one group is the one made here.
+        let group = self.found(own.id, found, Session::new(own.id))?;
+        self.swing(own, seen, group)
+    }
+
     /// Counts a process into the group of its own id, which is made if need be.
     fn join_own(
         &self,
         node: &ProcNode<H>,
         seen: Tagged<Membership>,
         session: SessionPtr,
-    ) -> Result<Result<(Tagged<Membership>, GroupPtr), Overtaken>, GroupError> {
-        let Ok(seen) = mark_led(node, seen) else { return Ok(Err(Overtaken)) };
+    ) -> Result<(Tagged<Membership>, GroupPtr), Stop> {
+        let seen = mark_led(node, seen)?;
         let slot = self.world.ids.slot(node.pid().0).expect("a process has a slot");
         // Acquire [P42]: as in `find`.
         let found = slot.pgrp.load(Acquire);
@@ -228,20 +217,20 @@ impl<H: Host> Change<'_, H> {
         {
             if group.id != node.id {
                 // The process is gone, and its id borne by another.
-                return Err(GroupError::NoSuchProcess);
+                return Err(GroupError::NoSuchProcess.into());
             }
             if group.session != session {
                 // It is making a session at this moment.
-                return Err(GroupError::OtherSession);
+                return Err(GroupError::OtherSession.into());
             }
             if group.joined.try_inc() {
-                return Ok(Ok((seen, found.ptr())));
+                return Ok((seen, found.ptr()));
             }
         }
         if !session_of(session, self.pin).attach() {
-            return Ok(Err(Overtaken));
+            return Err(Stop::Again);
         }
-        Ok(self.found(node.id, found, session)?.map(|group| (seen, group)))
+        Ok((seen, self.found(node.id, found, session)?))
     }
 
     /// Counts a process into a group of the session.
@@ -261,10 +250,10 @@ impl<H: Host> Change<'_, H> {
         id: Identity,
         found: Tagged<Pgrp>,
         session: SessionPtr,
-    ) -> Result<Result<GroupPtr, Overtaken>, GroupError> {
+    ) -> Result<GroupPtr, Stop> {
         if !self.world.ids.hold(id) {
             self.detach_session(session);
-            return Err(GroupError::NoSuchProcess);
+            return Err(GroupError::NoSuchProcess.into());
         }
         let slot = self.world.ids.slot(id.number()).expect("a process had a slot");
         let group = Pgrp::new(id, session);
@@ -272,19 +261,24 @@ impl<H: Host> Change<'_, H> {
         // dead group is ended by who brought it to zero, wherever it is.
         // Relaxed on failure: tried again from the checks.
         if slot.pgrp.compare_exchange(found, Tagged::new(group), Release, Relaxed).is_ok() {
-            return Ok(Ok(group));
+            return Ok(group);
         }
         // SAFETY: published nowhere.
         unsafe { Managed::free(group) };
         release_id(self.world, self.me, id);
         self.detach_session(session);
-        Ok(Err(Overtaken))
+        Err(Stop::Again)
     }
 
     /// Turns a process from the membership that was seen to a new one in
     /// `group`, into which it has been counted; that count is given back when
-    /// something has changed since. Whether it moved.
-    fn swing(&self, node: &ProcNode<H>, seen: Tagged<Membership>, group: GroupPtr) -> bool {
+    /// something has changed since.
+    fn swing(
+        &self,
+        node: &ProcNode<H>,
+        seen: Tagged<Membership>,
+        group: GroupPtr,
+    ) -> Result<(), Stop> {
         let new = Membership::new(group, node.id);
         // SAFETY: counted in.
         let members = &unsafe { Managed::deref_counted(group) }.members;
@@ -296,14 +290,14 @@ impl<H: Host> Change<'_, H> {
         // it. Relaxed on failure: it starts over with a load.
         if node.membership.compare_exchange(seen, now, Release, Relaxed).is_err() {
             self.part(new);
-            return false;
+            return Err(Stop::Again);
         }
         self.part(seen.ptr());
         // Whoever waits for a child of that group may have none any more.
         if let Some((edge, _)) = family::edge_of(node, self.pin) {
             edge.parent(self.pin).waiters.wake_all();
         }
-        true
+        Ok(())
     }
 
     /// Ends a membership that is no process's: takes it off its group's list,
@@ -347,55 +341,4 @@ impl<H: Host> Change<'_, H> {
             release_id(self.world, self.me, id);
         }
     }
-}
-
-/// A session that the caller found through a group, or counts.
-fn session_of<'g>(session: SessionPtr, pin: &'g Pin<'_>) -> &'g Session {
-    // SAFETY: see `Pgrp::session`.
-    unsafe { Tagged::new(session).as_ref(pin) }.expect("never null")
-}
-
-impl Session {
-    fn is_permanent(&self) -> bool {
-        self.id.0 == 0
-    }
-
-    /// Adds a group, unless the last one is gone.
-    fn attach(&self) -> bool {
-        self.is_permanent() || self.groups.try_inc()
-    }
-}
-
-/// Frees what is left at the end of the world: group 0, and the groups of
-/// processes that never end, or were leaked.
-///
-/// # Safety
-/// Nobody else is left, and no process is looked at by its group any more.
-pub(crate) unsafe fn free_all<H: Host>(world: &World<H>) {
-    // Relaxed: nobody else is left; below too.
-    let left = world.ids.slots().map(|slot| slot.pgrp.load(Relaxed).ptr());
-    for group in left.skip(1).filter(|group| !group.is_null()) {
-        // SAFETY: in its slot, so not retired.
-        let session = unsafe { Managed::deref_counted(group) }.session;
-        // SAFETY: counted by the group, or permanent.
-        let node = unsafe { Managed::deref_counted(session) };
-        if !node.is_permanent() && node.groups.dec() == Dropped::Last {
-            // SAFETY: its last group goes here.
-            unsafe { Managed::free(session) };
-        }
-        // SAFETY: nobody is left; its list frees the memberships of its members.
-        unsafe { Managed::free(group) };
-    }
-    // SAFETY: proc0 is never freed before this.
-    let permanent = unsafe { Managed::deref_counted(world.proc0) }.membership.load(Relaxed).ptr();
-    // SAFETY: proc0 cannot leave it, and nobody frees it but this.
-    let group = unsafe { Managed::deref_counted(permanent) }.group;
-    // SAFETY: the same for its group.
-    let session = unsafe { Managed::deref_counted(group) }.session;
-    // SAFETY: in no list; nobody is left to look.
-    unsafe { Managed::free(permanent) };
-    // SAFETY: as above.
-    unsafe { Managed::free(group) };
-    // SAFETY: as above; all other groups are gone.
-    unsafe { Managed::free(session) };
 }

@@ -17,18 +17,18 @@ use std::cell::{Cell, RefCell};
 thread_local! {
     /// The world used last, and this thread's participant in it.
     static LAST: Cell<(u64, *const ())> = const { Cell::new((0, std::ptr::null())) };
-    static MEMBERSHIPS: Memberships = const { Memberships(RefCell::new(Vec::new())) };
+    static ENROLMENTS: Enrolments = const { Enrolments(RefCell::new(Vec::new())) };
 }
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
 thread_local! {
     static LAST: Cell<(u64, *const ())> = Cell::new((0, std::ptr::null()));
-    static MEMBERSHIPS: Memberships = Memberships(RefCell::new(Vec::new()));
+    static ENROLMENTS: Enrolments = Enrolments(RefCell::new(Vec::new()));
 }
 
 /// This thread's participants, one for each world it has used.
-struct Memberships(RefCell<Vec<Box<dyn Membership>>>);
+struct Enrolments(RefCell<Vec<Box<dyn Enrolment>>>);
 
-impl Drop for Memberships {
+impl Drop for Enrolments {
     fn drop(&mut self) {
         // A model that failed is over: its thread has nothing to leave.
         if cfg!(any(lwproc_loom, lwproc_shuttle)) && std::thread::panicking() {
@@ -36,8 +36,8 @@ impl Drop for Memberships {
         }
         // From here on the thread is a stranger to every world.
         forget_last();
-        for membership in self.0.take() {
-            membership.resign();
+        for enrolment in self.0.take() {
+            enrolment.resign();
         }
     }
 }
@@ -48,7 +48,7 @@ fn forget_last() {
 }
 
 /// A participant of some world, whatever its host type.
-trait Membership {
+trait Enrolment {
     fn serial(&self) -> u64;
     fn participant(&self) -> *const ();
     fn is_stale(&self) -> bool;
@@ -56,13 +56,13 @@ trait Membership {
     fn resign(self: Box<Self>);
 }
 
-struct MembershipOf<H: Host> {
+struct EnrolmentOf<H: Host> {
     serial: u64,
     participant: *const Participant<H>,
     world: Weak<World<H>>,
 }
 
-impl<H: Host> Membership for MembershipOf<H> {
+impl<H: Host> Enrolment for EnrolmentOf<H> {
     fn serial(&self) -> u64 {
         self.serial
     }
@@ -138,7 +138,7 @@ impl<H: Host> World<H> {
 
     #[cold]
     fn seat_slow(&self) -> Seat<'_, H> {
-        let known = MEMBERSHIPS.try_with(|all| {
+        let known = ENROLMENTS.try_with(|all| {
             let mut all = all.0.borrow_mut();
             if let Some(m) = all.iter().find(|m| m.serial() == self.serial) {
                 return m.participant();
@@ -148,13 +148,13 @@ impl<H: Host> World<H> {
             me.hold();
             let participant: *const Participant<H> = me;
             let (serial, world) = (self.serial, self.downgrade());
-            all.push(Box::new(MembershipOf { serial, participant, world }));
+            all.push(Box::new(EnrolmentOf { serial, participant, world }));
             participant.cast()
         });
         match known {
             Ok(participant) => {
                 LAST.with(|last| last.set((self.serial, participant)));
-                // SAFETY: a membership with this world's serial.
+                // SAFETY: an enrolment with this world's serial.
                 Seat::new(unsafe { &*participant.cast::<Participant<H>>() })
             }
             // The thread's storage is gone: the participant goes with its last use.

@@ -13,6 +13,8 @@
 
 #[cfg(feature = "async")]
 mod task;
+#[cfg(feature = "async")]
+mod waker;
 
 #[cfg(feature = "async")]
 pub use task::Waiting;
@@ -44,7 +46,7 @@ enum Who {
     Thread(Unparker),
     /// Touched by who moved the state away from WAITING, and read by nobody else.
     #[cfg(feature = "async")]
-    Task(task::WakerCell),
+    Task(waker::WakerCell),
 }
 
 impl Sleeper {

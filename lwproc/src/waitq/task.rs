@@ -1,9 +1,9 @@
 //! Tasks as sleepers.
 #![allow(unsafe_code)]
 
+use super::waker::WakerCell;
 use super::{LEFT, Sleeper, WAITING, WaitQueue, Who};
 use crate::sync::{Relaxed, fence};
-use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Poll, Waker};
@@ -11,21 +11,6 @@ use std::task::{Poll, Waker};
 /// How many tasks may have left a queue, beside as many as there were at the last sweep,
 /// before it is swept.
 const SWEEP: i32 = 64;
-
-/// The waker of a task that sleeps.
-pub(super) struct WakerCell(UnsafeCell<Option<Waker>>);
-
-// SAFETY: a waker is `Send` and `Sync`, and `take` is called once, by one thread.
-unsafe impl Sync for WakerCell {}
-
-impl WakerCell {
-    /// # Safety
-    /// By who moved the sleeper's state away from WAITING: once.
-    pub(super) unsafe fn take(&self) -> Waker {
-        // SAFETY: nobody else has it, by contract.
-        unsafe { &mut *self.0.get() }.take().expect("a waker is taken once")
-    }
-}
 
 /// A future's place in a queue. It must be given to [`WaitQueue::stop_waiting`] before it is
 /// dropped; or else the waker stays in the queue until the next wake-up.
@@ -73,7 +58,7 @@ impl WaitQueue {
         let mut result = done();
         if result.is_none() && !waiting.is_for(waker) {
             self.stop_waiting(waiting);
-            let cell = WakerCell(UnsafeCell::new(Some(waker.clone())));
+            let cell = WakerCell::new(waker.clone());
             let sleeper = self.register(Who::Task(cell));
             waiting.0 = Some(Registered { sleeper, waker: address(waker) });
             // SeqCst fence [P12]: either `done` sees what the waker did, or the

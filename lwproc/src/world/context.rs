@@ -6,13 +6,11 @@
 //! borrow out of a suspended one stays good, whatever the inner one does.
 #![allow(unsafe_code)]
 
-use super::World;
-use super::participant::Participant;
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::object::home::Anchor;
-use crate::object::node::{LwpNode, LwpPtr};
-use crate::reclaim::Managed;
+use crate::object::node::{LwpNode, LwpPtr, ProcPtr};
+use crate::reclaim::{Managed, Pin};
 use crate::sync::{Arc, AtomicPtr, Relaxed};
 use std::cell::UnsafeCell;
 
@@ -72,14 +70,14 @@ impl<H: Host> Context<H> {
     /// Whether the snapshot that it runs on is that of its process, as far as it has
     /// been told. Wait-free; two loads.
     #[inline]
-    pub(crate) fn has_current_creds(&self, world: &World<H>) -> bool {
+    pub(crate) fn has_current_creds(&self, init: ProcPtr<H>) -> bool {
         let bound = self.bound();
         if !bound.is_null() {
             // SAFETY: bound to this thread, so owned by it.
             return !unsafe { Managed::deref_counted(bound) }.word.load().has_crmod();
         }
         // SAFETY: init never dies.
-        let init = unsafe { Managed::deref_counted(world.init) };
+        let init = unsafe { Managed::deref_counted(init) };
         // SAFETY: the owner's field; not replaced meanwhile.
         unsafe { self.init_cred() }.is_some_and(|snapshot| init.resources.cred.is(snapshot))
     }
@@ -89,12 +87,11 @@ impl<H: Host> Context<H> {
     ///
     /// # Safety
     /// Nothing borrows the snapshot.
-    pub(crate) unsafe fn replace_init_cred(&self, me: &Participant<H>, cell: &CredCell) {
+    pub(crate) unsafe fn replace_init_cred(&self, cell: &CredCell, pin: &Pin<'_>) {
         // SAFETY: the owner's field, not borrowed.
         let snapshot = unsafe { &mut *self.init_cred.get() };
-        let pin = me.pin();
-        if let Some(old) = std::mem::replace(snapshot, cell.hold(&pin)) {
-            old.release(&pin);
+        if let Some(old) = std::mem::replace(snapshot, cell.hold(pin)) {
+            old.release(pin);
         }
     }
 

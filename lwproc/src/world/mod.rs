@@ -12,34 +12,27 @@ pub mod biglock;
 pub(crate) mod config;
 pub(crate) mod context;
 pub mod cpus;
+mod life;
 pub(crate) mod participant;
 
-use crate::cred::uids::{Lane, OverLimit, Uids};
-use crate::cred::{Cred, CredRef};
+use crate::cred::CredRef;
+use crate::cred::uids::{OverLimit, Uids};
 use crate::emul::{EmulPtr, Emuls, NativeSysents};
-use crate::family;
-use crate::filedesc::link::{Borrowed, TableUse};
+use crate::filedesc::link::Borrowed;
 use crate::host::{Host, LwpToken};
-use crate::id::{Identity, Pid};
-use crate::idtable::IdTable;
 use crate::limits::{Limits, LimitsRef};
-use crate::object::comm::Comm;
-use crate::object::group::Membership;
 use crate::object::home::{Anchor, Home};
-use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
-use crate::object::resources::{Embedded, Resources};
-use crate::object::table::{self, Table};
-use crate::ops::regroup;
+use crate::object::node::ProcPtr;
+use crate::object::table::Table;
 use crate::policy::WaitPolicy;
-use crate::reclaim::{Collector, Managed, Tagged};
+use crate::reclaim::{Collector, Managed};
 use crate::signal::SigModel;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Weak};
-use aftermath::Aftermath;
 use biglock::BigLock;
 use config::{Configuration, Enforcement, LimitsPolicy, Part};
 use cpus::Cpus;
 use crossbeam_utils::CachePadded;
-use participant::{Participant, Registry, Tally};
+use participant::{Participant, Registry};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 
@@ -101,14 +94,14 @@ impl ProcCap {
     }
 
     /// Takes a place, before the process is built. Lock-free.
-    pub(crate) fn reserve(&self) -> Result<(), OverLimit> {
+    fn reserve(&self) -> Result<(), OverLimit> {
         let more = |count| (count < self.max).then_some(count + 1);
         // Relaxed, twice: a count; nothing is published by it.
         self.count.fetch_update(Relaxed, Relaxed, more).map(drop).map_err(|_full| OverLimit)
     }
 
     /// Gives a place back. Wait-free.
-    pub(crate) fn refund(&self) {
+    fn refund(&self) {
         // Relaxed: a count.
         self.count.fetch_sub(1, Relaxed);
     }
@@ -132,7 +125,7 @@ pub(crate) struct World<H: Host> {
     /// The limits that they start with.
     limits: ManuallyDrop<LimitsRef>,
     /// The most processes; `None`: any number, and they are not counted here.
-    pub(crate) proc_cap: Option<ProcCap>,
+    proc_cap: Option<ProcCap>,
     /// What may be replaced while the kernel runs.
     pub(crate) config: Configuration<H>,
     pub(crate) emuls: Emuls<H>,
@@ -160,85 +153,26 @@ unsafe impl<H: Host> Send for World<H> {}
 unsafe impl<H: Host> Sync for World<H> {}
 
 impl<H: Host> World<H> {
-    /// proc0 with lwp0, and init with an LWP of its own; both never die.
-    pub(crate) fn new(host: H, settings: Settings) -> Arc<Self> {
-        let emuls = Emuls::new();
-        Arc::new_cyclic(|this: &Weak<Self>| {
-            let collector = Collector::new();
-            let participants = Registry::new(Home::of(this.as_ptr()));
-            let ids = IdTable::new(settings.id_capacity);
-            let uids = Uids::new();
-            let limits = LimitsRef::permanent(settings.limits);
-            let root = CredRef::permanent(Cred::superuser());
-            let resources = |comm, cred, files| {
-                let charge = uids.get(0);
-                charge.count_procs(Lane::of(0), 1);
-                charge.add_lwps(Lane::of(0), 1);
-                let embedded = Embedded { vmspace: None, vfs: H::Vfs::default() };
-                let (limits, emul) = (limits.share(), emuls.native());
-                Resources::new(Comm::new(comm), cred, charge, files, limits, emul, embedded)
-            };
-            let first = participants.register(&collector);
-
-            let zero = Identity(0);
-            let (files, link) = TableUse::fresh();
-            let resources0 = resources("system", root.share(), link);
-            ids.make_zero();
-            let group = regroup::permanent(ids.slot(0).expect("just made"));
-            let (proc0, lwp0, token0) = permanent(this, zero, resources0, files, group, &host);
-            table::publish(&ids, zero, proc0, lwp0);
-
-            let one =
-                ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
-            debug_assert_eq!(one.0.pid(), Pid::INIT);
-            let (files, link) = TableUse::fresh();
-            let resources1 = resources("init", root.share(), link);
-            let (init, init_lwp, init_token) =
-                permanent(this, one.0, resources1, files, group, &host);
-            // SAFETY: made above, not yet shared.
-            let init_node = unsafe { Managed::deref_counted(init) };
-            let edge = family::beget(proc0, init_node);
-            table::publish(&ids, one.0, init, init_lwp);
-            // SAFETY: made above, not yet shared.
-            let proc0_node = unsafe { Managed::deref_counted(proc0) };
-            // SAFETY: from `beget`, once.
-            unsafe { family::announce(proc0_node, edge) };
-
-            first.tally.add(Tally { procs: 2, lwps: 2, zombies: 0, ids: 2 });
-            first.vacate();
-            Self {
-                serial: next_serial(),
-                host,
-                policy: settings.wait_policy,
-                signals: settings.signals,
-                cpus: settings.virtual_cpus.map(Cpus::new),
-                big_lock: BigLock::new(),
-                config: Configuration::new(emuls.native(), settings.limits_policy),
-                emuls,
-                native_sysents: settings.native_sysents,
-                next_key: AtomicU64::new(0),
-                proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
-                ids,
-                uids,
-                root: ManuallyDrop::new(root),
-                limits: ManuallyDrop::new(limits),
-                collector: ManuallyDrop::new(collector),
-                participants,
-                torn_down: AtomicBool::new(false),
-                proc0,
-                init,
-                tokens: [init_token, token0],
-                this: this.clone(),
-            }
-        })
-    }
-
     pub(crate) fn register(&self) -> &Participant<H> {
         self.participants.register(&self.collector)
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {
         self.this.clone()
+    }
+
+    /// Takes a process's place in the kernel, if that has a most. Lock-free.
+    #[inline]
+    pub(crate) fn reserve_place(&self) -> Result<(), OverLimit> {
+        self.proc_cap.as_ref().map_or(Ok(()), ProcCap::reserve)
+    }
+
+    /// Gives it back. Wait-free.
+    #[inline]
+    pub(crate) fn refund_place(&self) {
+        if let Some(cap) = &self.proc_cap {
+            cap.refund();
+        }
     }
 
     /// Takes every participant's anchor away, so that the world goes with its
@@ -276,92 +210,6 @@ impl<H: Host> World<H> {
     /// What the objects of this kernel know it by.
     pub(crate) fn home(&self) -> Home<H> {
         Home::of(self)
-    }
-}
-
-fn next_serial() -> u64 {
-    use std::sync::atomic::AtomicU64;
-    // The one global: it names worlds, and no world waits for another on it.
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    // Relaxed: only uniqueness is wanted.
-    NEXT.fetch_add(1, Relaxed)
-}
-
-/// A process that never dies, with an LWP that nobody owns.
-fn permanent<H: Host>(
-    world: &Weak<World<H>>,
-    id: Identity,
-    resources: Resources<H>,
-    files: TableUse<H::File>,
-    group: Tagged<Membership>,
-    host: &H,
-) -> (ProcPtr<H>, LwpPtr<H>, LwpToken) {
-    let proc = Managed::new(ProcNode::new(Home::of(world.as_ptr()), id, resources));
-    // SAFETY: made above.
-    let node = unsafe { Managed::deref_counted(proc) };
-    let lwp = LwpNode::new(proc, node.resources.user(), id.pid(), None, None);
-    // SAFETY: made above.
-    let lwp_node = unsafe { Managed::deref_counted(lwp) };
-    // SAFETY: made above, owned by this thread; there was none.
-    let _none = unsafe { lwp_node.replace_files(Some(files)) };
-    // Relaxed: published with the process [P3].
-    node.membership.store(group, Relaxed);
-    // SAFETY: in no list; its count of one is the list's.
-    unsafe { node.lwps.push(lwp) };
-    host.create(lwp_node.token());
-    (proc, lwp, lwp_node.token())
-}
-
-impl<H: Host> Drop for World<H> {
-    fn drop(&mut self) {
-        // Host calls and drops may panic: the first panic goes on when all is freed.
-        let mut after = Aftermath::<H>::none();
-        self.tokens.into_iter().for_each(|lwp| _ = after.run(|| self.host.destroy(lwp)));
-        self.participants.unregister_all();
-        let gone = |proc: ProcPtr<H>| {
-            // SAFETY: in the table, hence not freed.
-            let node = unsafe { Managed::deref_counted(proc) };
-            // SAFETY: nobody else is left.
-            unsafe { node.resources.release_alone() };
-        };
-        for p in self.participants.iter() {
-            p.free_sleep_object();
-            // SAFETY: nobody else is left.
-            if let Some(cred) = unsafe { p.own.take_init_cred() } {
-                // SAFETY: nobody else is left.
-                unsafe { cred.release_alone() };
-            }
-        }
-        gone(self.init);
-        gone(self.proc0);
-        for link in self.ids.procs().skip(2) {
-            // Relaxed: nobody else is left.
-            let leaked = link.load(Relaxed).ptr();
-            if !leaked.is_null() {
-                gone(leaked);
-                // SAFETY: a zombie whose `Zombie` claim was leaked: nobody is
-                // left to reap it, and it has no LWPs.
-                unsafe { Managed::free(leaked) };
-            }
-        }
-        // SAFETY: taken once, here.
-        let root = unsafe { ManuallyDrop::take(&mut self.root) };
-        // SAFETY: nobody else is left.
-        unsafe { root.free_permanent() };
-        // SAFETY: taken once, here.
-        let limits = unsafe { ManuallyDrop::take(&mut self.limits) };
-        // SAFETY: nobody else is left.
-        unsafe { limits.free_permanent() };
-        // SAFETY: nobody else is left.
-        unsafe { regroup::free_all(self) };
-        // SAFETY: no process is left that could have init as its parent.
-        after.run(|| unsafe { Managed::free(self.init) });
-        // SAFETY: the same for proc0.
-        after.run(|| unsafe { Managed::free(self.proc0) });
-        // SAFETY: dropped once, here; all garbage goes back to who retired it.
-        unsafe { ManuallyDrop::drop(&mut self.collector) };
-        self.participants.clear();
-        after.settle();
     }
 }
 
