@@ -29,12 +29,6 @@ errors! {
         Draining => EBUSY, "the process is draining";
         /// Every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
-        /// The new process's user has as many as it may.
-        Limit => EAGAIN, "the user has as many processes as it may";
-        /// The kernel has as many processes as it may.
-        KernelFull => EAGAIN, "the kernel has as many processes as it may";
-        /// The handle is of another kernel.
-        WrongKernel => EXDEV, "the process is of another kernel";
     }
 
     /// Why no process was made.

@@ -19,7 +19,7 @@
 //! let reaped = k.try_wait(WaitTarget::Any)?.expect("a zombie");
 //! assert_eq!((reaped.pid, reaped.status.exit_code()), (child, Some(3)));
 //!
-//! k.releaselwp()?;
+//! k.release()?;
 //! drop(k); // leaves; with its last LWP the process ends
 //! assert_eq!(kernel.counts().procs, 2); // proc0 and init
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -98,8 +98,9 @@ pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
 pub use entry::{
-    AloneError, BigLockError, CurLwp, Drain, Entered, ExecError, FdReservation, FileHandle,
-    FileRef, Interrupted, KillTarget, Reaped, Rfork, WaitTarget, Zombie,
+    Aliases, AloneError, BigLock, BigLockError, Creds, CurLwp, Data, DataMut, Drain, Entered,
+    ExecError, FdReservation, FileHandle, FileRef, Files, FilesMut, Groups, Interrupted,
+    KillTarget, Reaped, Resources, Rfork, Signals, WaitTarget, Zombie,
 };
 pub use errno::Errno;
 pub use error::{
@@ -115,6 +116,7 @@ pub use handles::owned::Lwp;
 pub use handles::pgrp::PgrpRef;
 pub use handles::pidfd::{Drained, Exited, WaitProc};
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
+pub use handles::spawn::{Spawn, SpawnError};
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};
 pub use kernel::{Builder, Kernel};

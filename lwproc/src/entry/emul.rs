@@ -15,11 +15,11 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// [`EmulError::NotPermitted`] (EPERM): the kernel was not built with
-    /// [`allow_native_sysents`](crate::Builder::allow_native_sysents); the seed
-    /// panics.
-    ///
-    /// Seed: `rump_lwproc_sysent_usenative` S579-S586.
-    pub fn sysent_usenative(&mut self) -> Result<(), EmulError> {
+    /// [`allow_native_emul`](crate::Builder::allow_native_emul).
+    // Seed: `rump_lwproc_sysent_usenative` S579-S586, which panics where this refuses.
+    #[doc(alias = "rump_pub_lwproc_sysent_usenative")]
+    #[doc(alias = "sysent_usenative")]
+    pub fn use_native_emul(&mut self) -> Result<(), EmulError> {
         let world = self.seat.world();
         match world.native_sysents {
             NativeSysents::Refused => Err(EmulError::NotPermitted),

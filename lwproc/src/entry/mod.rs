@@ -1,6 +1,7 @@
 //! The entered thread: running as an LWP, switching, forking, leaving.
 #![allow(unsafe_code)]
 
+mod alias;
 mod biglock;
 mod cred;
 mod current;
@@ -16,24 +17,33 @@ mod signal;
 mod sleep;
 mod specific;
 mod trace;
+mod view;
 mod wait;
 
-pub use biglock::BigLockError;
+pub use alias::Aliases;
+pub use biglock::{BigLock, BigLockError};
+pub use cred::Creds;
 pub use current::CurLwp;
 pub use drain::{AloneError, Drain, ExecError};
 pub(crate) use files::close_permanent;
+pub use files::{Files, FilesMut};
+pub use groups::Groups;
 pub use opened::{FdReservation, FileHandle, FileRef};
+pub use resources::Resources;
 #[cfg(feature = "async")]
 pub(crate) use scoped::Scoped;
-pub use signal::KillTarget;
+pub use signal::{KillTarget, Signals};
 pub use sleep::Interrupted;
+pub use specific::{Data, DataMut};
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::error::{
     EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, SwitchError,
     UnbindError,
 };
+use crate::handles::guard::Guard;
 use crate::handles::owned::Lwp;
+use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::word::{RefRefused, Released};
@@ -96,7 +106,7 @@ impl Rfork {
 ///
 /// ```
 /// let kernel = lwproc::Kernel::new();
-/// let lwp = kernel.alloclwp(None).unwrap();
+/// let lwp = kernel.spawn().start().unwrap();
 /// std::thread::scope(|s| {
 ///     s.spawn(move || drop(lwp));
 /// });
@@ -128,9 +138,20 @@ impl<'k, H: Host> Entered<'k, H> {
         self
     }
 
+    /// Takes a guard to look around under. It may outlive this entry.
+    #[inline]
+    pub fn pin(&self) -> Guard<'k, H> {
+        Guard::new(self.share_seat())
+    }
+
     /// The virtual CPU that this thread has; `None` in a kernel without.
     pub fn cpu(&self) -> Option<usize> {
         self.seat.me().cpu.get()
+    }
+
+    /// A further use of the seat.
+    pub(crate) fn share_seat(&self) -> Seat<'k, H> {
+        Seat::new(self.seat.me())
     }
 
     /// Whether another context of the thread runs, which was entered later. What is
@@ -155,7 +176,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// `curproc`: the current LWP's process; init in the implicit context.
     #[inline]
-    fn proc_ptr(&self) -> ProcPtr<H> {
+    pub(crate) fn proc_ptr(&self) -> ProcPtr<H> {
         self.node().map_or(self.seat.world().init, |node| node.proc)
     }
 
@@ -224,38 +245,6 @@ impl<'k, H: Host> Entered<'k, H> {
         family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
     }
 
-    /// Makes the current process and LWP show other numbers
-    /// ([`Entered::shown_pid`], [`Entered::shown_lid`]); an implicit context has no
-    /// LWP that could, and renames init for all of them. No table knows them: look-ups,
-    /// waiting and signals go by the real ones. They last as long as process and LWP.
-    /// Wait-free.
-    ///
-    /// Seed: `rump_allbetsareoff_setid`, which changed the numbers themselves.
-    pub fn allbetsareoff_setid(&mut self, pid: Pid, lid: Lid) {
-        self.proc().alias.set(pid.0);
-        if let Some(node) = self.node() {
-            node.alias.set(lid.0);
-        }
-    }
-
-    /// What `getpid` answers: the current process's number, or its alias.
-    /// Wait-free.
-    pub fn shown_pid(&self) -> Pid {
-        self.proc().alias.get().map_or(self.pid(), Pid)
-    }
-
-    /// What `getppid` answers: the parent's number, or its alias. Wait-free.
-    pub fn shown_ppid(&self) -> Pid {
-        let pin = self.seat.pin();
-        family::edge_of(self.proc(), &pin)
-            .map_or(Pid::KERNEL, |(edge, _)| edge.parent(&pin).alias.get().map_or(edge.ppid(), Pid))
-    }
-
-    /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
-    pub fn shown_lid(&self) -> Option<Lid> {
-        self.node().map(|node| node.alias.get().map_or(node.lid, Lid))
-    }
-
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
     pub fn lid(&self) -> Option<Lid> {
         self.node().map(|node| node.lid)
@@ -263,17 +252,17 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// The current LWP; `None` in the implicit context and when it is exiting.
     /// Wait-free; one load of the thread's own memory.
-    ///
-    /// Seed: `rump_lwproc_curlwp` S567-S575.
+    // Seed: `rump_lwproc_curlwp` S567-S575.
     #[inline]
+    #[doc(alias = "rump_pub_lwproc_curlwp")]
     pub fn curlwp(&self) -> Option<CurLwp<'_, H>> {
         let node = self.node()?;
         // SAFETY: only `&mut self` changes what is bound.
         (!node.word.load().is_exiting()).then(|| unsafe { CurLwp::new(self.bound()) })
     }
 
-    /// A new LWP in the process with that pid, and a switch to it. What was
-    /// current before comes back, unless it was exiting, and then it is freed.
+    /// A new LWP in the process with that pid. It is owned and bound to no thread;
+    /// to run as it, [switch](Entered::switch) to it.
     ///
     /// Lock-free but for the allocator and the host.
     ///
@@ -282,11 +271,11 @@ impl<'k, H: Host> Entered<'k, H> {
     /// does one when it is only the lid of a further LWP.
     /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`]
     /// (EAGAIN). On an error nothing has changed.
-    ///
-    /// Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15).
-    pub fn newlwp(&mut self, pid: Pid) -> Result<Option<Lwp<H>>, NewLwpError> {
-        let new = birth::newlwp(&self.seat, pid)?;
-        Ok(self.replace(new))
+    // Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15), which switches.
+    #[doc(alias = "rump_pub_lwproc_newlwp")]
+    #[doc(alias = "newlwp")]
+    pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
+        birth::newlwp(&self.seat, pid)
     }
 
     /// A new child of the current process with its first LWP, and a switch to
@@ -300,35 +289,24 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`Builder::max_procs`](crate::Builder::max_procs): all EAGAIN. On an error
     /// nothing has changed.
     ///
-    /// Seed: `rump_lwproc_rfork` S459-S464.
+    // Seed: `rump_lwproc_rfork` S459-S464.
+    #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
-        self.fork(files, None)
-    }
-
-    /// As [`Entered::rfork`], with an address space that the new process owns
-    /// and drops when it ends.
-    ///
-    /// # Errors
-    /// As [`Entered::rfork`]; the address space is dropped then.
-    ///
-    /// Seed: `rump_lwproc_rfork_vmspace` S444-S457.
-    pub fn rfork_vmspace(
-        &mut self,
-        vmspace: H::VmSpace,
-        files: Rfork,
-    ) -> Result<Option<Lwp<H>>, ForkError> {
-        self.fork(files, Some(vmspace))
-    }
-
-    fn fork(
-        &mut self,
-        files: Rfork,
-        vmspace: Option<H::VmSpace>,
-    ) -> Result<Option<Lwp<H>>, ForkError> {
-        let files = (self.files(), files);
-        let new = birth::newproc(&self.seat, self.proc_ptr(), files, vmspace)?;
+        let files = (self.own_files(), files);
+        let new = birth::newproc(&self.seat, self.proc_ptr(), files, None)?;
         self.hand_mask_down(&new);
         Ok(self.replace(new))
+    }
+
+    /// A new child of the current process, made by a builder: [`Spawn`]. The context
+    /// goes on as what it is. The child shares the parent's descriptors, unless
+    /// [`Spawn::files`] says otherwise, and blocks the signals that this LWP does.
+    /// Wait-free; the rest is done by [`Spawn::start`].
+    #[doc(alias = "rfork_vmspace")]
+    #[doc(alias = "fork")]
+    #[doc(alias = "posix_spawn")]
+    pub fn spawn(&self) -> Spawn<'_, H> {
+        Spawn::of_current(self)
     }
 
     /// Switches to `new`. What was current before comes back, still owned,
@@ -340,8 +318,8 @@ impl<'k, H: Host> Entered<'k, H> {
     /// # Errors
     /// [`SwitchError::WrongKernel`] (EXDEV) gives `new` back. That it is
     /// already running cannot happen: holding it is the right to run it.
-    ///
-    /// Seed: `rump_lwproc_switch` S471-S523 (R6, R7).
+    // Seed: `rump_lwproc_switch` S471-S523 (R6, R7).
+    #[doc(alias = "rump_pub_lwproc_switch")]
     pub fn switch(&mut self, new: Lwp<H>) -> Result<Option<Lwp<H>>, SwitchError<H>> {
         if !std::ptr::eq(new.world(), self.seat.world()) {
             return Err(SwitchError::WrongKernel(new));
@@ -404,15 +382,14 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// # Errors
     /// [`UnbindError::Exiting`] (EINVAL).
-    ///
-    /// Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
-    /// leaves.
+    // Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
+    // leaves.
     pub fn unbind(&mut self) -> Result<Option<Lwp<H>>, UnbindError> {
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             return Err(UnbindError::Exiting);
         }
         let old = self.detach_current();
-        self.update_creds();
+        self.refresh_creds();
         Ok(old)
     }
 
@@ -422,9 +399,10 @@ impl<'k, H: Host> Entered<'k, H> {
     /// # Errors
     /// [`ReleaseError::NotPertinent`] (EINVAL): implicit, or exiting already.
     /// [`ReleaseError::Held`] (EBUSY): holds are left.
-    ///
-    /// Seed: `rump_lwproc_releaselwp` S529-S539.
-    pub fn releaselwp(&mut self) -> Result<(), ReleaseError> {
+    // Seed: `rump_lwproc_releaselwp` S529-S539.
+    #[doc(alias = "rump_pub_lwproc_releaselwp")]
+    #[doc(alias = "releaselwp")]
+    pub fn release(&mut self) -> Result<(), ReleaseError> {
         let node = self.node().ok_or(ReleaseError::NotPertinent)?;
         let word = node.word.load();
         if word.is_exiting() {
@@ -440,14 +418,14 @@ impl<'k, H: Host> Entered<'k, H> {
         }
     }
 
-    /// Records how the process ends, then [releases](Entered::releaselwp) the
+    /// Records how the process ends, then [releases](Entered::release) the
     /// current LWP. When several LWPs say so, the last one counts; none after an
     /// [`Entered::exit_group`].
     ///
     /// # Errors
-    /// As [`Entered::releaselwp`]; the status is not recorded then.
+    /// As [`Entered::release`]; the status is not recorded then.
     pub fn exit(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
-        self.releaselwp()?;
+        self.release()?;
         let _said_already = self.proc().word.record(status);
         Ok(())
     }
@@ -460,9 +438,10 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`HoldError::IdsExhausted`] (EAGAIN): the implicit context needs an id.
     /// [`HoldError::Draining`] (EBUSY): it needs an LWP, and init takes none.
     /// [`HoldError::Overflow`] (EOVERFLOW).
-    ///
-    /// Seed: `rump__lwproc_lwphold` S548-S555.
-    pub fn lwphold(&mut self) -> Result<(), HoldError> {
+    // Seed: `rump__lwproc_lwphold` S548-S555.
+    #[doc(alias = "rump_lwproc_lwphold")]
+    #[doc(alias = "lwphold")]
+    pub fn hold(&mut self) -> Result<(), HoldError> {
         if let Some(node) = self.node() {
             return node.word.hold().map_err(|_: RefRefused| HoldError::Overflow);
         }
@@ -478,9 +457,10 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// # Errors
     /// [`ReleError::NotHeld`] (EINVAL).
-    ///
-    /// Seed: `rump__lwproc_lwprele` S557-S565.
-    pub fn lwprele(&mut self) -> Result<(), ReleError> {
+    // Seed: `rump__lwproc_lwprele` S557-S565.
+    #[doc(alias = "rump_lwproc_lwprele")]
+    #[doc(alias = "lwprele")]
+    pub fn unhold(&mut self) -> Result<(), ReleError> {
         let node = self.node().ok_or(ReleError::NotHeld)?;
         node.word.rele().map(drop).map_err(|_| ReleError::NotHeld)
     }

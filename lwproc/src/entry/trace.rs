@@ -12,8 +12,7 @@ impl<H: Host> Entered<'_, H> {
     /// process ends, after the exit hooks.
     ///
     /// Lock-free but for the allocator.
-    ///
-    /// Seed: `ktrace`; S158-S165, S243.
+    // Seed: `ktrace`; S158-S165, S243.
     pub fn set_trace(&self, sink: Option<Arc<dyn TraceSink>>) -> Option<Arc<dyn TraceSink>> {
         self.proc().resources.trace.swap(sink, &self.seat.pin())
     }

@@ -43,7 +43,7 @@ pub enum OnExec {
     Close,
 }
 
-/// What [`fd_close_range`](crate::Entered::fd_close_range) does.
+/// What [`close_range`](crate::Files::close_range) does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CloseRange {
     /// Closes the descriptors.

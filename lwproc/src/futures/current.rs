@@ -88,7 +88,7 @@ pub(super) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -
 /// fn whoami() -> Option<lwproc::Pid> {
 ///     current(|cx| cx.pid()).ok()
 /// }
-/// let lwp = Kernel::new().alloclwp(None)?;
+/// let lwp = Kernel::new().spawn().start()?;
 /// let pid = lwp.pid();
 /// let mut task = Box::pin(lwp.scope(async { whoami() }));
 /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -97,7 +97,7 @@ pub(super) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -
 /// task.as_mut().poll(&mut cx);
 /// # use std::future::Future;
 /// # assert_eq!(answer, std::task::Poll::Ready(Some(pid)));
-/// # Ok::<(), lwproc::NewLwpError>(())
+/// # Ok::<(), lwproc::SpawnError>(())
 /// ```
 ///
 /// With several kernels, the innermost scope is that of whichever was polled last; for

@@ -23,22 +23,31 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum LwpState {
-    /// Parked: alive, and nobody owns the right to run it (`LSRUN`).
-    Run,
-    /// Owned, or bound to a thread (`LSONPROC`).
-    OnProc,
-    /// Gone (`LSIDL` at the end of its life).
-    Idle,
+    /// Alive, and nobody owns the right to run it: anybody may
+    /// [claim](LwpRef::claim) it.
+    #[doc(alias = "LSRUN")]
+    Parked,
+    /// Somebody owns the right to run it, or it is bound to a thread.
+    #[doc(alias = "LSONPROC")]
+    Owned,
+    /// Owned, and asleep in the kernel.
+    #[doc(alias = "LSSLEEP")]
+    Sleeping,
+    /// Gone.
+    #[doc(alias = "LSIDL")]
+    Gone,
 }
 
 fn state_of<H: Host>(node: &LwpNode<H>) -> LwpState {
     let word = node.word.load();
     if word.has_exited() {
-        LwpState::Idle
-    } else if word.is_running() {
-        LwpState::OnProc
+        LwpState::Gone
+    } else if !word.is_running() {
+        LwpState::Parked
+    } else if word.is_asleep() {
+        LwpState::Sleeping
     } else {
-        LwpState::Run
+        LwpState::Owned
     }
 }
 

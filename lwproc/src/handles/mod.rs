@@ -7,3 +7,4 @@ pub(crate) mod owned;
 pub(crate) mod pgrp;
 pub(crate) mod pidfd;
 pub(crate) mod proc;
+pub(crate) mod spawn;

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::lwp::LwpHandle;
+use super::proc::ProcHandle;
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::lwp::{LwpNode, LwpPtr};
@@ -29,7 +30,7 @@ use std::mem::ManuallyDrop;
 /// ```compile_fail,E0382
 /// let kernel = lwproc::Kernel::new();
 /// let mut k = kernel.enter().unwrap();
-/// let lwp = kernel.alloclwp(None).unwrap();
+/// let lwp = kernel.spawn().start().unwrap();
 /// k.switch(lwp).unwrap();
 /// k.switch(lwp).unwrap(); // moved already
 /// ```
@@ -39,7 +40,7 @@ use std::mem::ManuallyDrop;
 /// ```
 /// let kernel = lwproc::Kernel::new();
 /// let mut k = kernel.enter().unwrap();
-/// let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+/// let (a, b) = (kernel.spawn().start().unwrap(), kernel.spawn().start().unwrap());
 /// k.switch(a).unwrap();
 /// k.switch(b).unwrap();
 /// ```
@@ -86,6 +87,14 @@ impl<H: Host> Lwp<H> {
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
         self.node().lid
+    }
+
+    /// A handle of its process. Wait-free.
+    pub fn proc_handle(&self) -> ProcHandle<H> {
+        // SAFETY: owned by `self`.
+        let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
+        // SAFETY: an owned LWP's process lives, and is in the table.
+        unsafe { ProcHandle::of_living(self.node().proc, anchor) }
     }
 
     /// What the host knows this LWP by.

@@ -3,7 +3,9 @@
 
 use super::guard::Guard;
 use super::lwp::LwpRef;
+use super::owned::Lwp;
 use crate::cred::Cred;
+use crate::error::NewLwpError;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::limits::{Limit, Resource};
@@ -19,6 +21,7 @@ use crate::sync::Arc;
 use crate::usage::Usage;
 use crate::world::Anchor;
 use crate::world::aftermath::Aftermath;
+use crate::world::birth;
 use std::fmt;
 use std::sync::Arc as StdArc;
 
@@ -101,7 +104,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
         pgrp::group_of(self.node(), pin).map(|group| group.session(pin).id().pid())
     }
 
-    /// Posts a signal, whoever may send one ([`Entered::kill`](crate::Entered::kill) asks
+    /// Posts a signal, whoever may send one ([`Signals::kill`](crate::Signals::kill) asks
     /// that): what the kernel itself tells a process (`psignal`), as an exit hook that
     /// tells the parent. Nothing happens to one that has ended. As lock-free as `kill`.
     pub fn post(&self, signo: Signo) {
@@ -189,7 +192,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout
     /// is seen exactly once, none twice.
-    pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> {
+    pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> + use<'g, H> {
         let guard = self.guard;
         // One that has exited but is still linked may have lost its lid to a
         // new LWP already.
@@ -201,7 +204,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// Its children, zombies included, newest first. Weakly consistent, as
     /// [`ProcRef::lwps`].
-    pub fn children(&self) -> impl Iterator<Item = ProcRef<'g, H>> {
+    pub fn children(&self) -> impl Iterator<Item = ProcRef<'g, H>> + use<'g, H> {
         let guard = self.guard;
         family::children(&guard.world().ids, self.node(), guard.pin())
             // SAFETY: resolved through the table under the guard.
@@ -237,6 +240,14 @@ unsafe impl<H: Host> Send for ProcHandle<H> {}
 unsafe impl<H: Host> Sync for ProcHandle<H> {}
 
 impl<H: Host> ProcHandle<H> {
+    /// # Safety
+    /// The process is in the table, and stays there meanwhile.
+    pub(crate) unsafe fn of_living(ptr: ProcPtr<H>, anchor: Arc<Anchor<H>>) -> Self {
+        // SAFETY: the table's claim holds it.
+        unsafe { Managed::deref_counted(ptr) }.refs.inc();
+        Self { ptr, anchor }
+    }
+
     pub(crate) fn node(&self) -> &ProcNode<H> {
         // SAFETY: counted by this handle.
         unsafe { Managed::deref_counted(self.ptr) }
@@ -263,6 +274,21 @@ impl<H: Host> ProcHandle<H> {
     /// How many LWPs live in it; 0 once it has ended.
     pub fn nlwps(&self) -> u32 {
         self.node().word.load().nlwps()
+    }
+
+    /// A new LWP in the process; never in another one that got the same pid later. It
+    /// is owned, and bound to no thread.
+    ///
+    /// Lock-free but for the allocator and [`Host::create`].
+    ///
+    /// # Errors
+    /// [`NewLwpError::NoSuchProcess`] (ESRCH): it has ended.
+    /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
+    #[doc(alias = "alloclwp_in")]
+    pub fn new_lwp(&self) -> Result<Lwp<H>, NewLwpError> {
+        let seat = self.anchor.seat();
+        let pin = seat.pin();
+        birth::makelwp(&seat, self.ptr, self.node(), &pin, Some(&self.anchor))
     }
 
     /// Whether it has LWPs. May be past already.

@@ -64,7 +64,7 @@ impl<H: Host> Builder<H> {
     }
 
     /// How many threads may be in the kernel at once, at most 65,536; a further
-    /// one waits in [`Kernel::enter`]. Guards, [`Kernel::alloclwp`] and dropping
+    /// one waits in [`Kernel::enter`]. Guards, [`Kernel::spawn`] and dropping
     /// an LWP need none. Default: any number, and entering never waits.
     pub fn virtual_cpus(mut self, count: NonZeroUsize) -> Self {
         self.settings.virtual_cpus = Some(count);
@@ -94,10 +94,11 @@ impl<H: Host> Builder<H> {
     }
 
     /// Lets processes go over to the native system calls:
-    /// [`sysent_usenative`](crate::Entered::sysent_usenative).
-    ///
-    /// Seed: `rump_i_know_what_i_am_doing_with_sysents`, S577-S578.
-    pub fn allow_native_sysents(mut self) -> Self {
+    /// [`use_native_emul`](crate::Entered::use_native_emul).
+    // Seed: `rump_i_know_what_i_am_doing_with_sysents`, S577-S578.
+    #[doc(alias = "rump_i_know_what_i_am_doing_with_sysents")]
+    #[doc(alias = "allow_native_sysents")]
+    pub fn allow_native_emul(mut self) -> Self {
         self.settings.native_sysents = NativeSysents::Allowed;
         self
     }

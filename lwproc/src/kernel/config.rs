@@ -23,12 +23,9 @@ impl<H: Host> Kernel<H> {
     /// keep the kernel (a `Weak` does not).
     ///
     /// Lock-free but for the allocator; O(hooks).
-    ///
-    /// Seed: `exithook_establish`; the call, S189 (R18).
-    pub fn exithook_establish(
-        &self,
-        hook: impl Fn(&Ending<'_, H>) + Send + Sync + 'static,
-    ) -> HookId {
+    // Seed: `exithook_establish`; the call, S189 (R18).
+    #[doc(alias = "exithook_establish")]
+    pub fn add_exit_hook(&self, hook: impl Fn(&Ending<'_, H>) + Send + Sync + 'static) -> HookId {
         hooks::establish(&self.world, Arc::new(hook))
     }
 
@@ -40,7 +37,9 @@ impl<H: Host> Kernel<H> {
     /// # Errors
     /// [`HookError::NoSuchHook`] (ENOENT): taken away already.
     /// [`HookError::WrongKernel`] (EXDEV).
-    pub fn exithook_disestablish(&self, hook: HookId) -> Result<(), HookError> {
+    // Seed: `exithook_disestablish`.
+    #[doc(alias = "exithook_disestablish")]
+    pub fn remove_exit_hook(&self, hook: HookId) -> Result<(), HookError> {
         hooks::disestablish(&self.world, hook)
     }
 

@@ -35,7 +35,7 @@ impl<H: Host> Kernel<H> {
     pub fn user_counts_by_scan(&self, uid: u32) -> UserCounts {
         let guard = self.pin();
         let own = |p: &ProcRef<'_, H>| p.cred().is_some_and(|cred| cred.users().real == uid);
-        self.procs(&guard).filter(own).fold(UserCounts::default(), |sum, proc| UserCounts {
+        guard.procs().filter(own).fold(UserCounts::default(), |sum, proc| UserCounts {
             procs: sum.procs + 1,
             lwps: sum.lwps + proc.nlwps().saturating_sub(1) as usize,
         })

@@ -61,7 +61,7 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) pending: AtomicU64,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
-    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// What [`Aliases::set`](crate::Aliases::set)
     /// made of its pid.
     pub(crate) alias: Alias,
     pub(crate) resources: Resources<H>,

@@ -6,7 +6,7 @@ use super::creds::{self, update_creds};
 use super::death::detach;
 use super::participant::{Participant, Tally};
 use super::seat::Seat;
-use super::{World, drain};
+use super::{Anchor, World, drain};
 use crate::config::{self, Enforcement};
 use crate::cred::Cred;
 use crate::cred::uids::{OverLimit, UidInfo};
@@ -15,6 +15,7 @@ use crate::entry::Rfork;
 use crate::error::{ForkError, NewLwpError};
 use crate::filedesc::link::Borrowed;
 use crate::handles::owned::Lwp;
+use crate::handles::spawn::SpawnError;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::idtable::{Exhausted, Reserved};
@@ -26,7 +27,7 @@ use crate::proc::resources::{Embedded, Resources};
 use crate::proc::word::AttachRefused;
 use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{AcqRel, Relaxed, Release, fence};
+use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
 use crate::trace::{self, TraceEvent};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -185,11 +186,11 @@ pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, Ne
     let pin = seat.pin();
     let found = family::find(&seat.world().ids, pid, &pin);
     let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
-    makelwp(seat, proc, node, &pin)
+    makelwp(seat, proc, node, &pin, None)
 }
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
-/// host.
+/// host. `anchor` is what keeps the world for it, when that is not the seat's.
 ///
 /// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
 /// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
@@ -198,6 +199,7 @@ pub(crate) fn makelwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
+    anchor: Option<&Arc<Anchor<H>>>,
 ) -> Result<Lwp<H>, NewLwpError> {
     node.word.attach().map_err(|why| match why {
         AttachRefused::Dead => NewLwpError::NoSuchProcess,
@@ -211,7 +213,7 @@ pub(crate) fn makelwp<H: Host>(
         return Err(NewLwpError::NoSuchProcess);
     };
     let user = node.resources.user();
-    let lwp = match publish_lwp(seat, proc, node, user) {
+    let lwp = match publish_lwp(seat, proc, node, user, anchor) {
         Ok(lwp) => lwp,
         Err(Exhausted) => {
             let mut aftermath = Aftermath::none();
@@ -254,15 +256,17 @@ fn publish_lwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     user: &UidInfo,
+    anchor: Option<&Arc<Anchor<H>>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
+    let anchor = || anchor.map_or_else(|| seat.anchor(), Arc::clone);
     let pid = node.pid();
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
-        let lwp = LwpNode::new(proc, user, pid, None, Some(seat.anchor()));
+        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()));
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
-        // `find_lwp`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
+        // `lwp::find`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
             return Ok(lwp);
         }
@@ -270,7 +274,7 @@ fn publish_lwp<H: Host>(
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
-    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(seat.anchor()));
+    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()));
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);
@@ -295,7 +299,7 @@ impl From<NewProcError> for ForkError {
     }
 }
 
-impl From<NewProcError> for NewLwpError {
+impl From<NewProcError> for SpawnError {
     fn from(why: NewProcError) -> Self {
         match why {
             NewProcError::IdsExhausted => Self::IdsExhausted,

@@ -285,7 +285,7 @@ pub(crate) fn publish<H: Host>(
     lwp: LwpPtr<H>,
 ) {
     let slot = ids.slot(id.number()).expect("a reserved id has a slot");
-    // Release [P4]: the LWP's fields; pairs with Acquire in `find_lwp`.
+    // Release [P4]: the LWP's fields; pairs with Acquire in `lwp::find`.
     slot.lwp.store(Tagged::new(lwp), Release);
     let link = ids.proc(id.number()).expect("a reserved id has a slot");
     // Release [P3]: the process's fields; pairs with Acquire in `resolve`.
