@@ -99,9 +99,11 @@ errors! {
         /// The wait was interrupted: an unblocked signal is pending, or the LWP is
         /// to exit.
         Interrupted => EINTR, "interrupted";
-        /// A future that waits was not polled in a [scope], or its context was in use.
+        /// A future that waits was not polled in a [scope] or a [loan], or its context
+        /// was in use.
         ///
         /// [scope]: crate::ProcHandle::wait
+        /// [loan]: crate::Entered::lend
         NoContext => EINVAL, "not in a scope";
     }
 }
@@ -154,6 +156,14 @@ macro_rules! refusals {
         }
 
         impl<H: Host> std::error::Error for $name<H> {}
+
+        /// The LWP that was refused is dropped, and so released:
+        /// [`into_lwp`](Self::into_lwp) keeps it.
+        impl<H: Host> From<$name<H>> for Errno {
+            fn from(why: $name<H>) -> Self {
+                why.errno()
+            }
+        }
     )*};
 }
 

@@ -67,7 +67,6 @@ mod entry;
 mod errno;
 mod error;
 mod filedesc;
-#[cfg(feature = "async")]
 mod futures;
 mod handles;
 mod host;
@@ -102,14 +101,15 @@ pub use entry::{
     ExecError, FdReservation, FileHandle, FileRef, Files, FilesMut, Groups, Interrupted,
     KillTarget, Reaped, Resources, Rfork, Signals, WaitTarget, Zombie,
 };
-pub use errno::Errno;
+pub use errno::{Abi, Errno};
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
     ReleaseError, SwitchError, UnbindError, UnclaimError, WaitError,
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
 #[cfg(feature = "async")]
-pub use futures::{CurrentError, Scope, current, current_of};
+pub use futures::Scope;
+pub use futures::{CurrentError, current, current_of};
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::owned::Lwp;

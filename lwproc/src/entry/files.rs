@@ -125,7 +125,7 @@ impl<H: Host> Entered<'_, H> {
         hold.release(|| self.seat.pin())
     }
 
-    fn hold(&self, fd: Fd) -> Result<FileHold<H::File>, FdError> {
+    fn hold_file(&self, fd: Fd) -> Result<FileHold<H::File>, FdError> {
         let fd = index(fd).ok_or(FdError::BadFd)?;
         Ok(self.fd_table().hold(fd, &self.seat.pin())?.0)
     }
@@ -233,7 +233,7 @@ impl<'e, H: Host> Files<'e, H> {
     /// [`FdError::BadFd`] (EBADF).
     #[doc(alias = "fd_get")]
     pub fn get(self, fd: Fd) -> Result<FileRef<'e, H>, FdError> {
-        Ok(FileRef { entered: self.0, hold: ManuallyDrop::new(self.0.hold(fd)?) })
+        Ok(FileRef { entered: self.0, hold: ManuallyDrop::new(self.0.hold_file(fd)?) })
     }
 
     /// Closes a descriptor; with the file's last reference the file, before
@@ -261,7 +261,7 @@ impl<'e, H: Host> Files<'e, H> {
     /// [`FdError::BadFd`] (EBADF), [`FdError::TooMany`] (EMFILE).
     #[doc(alias = "fd_dup")]
     pub fn dup(self, fd: Fd) -> Result<Fd, FdError> {
-        self.0.open_held(self.0.hold(fd)?, OnExec::Keep, 0)
+        self.0.open_held(self.0.hold_file(fd)?, OnExec::Keep, 0)
     }
 
     /// As [`Files::dup`], at the lowest free descriptor that is not below
@@ -272,7 +272,7 @@ impl<'e, H: Host> Files<'e, H> {
     /// negative, or not below the limit; [`FdError::TooMany`] (EMFILE).
     #[doc(alias = "fd_dup_from")]
     pub fn dup_from(self, fd: Fd, min: Fd, on_exec: OnExec) -> Result<Fd, FdError> {
-        let hold = self.0.hold(fd)?;
+        let hold = self.0.hold_file(fd)?;
         match index(min).filter(|min| *min < self.0.nofile()) {
             Some(min) => self.0.open_held(hold, on_exec, min),
             None => {
@@ -311,7 +311,7 @@ impl<'e, H: Host> Files<'e, H> {
             return Err(FdError::SameFd);
         }
         let at = index(new).filter(|new| *new < self.0.nofile()).ok_or(FdError::BadFd)?;
-        let hold = self.0.hold(old)?;
+        let hold = self.0.hold_file(old)?;
         let (let_go, result) = {
             let pin = self.0.seat.pin();
             match self.0.fd_table().place(at, hold, on_exec, &pin) {

@@ -9,6 +9,7 @@ mod drain;
 mod emul;
 mod files;
 mod groups;
+mod lent;
 mod opened;
 mod resources;
 #[cfg(feature = "async")]
@@ -151,7 +152,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// A further use of the seat.
     pub(crate) fn share_seat(&self) -> Seat<'k, H> {
-        Seat::new(self.seat.me())
+        self.seat.share()
     }
 
     /// Whether another context of the thread runs, which was entered later. What is

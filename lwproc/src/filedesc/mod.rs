@@ -106,6 +106,13 @@ impl<F> From<OpenError<F>> for FdError {
     }
 }
 
+/// The file is dropped, and so closed: [`into_file`](OpenError::into_file) keeps it.
+impl<F> From<OpenError<F>> for crate::Errno {
+    fn from(error: OpenError<F>) -> Self {
+        error.errno()
+    }
+}
+
 impl<F> fmt::Debug for OpenError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("OpenError").field(&self.error).finish()
