@@ -21,7 +21,7 @@ pub(super) fn number(fd: u32) -> Fd {
 }
 
 /// The slot's number; `None` for one that no table has.
-fn index(fd: Fd) -> Option<u32> {
+pub(super) fn index(fd: Fd) -> Option<u32> {
     u32::try_from(fd.0).ok().filter(|fd| *fd < FDS_MAX)
 }
 

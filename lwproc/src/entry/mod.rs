@@ -1,6 +1,7 @@
 //! The entered thread: running as an LWP, switching, forking, leaving.
 #![allow(unsafe_code)]
 
+mod acts;
 mod alias;
 mod biglock;
 mod cred;
@@ -54,7 +55,7 @@ use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::Managed;
 use crate::signal::post;
 use crate::sync::Relaxed;
-use crate::world::birth;
+use crate::world::birth::{self, Like};
 use crate::world::context::Context;
 use crate::world::seat::Seat;
 use std::fmt;
@@ -293,8 +294,8 @@ impl<'k, H: Host> Entered<'k, H> {
     // Seed: `rump_lwproc_rfork` S459-S464.
     #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
-        let files = (self.own_files(), files);
-        let new = birth::newproc(&self.seat, self.proc_ptr(), files, None)?;
+        let like = Like(self.own_files(), files);
+        let new = birth::newproc(&self.seat, self.proc_ptr(), like)?;
         self.hand_mask_down(&new);
         Ok(self.replace(new))
     }
@@ -307,7 +308,11 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "fork")]
     #[doc(alias = "posix_spawn")]
     pub fn spawn(&self) -> Spawn<'_, H> {
-        Spawn::of_current(self)
+        let files = self.own_files();
+        // SAFETY: the context runs as the process as long as it is borrowed, and init
+        // never ends.
+        unsafe { Spawn::of_living(self.share_seat(), self.proc_ptr(), files, Rfork::Share) }
+            .blocked(self.signals().blocked())
     }
 
     /// Switches to `new`. What was current before comes back, still owned,

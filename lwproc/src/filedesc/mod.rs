@@ -67,6 +67,8 @@ errors! {
         BadRange => EINVAL, "bad range of descriptors";
         /// The descriptor is reserved by an open that is under way.
         Busy => EBUSY, "the descriptor is reserved";
+        /// The process whose descriptor it is has ended.
+        NoSuchProcess => ESRCH, "no such process";
         /// The file is of another kernel.
         WrongKernel => EXDEV, "the file is of another kernel";
     }

@@ -3,9 +3,7 @@
 
 use super::guard::Guard;
 use super::lwp::LwpRef;
-use super::owned::Lwp;
 use crate::cred::Cred;
-use crate::error::NewLwpError;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::limits::{Limit, Resource};
@@ -21,7 +19,6 @@ use crate::sync::Arc;
 use crate::usage::Usage;
 use crate::world::Anchor;
 use crate::world::aftermath::Aftermath;
-use crate::world::birth;
 use std::fmt;
 use std::sync::Arc as StdArc;
 
@@ -274,21 +271,6 @@ impl<H: Host> ProcHandle<H> {
     /// How many LWPs live in it; 0 once it has ended.
     pub fn nlwps(&self) -> u32 {
         self.node().word.load().nlwps()
-    }
-
-    /// A new LWP in the process; never in another one that got the same pid later. It
-    /// is owned, and bound to no thread.
-    ///
-    /// Lock-free but for the allocator and [`Host::create`].
-    ///
-    /// # Errors
-    /// [`NewLwpError::NoSuchProcess`] (ESRCH): it has ended.
-    /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
-    #[doc(alias = "alloclwp_in")]
-    pub fn new_lwp(&self) -> Result<Lwp<H>, NewLwpError> {
-        let seat = self.anchor.seat();
-        let pin = seat.pin();
-        birth::makelwp(&seat, self.ptr, self.node(), &pin, Some(&self.anchor))
     }
 
     /// Whether it has LWPs. May be past already.

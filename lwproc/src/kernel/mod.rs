@@ -9,7 +9,7 @@ mod teardown;
 
 pub use builder::Builder;
 
-use crate::entry::Entered;
+use crate::entry::{Entered, Rfork};
 use crate::error::{EnterError, NewLwpError};
 use crate::handles::guard::Guard;
 use crate::handles::owned::Lwp;
@@ -85,14 +85,16 @@ impl<H: Host> Kernel<H> {
         Guard::new(self.seat())
     }
 
-    /// A new child of init, made by a builder: [`Spawn`]. It starts with no descriptor
+    /// A new child of proc0, made by a builder: [`Spawn`]. It starts with no descriptor
     /// open, unless [`Spawn::files`] says otherwise. Wait-free; the rest is done by
     /// [`Spawn::start`].
     // Seed: `rump__lwproc_alloclwp` S400-S411 without a process.
     #[doc(alias = "rump_pub_lwproc_alloclwp")]
     #[doc(alias = "alloclwp")]
     pub fn spawn(&self) -> Spawn<'_, H> {
-        Spawn::of_init(self.seat())
+        let files = self.world.proc0_files();
+        // SAFETY: proc0 never ends.
+        unsafe { Spawn::of_living(self.seat(), self.world.proc0, files, Rfork::Fresh) }
     }
 
     /// A new LWP in the process with that pid. It is owned, and bound to no thread.

@@ -74,6 +74,92 @@ pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &
     }
 }
 
+/// What is founded for a new process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Founding {
+    /// A group, in its parent's session.
+    Group,
+    /// A session, with a group in it.
+    Session,
+}
+
+/// Founds a group for a new process of that id, which nobody can see yet; the membership
+/// that it is to have. Lock-free but for the allocator.
+///
+/// The group can be found from now on, and others of its session may join it.
+pub(crate) fn found_for<H: Host>(
+    seat: &Seat<'_, H>,
+    parent: &ProcNode<H>,
+    id: Identity,
+    what: Founding,
+    pin: &Pin<'_>,
+) -> Result<Tagged<Membership>, GroupError> {
+    let (world, me) = (seat.world(), seat.me());
+    let change = Change { world, me, pin };
+    let slot = world.ids.slot(id.number()).expect("a reserved id has a slot");
+    loop {
+        let session = match what {
+            Founding::Group => {
+                let (_, membership) = membership_of(parent, pin).expect("the parent lives");
+                let session = membership.group(pin).session;
+                if !session_of(session, pin).attach() {
+                    // Its last group has died: the parent has moved.
+                    continue;
+                }
+                session
+            }
+            Founding::Session if !world.ids.hold(id) => return Err(GroupError::NoSuchProcess),
+            // Its one group is the one made below.
+            Founding::Session => Managed::new(Session { id, groups: RefCount::new() }),
+        };
+        // Acquire [P42]: as in `find`.
+        let found = slot.pgrp.load(Acquire);
+        if let Ok(group) = change.found(id, found, session)? {
+            return Ok(membership_for(group, id).with_tag(LED));
+        }
+    }
+}
+
+/// Counts a new process of that id, which nobody can see yet, into a group of its parent's
+/// session; the membership that it is to have. Lock-free but for the allocator.
+pub(crate) fn join_for<H: Host>(
+    seat: &Seat<'_, H>,
+    parent: &ProcNode<H>,
+    id: Identity,
+    pgid: Pid,
+    pin: &Pin<'_>,
+) -> Result<Tagged<Membership>, GroupError> {
+    match pgid.0 {
+        ..0 => return Err(GroupError::BadNumber),
+        // Nobody comes to group 0.
+        0 => return Err(GroupError::NoSuchGroup),
+        _ => {}
+    }
+    let change = Change { world: seat.world(), me: seat.me(), pin };
+    let (_, membership) = membership_of(parent, pin).expect("the parent lives");
+    let group = change.join_other(pgid, membership.group(pin).session)?;
+    Ok(membership_for(group, id))
+}
+
+/// A membership of a new process, which has been counted into the group.
+fn membership_for(group: GroupPtr, id: Identity) -> Tagged<Membership> {
+    let new = Membership::new(group, id);
+    // SAFETY: counted in.
+    let members = &unsafe { Managed::deref_counted(group) }.members;
+    // SAFETY: a new membership; the list gets the only claim on it.
+    unsafe { members.push(new) };
+    Tagged::new(new)
+}
+
+/// Gives the membership of a process back that was not made after all.
+pub(crate) fn part_unborn<H: Host>(
+    seat: &Seat<'_, H>,
+    membership: Tagged<Membership>,
+    pin: &Pin<'_>,
+) {
+    Change { world: seat.world(), me: seat.me(), pin }.part(membership.ptr());
+}
+
 /// Takes an ended process out of its group. Whether others may bear its id.
 /// Lock-free.
 ///
@@ -106,7 +192,7 @@ pub(crate) fn release_id<H: Host>(world: &World<H>, me: &Participant<H>, id: Ide
     }
 }
 
-/// Moves a process to a group. Lock-free but for the allocator.
+/// Moves the caller, or a child of it, to a group. Lock-free but for the allocator.
 pub(crate) fn setpgid<H: Host>(
     seat: &Seat<'_, H>,
     caller: ProcPtr<H>,
@@ -121,43 +207,34 @@ pub(crate) fn setpgid<H: Host>(
     let change = Change { world, me: seat.me(), pin: &pin };
     // SAFETY: the caller runs as one of its LWPs.
     let own = unsafe { Managed::deref_counted(caller) };
-    let target = if pid.0 == 0 || pid == own.pid() {
-        own
-    } else {
-        let child = family::child(&world.ids, caller, pid, &pin);
-        let living = child.filter(|child| !child.node.word.load().is_dead());
-        living.ok_or(GroupError::NoSuchProcess)?.node
-    };
-    let pgid = if pgid.0 == 0 { target.pid() } else { pgid };
-    loop {
-        let (seen, from) = membership_of(target, &pin).ok_or(GroupError::NoSuchProcess)?;
-        let (old, session) = (from.group(&pin), from.group(&pin).session(&pin));
-        if !std::ptr::eq(target, own) {
-            let (_, callers) = membership_of(own, &pin).expect("the caller lives");
-            if callers.group(&pin).session != old.session {
-                return Err(GroupError::OtherSession);
-            }
-            if seen.tag() & EXECED != 0 {
-                return Err(GroupError::HasExeced);
-            }
-        }
-        if session.id == target.id {
-            return Err(GroupError::SessionLeader);
-        }
-        if old.id.pid() == pgid {
-            return Ok(());
-        }
-        let attempt = if pgid == target.pid() {
-            change.join_own(target, seen, old.session)?
-        } else {
-            change.join_other(pgid, old.session).map(|group| Ok((seen, group)))?
-        };
-        if let Ok((seen, group)) = attempt
-            && change.swing(target, seen, group)
-        {
-            return Ok(());
-        }
+    if pid.0 == 0 || pid == own.pid() {
+        return change.regroup(own, pgid, &Mover::Itself);
     }
+    let child = family::child(&world.ids, caller, pid, &pin);
+    let living = child.filter(|child| !child.node.word.load().is_dead());
+    let child = living.ok_or(GroupError::NoSuchProcess)?.node;
+    change.regroup(child, pgid, &Mover::Parent(own))
+}
+
+/// Moves a process to a group, as its parent. Lock-free but for the allocator.
+pub(crate) fn setpgid_of<H: Host>(
+    seat: &Seat<'_, H>,
+    target: &ProcNode<H>,
+    pgid: Pid,
+) -> Result<(), GroupError> {
+    if pgid.0 < 0 {
+        return Err(GroupError::BadNumber);
+    }
+    if target.word.load().is_dead() {
+        return Err(GroupError::NoSuchProcess);
+    }
+    if target.id.0 == 0 {
+        // proc0 has no parent, and leads session 0.
+        return Err(GroupError::SessionLeader);
+    }
+    let pin = seat.pin();
+    let change = Change { world: seat.world(), me: seat.me(), pin: &pin };
+    change.regroup(target, pgid, &Mover::AnyParent)
 }
 
 /// Makes the caller the leader of a new session, and of a new group in it.
@@ -209,7 +286,65 @@ fn mark_led<H: Host>(
     }
 }
 
+/// Who moves a process to a group.
+enum Mover<'a, H: Host> {
+    Itself,
+    /// Its parent, which runs.
+    Parent(&'a ProcNode<H>),
+    /// Whatever its parent is.
+    AnyParent,
+}
+
 impl<H: Host> Change<'_, H> {
+    /// The session of who moves a child; `None`: it was looked for at a bad moment.
+    fn session_of_mover(&self, by: &Mover<'_, H>, target: &ProcNode<H>) -> Option<SessionPtr> {
+        let parent = match by {
+            Mover::Parent(parent) => parent,
+            // A parent that is reaped has no child any more: there is another one.
+            _ => family::edge_of(target, self.pin)?.0.parent(self.pin),
+        };
+        membership_of(parent, self.pin).map(|(_, membership)| membership.group(self.pin).session)
+    }
+
+    fn regroup(
+        &self,
+        target: &ProcNode<H>,
+        pgid: Pid,
+        by: &Mover<'_, H>,
+    ) -> Result<(), GroupError> {
+        let pin = self.pin;
+        let pgid = if pgid.0 == 0 { target.pid() } else { pgid };
+        loop {
+            let (seen, from) = membership_of(target, pin).ok_or(GroupError::NoSuchProcess)?;
+            let (old, session) = (from.group(pin), from.group(pin).session(pin));
+            if !matches!(by, Mover::Itself) {
+                let Some(callers) = self.session_of_mover(by, target) else { continue };
+                if callers != old.session {
+                    return Err(GroupError::OtherSession);
+                }
+                if seen.tag() & EXECED != 0 {
+                    return Err(GroupError::HasExeced);
+                }
+            }
+            if session.id == target.id {
+                return Err(GroupError::SessionLeader);
+            }
+            if old.id.pid() == pgid {
+                return Ok(());
+            }
+            let attempt = if pgid == target.pid() {
+                self.join_own(target, seen, old.session)?
+            } else {
+                self.join_other(pgid, old.session).map(|group| Ok((seen, group)))?
+            };
+            if let Ok((seen, group)) = attempt
+                && self.swing(target, seen, group)
+            {
+                return Ok(());
+            }
+        }
+    }
+
     /// Counts a process into the group of its own id, which is made if need be.
     fn join_own(
         &self,

@@ -25,7 +25,7 @@ use crate::world::aftermath::Aftermath;
 pub enum TraceEvent {
     /// A process was made. For the sink of the parent.
     Fork {
-        /// Who forked; 1 for a process made by [`Kernel::spawn`](crate::Kernel::spawn).
+        /// Who forked; 0 for a process made by [`Kernel::spawn`](crate::Kernel::spawn).
         parent: Pid,
         /// The new process.
         child: Pid,

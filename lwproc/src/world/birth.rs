@@ -8,16 +8,15 @@ use super::participant::{Participant, Tally};
 use super::seat::Seat;
 use super::{Anchor, World, drain};
 use crate::config::{self, Enforcement};
-use crate::cred::Cred;
 use crate::cred::uids::{OverLimit, UidInfo};
+use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
 use crate::entry::Rfork;
 use crate::error::{ForkError, NewLwpError};
-use crate::filedesc::link::Borrowed;
+use crate::filedesc::link::{Borrowed, TableLink, TableUse};
 use crate::handles::owned::Lwp;
-use crate::handles::spawn::SpawnError;
 use crate::host::Host;
-use crate::id::Pid;
+use crate::id::{Identity, Pid};
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::lwp::{LwpNode, LwpPtr};
@@ -37,19 +36,101 @@ fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, E
     Ok(id)
 }
 
+/// What a new process is made like. What a plain fork does not ask for costs it nothing.
+pub(crate) trait Shape<H: Host> {
+    /// Why it is not made.
+    type Error: From<NewProcError>;
+
+    /// Its credentials, from those of its parent.
+    fn cred(&mut self, parents: CredRef, pin: &Pin<'_>) -> Result<CredRef, Self::Error>;
+
+    /// Takes what may be refused. On an error nothing is taken.
+    fn prepare(
+        &mut self,
+        seat: &Seat<'_, H>,
+        parent: &ProcNode<H>,
+        id: Identity,
+        pin: &Pin<'_>,
+    ) -> Result<(), Self::Error>;
+
+    /// Gives what `prepare` took back.
+    fn undo(&mut self, seat: &Seat<'_, H>, pin: &Pin<'_>);
+
+    /// The address space that it owns.
+    fn vmspace(&mut self) -> Option<H::VmSpace>;
+
+    /// Its descriptors. From here on nothing is refused.
+    fn files(&mut self, pin: &Pin<'_>) -> (TableUse<H::File>, TableLink<H::File>);
+
+    /// What keeps the world for its LWP.
+    fn anchor(&self, seat: &Seat<'_, H>) -> Arc<Anchor<H>>;
+
+    /// Gives it its place in a group.
+    fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>);
+
+    /// The rest, before it can be seen.
+    fn dress(&mut self, child: &ProcNode<H>, lwp: &LwpNode<H>, pin: &Pin<'_>);
+}
+
+/// A child like its parent, whose descriptors are these.
+pub(crate) struct Like<'p, F>(pub(crate) Borrowed<'p, F>, pub(crate) Rfork);
+
+impl<H: Host> Shape<H> for Like<'_, H::File> {
+    type Error = NewProcError;
+
+    #[inline]
+    fn cred(&mut self, parents: CredRef, _: &Pin<'_>) -> Result<CredRef, NewProcError> {
+        Ok(parents)
+    }
+
+    #[inline]
+    fn prepare(
+        &mut self,
+        _: &Seat<'_, H>,
+        _: &ProcNode<H>,
+        _: Identity,
+        _: &Pin<'_>,
+    ) -> Result<(), NewProcError> {
+        Ok(())
+    }
+
+    fn undo(&mut self, _: &Seat<'_, H>, _: &Pin<'_>) {}
+
+    #[inline]
+    fn vmspace(&mut self) -> Option<H::VmSpace> {
+        None
+    }
+
+    #[inline]
+    fn files(&mut self, pin: &Pin<'_>) -> (TableUse<H::File>, TableLink<H::File>) {
+        self.0.inherit(self.1, pin)
+    }
+
+    #[inline]
+    fn anchor(&self, seat: &Seat<'_, H>) -> Arc<Anchor<H>> {
+        seat.anchor()
+    }
+
+    #[inline]
+    fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
+        change::inherit(parent, child, pin);
+    }
+
+    #[inline]
+    fn dress(&mut self, _: &ProcNode<H>, _: &LwpNode<H>, _: &Pin<'_>) {}
+}
+
 /// A new process of `parent` with its first LWP, published. Lock-free but for
 /// the allocator and the host.
 ///
-/// `parent` lives: the caller runs as one of its LWPs, or it never dies.
-///
-/// Seed: `lwproc_newproc` S219-S300 and `makelwp(procmake)`, in one step: no
-/// process is ever seen without an LWP.
-pub(crate) fn newproc<H: Host>(
+/// `parent` lives: the caller runs as one of its LWPs, or counts as one, or it never dies.
+// Seed: `lwproc_newproc` S219-S300 and `makelwp(procmake)`, in one step: no
+// process is ever seen without an LWP.
+pub(crate) fn newproc<H: Host, S: Shape<H>>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
-    (files, how): (Borrowed<'_, H::File>, Rfork),
-    vmspace: Option<H::VmSpace>,
-) -> Result<Lwp<H>, NewProcError> {
+    mut shape: S,
+) -> Result<Lwp<H>, S::Error> {
     let (world, me) = (seat.world(), seat.me());
     let pin = me.pin();
     // SAFETY: the parent lives.
@@ -57,39 +138,44 @@ pub(crate) fn newproc<H: Host>(
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
     let (emul, nproc) = config::at_birth(world);
+    let parents = parent_node.resources.cred.hold(&pin).expect("the parent lives");
+    let limit = nproc_limit(nproc, parent_node, parents.get(), &pin);
     // One look at the credentials: who is charged is who the child is (R14).
-    let cred = parent_node.resources.cred.hold(&pin).expect("the parent lives");
+    let cred = shape.cred(parents, &pin)?;
     let likely = parent_node.resources.user();
     let user = world.uids.get_likely(likely, cred.get().users().real);
-    let limit = nproc_limit(nproc, parent_node, cred.get(), &pin);
     let id = match charge_and_reserve(world, me, user, limit) {
         Ok(id) => id,
         Err(why) => {
             cred.release(&pin);
-            return Err(why);
+            return Err(why.into());
         }
     };
+    if let Err(why) = shape.prepare(seat, parent_node, id.0, &pin) {
+        give_back(world, me, user, id);
+        cred.release(&pin);
+        return Err(why);
+    }
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
     let vfs = match host_begins(world, parents_vfs, emul, id) {
         Ok(vfs) => vfs,
         Err(panic) => {
-            world.ids.release(&me.shard, id);
-            me.tally.add(Tally { ids: -1, ..Tally::default() });
-            refund(world, me, user);
+            shape.undo(seat, &pin);
+            give_back(world, me, user, id);
             cred.release(&pin);
             panic.go_on()
         }
     };
-    let embedded = Embedded { vmspace, vfs };
+    let embedded = Embedded { vmspace: shape.vmspace(), vfs };
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
-    let (files, link) = files.inherit(how, &pin);
+    let (files, link) = shape.files(&pin);
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world, id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(seat.anchor()));
+    let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)));
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
@@ -99,7 +185,8 @@ pub(crate) fn newproc<H: Host>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
     let edge = family::beget(parent, node);
-    change::inherit(parent_node, node, &pin);
+    shape.join(parent_node, node, &pin);
+    shape.dress(node, lwp_node, &pin);
 
     super::publish(&world.ids, id.0, proc, lwp);
     // SAFETY: from `beget`, once; the parent lives.
@@ -113,6 +200,14 @@ pub(crate) fn newproc<H: Host>(
         trace::emit_birth(world, parent_node, node, &pin);
     }
     Ok(lwp)
+}
+
+/// Gives a process's place, charge and id back: it is not made after all.
+#[cold]
+fn give_back<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo, id: Reserved) {
+    // A group that was founded for it may have others in it by now, who bear the id.
+    change::release_id(world, me, id.0);
+    refund(world, me, user);
 }
 
 /// What the host does for a process that is not yet visible, S250-S253 and S288; or the
@@ -290,16 +385,6 @@ pub(crate) enum NewProcError {
 }
 
 impl From<NewProcError> for ForkError {
-    fn from(why: NewProcError) -> Self {
-        match why {
-            NewProcError::IdsExhausted => Self::IdsExhausted,
-            NewProcError::Limit => Self::Limit,
-            NewProcError::KernelFull => Self::KernelFull,
-        }
-    }
-}
-
-impl From<NewProcError> for SpawnError {
     fn from(why: NewProcError) -> Self {
         match why {
             NewProcError::IdsExhausted => Self::IdsExhausted,

@@ -17,6 +17,7 @@ pub(crate) mod death;
 pub(crate) mod drain;
 mod oncpu;
 pub(crate) mod participant;
+pub(crate) mod plan;
 pub mod seat;
 
 use crate::config::{Configuration, LimitsPolicy};
@@ -236,6 +237,14 @@ impl<H: Host> World<H> {
         let init = unsafe { Managed::deref_counted(self.init) };
         // SAFETY: init's.
         unsafe { init.resources.files.permanent() }
+    }
+
+    /// proc0's descriptor table.
+    pub(crate) fn proc0_files(&self) -> Borrowed<'_, H::File> {
+        // SAFETY: proc0 never dies.
+        let proc0 = unsafe { Managed::deref_counted(self.proc0) };
+        // SAFETY: proc0's.
+        unsafe { proc0.resources.files.permanent() }
     }
 
     /// A new anchor. The caller holds the world alive.
