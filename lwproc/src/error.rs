@@ -1,10 +1,7 @@
 //! One small error type per operation. Each has an [`Errno`].
 
-use crate::errno::{Errno, errors};
-use crate::handles::owned::Lwp;
-use crate::host::{Host, ThreadHost};
+use crate::errno::errors;
 use crate::id::{Lid, Pid};
-use std::fmt;
 
 errors! {
     /// Why a kernel could not be built.
@@ -108,82 +105,10 @@ errors! {
     }
 }
 
-/// Errors in which the LWP comes back that an operation was given: nothing is lost.
-macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident {
-        $($(#[$variant_doc:meta])* $variant:ident => $errno:ident, $text:literal;)*
-    })*) => {$(
-        $(#[$doc])*
-        #[non_exhaustive]
-        pub enum $name<H: Host = ThreadHost> {
-            $($(#[$variant_doc])* $variant(Lwp<H>),)*
-        }
-
-        impl<H: Host> $name<H> {
-            /// The error number a C caller would have got.
-            pub fn errno(&self) -> Errno {
-                match self {
-                    $(Self::$variant(_) => Errno::$errno,)*
-                }
-            }
-
-            /// The LWP that was refused.
-            pub fn into_lwp(self) -> Lwp<H> {
-                match self {
-                    $(Self::$variant(lwp))|* => lwp,
-                }
-            }
-        }
-
-        impl<H: Host> fmt::Debug for $name<H> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant(lwp) => {
-                        f.debug_tuple(stringify!($variant)).field(lwp).finish()
-                    })*
-                }
-            }
-        }
-
-        impl<H: Host> fmt::Display for $name<H> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant(lwp) => {
-                        write!(f, "lwp {}:{} {}", lwp.pid(), lwp.lid(), $text)
-                    })*
-                }
-            }
-        }
-
-        impl<H: Host> std::error::Error for $name<H> {}
-
-        /// The LWP that was refused is dropped, and so released:
-        /// [`into_lwp`](Self::into_lwp) keeps it.
-        impl<H: Host> From<$name<H>> for Errno {
-            fn from(why: $name<H>) -> Self {
-                why.errno()
-            }
-        }
-    )*};
-}
-
-refusals! {
-    /// Why a switch was refused.
-    SwitchError {
-        /// The LWP is of another kernel.
-        WrongKernel => EXDEV, "is of another kernel";
-    }
-
-    /// Why an LWP was not parked.
-    UnclaimError {
-        /// The handle is another LWP's.
-        AnotherLwp => EINVAL, "is not that of the handle";
-    }
-}
-
 #[cfg(all(test, not(lwproc_loom)))]
 mod tests {
     use super::*;
+    use crate::errno::Errno;
 
     #[test]
     fn errors_name_their_errno() {

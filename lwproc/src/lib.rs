@@ -48,8 +48,7 @@ pub mod layers {
     pub use crate::filedesc::table::FdTable;
     pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard};
     pub use crate::list::{List, Node};
-    pub use crate::lwp::word as lwp_word;
-    pub use crate::proc::word as proc_word;
+    pub use crate::object::{lwp_word, proc_word};
     pub use crate::reclaim::counted::{CountedCell, CountedRef};
     pub use crate::reclaim::mailbox::Mailbox;
     pub use crate::reclaim::refcount::Dropped;
@@ -60,12 +59,12 @@ pub mod layers {
     pub use crate::world::cpus::Cpus;
 }
 
-mod config;
 mod cred;
 mod emul;
 mod entry;
 mod errno;
 mod error;
+mod family;
 mod filedesc;
 mod futures;
 mod handles;
@@ -75,62 +74,71 @@ mod idtable;
 mod kernel;
 mod limits;
 mod list;
-mod lwp;
+mod object;
 mod once_box;
+mod ops;
 mod panics;
 mod pgrp;
 mod policy;
-mod proc;
 mod reclaim;
 mod report;
 mod signal;
 mod sleep;
 mod specific;
 mod sync;
-mod trace;
 mod usage;
 mod waitq;
 mod world;
 
-pub use config::hooks::{Ending, HookError, HookId};
-pub use config::{Enforcement, LimitsPolicy};
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
-pub use entry::{
-    Aliases, AloneError, BigLock, BigLockError, Creds, CurLwp, Data, DataMut, Drain, Entered,
-    ExecError, FdReservation, FileHandle, FileRef, Files, FilesMut, Groups, Interrupted,
-    KillTarget, Reaped, Resources, Rfork, Signals, WaitTarget, Zombie,
-};
+pub use entry::Entered;
+pub use entry::alias::Aliases;
+pub use entry::biglock::{BigLock, BigLockError};
+pub use entry::cred::Creds;
+pub use entry::current::CurLwp;
+pub use entry::drain::{AloneError, Drain, ExecError};
+pub use entry::files::{Files, FilesMut};
+pub use entry::groups::Groups;
+pub use entry::opened::{FdReservation, FileHandle, FileRef};
+pub use entry::pidfd::{Drained, Exited, WaitProc};
+pub use entry::resources::Resources;
+pub use entry::signal::{KillTarget, Signals};
+pub use entry::sleep::Interrupted;
+pub use entry::specific::{Data, DataMut};
+pub use entry::wait::{Reaped, WaitTarget, Zombie};
 pub use errno::{Abi, Errno};
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
-    ReleaseError, SwitchError, UnbindError, UnclaimError, WaitError,
+    ReleaseError, UnbindError, WaitError,
 };
-pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
+pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, Rfork};
 #[cfg(feature = "async")]
 pub use futures::Scope;
 pub use futures::{CurrentError, current, current_of};
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
-pub use handles::owned::Lwp;
 pub use handles::pgrp::PgrpRef;
-pub use handles::pidfd::{Drained, Exited, WaitProc};
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
+pub use handles::refused::{SwitchError, UnclaimError};
 pub use handles::spawn::Spawn;
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};
 pub use kernel::{Builder, Kernel};
 pub use limits::{Limit, LimitError, Limits, Resource};
+pub use object::comm::Comm;
+pub use object::status::{CoreDump, ExitStatus};
+#[cfg(feature = "tracing")]
+pub use object::trace::TracingSink;
+pub use object::trace::{TraceEvent, TraceSink};
+pub use ops::owned::Lwp;
+pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
 pub use policy::WaitPolicy;
-pub use proc::comm::Comm;
-pub use proc::status::{CoreDump, ExitStatus};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
 pub use signal::{KillError, MaskError, SigModel, SigSet, Signo};
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
-#[cfg(feature = "tracing")]
-pub use trace::TracingSink;
-pub use trace::{TraceEvent, TraceSink};
 pub use usage::{Profile, Usage};
-pub use world::plan::{SpawnError, SpawnGroup};
+pub use world::config::hooks::{Ending, HookError, HookId};
+pub use world::config::{Enforcement, LimitsPolicy};

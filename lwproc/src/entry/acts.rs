@@ -5,13 +5,13 @@ use super::files::index;
 use super::opened::FileHandle;
 use crate::error::NewLwpError;
 use crate::filedesc::{Fd, FdError};
-use crate::handles::owned::Lwp;
 use crate::handles::proc::ProcHandle;
 use crate::handles::spawn::Spawn;
 use crate::host::Host;
 use crate::id::Pid;
-use crate::pgrp::{GroupError, change};
-use crate::world::birth;
+use crate::ops::owned::Lwp;
+use crate::ops::{birth, regroup};
+use crate::pgrp::GroupError;
 use std::mem::ManuallyDrop;
 
 /// # Acting on it
@@ -54,7 +54,7 @@ impl<H: Host> ProcHandle<H> {
     ///   [`GroupError::NoSuchGroup`] (EPERM): it leads a session; it is not in its
     ///   parent's session, or the group is not; there is no such group.
     pub fn setpgid(&self, pgid: Pid) -> Result<(), GroupError> {
-        change::setpgid_of(&self.anchor().seat(), self.node(), pgid)
+        regroup::setpgid_of(&self.anchor().seat(), self.node(), pgid)
     }
 
     /// A handle of the file that the process has at a descriptor (`pidfd_getfd`), to be

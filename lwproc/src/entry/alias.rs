@@ -2,9 +2,9 @@
 
 use super::Entered;
 use super::view::view;
+use crate::family;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
-use crate::proc::family;
 
 view! {
     /// The numbers that the current process and LWP show, which may be others than

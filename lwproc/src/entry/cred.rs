@@ -6,7 +6,7 @@ use super::view::view_mut;
 use crate::cred::{Cred, CredChange};
 use crate::error::CredError;
 use crate::host::Host;
-use crate::world::creds;
+use crate::ops::creds;
 
 impl<'k, H: Host> Entered<'k, H> {
     /// Refreshes the snapshot that this context runs on, if the process's

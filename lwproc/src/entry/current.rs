@@ -3,7 +3,7 @@
 
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::{LwpNode, LwpPtr};
+use crate::object::node::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
 use std::fmt;
 use std::marker::PhantomData;

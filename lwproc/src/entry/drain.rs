@@ -3,13 +3,13 @@
 use super::Entered;
 use crate::errno::errors;
 use crate::error::ReleaseError;
-use crate::handles::owned::Lwp;
 use crate::host::Host;
-use crate::proc::comm::Comm;
-use crate::proc::status::ExitStatus;
-use crate::trace::{self, TraceEvent};
+use crate::object::comm::Comm;
+use crate::object::status::ExitStatus;
+use crate::object::trace::TraceEvent;
+use crate::ops::owned::Lwp;
+use crate::ops::{drain, emit};
 use crate::world::aftermath::Aftermath;
-use crate::world::drain;
 
 errors! {
     /// Why an LWP is not alone in its process.
@@ -132,9 +132,9 @@ impl<H: Host> Entered<'_, H> {
         self.proc().mark_execed();
         self.reopen();
         let (world, proc) = (self.seat.world(), self.proc());
-        if trace::is_traced(world, proc) {
+        if emit::is_traced(world, proc) {
             let exec = TraceEvent::Exec { pid: proc.pid(), comm };
-            trace::emit(world, proc, &self.seat.pin(), exec, &mut closed);
+            emit::emit(world, proc, &self.seat.pin(), exec, &mut closed);
         }
         closed.settle();
         Ok(())

@@ -11,9 +11,9 @@ use crate::filedesc::table::FdTable;
 use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError};
 use crate::host::Host;
 use crate::limits::Resource;
+use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use crate::world::aftermath::Aftermath;
-use crate::world::seat::Seat;
 use std::mem::ManuallyDrop;
 
 pub(super) fn number(fd: u32) -> Fd {

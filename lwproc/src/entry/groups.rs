@@ -4,8 +4,11 @@ use super::Entered;
 use super::view::view;
 use crate::host::Host;
 use crate::id::Pid;
-use crate::pgrp::{self, GroupError, Pgrp, change};
-use crate::proc::{ProcNode, family};
+use crate::object::group::Pgrp;
+use crate::object::node::ProcNode;
+use crate::object::table;
+use crate::ops::regroup;
+use crate::pgrp::{self, GroupError};
 use crate::reclaim::Pin;
 
 view! {
@@ -81,7 +84,7 @@ impl<'e, H: Host> Groups<'e, H> {
         if pid.0 == 0 {
             return Ok(self.0.proc());
         }
-        let found = family::find(&self.0.seat.world().ids, pid, pin);
+        let found = table::find(&self.0.seat.world().ids, pid, pin);
         found.map(|(node, _)| node).ok_or(GroupError::NoSuchProcess)
     }
 
@@ -106,7 +109,7 @@ impl<'e, H: Host> Groups<'e, H> {
     ///   that [`setsid`](Groups::setsid) is about to make is there already, in
     ///   another session.
     pub fn setpgid(self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
-        change::setpgid(&self.0.seat, self.0.proc_ptr(), pid, pgid)
+        regroup::setpgid(&self.0.seat, self.0.proc_ptr(), pid, pgid)
     }
 
     /// Makes the current process the leader of a new session and of a new
@@ -119,7 +122,7 @@ impl<'e, H: Host> Groups<'e, H> {
     /// make for this process, or to move a process into, exists from then on; one
     /// whose last member is moved out, until that call returns.
     pub fn setsid(self) -> Result<Pid, GroupError> {
-        change::setsid(&self.0.seat, self.0.proc_ptr())
+        regroup::setsid(&self.0.seat, self.0.proc_ptr())
     }
 
     /// For the models.

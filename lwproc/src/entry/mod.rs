@@ -2,91 +2,49 @@
 #![allow(unsafe_code)]
 
 mod acts;
-mod alias;
-mod biglock;
-mod cred;
-mod current;
-mod drain;
+pub(crate) mod alias;
+pub(crate) mod biglock;
+pub(crate) mod cred;
+pub(crate) mod current;
+pub(crate) mod drain;
 mod emul;
-mod files;
-mod groups;
+pub(crate) mod files;
+pub(crate) mod groups;
 mod lent;
-mod opened;
-mod resources;
+pub(crate) mod opened;
+pub(crate) mod pidfd;
+pub(crate) mod resources;
 #[cfg(feature = "async")]
-mod scoped;
-mod signal;
-mod sleep;
-mod specific;
+pub(crate) mod scoped;
+pub(crate) mod signal;
+pub(crate) mod sleep;
+pub(crate) mod specific;
 mod trace;
 mod view;
-mod wait;
-
-pub use alias::Aliases;
-pub use biglock::{BigLock, BigLockError};
-pub use cred::Creds;
-pub use current::CurLwp;
-pub use drain::{AloneError, Drain, ExecError};
-pub(crate) use files::close_permanent;
-pub use files::{Files, FilesMut};
-pub use groups::Groups;
-pub use opened::{FdReservation, FileHandle, FileRef};
-pub use resources::Resources;
-#[cfg(feature = "async")]
-pub(crate) use scoped::Scoped;
-pub use signal::{KillTarget, Signals};
-pub use sleep::Interrupted;
-pub use specific::{Data, DataMut};
-pub use wait::{Reaped, WaitTarget, Zombie};
+pub(crate) mod wait;
 
 use crate::error::{
-    EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, SwitchError,
-    UnbindError,
+    EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, UnbindError,
 };
+use crate::family;
+use crate::filedesc::Rfork;
 use crate::handles::guard::Guard;
-use crate::handles::owned::Lwp;
+use crate::handles::refused::SwitchError;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::word::{RefRefused, Released};
-use crate::lwp::{LwpNode, LwpPtr};
-use crate::proc::status::ExitStatus;
-use crate::proc::{ProcNode, ProcPtr, family};
+use crate::object::lwp_word::{RefRefused, Released};
+use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
+use crate::object::status::ExitStatus;
+use crate::ops::birth::{self, Like};
+use crate::ops::owned::Lwp;
+use crate::ops::post;
+use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
-use crate::signal::post;
 use crate::sync::Relaxed;
-use crate::world::birth::{self, Like};
 use crate::world::context::Context;
-use crate::world::seat::Seat;
+use current::CurLwp;
 use std::fmt;
-
-/// What a new process does with its parent's descriptors.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Rfork {
-    /// Shares them.
-    Share,
-    /// Copies them (`RUMP_RFFDG`): each descriptor as it is at one moment, not all at
-    /// the same one. Where other LWPs of the parent move a file to and fro meanwhile, it
-    /// may be in no copy, or in two places of one.
-    Copy,
-    /// Starts with none (`RUMP_RFCFDG`).
-    Fresh,
-}
-
-impl Rfork {
-    /// From the C flags: 0, `RUMP_RFFDG` = 1, `RUMP_RFCFDG` = 2.
-    ///
-    /// # Errors
-    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits (S449-S451).
-    pub fn from_flags(flags: i32) -> Result<Self, ForkError> {
-        match flags {
-            0 => Ok(Self::Share),
-            1 => Ok(Self::Copy),
-            2 => Ok(Self::Fresh),
-            _ => Err(ForkError::BadFlags { flags }),
-        }
-    }
-}
 
 /// A thread in the kernel. `!Send`; one at a time for a thread and a kernel.
 ///

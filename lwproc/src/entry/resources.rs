@@ -6,7 +6,7 @@ use super::Entered;
 use super::view::view;
 use crate::host::Host;
 use crate::limits::{Limit, LimitError, Limits, Privilege, Resource};
-use crate::proc::comm::Comm;
+use crate::object::comm::Comm;
 use crate::usage::{Profile, Usage};
 
 impl<H: Host> Entered<'_, H> {

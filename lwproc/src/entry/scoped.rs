@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
-use crate::handles::owned::Lwp;
 use crate::host::{Host, LwpToken};
-use crate::lwp::LwpNode;
+use crate::object::node::LwpNode;
+use crate::ops::owned::Lwp;
+use crate::ops::seat::Seat;
 use crate::reclaim::Tagged;
 use crate::world::aftermath::Aftermath;
 use crate::world::context::Context;
 use crate::world::participant::Participant;
-use crate::world::seat::Seat;
 
 /// A scope's context on this thread. It suspends the one before, and what that was
 /// is put back when this is dropped.

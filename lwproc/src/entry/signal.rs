@@ -4,15 +4,15 @@
 use super::Entered;
 use super::view::view;
 use crate::cred::Cred;
-use crate::handles::owned::Lwp;
 use crate::handles::proc::ProcHandle;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
-use crate::lwp;
+use crate::object::node::ProcNode;
+use crate::object::table;
+use crate::ops::owned::Lwp;
+use crate::ops::post::{self, Recipient};
 use crate::pgrp;
-use crate::proc::{ProcNode, family};
 use crate::reclaim::Pin;
-use crate::signal::post::{self, Recipient};
 use crate::signal::{KillError, MaskError, SigSet, Signo};
 use crate::sync::Acquire;
 use crate::world::World;
@@ -209,17 +209,17 @@ impl<H: Host> Signals<'_, H> {
             };
             match target {
                 KillTarget::Proc(pid) => {
-                    if let Some((proc, _)) = family::find(&world.ids, pid, pin) {
+                    if let Some((proc, _)) = table::find(&world.ids, pid, pin) {
                         sending.send(&Recipient::Proc(proc));
                     }
                 }
                 KillTarget::Lwp(lid) => {
-                    if let Some((lwp, _)) = lwp::find(&world.ids, lid, pin) {
+                    if let Some((lwp, _)) = table::find_lwp(&world.ids, lid, pin) {
                         sending.send(&Recipient::Lwp(lwp.proc_pinned(pin), lwp));
                     }
                 }
                 KillTarget::LwpOf(pid, lid) => {
-                    let found = lwp::find(&world.ids, lid, pin);
+                    let found = table::find_lwp(&world.ids, lid, pin);
                     let found = found.map(|(lwp, _)| (lwp.proc_pinned(pin), lwp));
                     if let Some((proc, lwp)) = found.filter(|(proc, _)| proc.pid() == pid) {
                         sending.send(&Recipient::Lwp(proc, lwp));

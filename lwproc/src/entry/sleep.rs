@@ -4,11 +4,11 @@
 use super::Entered;
 use crate::errno::errors;
 use crate::host::Host;
+use crate::ops::post;
+use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
-use crate::signal::post;
 use crate::sleep::{SleepObject, SyncObject, WaitChannel};
 use crate::waitq::WaitQueue;
-use crate::world::seat::Seat;
 use std::sync::Arc;
 
 errors! {

@@ -2,7 +2,7 @@
 
 use super::Entered;
 use crate::host::Host;
-use crate::trace::TraceSink;
+use crate::object::trace::TraceSink;
 use std::sync::Arc;
 
 impl<H: Host> Entered<'_, H> {

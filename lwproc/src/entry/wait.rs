@@ -3,18 +3,18 @@
 
 use super::Entered;
 use crate::error::WaitError;
+use crate::family::{self, Child};
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
+use crate::object::node::ProcPtr;
+use crate::object::status::ExitStatus;
+use crate::ops::death;
 use crate::pgrp;
-use crate::proc::ProcPtr;
-use crate::proc::family::{self, Child};
-use crate::proc::status::ExitStatus;
 use crate::reclaim::{Managed, Pin};
 use crate::usage::Usage;
 use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
-use crate::world::death;
 use std::fmt;
 
 /// Which children are waited for.
@@ -53,7 +53,7 @@ pub struct Zombie<'e, H: Host = ThreadHost> {
 }
 
 impl<H: Host> Zombie<'_, H> {
-    fn node(&self) -> &crate::proc::ProcNode<H> {
+    fn node(&self) -> &crate::object::node::ProcNode<H> {
         // SAFETY: in the table until the holder of the claim reaps it.
         unsafe { Managed::deref_counted(self.child) }
     }

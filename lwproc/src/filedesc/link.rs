@@ -4,8 +4,8 @@
 //! process's claim on the memory covers all its LWPs, and a use is only a count.
 #![allow(unsafe_code)]
 
+use super::Rfork;
 use super::table::FdTable;
-use crate::entry::Rfork;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};

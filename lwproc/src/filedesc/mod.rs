@@ -22,6 +22,7 @@ pub mod slots;
 pub mod table;
 
 use crate::errno::errors;
+use crate::error::ForkError;
 use std::fmt;
 
 /// A file descriptor.
@@ -50,6 +51,34 @@ pub enum CloseRange {
     Close,
     /// Marks them to be closed by an exec (`CLOSE_RANGE_CLOEXEC`).
     SetOnExec,
+}
+
+/// What a new process does with its parent's descriptors.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rfork {
+    /// Shares them.
+    Share,
+    /// Copies them (`RUMP_RFFDG`): each descriptor as it is at one moment, not all at
+    /// the same one. Where other LWPs of the parent move a file to and fro meanwhile, it
+    /// may be in no copy, or in two places of one.
+    Copy,
+    /// Starts with none (`RUMP_RFCFDG`).
+    Fresh,
+}
+
+impl Rfork {
+    /// From the C flags: 0, `RUMP_RFFDG` = 1, `RUMP_RFCFDG` = 2.
+    ///
+    /// # Errors
+    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits (S449-S451).
+    pub fn from_flags(flags: i32) -> Result<Self, ForkError> {
+        match flags {
+            0 => Ok(Self::Share),
+            1 => Ok(Self::Copy),
+            2 => Ok(Self::Fresh),
+            _ => Err(ForkError::BadFlags { flags }),
+        }
+    }
 }
 
 errors! {

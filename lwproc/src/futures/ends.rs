@@ -1,12 +1,13 @@
 //! What is waited for of a process, as futures.
 
 use super::current_of;
-use crate::entry::{AloneError, Reaped, Zombie};
+use crate::entry::drain::AloneError;
+use crate::entry::pidfd::{Drained, Exited, Wait, WaitProc};
+use crate::entry::wait::{Reaped, Zombie};
 use crate::error::WaitError;
-use crate::handles::pidfd::{Drained, Exited, Wait, WaitProc};
 use crate::handles::proc::ProcHandle;
 use crate::host::Host;
-use crate::proc::status::ExitStatus;
+use crate::object::status::ExitStatus;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

@@ -2,12 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::current::within;
-use crate::entry::Scoped;
-use crate::handles::owned::Lwp;
+use crate::entry::scoped::Scoped;
 use crate::host::{Host, ThreadHost};
+use crate::object::home::Anchor;
+use crate::ops::owned::Lwp;
 use crate::panics;
 use crate::sync::Arc;
-use crate::world::Anchor;
 use crate::world::context::Context as LwpContext;
 use std::fmt;
 use std::mem::ManuallyDrop;

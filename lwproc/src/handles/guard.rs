@@ -6,14 +6,15 @@ use super::pgrp::PgrpRef;
 use super::proc::ProcRef;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::{self, LwpPtr};
+use crate::object::home::Anchor;
+use crate::object::node::LwpPtr;
+use crate::object::table;
+use crate::ops::seat::Seat;
 use crate::pgrp;
-use crate::proc::family;
 use crate::reclaim::Pin;
 use crate::sync::{Acquire, Arc};
+use crate::world::World;
 use crate::world::participant::Participant;
-use crate::world::seat::Seat;
-use crate::world::{Anchor, World};
 use std::fmt;
 
 /// A read-side section: what is found under it stays readable. `!Send`.
@@ -78,7 +79,7 @@ impl<H: Host> Guard<'_, H> {
     #[doc(alias = "proc_find")]
     #[inline]
     pub fn proc(&self, pid: Pid) -> Option<ProcRef<'_, H>> {
-        let (_, ptr) = family::find(&self.world().ids, pid, self.pin())?;
+        let (_, ptr) = table::find(&self.world().ids, pid, self.pin())?;
         // SAFETY: found published under the guard.
         Some(unsafe { ProcRef::new(ptr, self) })
     }
@@ -89,7 +90,7 @@ impl<H: Host> Guard<'_, H> {
     #[doc(alias = "find_lwp")]
     #[doc(alias = "lwp_find")]
     pub fn lwp(&self, lid: Lid) -> Option<LwpRef<'_, H>> {
-        let (_, ptr) = lwp::find(&self.world().ids, lid, self.pin())?;
+        let (_, ptr) = table::find_lwp(&self.world().ids, lid, self.pin())?;
         // SAFETY: found published under the guard.
         Some(unsafe { LwpRef::new(ptr, self) })
     }
@@ -100,7 +101,7 @@ impl<H: Host> Guard<'_, H> {
     pub fn procs<'g>(&'g self) -> impl Iterator<Item = ProcRef<'g, H>> + use<'g, H> {
         let guard: &'g Guard<'g, H> = self;
         guard.world().ids.procs().filter_map(move |proc| {
-            // Acquire [P3]: as in `family::find`.
+            // Acquire [P3]: as in `table::find`.
             let found = proc.load(Acquire);
             // SAFETY: found published under the guard.
             (!found.is_null()).then(|| unsafe { ProcRef::new(found.ptr(), guard) })
@@ -111,7 +112,7 @@ impl<H: Host> Guard<'_, H> {
     pub fn lwps<'g>(&'g self) -> impl Iterator<Item = LwpRef<'g, H>> + use<'g, H> {
         let guard: &'g Guard<'g, H> = self;
         guard.world().ids.slots().filter_map(move |slot| {
-            // Acquire [P4]: as in `lwp::find`.
+            // Acquire [P4]: as in `table::find_lwp`.
             let found: LwpPtr<H> = slot.lwp.load(Acquire).ptr();
             // SAFETY: found published under the guard.
             (!found.is_null()).then(|| unsafe { LwpRef::new(found, guard) })

@@ -2,20 +2,21 @@
 #![allow(unsafe_code)]
 
 use super::guard::Guard;
-use super::owned::Lwp;
-use crate::error::{ClaimError, UnclaimError};
+use super::refused::UnclaimError;
+use crate::error::ClaimError;
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::word::ClaimRefused;
-use crate::lwp::{LwpNode, LwpPtr};
-use crate::proc::comm::Comm;
+use crate::object::comm::Comm;
+use crate::object::home::Anchor;
+use crate::object::lwp_word::ClaimRefused;
+use crate::object::node::{LwpNode, LwpPtr};
+use crate::ops::owned::Lwp;
+use crate::ops::post::{self, Recipient};
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
 use crate::signal::Signo;
-use crate::signal::post::{self, Recipient};
 use crate::sleep::Unslept;
 use crate::sync::{Arc, Relaxed};
-use crate::world::Anchor;
 use crate::world::aftermath::Aftermath;
 use std::fmt;
 
@@ -192,7 +193,7 @@ impl<H: Host> LwpHandle<H> {
     ///
     /// # Safety
     /// The caller has the right, and gives it up.
-    pub(super) unsafe fn park(&self) {
+    unsafe fn park(&self) {
         let before = self.node().word.unclaim();
         if before.has_qexit() {
             self.told_to_exit();
@@ -308,5 +309,24 @@ impl<H: Host> Eq for LwpHandle<H> {}
 impl<H: Host> fmt::Debug for LwpHandle<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LwpHandle({}:{} {:?})", self.pid, self.lid(), self.node().word)
+    }
+}
+
+impl<H: Host> Lwp<H> {
+    /// Parks the LWP: gives the right to run it back, so that anybody can
+    /// [claim](crate::LwpRef::claim) it. Wait-free. With a handle at hand,
+    /// [`LwpHandle::unclaim`] is faster.
+    ///
+    /// When its [`Kernel`](crate::Kernel) has gone, nobody can run it any more, and
+    /// it is released instead, as by a drop.
+    ///
+    /// Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
+    /// thread has left it (R7).
+    pub fn unclaim(self) -> LwpHandle<H> {
+        let handle = LwpHandle::of_owned(&self);
+        let _ = self.into_raw();
+        // SAFETY: it came with `self`.
+        unsafe { handle.park() };
+        handle
     }
 }

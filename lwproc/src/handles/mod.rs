@@ -1,10 +1,10 @@
-//! What a user holds: a guard to look under, borrowed and counted views of
-//! processes, groups and LWPs, and the owned right to run an LWP.
+//! What a user holds: a guard to look under, and borrowed and counted views of
+//! processes, groups and LWPs. (The owned right to run an LWP is in `ops`, which yields
+//! it.)
 
 pub(crate) mod guard;
 pub(crate) mod lwp;
-pub(crate) mod owned;
 pub(crate) mod pgrp;
-pub(crate) mod pidfd;
 pub(crate) mod proc;
+pub(crate) mod refused;
 pub(crate) mod spawn;

@@ -5,10 +5,11 @@ use super::guard::Guard;
 use super::proc::ProcRef;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
-use crate::pgrp::{self, GroupPtr, Pgrp};
+use crate::object::group::{GroupPtr, Pgrp};
+use crate::ops::post::{self, Recipient};
+use crate::pgrp;
 use crate::reclaim::Tagged;
 use crate::signal::Signo;
-use crate::signal::post::{self, Recipient};
 use crate::world::aftermath::Aftermath;
 use std::fmt;
 

@@ -4,20 +4,22 @@
 use super::guard::Guard;
 use super::lwp::LwpRef;
 use crate::cred::Cred;
+use crate::family;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::limits::{Limit, Resource};
+use crate::object::comm::Comm;
+use crate::object::home::Anchor;
+use crate::object::node::{ProcNode, ProcPtr};
+use crate::ops::owned::Lwp;
+use crate::ops::post::{self, Recipient};
 use crate::pgrp;
-use crate::proc::comm::Comm;
-use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
-use crate::signal::post::{self, Recipient};
 use crate::signal::{SigSet, Signo};
 use crate::specific::ProcKey;
 use crate::sync::Arc;
 use crate::usage::Usage;
-use crate::world::Anchor;
 use crate::world::aftermath::Aftermath;
 use std::fmt;
 use std::sync::Arc as StdArc;
@@ -276,6 +278,16 @@ impl<H: Host> ProcHandle<H> {
     /// Whether it has LWPs. May be past already.
     pub fn is_alive(&self) -> bool {
         !self.node().word.load().is_dead()
+    }
+}
+
+impl<H: Host> Lwp<H> {
+    /// A handle of its process. Wait-free.
+    pub fn proc_handle(&self) -> ProcHandle<H> {
+        // SAFETY: owned by `self`.
+        let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
+        // SAFETY: an owned LWP's process lives, and is in the table.
+        unsafe { ProcHandle::of_living(self.node().proc, anchor) }
     }
 }
 

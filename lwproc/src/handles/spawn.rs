@@ -1,25 +1,23 @@
 //! Making a process without becoming it.
 #![allow(unsafe_code)]
 
-use super::owned::Lwp;
 use super::proc::ProcHandle;
 use crate::cred::{Cred, CredChange};
-use crate::entry::Rfork;
-use crate::filedesc::Fd;
 use crate::filedesc::link::{Borrowed, TableUse};
+use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
+use crate::object::comm::Comm;
+use crate::object::node::ProcPtr;
+use crate::object::proc_word::AttachRefused;
+use crate::ops::owned::Lwp;
+use crate::ops::plan::{FdStep, Plan, Planned, SpawnError, SpawnGroup, SpawnSession};
+use crate::ops::seat::Seat;
+use crate::ops::{birth, death};
 use crate::panics;
-use crate::proc::ProcPtr;
-use crate::proc::comm::Comm;
-use crate::proc::word::AttachRefused;
 use crate::reclaim::{Managed, Pin};
 use crate::signal::SigSet;
 use crate::specific::ProcKey;
 use crate::world::aftermath::Aftermath;
-use crate::world::birth;
-use crate::world::death;
-use crate::world::plan::{FdStep, Plan, Planned, SpawnError, SpawnGroup, SpawnSession};
-use crate::world::seat::Seat;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! How a kernel is configured.
 
 use super::Kernel;
-use crate::config::LimitsPolicy;
 use crate::emul::NativeSysents;
 use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
@@ -9,6 +8,7 @@ use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::policy::WaitPolicy;
 use crate::signal::SigModel;
+use crate::world::config::LimitsPolicy;
 use crate::world::cpus::Cpus;
 use crate::world::{Settings, World};
 use std::num::NonZeroUsize;

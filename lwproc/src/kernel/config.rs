@@ -1,13 +1,13 @@
 //! What may be replaced while the kernel runs, and keys of specific data.
 
 use super::Kernel;
-use crate::config::hooks::{self, Ending, HookError, HookId};
-use crate::config::{LimitsPolicy, Part};
 use crate::emul::{EmulError, EmulId, Emuls};
 use crate::host::Host;
+use crate::object::trace::TraceSink;
 use crate::specific::{LwpKey, ProcKey};
 use crate::sync::Relaxed;
-use crate::trace::TraceSink;
+use crate::world::config::hooks::{self, Ending, HookError, HookId};
+use crate::world::config::{LimitsPolicy, Part};
 use std::sync::Arc;
 
 impl<H: Host> Kernel<H> {

@@ -9,16 +9,18 @@ mod teardown;
 
 pub use builder::Builder;
 
-use crate::entry::{Entered, Rfork};
+use crate::entry::Entered;
 use crate::error::{EnterError, NewLwpError};
+use crate::filedesc::Rfork;
 use crate::handles::guard::Guard;
-use crate::handles::owned::Lwp;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
+use crate::ops::birth;
+use crate::ops::owned::Lwp;
+use crate::ops::seat::Seat;
 use crate::sync::Arc;
-use crate::world::seat::Seat;
-use crate::world::{World, birth};
+use crate::world::World;
 
 /// One instance of the process world: proc0, init, the id table, and all that
 /// is made in it. Any number can live in one host process; nothing is shared
@@ -135,7 +137,7 @@ impl<H: Host> Kernel<H> {
 
     /// For the models.
     #[cfg(any(lwproc_loom, lwproc_shuttle))]
-    pub fn reserve_seat(&self) -> crate::world::seat::ReservedSeat {
+    pub fn reserve_seat(&self) -> crate::ops::seat::ReservedSeat {
         self.world.reserve_seat()
     }
 }

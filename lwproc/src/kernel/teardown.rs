@@ -2,16 +2,15 @@
 #![allow(unsafe_code)]
 
 use super::Kernel;
-use crate::handles::owned::Lwp;
+use crate::family;
 use crate::host::Host;
 use crate::id::Pid;
-use crate::proc::family;
+use crate::ops::death;
+use crate::ops::owned::Lwp;
 use crate::reclaim::Managed;
 use crate::report::Teardown;
-use crate::sync::Acquire;
-use crate::sync::Relaxed;
+use crate::sync::{Acquire, Relaxed};
 use crate::world::aftermath::Aftermath;
-use crate::world::death;
 
 impl<H: Host> Kernel<H> {
     /// Tears the kernel down and says who was there. Dropping the kernel does
@@ -67,7 +66,7 @@ impl<H: Host> Kernel<H> {
             release(&mut report, parked, &mut after);
         }
         // Files may hold handles, which keep the world, and LWPs.
-        after.then(crate::entry::close_permanent(&self.seat()));
+        after.then(crate::entry::files::close_permanent(&self.seat()));
         self.reap_all(&mut report, &mut after);
         self.drop_permanent(&mut after);
         let guard = self.pin();

@@ -4,9 +4,8 @@
 //! the pending set of its process, or of one LWP; an LWP blocks those in its mask.
 //! PENDSIG in an LWP's word says that there may be something to take: who posts sets
 //! it, after the signal and behind a fence, on each LWP that does not block the
-//! signal; the owner clears it, and looks once more afterwards ([`post`]).
+//! signal; the owner clears it, and looks once more afterwards (`ops/post.rs`).
 
-pub(crate) mod post;
 mod set;
 
 pub use set::{SigSet, Signo};

@@ -1,9 +1,9 @@
 //! What is left to do when something has ended.
 
-use super::Anchor;
 use super::participant::Participant;
 use crate::filedesc::link::TableUse;
 use crate::host::Host;
+use crate::object::home::Anchor;
 use crate::panics::{self, Panic};
 use crate::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::sync::Arc;
 #[must_use = "settle it when the seat has been given back"]
 pub(crate) struct Aftermath<H: Host> {
     panic: Option<Panic>,
-    pub(super) vmspace: Option<H::VmSpace>,
-    pub(super) anchor: Option<Arc<Anchor<H>>>,
+    pub(crate) vmspace: Option<H::VmSpace>,
+    pub(crate) anchor: Option<Arc<Anchor<H>>>,
 }
 
 impl<H: Host> Aftermath<H> {

@@ -7,11 +7,12 @@
 //! borrow out of a suspended one stays good, whatever the inner one does.
 #![allow(unsafe_code)]
 
+use super::World;
 use super::participant::Participant;
-use super::{Anchor, World};
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
-use crate::lwp::{LwpNode, LwpPtr};
+use crate::object::home::Anchor;
+use crate::object::node::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
 use crate::sync::{Arc, AtomicPtr, Relaxed};
 use std::cell::UnsafeCell;
@@ -49,7 +50,7 @@ impl<H: Host> Context<H> {
     }
 
     /// What keeps the world; `None` in a thread's own context.
-    pub(super) fn anchor(&self) -> Option<&Arc<Anchor<H>>> {
+    pub(crate) fn anchor(&self) -> Option<&Arc<Anchor<H>>> {
         // SAFETY: by `of_scope`'s contract.
         unsafe { self.anchor.as_ref() }
     }

@@ -9,50 +9,69 @@
 
 pub(crate) mod aftermath;
 pub mod biglock;
-pub(crate) mod birth;
+pub(crate) mod config;
 pub(crate) mod context;
 pub mod cpus;
-pub(crate) mod creds;
-pub(crate) mod death;
-pub(crate) mod drain;
-mod oncpu;
 pub(crate) mod participant;
-pub(crate) mod plan;
-pub mod seat;
 
-use crate::config::{Configuration, LimitsPolicy};
-use crate::cred::Cred;
-use crate::cred::CredRef;
 use crate::cred::uids::{Lane, OverLimit, Uids};
-use crate::emul::{Emuls, NativeSysents};
+use crate::cred::{Cred, CredRef};
+use crate::emul::{EmulPtr, Emuls, NativeSysents};
+use crate::family;
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, LwpToken};
 use crate::id::{Identity, Pid};
 use crate::idtable::IdTable;
 use crate::limits::{Limits, LimitsRef};
-use crate::lwp::{LwpNode, LwpPtr};
-use crate::pgrp::{Membership, change};
+use crate::object::comm::Comm;
+use crate::object::group::Membership;
+use crate::object::home::{Anchor, Home};
+use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
+use crate::object::resources::{Embedded, Resources};
+use crate::object::table::{self, Table};
+use crate::ops::regroup;
 use crate::policy::WaitPolicy;
-use crate::proc::comm::Comm;
-use crate::proc::resources::{Embedded, Resources};
-use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Collector, Managed, Tagged};
 use crate::signal::SigModel;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Release, Weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Weak};
 use aftermath::Aftermath;
 use biglock::BigLock;
+use config::{Configuration, Enforcement, LimitsPolicy, Part};
 use cpus::Cpus;
 use crossbeam_utils::CachePadded;
 use participant::{Participant, Registry, Tally};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 
-/// One participant's share in keeping a world.
-pub(crate) struct Anchor<H: Host>(Arc<World<H>>);
+impl<H: Host> Home<H> {
+    fn of(world: *const World<H>) -> Self {
+        Self::at(world.cast())
+    }
+
+    /// The world.
+    ///
+    /// # Safety
+    /// It is alive for `'a`.
+    #[inline]
+    pub(crate) unsafe fn world<'a>(self) -> &'a World<H> {
+        // SAFETY: made by `of`; by contract.
+        unsafe { &*self.address().cast() }
+    }
+}
 
 impl<H: Host> Anchor<H> {
+    #[inline]
     pub(crate) fn world(&self) -> &World<H> {
-        &self.0
+        // SAFETY: kept by this share.
+        unsafe { self.home.world() }
+    }
+}
+
+impl<H: Host> Participant<H> {
+    #[inline]
+    pub(crate) fn world(&self) -> &World<H> {
+        // SAFETY: participants are part of their world, which is not moved.
+        unsafe { self.home.world() }
     }
 }
 
@@ -105,7 +124,7 @@ pub(crate) struct World<H: Host> {
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,
-    pub(crate) ids: family::Table<H>,
+    pub(crate) ids: Table<H>,
     /// What each user has.
     pub(crate) uids: Uids,
     /// The superuser's credentials, which proc0 and init start with.
@@ -121,7 +140,7 @@ pub(crate) struct World<H: Host> {
     /// The number of the next key of specific data.
     pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.
-    collector: ManuallyDrop<Collector>,
+    pub(crate) collector: ManuallyDrop<Collector>,
     pub(crate) participants: Registry<H>,
     /// Set before the teardown looks for parked LWPs.
     pub(crate) torn_down: AtomicBool,
@@ -146,7 +165,7 @@ impl<H: Host> World<H> {
         let emuls = Emuls::new();
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
-            let participants = Registry::new(this.as_ptr());
+            let participants = Registry::new(Home::of(this.as_ptr()));
             let ids = IdTable::new(settings.id_capacity);
             let uids = Uids::new();
             let limits = LimitsRef::permanent(settings.limits);
@@ -165,9 +184,9 @@ impl<H: Host> World<H> {
             let (files, link) = TableUse::fresh();
             let resources0 = resources("system", root.share(), link);
             ids.make_zero();
-            let group = change::permanent(ids.slot(0).expect("just made"));
+            let group = regroup::permanent(ids.slot(0).expect("just made"));
             let (proc0, lwp0, token0) = permanent(this, zero, resources0, files, group, &host);
-            publish(&ids, zero, proc0, lwp0);
+            table::publish(&ids, zero, proc0, lwp0);
 
             let one =
                 ids.reserve(&first.shard, std::iter::empty()).expect("capacity is at least 1");
@@ -179,7 +198,7 @@ impl<H: Host> World<H> {
             // SAFETY: made above, not yet shared.
             let init_node = unsafe { Managed::deref_counted(init) };
             let edge = family::beget(proc0, init_node);
-            publish(&ids, one.0, init, init_lwp);
+            table::publish(&ids, one.0, init, init_lwp);
             // SAFETY: made above, not yet shared.
             let proc0_node = unsafe { Managed::deref_counted(proc0) };
             // SAFETY: from `beget`, once.
@@ -247,9 +266,24 @@ impl<H: Host> World<H> {
         unsafe { proc0.resources.files.permanent() }
     }
 
+    /// What the configuration says of a new process: its emulation, and whether its
+    /// user's processes are limited.
+    pub(crate) fn at_birth(&self) -> (EmulPtr<H>, Enforcement) {
+        match self.config.load_if(Part::Birth) {
+            None => (self.emuls.native(), Enforcement::Ignored),
+            Some(config) => (config.default_emul, config.limits.nproc),
+        }
+    }
+
     /// A new anchor. The caller holds the world alive.
     pub(crate) fn new_anchor(&self) -> Arc<Anchor<H>> {
-        Arc::new(Anchor(self.this.upgrade().expect("the caller holds the world alive")))
+        let world = self.this.upgrade().expect("the caller holds the world alive");
+        Arc::new(Anchor::new(self.home(), Box::new(world)))
+    }
+
+    /// What the objects of this kernel know it by.
+    pub(crate) fn home(&self) -> Home<H> {
+        Home::of(self)
     }
 }
 
@@ -270,7 +304,7 @@ fn permanent<H: Host>(
     group: Tagged<Membership>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>, LwpToken) {
-    let proc = Managed::new(ProcNode::new(world.as_ptr(), id, resources));
+    let proc = Managed::new(ProcNode::new(Home::of(world.as_ptr()), id, resources));
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
     let lwp = LwpNode::new(proc, node.resources.user(), id.pid(), None, None);
@@ -284,21 +318,6 @@ fn permanent<H: Host>(
     unsafe { node.lwps.push(lwp) };
     host.create(lwp_node.token());
     (proc, lwp, lwp_node.token())
-}
-
-/// Stores a process and its first LWP in the slot of their id, which is reserved.
-pub(crate) fn publish<H: Host>(
-    ids: &family::Table<H>,
-    id: Identity,
-    proc: ProcPtr<H>,
-    lwp: LwpPtr<H>,
-) {
-    let slot = ids.slot(id.number()).expect("a reserved id has a slot");
-    // Release [P4]: the LWP's fields; pairs with Acquire in `lwp::find`.
-    slot.lwp.store(Tagged::new(lwp), Release);
-    let link = ids.proc(id.number()).expect("a reserved id has a slot");
-    // Release [P3]: the process's fields; pairs with Acquire in `resolve`.
-    link.store(Tagged::new(proc), Release);
 }
 
 impl<H: Host> Drop for World<H> {
@@ -342,7 +361,7 @@ impl<H: Host> Drop for World<H> {
         // SAFETY: nobody else is left.
         unsafe { limits.free_permanent() };
         // SAFETY: nobody else is left.
-        unsafe { change::free_all(self) };
+        unsafe { regroup::free_all(self) };
         // SAFETY: no process is left that could have init as its parent.
         after.run(|| unsafe { Managed::free(self.init) });
         // SAFETY: the same for proc0.
@@ -358,9 +377,7 @@ impl<H: Host> Drop for World<H> {
 mod tests {
     use crate::filedesc::table::FdTable;
     use crate::host::ThreadHost;
-    use crate::lwp::LwpNode;
-    use crate::proc::ProcNode;
-    use crate::proc::family::Edge;
+    use crate::object::node::{Edge, LwpNode, ProcNode};
     use crate::reclaim::Link;
 
     /// What a process with default resources takes, and a further LWP; the slots of

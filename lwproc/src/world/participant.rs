@@ -6,21 +6,23 @@
 #![allow(unsafe_code)]
 
 use super::context::Context;
-use super::{Anchor, World};
 use crate::cred::uids::Lane;
 use crate::host::Host;
 use crate::idtable::Shard;
+use crate::object::home::{Anchor, Home};
 use crate::reclaim::{Collector, Local, Managed, Pin};
 use crate::sleep::SleepObject;
-use crate::sync::{Acquire, AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Relaxed, Release};
-use crate::sync::{Arc, Parker};
+use crate::sync::{
+    Acquire, Arc, AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Parker, Relaxed, Release,
+};
 use std::cell::{Cell, OnceCell, UnsafeCell};
 
 /// See the module. Fields without a note are the owning thread's. On cache lines of its
 /// own: what a thread writes at each entry is no other thread's business.
 #[repr(align(128))]
 pub(crate) struct Participant<H: Host> {
-    world: *const World<H>,
+    /// The world that it is part of.
+    pub(super) home: Home<H>,
     /// No thread owns it.
     vacant: AtomicBool,
     /// Next in the registry; set before it is published.
@@ -50,7 +52,7 @@ pub(crate) struct Participant<H: Host> {
     /// Made at the first sleep.
     parking: OnceCell<Parking>,
     /// Made at first use, taken by the teardown.
-    pub(super) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
+    pub(crate) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
 }
 
 /// How a thread sleeps.
@@ -62,12 +64,6 @@ struct Parking {
 }
 
 impl<H: Host> Participant<H> {
-    #[inline]
-    pub(super) fn world(&self) -> &World<H> {
-        // SAFETY: participants are part of their world, which is not moved.
-        unsafe { &*self.world }
-    }
-
     fn parking(&self) -> &Parking {
         self.parking.get_or_init(|| {
             let parker = Parker::new();
@@ -96,14 +92,14 @@ impl<H: Host> Participant<H> {
 
     /// One more use.
     #[inline]
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.in_use.set(self.in_use.get() + 1);
     }
 
     /// One use less; whether any is left. When none is, it is to be vacated.
     #[inline]
     #[must_use]
-    pub(super) fn let_go(&self) -> bool {
+    pub(crate) fn let_go(&self) -> bool {
         self.in_use.set(self.in_use.get() - 1);
         self.in_use.get() != 0
     }
@@ -154,15 +150,15 @@ impl<H: Host> Participant<H> {
 
 /// All participants of a world: an append-only stack.
 pub(crate) struct Registry<H: Host> {
-    world: *const World<H>,
+    home: Home<H>,
     top: AtomicPtr<Participant<H>>,
     /// How many were added.
     added: AtomicUsize,
 }
 
 impl<H: Host> Registry<H> {
-    pub(crate) fn new(world: *const World<H>) -> Self {
-        Self { world, top: AtomicPtr::new(std::ptr::null_mut()), added: AtomicUsize::new(0) }
+    pub(crate) fn new(home: Home<H>) -> Self {
+        Self { home, top: AtomicPtr::new(std::ptr::null_mut()), added: AtomicUsize::new(0) }
     }
 
     /// Takes a vacant participant over, or adds one. Lock-free but for the
@@ -177,7 +173,7 @@ impl<H: Host> Registry<H> {
     /// Adds a participant, owned by the calling thread.
     pub(crate) fn add(&self, collector: &Collector) -> &Participant<H> {
         let new = Box::into_raw(Box::new(Participant {
-            world: self.world,
+            home: self.home,
             vacant: AtomicBool::new(false),
             next: std::ptr::null_mut(),
             local: UnsafeCell::new(collector.register()),

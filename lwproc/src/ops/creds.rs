@@ -1,14 +1,13 @@
 //! Changing the credentials of a process, and the snapshots of its LWPs.
 #![allow(unsafe_code)]
 
-use super::World;
 use crate::cred::Cred;
 use crate::cred::uids::Lane;
 use crate::host::Host;
-use crate::lwp::{LwpNode, LwpPtr};
-use crate::proc::ProcNode;
+use crate::object::node::{LwpNode, LwpPtr, ProcNode};
 use crate::reclaim::{Managed, Pin};
 use crate::sync::fence;
+use crate::world::World;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Refreshes an LWP's snapshot of its process's credentials. Lock-free.

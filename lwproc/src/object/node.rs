@@ -1,7 +1,27 @@
-//! LWPs.
+//! The objects of a kernel that readers look at: processes, LWPs, and the edges of
+//! the family. They name each other, so they stand together; the rules by which they
+//! change are above, in the rooms named here.
 //!
-//! An LWP is *owned* (RUNNING: some [`Lwp`] value exists, or it is bound to a
-//! thread) or *parked* (nobody has the right to run it). The owner alone may
+//! A process:
+//!
+//! ```text
+//!   newproc        last LWP goes            parent waits
+//!  ─────────▶ ACTIVE ─────────▶ (dying) ─┬─▶ ZOMBIE ─▶ REAPING ─▶ gone
+//!                                        └─▶ gone          (WaitPolicy::AutoReap, or init's child)
+//! ```
+//!
+//! Who may touch which of its fields:
+//! * `word`: anybody, by its transitions. Zero LWPs is death, once.
+//! * `lwps`, `children`: anybody, by the list's rules; nodes are pushed only
+//!   by threads that keep the process alive: running as one of its LWPs, or
+//!   having attached one; and on the children of proc0 and init, which never
+//!   end, by anybody.
+//! * `edge`: the family rules (`family.rs`).
+//! * `membership`: the rules of groups (`pgrp.rs`).
+//! * `resources.embedded`: LWPs of the process; then the thread that ended it.
+//!
+//! An LWP is *owned* (RUNNING: some [`Lwp`](crate::Lwp) value exists, or it is bound to
+//! a thread) or *parked* (nobody has the right to run it). The owner alone may
 //! switch to it, park it, or end it.
 //!
 //! ```text
@@ -14,29 +34,149 @@
 //! ```
 #![allow(unsafe_code)]
 
-mod interrupt;
-pub mod word;
-
+use super::comm::Comm;
+use super::group::Membership;
+use super::home::{Anchor, Home};
+use super::lwp_word::AtomicLwpWord;
+use super::proc_word::AtomicProcWord;
+use super::resources::Resources;
 use crate::cred::CredRef;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken, next_serial};
-use crate::id::{Alias, Lid, Pid};
+use crate::id::{Alias, Identity, Lid, Pid};
 use crate::idtable::Reserved;
-use crate::list::Node;
-use crate::proc::comm::Comm;
-use crate::proc::family::Table;
-use crate::proc::{ProcNode, ProcPtr};
+use crate::list::{List, Node};
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
-use crate::sync::{Acquire, Arc, AtomicU32, AtomicU64};
-use crate::world::Anchor;
+use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64};
+use crate::waitq::WaitQueue;
 use std::cell::UnsafeCell;
 use std::num::NonZeroU32;
-use word::AtomicLwpWord;
+
+/// A process object of a kernel.
+pub(crate) type ProcPtr<H> = *mut Managed<ProcNode<H>>;
+
+/// One process (`struct proc`). Laid out as written here: who looks it up reads the id,
+/// and counts a reference; who makes or ends an LWP writes the word and the head of the
+/// list. Each two are in one cache line, and mostly all four.
+#[repr(C, align(16))]
+pub(crate) struct ProcNode<H: Host> {
+    /// Keeps the memory: one for being in the table, one for each handle.
+    pub(crate) refs: RefCount,
+    pub(crate) id: Identity,
+    pub(crate) word: AtomicProcWord,
+    pub(crate) lwps: List<LwpNode<H>>,
+    /// Hints: a child is this process's child if its own `edge` says so.
+    pub(crate) children: List<Edge<H>>,
+    /// How many edges point here; a hint for the list's sweeps.
+    pub(crate) nchildren: AtomicIsize,
+    /// The parent, and in the tag the stage of this process's end.
+    pub(crate) edge: Link<Edge<H>>,
+    /// The process group, and in the tag what the rules of groups say.
+    pub(crate) membership: Link<Membership>,
+    /// Signals posted to the process, as `SigSet` bits.
+    pub(crate) pending: AtomicU64,
+    /// LWPs of this process that wait for a child, or to be alone.
+    pub(crate) waiters: WaitQueue,
+    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// made of its pid.
+    pub(crate) alias: Alias,
+    pub(crate) resources: Resources<H>,
+    /// The kernel it is of. Kept by each LWP's anchor, not by the process.
+    pub(crate) home: Home<H>,
+}
+
+// SAFETY: all fields are atomics or immutable, except `resources.embedded`,
+// which only the thread that ended the process touches mutably, after every
+// other LWP's detach happened before (P5).
+unsafe impl<H: Host> Send for ProcNode<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for ProcNode<H> {}
+
+impl<H: Host> ProcNode<H> {
+    /// A process with one LWP still to be linked, and no parent.
+    pub(crate) fn new(home: Home<H>, id: Identity, resources: Resources<H>) -> Self {
+        Self {
+            refs: RefCount::new(),
+            id,
+            word: AtomicProcWord::new(),
+            lwps: List::new(),
+            children: List::new(),
+            nchildren: AtomicIsize::new(0),
+            edge: Link::new(Tagged::NULL),
+            membership: Link::new(Tagged::NULL),
+            pending: AtomicU64::new(0),
+            waiters: WaitQueue::new(),
+            alias: Alias::none(),
+            resources,
+            home,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.id.pid()
+    }
+
+    /// proc0 and init reap their children by themselves.
+    pub(crate) fn reaps_by_itself(&self) -> bool {
+        self.pid() <= Pid::INIT
+    }
+}
+
+/// One "is a child of".
+pub(crate) struct Edge<H: Host> {
+    next: Link<Edge<H>>,
+    pub(crate) parent: ProcPtr<H>,
+    ppid: Pid,
+    pub(crate) child: Identity,
+}
+
+impl<H: Host> Edge<H> {
+    pub(crate) fn new(parent: ProcPtr<H>, child: Identity) -> *mut Managed<Self> {
+        // SAFETY: the maker runs as an LWP of the parent, or the parent is
+        // proc0 or init: it is alive.
+        let ppid = unsafe { Managed::deref_counted(parent) }.pid();
+        Managed::new(Self { next: Link::new(Tagged::NULL), parent, ppid, child })
+    }
+
+    pub(crate) fn ppid(&self) -> Pid {
+        self.ppid
+    }
+
+    /// The parent, to be looked at by a reader that loaded this edge from the child, under
+    /// the same pin.
+    pub(crate) fn parent_ptr(&self) -> ProcPtr<H> {
+        self.parent
+    }
+
+    /// The parent, for a reader that loaded this edge from the child under `pin`.
+    pub(crate) fn parent<'g>(&self, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
+        // SAFETY: see the module: the parent is retired only after the child's
+        // edge has been swung away from it.
+        unsafe { Tagged::new(self.parent).as_ref(pin) }.expect("an edge has a parent")
+    }
+}
+
+impl<H: Host> Node for Edge<H> {
+    fn next(&self) -> &Link<Self> {
+        &self.next
+    }
+
+    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
+        // SAFETY: not the child's edge any more, and unlinked by this thread.
+        unsafe { pin.retire(this) };
+    }
+
+    unsafe fn abandoned(this: *mut Managed<Self>) {
+        // SAFETY: the list's owner is past its grace period; so is whoever
+        // could have found the edge in a child.
+        unsafe { Managed::free(this) };
+    }
+}
 
 /// An LWP object of a kernel.
 pub(crate) type LwpPtr<H> = *mut Managed<LwpNode<H>>;
@@ -79,7 +219,7 @@ pub(crate) struct LwpNode<H: Host> {
     /// Signals that it blocks. Written by the owner.
     pub(crate) blocked: AtomicU64,
     /// What it sleeps on, while SLEEPING is set.
-    sleeps_on: Link<SleepObject>,
+    pub(crate) sleeps_on: Link<SleepObject>,
     /// Place in the process's `lwps`.
     next: Link<LwpNode<H>>,
 }
@@ -218,19 +358,6 @@ impl<H: Host> LwpNode<H> {
     pub(crate) fn token(&self) -> LwpToken {
         LwpToken::new(self.lid, self.serial)
     }
-}
-
-/// The live LWP with that lid. Wait-free.
-pub(crate) fn find<'g, H: Host>(
-    ids: &Table<H>,
-    lid: Lid,
-    pin: &'g Pin<'_>,
-) -> Option<(&'g LwpNode<H>, LwpPtr<H>)> {
-    // Acquire [P4]: the LWP's fields; pairs with Release where it is published.
-    let found = ids.slot(lid.0)?.lwp.load(Acquire);
-    // SAFETY: loaded with Acquire under the pin.
-    let node = unsafe { found.as_ref(pin) }?;
-    (node.lid == lid && !node.word.load().has_exited()).then_some((node, found.ptr()))
 }
 
 impl<H: Host> Node for LwpNode<H> {

@@ -2,15 +2,15 @@
 //! storage, made at the thread's first use of a world, left at its end.
 #![allow(unsafe_code)]
 
-use super::aftermath::Aftermath;
 use super::death;
-use super::participant::Participant;
-use super::{Anchor, World};
 use crate::host::Host;
+use crate::object::home::Anchor;
 use crate::panics;
 use crate::reclaim::{Managed, Pin};
-use crate::sync::thread_local;
-use crate::sync::{Arc, Weak};
+use crate::sync::{Arc, Weak, thread_local};
+use crate::world::World;
+use crate::world::aftermath::Aftermath;
+use crate::world::participant::Participant;
 use std::cell::{Cell, RefCell};
 
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]

@@ -1,33 +1,35 @@
 //! Making: `newproc`, `makelwp`. Reserve the id, build, publish (R3).
 #![allow(unsafe_code)]
 
-use super::aftermath::Aftermath;
 use super::creds::{self, update_creds};
 use super::death::detach;
-use super::participant::{Participant, Tally};
+use super::owned::Lwp;
 use super::seat::Seat;
-use super::{Anchor, World, drain};
-use crate::config::{self, Enforcement};
+use super::{drain, emit, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
-use crate::entry::Rfork;
 use crate::error::{ForkError, NewLwpError};
+use crate::family;
+use crate::filedesc::Rfork;
 use crate::filedesc::link::{Borrowed, TableLink, TableUse};
-use crate::handles::owned::Lwp;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
-use crate::lwp::{LwpNode, LwpPtr};
+use crate::object::home::Anchor;
+use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
+use crate::object::proc_word::AttachRefused;
+use crate::object::resources::{Embedded, Resources};
+use crate::object::table;
+use crate::object::trace::TraceEvent;
 use crate::panics::{self, Panic};
-use crate::pgrp::change;
-use crate::proc::resources::{Embedded, Resources};
-use crate::proc::word::AttachRefused;
-use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
-use crate::trace::{self, TraceEvent};
+use crate::world::World;
+use crate::world::aftermath::Aftermath;
+use crate::world::config::Enforcement;
+use crate::world::participant::{Participant, Tally};
 use std::sync::atomic::Ordering::SeqCst;
 
 fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, Exhausted> {
@@ -113,7 +115,7 @@ impl<H: Host> Shape<H> for Like<'_, H::File> {
 
     #[inline]
     fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
-        change::inherit(parent, child, pin);
+        regroup::inherit(parent, child, pin);
     }
 
     #[inline]
@@ -137,7 +139,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let parent_node = unsafe { Managed::deref_counted(parent) };
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
-    let (emul, nproc) = config::at_birth(world);
+    let (emul, nproc) = world.at_birth();
     let parents = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let limit = nproc_limit(nproc, parent_node, parents.get(), &pin);
     // One look at the credentials: who is charged is who the child is (R14).
@@ -172,7 +174,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     user.add_lwps(me.lane, 1);
     let (files, link) = shape.files(&pin);
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
-    let proc = Managed::new(ProcNode::new(world, id.0, resources));
+    let proc = Managed::new(ProcNode::new(world.home(), id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
     let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)));
@@ -188,7 +190,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     shape.join(parent_node, node, &pin);
     shape.dress(node, lwp_node, &pin);
 
-    super::publish(&world.ids, id.0, proc, lwp);
+    table::publish(&world.ids, id.0, proc, lwp);
     // SAFETY: from `beget`, once; the parent lives.
     unsafe { family::announce(parent_node, edge) };
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
@@ -196,8 +198,8 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
-    if trace::is_traced(world, parent_node) {
-        trace::emit_birth(world, parent_node, node, &pin);
+    if emit::is_traced(world, parent_node) {
+        emit::emit_birth(world, parent_node, node, &pin);
     }
     Ok(lwp)
 }
@@ -206,7 +208,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
 #[cold]
 fn give_back<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo, id: Reserved) {
     // A group that was founded for it may have others in it by now, who bear the id.
-    change::release_id(world, me, id.0);
+    regroup::release_id(world, me, id.0);
     refund(world, me, user);
 }
 
@@ -279,7 +281,7 @@ fn refund_place<H: Host>(world: &World<H>) {
 /// Seed: the look-up of `newlwp` S420-S426.
 pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
     let pin = seat.pin();
-    let found = family::find(&seat.world().ids, pid, &pin);
+    let found = table::find(&seat.world().ids, pid, &pin);
     let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
     makelwp(seat, proc, node, &pin, None)
 }
@@ -337,9 +339,9 @@ pub(crate) fn makelwp<H: Host>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
-    if trace::is_traced(world, node) {
+    if emit::is_traced(world, node) {
         let event = TraceEvent::LwpCreate { pid: node.pid(), lid: lwp.lid() };
-        Aftermath::collect(|aftermath| trace::emit(world, node, pin, event, aftermath));
+        Aftermath::collect(|aftermath| emit::emit(world, node, pin, event, aftermath));
     }
     Ok(lwp)
 }

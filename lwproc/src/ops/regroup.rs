@@ -16,18 +16,19 @@
 //! and is published in its slot by a CAS: two threads found one group.
 #![allow(unsafe_code)]
 
-use super::{EXECED, GroupError, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr};
-use super::{find, membership_of};
+use super::seat::Seat;
+use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::idtable::{Reserved, Slot};
-use crate::proc::{ProcNode, ProcPtr, family};
+use crate::object::group::{EXECED, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr};
+use crate::object::node::{ProcNode, ProcPtr};
+use crate::pgrp::{GroupError, find, membership_of};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, RefCount, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};
 use crate::world::World;
 use crate::world::participant::{Participant, Tally};
-use crate::world::seat::Seat;
 
 /// What an attempt needs.
 struct Change<'a, H: Host> {

@@ -3,7 +3,7 @@
 
 use super::seat::Seat;
 use crate::host::Host;
-use crate::lwp::LwpPtr;
+use crate::object::node::LwpPtr;
 use std::ptr::null_mut;
 
 impl<H: Host> Seat<'_, H> {

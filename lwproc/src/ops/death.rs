@@ -2,24 +2,25 @@
 //! last (R18).
 #![allow(unsafe_code)]
 
-use super::World;
-use super::aftermath::Aftermath;
 use super::birth::refund;
-use super::participant::{Participant, Tally};
-use crate::config::{Part, hooks};
+use super::emit;
+use super::regroup::{self, Bearers};
+use crate::family;
 use crate::host::Host;
 use crate::idtable::Reserved;
-use crate::lwp::LwpPtr;
-use crate::pgrp::change::{self, Bearers};
+use crate::object::node::{LwpPtr, ProcNode, ProcPtr};
+use crate::object::proc_word::Detached;
+use crate::object::resources::Embedded;
+use crate::object::trace::TraceEvent;
 use crate::policy::WaitPolicy;
-use crate::proc::resources::Embedded;
-use crate::proc::word::Detached;
-use crate::proc::{ProcNode, ProcPtr, family};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::Release;
-use crate::trace::{self, TraceEvent};
 use crate::waitq::WaitQueue;
+use crate::world::World;
+use crate::world::aftermath::Aftermath;
+use crate::world::config::{Part, hooks};
+use crate::world::participant::{Participant, Tally};
 
 /// Releases an owned LWP.
 ///
@@ -29,9 +30,9 @@ pub(crate) unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
     // SAFETY: an owned LWP lives.
     let node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: owned by the caller.
-    let world = unsafe { node.proc_owned() }.world;
+    let home = unsafe { node.proc_owned() }.home;
     // SAFETY: the LWP's anchor keeps the world until `settle`.
-    let seat = unsafe { &*world }.seat();
+    let seat = unsafe { home.world() }.seat();
     // SAFETY: owned by the caller.
     let aftermath = unsafe { freelwp(seat.world(), seat.me(), lwp) };
     drop(seat);
@@ -96,7 +97,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     }
     aftermath.run(|| world.host.destroy(token));
     let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
-    trace::emit(world, proc_node, &pin, event, &mut aftermath);
+    emit::emit(world, proc_node, &pin, event, &mut aftermath);
     let ids = match reserved {
         Some(id) => {
             world.ids.release(&me.shard, id);
@@ -156,7 +157,7 @@ unsafe fn proc_free<H: Host>(
     // SAFETY: in the table; ended here.
     unsafe { hooks::run(world, me, proc, aftermath) };
     let status = node.word.load().status();
-    trace::emit(world, node, pin, TraceEvent::Exit { pid: node.pid(), status }, aftermath);
+    emit::emit(world, node, pin, TraceEvent::Exit { pid: node.pid(), status }, aftermath);
     if !node.resources.trace.is_empty() {
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
     }
@@ -226,7 +227,7 @@ unsafe fn reap<H: Host>(
     // SAFETY: the table's claim still holds it.
     let node = unsafe { Managed::deref_counted(proc) };
     let id = node.id;
-    let bearers = change::leave(world, me, node, pin);
+    let bearers = regroup::leave(world, me, node, pin);
     let status = node.word.load().status();
     refund(world, me, node.resources.user());
     if let Some(cred) = node.resources.cred.replace(None) {
@@ -248,12 +249,12 @@ unsafe fn reap<H: Host>(
             world.ids.release(&me.shard, Reserved(id));
             me.tally.add(Tally { ids: -1, ..Tally::default() });
         }
-        Bearers::Several => change::release_id(world, me, id),
+        Bearers::Several => regroup::release_id(world, me, id),
     }
     // A thread may wait for the last of its children to be gone; or somebody for this
     // one, which a pin still protects.
     WaitQueue::wake_all_of([&parent.waiters, &node.waiters]);
     if world.config.is_touched(Part::Sink) {
-        trace::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
+        emit::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
     }
 }

@@ -1,27 +1,27 @@
 //! What a process is made like: as its parent, or by a plan.
-use super::Anchor;
-use super::aftermath::Aftermath;
 use super::birth::{NewProcError, Shape};
+use super::post;
+use super::regroup::{self, Founding};
 use super::seat::Seat;
 use crate::cred::{Cred, CredChange, CredRef};
-use crate::entry::Rfork;
 use crate::error::CredError;
 use crate::filedesc::link::{Borrowed, TableLink, TableUse};
 use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
-use crate::filedesc::{Fd, FdError, OnExec};
+use crate::filedesc::{Fd, FdError, OnExec, Rfork};
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::limits::Resource;
-use crate::lwp::LwpNode;
-use crate::pgrp::change::{self, Founding};
-use crate::pgrp::{GroupError, Membership};
-use crate::proc::ProcNode;
-use crate::proc::comm::Comm;
+use crate::object::comm::Comm;
+use crate::object::group::Membership;
+use crate::object::home::Anchor;
+use crate::object::node::{LwpNode, ProcNode};
+use crate::pgrp::GroupError;
 use crate::reclaim::{Pin, Tagged};
-use crate::signal::{SigSet, post};
+use crate::signal::SigSet;
 use crate::specific::proc::Value;
 use crate::sync::{Arc, Relaxed};
+use crate::world::aftermath::Aftermath;
 use std::fmt;
 
 /// Why no process was made: [`Spawn::start`](crate::Spawn::start).
@@ -260,12 +260,12 @@ impl<'p, H: Host> Planned<'p, H> {
         id: Identity,
         pin: &Pin<'_>,
     ) -> Result<Option<Tagged<Membership>>, GroupError> {
-        let found = |what| change::found_for(seat, parent, id, what, pin).map(Some);
+        let found = |what| regroup::found_for(seat, parent, id, what, pin).map(Some);
         match (self.plan.session, self.plan.group) {
             (SpawnSession::Inherit, SpawnGroup::Inherit) => Ok(None),
             (SpawnSession::Inherit, SpawnGroup::New) => found(Founding::Group),
             (SpawnSession::Inherit, SpawnGroup::Join(pgid)) => {
-                change::join_for(seat, parent, id, pgid, pin).map(Some)
+                regroup::join_for(seat, parent, id, pgid, pin).map(Some)
             }
             (SpawnSession::New, SpawnGroup::Inherit | SpawnGroup::New) => found(Founding::Session),
             (SpawnSession::New, SpawnGroup::Join(_)) => Err(GroupError::SessionLeader),
@@ -312,7 +312,7 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
 
     fn undo(&mut self, seat: &Seat<'_, H>, pin: &Pin<'_>) {
         if let Some(membership) = self.membership.take() {
-            change::part_unborn(seat, membership, pin);
+            regroup::part_unborn(seat, membership, pin);
         }
         self.give_files_back(seat);
     }
@@ -333,7 +333,7 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
         match self.membership.take() {
             // Relaxed: published with the child [P3].
             Some(membership) => child.membership.store(membership, Relaxed),
-            None => change::inherit(parent, child, pin),
+            None => regroup::inherit(parent, child, pin),
         }
     }
 

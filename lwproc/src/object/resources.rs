@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::comm::Comm;
+use super::trace::TraceSink;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::cred::{CredCell, CredRef};
 use crate::emul::{EmulPtr, ProcEmul};
@@ -18,7 +19,6 @@ use crate::reclaim::Pin;
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::shared::SharedCell;
 use crate::specific::proc::ProcSpecific;
-use crate::trace::TraceSink;
 use crate::usage::{Stats, Usage};
 use std::cell::UnsafeCell;
 

@@ -8,10 +8,9 @@ pub(crate) mod hooks;
 
 use crate::emul::EmulPtr;
 use crate::host::Host;
+use crate::object::trace::TraceSink;
 use crate::sync::config_cell::{ConfigCell, Loaded};
 use crate::sync::{AtomicU32, Relaxed};
-use crate::trace::TraceSink;
-use crate::world::World;
 use hooks::Hook;
 use std::sync::Arc;
 
@@ -122,14 +121,5 @@ impl<H: Host> Configuration<H> {
             change(&mut new);
             new
         })
-    }
-}
-
-/// What the configuration says of a new process: its emulation, and whether its
-/// user's processes are limited.
-pub(crate) fn at_birth<H: Host>(world: &World<H>) -> (EmulPtr<H>, Enforcement) {
-    match world.config.load_if(Part::Birth) {
-        None => (world.emuls.native(), Enforcement::Ignored),
-        Some(config) => (config.default_emul, config.limits.nproc),
     }
 }

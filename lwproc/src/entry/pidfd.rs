@@ -5,12 +5,14 @@
 //! a future (`futures/ends.rs`). Both sleep in the queue of the process in question,
 //! which its handle keeps.
 
-use super::proc::ProcHandle;
-use crate::entry::{AloneError, Entered, Reaped, Zombie};
+use super::Entered;
+use super::drain::AloneError;
+use super::wait::{Reaped, Zombie};
 use crate::error::WaitError;
+use crate::family;
+use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
-use crate::proc::family;
-use crate::proc::status::ExitStatus;
+use crate::object::status::ExitStatus;
 use crate::signal::KillError;
 #[cfg(feature = "async")]
 use crate::waitq::Waiting;

@@ -5,12 +5,11 @@
 //! looks, behind a fence on each side, and marks itself.
 #![allow(unsafe_code)]
 
-use crate::handles::owned::Lwp;
+use super::owned::Lwp;
 use crate::host::Host;
-use crate::lwp::word::Mark;
-use crate::lwp::{LwpNode, LwpPtr};
-use crate::proc::ProcNode;
-use crate::proc::word::Exiting;
+use crate::object::lwp_word::Mark;
+use crate::object::node::{LwpNode, LwpPtr, ProcNode};
+use crate::object::proc_word::Exiting;
 use crate::reclaim::Pin;
 use crate::sync::fence;
 use crate::world::aftermath::Aftermath;

@@ -1,13 +1,12 @@
 //! The right to run an LWP.
 #![allow(unsafe_code)]
 
-use super::lwp::LwpHandle;
-use super::proc::ProcHandle;
+use super::death;
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
-use crate::lwp::{LwpNode, LwpPtr};
+use crate::object::node::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
-use crate::world::{World, death};
+use crate::world::World;
 use std::fmt;
 use std::mem::ManuallyDrop;
 
@@ -75,7 +74,7 @@ impl<H: Host> Lwp<H> {
 
     pub(crate) fn world(&self) -> *const World<H> {
         // SAFETY: an owned LWP's process lives.
-        unsafe { self.node().proc_owned() }.world
+        unsafe { self.node().proc_owned() }.home.address().cast()
     }
 
     /// The process's number.
@@ -89,34 +88,9 @@ impl<H: Host> Lwp<H> {
         self.node().lid
     }
 
-    /// A handle of its process. Wait-free.
-    pub fn proc_handle(&self) -> ProcHandle<H> {
-        // SAFETY: owned by `self`.
-        let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
-        // SAFETY: an owned LWP's process lives, and is in the table.
-        unsafe { ProcHandle::of_living(self.node().proc, anchor) }
-    }
-
     /// What the host knows this LWP by.
     pub fn token(&self) -> LwpToken {
         self.node().token()
-    }
-
-    /// Parks the LWP: gives the right to run it back, so that anybody can
-    /// [claim](crate::LwpRef::claim) it. Wait-free. With a handle at hand,
-    /// [`LwpHandle::unclaim`] is faster.
-    ///
-    /// When its [`Kernel`](crate::Kernel) has gone, nobody can run it any more, and
-    /// it is released instead, as by a drop.
-    ///
-    /// Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
-    /// thread has left it (R7).
-    pub fn unclaim(self) -> LwpHandle<H> {
-        let handle = LwpHandle::of_owned(&self);
-        let _ = self.into_raw();
-        // SAFETY: it came with `self`.
-        unsafe { handle.park() };
-        handle
     }
 }
 

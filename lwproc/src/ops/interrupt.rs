@@ -1,9 +1,9 @@
 //! Marks set by others, and the sleep that they end.
 #![allow(unsafe_code)]
 
-use super::LwpNode;
-use super::word::{Mark, Marked};
 use crate::host::Host;
+use crate::object::lwp_word::{Mark, Marked};
+use crate::object::node::LwpNode;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sleep::{SleepObject, Unslept};
 use crate::sync::{Acquire, Relaxed, Release};

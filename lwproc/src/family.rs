@@ -29,107 +29,17 @@
 //! whoever loads the edge under a pin can still look at that parent.
 #![allow(unsafe_code)]
 
-use super::{ProcNode, ProcPtr};
 use crate::host::Host;
-use crate::id::{Identity, Pid};
-use crate::idtable::IdTable;
-use crate::list::Node;
-use crate::lwp::LwpNode;
-use crate::pgrp::Pgrp;
-use crate::reclaim::{Link, Managed, Pin, Tagged};
+use crate::id::Pid;
+use crate::object::node::{Edge, ProcNode, ProcPtr};
+use crate::object::table::{self, Table};
+use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 
 /// Tag of a zombie's edge.
 pub(crate) const ZOMBIE: usize = 1;
 /// Tag while somebody reaps it.
 pub(crate) const REAPING: usize = 3;
-
-/// One "is a child of".
-pub(crate) struct Edge<H: Host> {
-    next: Link<Edge<H>>,
-    parent: ProcPtr<H>,
-    ppid: Pid,
-    child: Identity,
-}
-
-impl<H: Host> Edge<H> {
-    fn new(parent: ProcPtr<H>, child: Identity) -> *mut Managed<Self> {
-        // SAFETY: the maker runs as an LWP of the parent, or the parent is
-        // proc0 or init: it is alive.
-        let ppid = unsafe { Managed::deref_counted(parent) }.pid();
-        Managed::new(Self { next: Link::new(Tagged::NULL), parent, ppid, child })
-    }
-
-    pub(crate) fn ppid(&self) -> Pid {
-        self.ppid
-    }
-
-    /// The parent, to be looked at by a reader that loaded this edge from the child, under
-    /// the same pin.
-    pub(crate) fn parent_ptr(&self) -> ProcPtr<H> {
-        self.parent
-    }
-
-    /// The parent, for a reader that loaded this edge from the child under `pin`.
-    pub(crate) fn parent<'g>(&self, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
-        // SAFETY: see the module: the parent is retired only after the child's
-        // edge has been swung away from it.
-        unsafe { Tagged::new(self.parent).as_ref(pin) }.expect("an edge has a parent")
-    }
-}
-
-impl<H: Host> Node for Edge<H> {
-    fn next(&self) -> &Link<Self> {
-        &self.next
-    }
-
-    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
-        // SAFETY: not the child's edge any more, and unlinked by this thread.
-        unsafe { pin.retire(this) };
-    }
-
-    unsafe fn abandoned(this: *mut Managed<Self>) {
-        // SAFETY: the list's owner is past its grace period; so is whoever
-        // could have found the edge in a child.
-        unsafe { Managed::free(this) };
-    }
-}
-
-/// The id table of a kernel.
-pub(crate) type Table<H> = IdTable<ProcNode<H>, LwpNode<H>, Pgrp>;
-
-/// The process that bears the number's slot, if one is published. Wait-free.
-#[inline]
-fn occupant<'g, H: Host>(
-    ids: &Table<H>,
-    number: i32,
-    pin: &'g Pin<'_>,
-) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
-    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
-    // [P15]: who is gone has left its children to init.
-    let found = ids.proc(number)?.load(Acquire);
-    // SAFETY: loaded with Acquire under the pin; unpublished before retired.
-    Some((unsafe { found.as_ref(pin) }?, found.ptr()))
-}
-
-/// The process with that pid, zombies included. Wait-free.
-#[inline]
-pub(crate) fn find<'g, H: Host>(
-    ids: &Table<H>,
-    pid: Pid,
-    pin: &'g Pin<'_>,
-) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
-    occupant(ids, pid.0, pin).filter(|(node, _)| node.pid() == pid)
-}
-
-/// The process of that identity, if it is published. Wait-free.
-pub(crate) fn resolve<'g, H: Host>(
-    ids: &Table<H>,
-    id: Identity,
-    pin: &'g Pin<'_>,
-) -> Option<(&'g ProcNode<H>, ProcPtr<H>)> {
-    occupant(ids, id.number(), pin).filter(|(node, _)| node.id == id)
-}
 
 /// Makes `child`, which nobody can see yet, a child of `parent`. The edge
 /// must be given to [`announce`] once the child is published.
@@ -193,7 +103,7 @@ pub(crate) fn children<'g, H: Host>(
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = Child<'g, H>> {
     parent.children.iter(pin).filter_map(move |(hint, hint_ptr)| {
-        let (node, ptr) = resolve(ids, hint.child, pin)?;
+        let (node, ptr) = table::resolve(ids, hint.child, pin)?;
         // Acquire [P9], [P13]: the edge that counts, and what came before its
         // stage; pairs with Release in `orphan_children`, `die`, `unclaim`.
         let edge = node.edge.load(Acquire);
@@ -208,7 +118,7 @@ pub(crate) fn child<'g, H: Host>(
     pid: Pid,
     pin: &'g Pin<'_>,
 ) -> Option<Child<'g, H>> {
-    let (node, ptr) = find(ids, pid, pin)?;
+    let (node, ptr) = table::find(ids, pid, pin)?;
     as_child(node, ptr, parent, pin)
 }
 

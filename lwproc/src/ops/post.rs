@@ -10,12 +10,11 @@
 //!   it finds the signal when it is switched to;
 //! * a mask that changes: the poster sees the new one, or the owner the signal.
 
-use super::{SigModel, SigSet, Signo};
 use crate::host::Host;
-use crate::lwp::LwpNode;
-use crate::lwp::word::Mark;
-use crate::proc::ProcNode;
+use crate::object::lwp_word::Mark;
+use crate::object::node::{LwpNode, ProcNode};
 use crate::reclaim::Pin;
+use crate::signal::{SigModel, SigSet, Signo};
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;

@@ -3,7 +3,7 @@
 //! A process's `membership` is the one authority on which group it is in; a
 //! group's `members` list holds memberships as hints. A membership in the list
 //! counts only while the process's `membership` is that very one (as with
-//! parents, in [`crate::proc::family`]). What sets them is in [`change`].
+//! parents, in [`crate::family`]). What sets them is in [`crate::ops::regroup`].
 //!
 //! * **A group** lives while its count is not zero: one for each member, and one
 //!   for each process that is about to join. Zero is death, once: a join is
@@ -29,19 +29,15 @@
 //! Null: the process has been reaped.
 #![allow(unsafe_code)]
 
-pub(crate) mod change;
-
 use crate::errno::errors;
+use crate::family;
 use crate::host::Host;
-use crate::id::{Identity, Pid};
-use crate::list::{List, Node};
-use crate::proc::family::{self, Table};
-use crate::proc::{ProcNode, ProcPtr};
-use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::id::Pid;
+use crate::object::group::{EXECED, GroupPtr, Membership, Pgrp};
+use crate::object::node::{ProcNode, ProcPtr};
+use crate::object::table::{self, Table};
+use crate::reclaim::{Pin, Tagged};
 use crate::sync::{Acquire, Relaxed};
-
-const EXECED: usize = 1;
-const LED: usize = 2;
 
 errors! {
     /// Why a process did not change its group or session.
@@ -63,108 +59,13 @@ errors! {
     }
 }
 
-pub(crate) type GroupPtr = *mut Managed<Pgrp>;
-type SessionPtr = *mut Managed<Session>;
-
-/// A session.
-pub(crate) struct Session {
-    id: Identity,
-    /// Its groups.
-    groups: RefCount,
-}
-
-impl Session {
-    pub(crate) fn id(&self) -> Identity {
-        self.id
-    }
-}
-
-/// A process group (`struct pgrp`).
-pub(crate) struct Pgrp {
-    id: Identity,
-    session: SessionPtr,
-    /// Members, and processes about to join.
-    joined: RefCount,
-    /// Hints, see the module.
-    members: List<Membership>,
-}
-
-/// One "is in the group".
-pub(crate) struct Membership {
-    next: Link<Membership>,
-    group: GroupPtr,
-    member: Identity,
-}
-
-// SAFETY: atomics and immutable fields; the pointers are to objects that are
-// `Sync`, and kept by the rules of this module.
-unsafe impl Send for Pgrp {}
-// SAFETY: as above.
-unsafe impl Sync for Pgrp {}
-
-impl Pgrp {
-    fn new(id: Identity, session: SessionPtr) -> GroupPtr {
-        Managed::new(Self { id, session, joined: RefCount::new(), members: List::new() })
-    }
-
-    pub(crate) fn id(&self) -> Identity {
-        self.id
-    }
-
-    fn is_permanent(&self) -> bool {
-        self.id.0 == 0
-    }
-
-    /// Whether it lives, or some process is about to join it.
-    fn is_live(&self) -> bool {
-        self.joined.load() != 0
-    }
-
-    /// Its session, for a reader that found it under `pin`.
-    pub(crate) fn session<'g>(&self, pin: &'g Pin<'_>) -> &'g Session {
-        // SAFETY: a session is retired after its last group has died; who
-        // finds a group under a pin can still look at it.
-        unsafe { Tagged::new(self.session).as_ref(pin) }.expect("a group has a session")
-    }
-}
-
-impl Membership {
-    fn new(group: GroupPtr, member: Identity) -> *mut Managed<Self> {
-        Managed::new(Self { next: Link::new(Tagged::NULL), group, member })
-    }
-
-    /// The group, for a reader that loaded this from a process under `pin`.
-    pub(crate) fn group<'g>(&self, pin: &'g Pin<'_>) -> &'g Pgrp {
-        // SAFETY: a group is retired after the last process has been swung away
-        // from it.
-        unsafe { Tagged::new(self.group).as_ref(pin) }.expect("a membership has a group")
-    }
-}
-
-impl Node for Membership {
-    fn next(&self) -> &Link<Self> {
-        &self.next
-    }
-
-    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
-        // SAFETY: not the process's any more, and unlinked by this thread.
-        unsafe { pin.retire(this) };
-    }
-
-    unsafe fn abandoned(this: *mut Managed<Self>) {
-        // SAFETY: the group is past its grace period; so is whoever could have
-        // found the membership in a process.
-        unsafe { Managed::free(this) };
-    }
-}
-
 /// Where a process is, as seen; `None` once it has been reaped. Wait-free.
 pub(crate) fn membership_of<'g, H: Host>(
     node: &ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> Option<(Tagged<Membership>, &'g Membership)> {
     // Acquire [P41]: the membership's and the group's fields; pairs with Release
-    // in `change::swing`.
+    // in `regroup::swing`.
     let seen = node.membership.load(Acquire);
     // SAFETY: loaded with Acquire under the pin; swung away before retired.
     Some((seen, unsafe { seen.as_ref(pin) }?))
@@ -181,11 +82,11 @@ pub(crate) fn find<'g, H: Host>(
     pgid: Pid,
     pin: &'g Pin<'_>,
 ) -> Option<(&'g Pgrp, GroupPtr)> {
-    // Acquire [P42]: the group's fields; pairs with Release in `change::publish`.
+    // Acquire [P42]: the group's fields; pairs with Release in `regroup::found`.
     let found = ids.slot(pgid.0)?.pgrp.load(Acquire);
     // SAFETY: loaded with Acquire under the pin; unpublished before retired.
     let group = unsafe { found.as_ref(pin) }?;
-    (group.id.pid() == pgid && group.is_live()).then_some((group, found.ptr()))
+    (group.id().pid() == pgid && group.is_live()).then_some((group, found.ptr()))
 }
 
 /// Every living group, in slot order. Weakly consistent.
@@ -209,14 +110,14 @@ pub(crate) fn members<'g, H: Host>(
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = (&'g ProcNode<H>, ProcPtr<H>)> {
     let listed = group.members.iter(pin).filter_map(move |(hint, hint_ptr)| {
-        let (node, ptr) = family::resolve(ids, hint.member, pin)?;
+        let (node, ptr) = table::resolve(ids, hint.member, pin)?;
         // Relaxed: a comparison. The hint is under the pin, so its address has
         // not been reused.
         (node.membership.load(Relaxed).ptr() == hint_ptr).then_some((node, ptr))
     });
     let procs = group.is_permanent().then(|| ids.procs()).into_iter().flatten();
     let scanned = procs.filter_map(move |proc| {
-        // Acquire [P3]: as in `family::find`.
+        // Acquire [P3]: as in `table::find`.
         let found = proc.load(Acquire);
         // SAFETY: loaded with Acquire under the pin; unpublished before retired.
         let node = unsafe { found.as_ref(pin) }?;

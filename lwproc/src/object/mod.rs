@@ -1,0 +1,13 @@
+//! The objects of a kernel and their words: what is shared, and looked at by readers that
+//! hold nothing. The rules by which they change stand above.
+
+pub(crate) mod comm;
+pub(crate) mod group;
+pub(crate) mod home;
+pub mod lwp_word;
+pub(crate) mod node;
+pub mod proc_word;
+pub(crate) mod resources;
+pub(crate) mod status;
+pub(crate) mod table;
+pub(crate) mod trace;

@@ -1,0 +1,15 @@
+//! What changes a world: making and ending, credentials, signals, groups, and the seat
+//! from which a thread does it.
+
+pub(crate) mod birth;
+pub(crate) mod creds;
+pub(crate) mod death;
+pub(crate) mod drain;
+pub(crate) mod emit;
+mod interrupt;
+mod oncpu;
+pub(crate) mod owned;
+pub(crate) mod plan;
+pub(crate) mod post;
+pub(crate) mod regroup;
+pub mod seat;
