@@ -102,6 +102,7 @@ pub use entry::files::{Files, FilesMut};
 pub use entry::groups::Groups;
 pub use entry::opened::{FdReservation, FileHandle, FileRef};
 pub use entry::pidfd::{Drained, Exited, WaitProc};
+pub use entry::process::Process;
 pub use entry::resources::Resources;
 pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;

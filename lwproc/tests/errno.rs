@@ -142,8 +142,10 @@ fn no_error_is_missing_above() {
     let front = std::fs::read_to_string(format!("{root}/src/lib.rs")).unwrap();
     let words = front.split(|c: char| !c.is_alphanumeric());
     // `OpenError` needs a file to be made, and has a test below.
-    let errors = words.filter(|word| word.ends_with("Error") && !["Error", "OpenError"].contains(word));
-    let missing: Vec<&str> = errors.filter(|name| !here.contains(&format!("Err({name}::"))).collect();
+    let errors =
+        words.filter(|word| word.ends_with("Error") && !["Error", "OpenError"].contains(word));
+    let missing: Vec<&str> =
+        errors.filter(|name| !here.contains(&format!("Err({name}::"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 

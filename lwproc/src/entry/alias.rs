@@ -18,23 +18,19 @@ view! {
     /// let mut k = kernel.enter()?;
     /// k.rfork(Rfork::Fresh)?;
     /// let real = k.pid();
-    /// k.alias().set(Pid(4711), Lid(4712));
-    /// assert_eq!((k.alias().pid(), k.alias().lid()), (Pid(4711), Some(Lid(4712))));
+    /// k.process().alias().set(Pid(4711), Lid(4712));
+    /// assert_eq!((k.process().alias().pid(), k.process().alias().lid()), (Pid(4711), Some(Lid(4712))));
     /// assert_eq!(k.pid(), real);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     Aliases
 }
 
-impl<H: Host> Entered<'_, H> {
-    /// The numbers that the current process and LWP show.
-    #[inline]
-    pub fn alias(&self) -> Aliases<'_, H> {
-        Aliases(self)
+impl<'e, H: Host> Aliases<'e, H> {
+    pub(super) fn of(entered: &'e Entered<'_, H>) -> Self {
+        Self(entered)
     }
-}
 
-impl<H: Host> Aliases<'_, H> {
     /// Makes the current process and LWP show other numbers. An implicit context has no
     /// LWP that could, and renames init for all of them. They last as long as process
     /// and LWP. Wait-free.

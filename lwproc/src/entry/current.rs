@@ -3,6 +3,7 @@
 
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
+use crate::object::comm::Comm;
 use crate::object::node::{LwpNode, LwpPtr};
 use crate::reclaim::Managed;
 use std::fmt;
@@ -45,6 +46,24 @@ impl<'e, H: Host> CurLwp<'e, H> {
     /// Its references: the base one and its holds.
     pub fn refcnt(&self) -> u32 {
         self.node().word.load().refcnt()
+    }
+
+    /// Its name (`l_name`), if it has one. Wait-free.
+    #[doc(alias = "lwp_name")]
+    pub fn name(&self) -> Option<Comm> {
+        let node = self.node();
+        // SAFETY: bound to this thread, which is in the kernel.
+        let seat = unsafe { node.proc_owned().home.world() }.seat();
+        node.name.get(&seat.pin()).copied()
+    }
+
+    /// Names it, cut to 16 bytes. Wait-free but for the allocator.
+    #[doc(alias = "set_lwp_name")]
+    pub fn set_name(&self, name: &str) {
+        let node = self.node();
+        // SAFETY: bound to this thread, which is in the kernel.
+        let seat = unsafe { node.proc_owned().home.world() }.seat();
+        node.name.set(Comm::new(name), &seat.pin());
     }
 
     /// What the host knows it by.

@@ -7,19 +7,18 @@ pub(crate) mod biglock;
 pub(crate) mod cred;
 pub(crate) mod current;
 pub(crate) mod drain;
-mod emul;
 pub(crate) mod files;
 pub(crate) mod groups;
 mod lent;
 pub(crate) mod opened;
 pub(crate) mod pidfd;
+pub(crate) mod process;
 pub(crate) mod resources;
 #[cfg(feature = "async")]
 pub(crate) mod scoped;
 pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
-mod trace;
 mod view;
 pub(crate) mod wait;
 

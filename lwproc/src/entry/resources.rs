@@ -1,52 +1,12 @@
-//! What the current process has: its names, limits, use, address space and place
-//! in the file system.
-#![allow(unsafe_code)]
+//! What the current process may use and has used.
 
 use super::Entered;
 use super::view::view;
 use crate::host::Host;
 use crate::limits::{Limit, LimitError, Limits, Privilege, Resource};
-use crate::object::comm::Comm;
 use crate::usage::{Profile, Usage};
 
 impl<H: Host> Entered<'_, H> {
-    /// The command name of the current process. Wait-free.
-    pub fn comm(&self) -> Comm {
-        self.proc().resources.comm(&self.seat.pin())
-    }
-
-    /// Renames the current process, cut to 16 bytes. Wait-free but for the
-    /// allocator.
-    pub fn set_comm(&mut self, name: &str) {
-        self.proc().resources.set_comm(Comm::new(name), &self.seat.pin());
-    }
-
-    /// The name of the bound LWP (`l_name`), if it has one. Wait-free.
-    pub fn lwp_name(&self) -> Option<Comm> {
-        self.node()?.name.get(&self.seat.pin()).copied()
-    }
-
-    /// Names the bound LWP, cut to 16 bytes; nothing in an implicit context, which
-    /// has none. Wait-free but for the allocator.
-    pub fn set_lwp_name(&mut self, name: &str) {
-        if let Some(node) = self.node() {
-            node.name.set(Comm::new(name), &self.seat.pin());
-        }
-    }
-
-    /// The address space the current process was forked with, if it has one.
-    pub fn vmspace(&self) -> Option<&H::VmSpace> {
-        // SAFETY: this context runs as an LWP of the process, or as init,
-        // which never ends.
-        unsafe { self.proc().resources.embedded() }.vmspace.as_ref()
-    }
-
-    /// The current process's place in the file system.
-    pub fn vfs(&self) -> &H::Vfs {
-        // SAFETY: as in `vmspace`.
-        &unsafe { self.proc().resources.embedded() }.vfs
-    }
-
     /// What the current process may use and has used.
     #[inline]
     pub fn resources(&self) -> Resources<'_, H> {
