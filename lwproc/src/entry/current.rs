@@ -5,6 +5,7 @@ use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::object::comm::Comm;
 use crate::object::node::{LwpNode, LwpPtr};
+use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,6 +33,13 @@ impl<'e, H: Host> CurLwp<'e, H> {
         unsafe { Managed::deref_counted(self.0) }
     }
 
+    fn seat(&self) -> Seat<'e, H> {
+        // SAFETY: bound to this thread, so owned and alive.
+        let home = unsafe { self.node().proc_owned() }.home;
+        // SAFETY: the thread is in that kernel.
+        unsafe { home.world() }.seat()
+    }
+
     /// The process's number.
     pub fn pid(&self) -> Pid {
         // SAFETY: bound to this thread, so owned and alive.
@@ -51,19 +59,13 @@ impl<'e, H: Host> CurLwp<'e, H> {
     /// Its name (`l_name`), if it has one. Wait-free.
     #[doc(alias = "lwp_name")]
     pub fn name(&self) -> Option<Comm> {
-        let node = self.node();
-        // SAFETY: bound to this thread, which is in the kernel.
-        let seat = unsafe { node.proc_owned().home.world() }.seat();
-        node.name.get(&seat.pin()).copied()
+        self.node().name.get(&self.seat().pin()).copied()
     }
 
     /// Names it, cut to 16 bytes. Wait-free but for the allocator.
     #[doc(alias = "set_lwp_name")]
     pub fn set_name(&self, name: &str) {
-        let node = self.node();
-        // SAFETY: bound to this thread, which is in the kernel.
-        let seat = unsafe { node.proc_owned().home.world() }.seat();
-        node.name.set(Comm::new(name), &seat.pin());
+        self.node().name.set(Comm::new(name), &self.seat().pin());
     }
 
     /// What the host knows it by.

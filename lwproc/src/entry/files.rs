@@ -45,11 +45,9 @@ view! {
     /// on; where several are closed, each is, and the first panic goes on at the end.
     ///
     /// ```
-    /// use lwproc::{Fd, Host, Kernel, OnExec};
+    /// use lwproc::{Fd, Kernel, OnExec, ThreadHost};
     ///
-    /// # struct Named;
-    /// # impl Host for Named { type File = &'static str; type VmSpace = (); type Emul = (); type Vfs = (); }
-    /// # let kernel = Kernel::builder().host(Named).build()?;
+    /// let kernel = Kernel::builder().host(ThreadHost::<&str>::new()).build()?;
     /// let k = kernel.enter()?;
     /// let log = k.files().open("log", OnExec::Keep)?;
     /// k.files().dup2(log, Fd(2))?;

@@ -39,6 +39,7 @@ impl<H: Host> Entered<'_, H> {
 
 impl<'e, H: Host> Groups<'e, H> {
     /// The current process's group (`getpgrp`). Wait-free.
+    #[doc(alias = "getpgrp")]
     pub fn pgid(self) -> Pid {
         self.own_group(&self.0.seat.pin()).id().pid()
     }

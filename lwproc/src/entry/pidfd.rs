@@ -159,7 +159,7 @@ impl<H: Host> Drained<H> {
 /// no longer, as when somebody else has reaped it. [`WaitError::NoContext`] (EINVAL): the
 /// future is not in a scope, or inside the closure of [`current`].
 ///
-/// [`current`]: crate#features
+/// [`current`]: crate::current
 #[must_use = "it waits only when it is awaited or told to block"]
 pub struct WaitProc<H: Host = ThreadHost>(pub(crate) Wait<H>);
 

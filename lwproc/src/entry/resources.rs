@@ -50,7 +50,7 @@ impl<H: Host> Resources<'_, H> {
             .get(resource)
     }
 
-    /// Changes one of the current process's limits, and no other process's (R11);
+    /// Changes one of the current process's limits, and no other process's;
     /// the one before. Lock-free but for the allocator.
     ///
     /// # Errors

@@ -55,6 +55,7 @@ impl<'e, H: Host> Data<'e, H> {
     /// Lock-free; O(keys set in the process).
     // Seed: `proc_getspecific`.
     #[doc(alias = "proc_specific")]
+    #[doc(alias = "proc_getspecific")]
     pub fn proc<T: Send + Sync + 'static>(self, key: ProcKey<T>) -> Option<Arc<T>> {
         let number = key.of_kernel(self.0.seat.world().serial).ok()?;
         let value = self.0.proc().resources.specific.get(number, &self.0.seat.pin())?;
@@ -73,6 +74,7 @@ impl<'e, H: Host> Data<'e, H> {
     /// [`SpecificError::WrongKernel`] (EXDEV); the value is dropped then.
     // Seed: `proc_setspecific`; the end, S193.
     #[doc(alias = "set_proc_specific")]
+    #[doc(alias = "proc_setspecific")]
     pub fn set_proc<T: Send + Sync + 'static>(
         self,
         key: ProcKey<T>,
@@ -98,6 +100,7 @@ impl<'e, H: Host> Data<'e, H> {
     /// implicit context, and for a key of another kernel. Wait-free.
     // Seed: `lwp_getspecific`.
     #[doc(alias = "lwp_specific")]
+    #[doc(alias = "lwp_getspecific")]
     pub fn lwp<T: Send + 'static>(self, key: LwpKey<T>) -> Option<&'e T> {
         let number = key.of_kernel(self.0.seat.world().serial).ok()?;
         // SAFETY: bound to this thread; changed by `&mut self` only.
@@ -115,6 +118,7 @@ impl<H: Host> DataMut<'_, '_, H> {
     /// an implicit context; the value is dropped then.
     // Seed: `lwp_setspecific`; the end, S334.
     #[doc(alias = "set_lwp_specific")]
+    #[doc(alias = "lwp_setspecific")]
     pub fn set_lwp<T: Send + 'static>(
         self,
         key: LwpKey<T>,

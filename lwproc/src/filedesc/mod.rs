@@ -70,7 +70,7 @@ impl Rfork {
     /// From the C flags: 0, `RUMP_RFFDG` = 1, `RUMP_RFCFDG` = 2.
     ///
     /// # Errors
-    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits (S449-S451).
+    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits.
     pub fn from_flags(flags: i32) -> Result<Self, ForkError> {
         match flags {
             0 => Ok(Self::Share),

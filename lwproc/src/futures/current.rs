@@ -83,7 +83,7 @@ pub(crate) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -
 }
 
 /// Runs `f` with the innermost context on this thread, in a kernel with the default
-/// host: that of the [`Scope`](crate#features) that is being polled, or the one that
+/// host: that of the scope (feature `async`) that is being polled, or the one that
 /// [`Entered::lend`] lends. It need not have been passed down, so code deep inside finds
 /// out who it is:
 ///

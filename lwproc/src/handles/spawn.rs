@@ -26,11 +26,10 @@ use std::sync::Arc;
 /// its parent, as in a fork; nobody becomes the child.
 ///
 /// ```
-/// use lwproc::{Fd, Host, Kernel, OnExec, Rfork, SpawnGroup, WaitPolicy, WaitTarget};
+/// use lwproc::{Fd, Kernel, OnExec, Rfork, SpawnGroup, ThreadHost, WaitPolicy, WaitTarget};
 ///
-/// # struct Named;
-/// # impl Host for Named { type File = &'static str; type VmSpace = (); type Emul = (); type Vfs = (); }
-/// # let kernel = Kernel::builder().host(Named).wait_policy(WaitPolicy::Wait).build()?;
+/// let kernel = Kernel::builder().host(ThreadHost::<&str>::new());
+/// let kernel = kernel.wait_policy(WaitPolicy::Wait).build()?;
 /// let mut k = kernel.enter()?;
 /// k.rfork(Rfork::Fresh)?;
 /// let out = k.files().open("pipe", OnExec::Keep)?;

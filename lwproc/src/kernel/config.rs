@@ -60,8 +60,7 @@ impl<H: Host> Kernel<H> {
     ///
     /// # Errors
     /// [`EmulError::WrongKernel`] (EXDEV).
-    ///
-    /// Seed: assigning `emul_default`, S63.
+    // Seed: assigning `emul_default`, S63.
     pub fn set_default_emul(&self, emul: EmulId) -> Result<(), EmulError> {
         let emul = Emuls::<H>::resolve(self.world.serial, emul)?;
         self.world.config.replace(Part::Birth, |config| config.default_emul = emul);
@@ -93,15 +92,15 @@ impl<H: Host> Kernel<H> {
     }
 
     /// A new key, for data of each process. Wait-free.
-    ///
-    /// Seed: `proc_specific_key_create`.
+    // Seed: `proc_specific_key_create`.
+    #[doc(alias = "proc_specific_key_create")]
     pub fn proc_key<T: Send + Sync + 'static>(&self) -> ProcKey<T> {
         ProcKey::new(self.world.serial, self.next_key())
     }
 
     /// A new key, for data of each LWP. Wait-free.
-    ///
-    /// Seed: `lwp_specific_key_create`.
+    // Seed: `lwp_specific_key_create`.
+    #[doc(alias = "lwp_specific_key_create")]
     pub fn lwp_key<T: Send + 'static>(&self) -> LwpKey<T> {
         LwpKey::new(self.world.serial, self.next_key())
     }

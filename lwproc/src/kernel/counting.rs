@@ -7,8 +7,8 @@ use crate::report::{Counts, ReclaimStats, UserCounts};
 
 impl<H: Host> Kernel<H> {
     /// Counts what lives. Wait-free; O(threads).
-    ///
-    /// Seed: `nprocs`.
+    // Seed: `nprocs`.
+    #[doc(alias = "nprocs")]
     pub fn counts(&self) -> Counts {
         let sum = self.world.participants.tally();
         // A sum read while threads work may be off, even below zero.
@@ -23,8 +23,7 @@ impl<H: Host> Kernel<H> {
 
     /// What a user has, by real uid: as charged. Exact while no thread makes, ends or
     /// changes anything. Wait-free.
-    ///
-    /// Seed: `chgproccnt`, `chglwpcnt`.
+    // Seed: `chgproccnt`, `chglwpcnt`.
     pub fn user_counts(&self, uid: u32) -> UserCounts {
         let (procs, lwps) = self.world.uids.find(uid).map_or((0, 0), |user| user.counts());
         let count = |n: i64| usize::try_from(n).unwrap_or(0);

@@ -74,8 +74,8 @@ impl<H: Host> Kernel<H> {
     ///
     /// # Errors
     /// [`EnterError::AlreadyEntered`] (EDEADLK): this thread is in this kernel.
-    ///
-    /// Seed: `rump_schedule`; the implicit context without its global lwp0.
+    // Seed: `rump_schedule`; the implicit context without its global lwp0.
+    #[doc(alias = "rump_schedule")]
     #[inline]
     pub fn enter(&self) -> Result<Entered<'_, H>, EnterError> {
         Entered::new(self.seat())

@@ -12,7 +12,7 @@ use crate::emul::EmulPtr;
 use crate::error::{ForkError, NewLwpError};
 use crate::family;
 use crate::filedesc::Rfork;
-use crate::filedesc::link::{Borrowed, TableLink, TableUse};
+use crate::filedesc::link::{Borrowed, NewTable};
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::idtable::{Exhausted, Reserved};
@@ -62,7 +62,7 @@ pub(crate) trait Shape<H: Host> {
     fn vmspace(&mut self) -> Option<H::VmSpace>;
 
     /// Its descriptors. From here on nothing is refused.
-    fn files(&mut self, pin: &Pin<'_>) -> (TableUse<H::File>, TableLink<H::File>);
+    fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File>;
 
     /// What keeps the world for its LWP.
     fn anchor(&self, seat: &Seat<'_, H>) -> Arc<Anchor<H>>;
@@ -104,7 +104,7 @@ impl<H: Host> Shape<H> for Like<'_, H::File> {
     }
 
     #[inline]
-    fn files(&mut self, pin: &Pin<'_>) -> (TableUse<H::File>, TableLink<H::File>) {
+    fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File> {
         self.0.inherit(self.1, pin)
     }
 
@@ -277,8 +277,7 @@ fn refund_place<H: Host>(world: &World<H>) {
 }
 
 /// A new LWP in the process with that pid.
-///
-/// Seed: the look-up of `newlwp` S420-S426.
+// Seed: the look-up of `newlwp` S420-S426.
 pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
     let pin = seat.pin();
     let found = table::find(&seat.world().ids, pid, &pin);
@@ -288,9 +287,8 @@ pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, Ne
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
 /// host. `anchor` is what keeps the world for it, when that is not the seat's.
-///
-/// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
-/// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
+// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
+// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
 pub(crate) fn makelwp<H: Host>(
     seat: &Seat<'_, H>,
     proc: ProcPtr<H>,

@@ -11,8 +11,8 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 
 /// The right to run one LWP. Owned: there is at most one `Lwp` value for an
-/// LWP, and none while the LWP is bound to a thread; so no LWP can run twice
-/// (R6). `Send`, not `Clone`.
+/// LWP, and none while the LWP is bound to a thread; so no LWP can run twice.
+/// `Send`, not `Clone`.
 ///
 /// Dropping it releases the LWP, held or not, and with the last LWP its process.
 /// That runs host calls and the drop of a remote address space, and may block on
@@ -21,8 +21,6 @@ use std::mem::ManuallyDrop;
 ///
 /// An `Lwp` may outlive its [`Kernel`](crate::Kernel): the kernel's memory goes
 /// with the last of them.
-///
-/// Seed: LP_RUNNING, S478-S515.
 ///
 /// It cannot be used twice:
 ///
@@ -43,6 +41,7 @@ use std::mem::ManuallyDrop;
 /// k.switch(a).unwrap();
 /// k.switch(b).unwrap();
 /// ```
+// Seed: LP_RUNNING, S478-S515 (R6).
 #[must_use = "dropping an Lwp releases the LWP"]
 pub struct Lwp<H: Host = ThreadHost>(LwpPtr<H>);
 

@@ -5,7 +5,7 @@ use super::regroup::{self, Founding};
 use super::seat::Seat;
 use crate::cred::{Cred, CredChange, CredRef};
 use crate::error::CredError;
-use crate::filedesc::link::{Borrowed, TableLink, TableUse};
+use crate::filedesc::link::{Borrowed, NewTable};
 use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
 use crate::filedesc::{Fd, FdError, OnExec, Rfork};
@@ -178,7 +178,7 @@ pub(crate) struct Planned<'p, H: Host> {
     table: Borrowed<'p, H::File>,
     /// What keeps the world for the child's LWP, when that is not the seat's.
     anchor: Option<&'p Arc<Anchor<H>>>,
-    files: Option<(TableUse<H::File>, TableLink<H::File>)>,
+    files: Option<NewTable<H::File>>,
     membership: Option<Tagged<Membership>>,
 }
 
@@ -193,7 +193,7 @@ impl<'p, H: Host> Planned<'p, H> {
 
     /// The child's descriptors, before any step. What is changed for the child must not
     /// be another's: a table that it would share is copied then.
-    fn inherit(&self, pin: &Pin<'_>) -> (TableUse<H::File>, TableLink<H::File>) {
+    fn inherit(&self, pin: &Pin<'_>) -> NewTable<H::File> {
         let how = match self.plan.files {
             Rfork::Share if !self.plan.steps.is_empty() => Rfork::Copy,
             how => how,
@@ -321,7 +321,7 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
         self.plan.vmspace.take()
     }
 
-    fn files(&mut self, _: &Pin<'_>) -> (TableUse<H::File>, TableLink<H::File>) {
+    fn files(&mut self, _: &Pin<'_>) -> NewTable<H::File> {
         self.files.take().expect("taken by `prepare`")
     }
 

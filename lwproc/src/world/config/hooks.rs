@@ -80,7 +80,7 @@ impl<H: Host> Clone for Hook<H> {
     }
 }
 
-/// Seed: `exithook_establish`.
+// Seed: `exithook_establish`.
 pub(crate) fn establish<H: Host>(world: &World<H>, run: Arc<HookFn<H>>) -> HookId {
     let mut number = 0;
     world.config.replace(Part::Hooks, |config| {
@@ -92,7 +92,7 @@ pub(crate) fn establish<H: Host>(world: &World<H>, run: Arc<HookFn<H>>) -> HookI
     HookId { kernel: world.serial, number }
 }
 
-/// Seed: `exithook_disestablish`.
+// Seed: `exithook_disestablish`.
 pub(crate) fn disestablish<H: Host>(world: &World<H>, id: HookId) -> Result<(), HookError> {
     if id.kernel != world.serial {
         return Err(HookError::WrongKernel);
@@ -106,8 +106,7 @@ pub(crate) fn disestablish<H: Host>(world: &World<H>, id: HookId) -> Result<(), 
 }
 
 /// Runs the hooks, the last established first. Each is run whatever the others do.
-///
-/// Seed: `doexithooks`, S189 (R18).
+// Seed: `doexithooks`, S189 (R18).
 ///
 /// # Safety
 /// `proc` is in the table, and is ended by the caller.
