@@ -30,9 +30,9 @@ impl<'k> Stage<'k> {
         let mut k = kernel.enter().expect("a new thread");
         k.rfork(Rfork::Fresh).expect("ids");
         let pid = k.pid();
-        let fd = k.fd_open((), OnExec::Keep).expect("room");
-        let other = kernel.alloclwp(Some(pid)).expect("ids");
-        let parked = kernel.alloclwp(Some(pid)).expect("ids").unclaim();
+        let fd = k.files().open((), OnExec::Keep).expect("room");
+        let other = kernel.new_lwp(pid).expect("ids");
+        let parked = kernel.new_lwp(pid).expect("ids").unclaim();
         let pids = others.iter().map(Lwp::pid).collect();
         Self {
             kernel,
@@ -68,7 +68,7 @@ fn curlwp(stage: &mut Stage<'_>) {
 }
 
 fn curlwp_host(stage: &mut Stage<'_>) {
-    black_box(stage.kernel.curlwp_hypercall());
+    black_box(stage.kernel.host_curlwp());
 }
 
 /// Leaves first: the stage is entered.
@@ -83,36 +83,36 @@ fn switch(stage: &mut Stage<'_>) {
 }
 
 fn newlwp_release(stage: &mut Stage<'_>) {
-    drop(stage.kernel.alloclwp(Some(stage.pid)).expect("ids"));
+    drop(stage.kernel.new_lwp(stage.pid).expect("ids"));
 }
 
 fn newproc_release(stage: &mut Stage<'_>) {
-    drop(stage.kernel.alloclwp(None).expect("ids"));
+    drop(stage.kernel.spawn().start().expect("ids"));
 }
 
 fn rfork_release(stage: &mut Stage<'_>) {
     let k = stage.k();
     let parent = k.rfork(Rfork::Fresh).expect("ids").expect("the parent");
-    k.releaselwp().expect("pertinent");
+    k.release().expect("pertinent");
     k.switch(parent).expect("the same kernel");
 }
 
 fn find_borrowed(stage: &mut Stage<'_>) {
     let pid = stage.pid();
     let guard = stage.kernel.pin();
-    black_box(stage.kernel.find(pid, &guard).map(|proc| proc.nlwps()));
+    black_box(guard.proc(pid).map(|proc| proc.nlwps()));
 }
 
 fn find_held(stage: &mut Stage<'_>) {
     let pid = stage.pid();
     let guard = stage.guard.as_ref().expect("kept");
-    black_box(stage.kernel.find(pid, guard).map(|proc| proc.nlwps()));
+    black_box(guard.proc(pid).map(|proc| proc.nlwps()));
 }
 
 fn find_counted(stage: &mut Stage<'_>) {
     let pid = stage.pid();
     let guard = stage.kernel.pin();
-    drop(black_box(stage.kernel.find(pid, &guard).and_then(|proc| proc.handle())));
+    drop(black_box(guard.proc(pid).and_then(|proc| proc.handle())));
 }
 
 fn claim_unclaim(stage: &mut Stage<'_>) {
@@ -122,8 +122,8 @@ fn claim_unclaim(stage: &mut Stage<'_>) {
 
 fn hold_rele(stage: &mut Stage<'_>) {
     let k = stage.k();
-    k.lwphold().expect("room");
-    k.lwprele().expect("held");
+    k.hold().expect("room");
+    k.unhold().expect("held");
 }
 
 fn cred_check(stage: &mut Stage<'_>) {
@@ -132,7 +132,7 @@ fn cred_check(stage: &mut Stage<'_>) {
 
 fn fd_look_up(stage: &mut Stage<'_>) {
     let fd = stage.fd;
-    black_box(stage.k().fd_get(fd).is_ok());
+    black_box(stage.k().files().get(fd).is_ok());
 }
 
 /// Every operation, by name.
@@ -175,10 +175,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let kernel = Kernel::new();
-    let others: Vec<Lwp> = (0..1000).map(|_| kernel.alloclwp(None).expect("ids")).collect();
+    let others: Vec<Lwp> = (0..1000).map(|_| kernel.spawn().start().expect("ids")).collect();
     let mut stage = Stage::new(&kernel, &others);
     if name.ends_with("implicit") {
-        stage.k().releaselwp().expect("pertinent");
+        stage.k().release().expect("pertinent");
         leave_enter(&mut stage);
     }
     if name.ends_with("held") {

@@ -35,8 +35,8 @@ impl<'k> Bench<'k> {
     fn new(kernel: &'k Kernel, pids: &'k [Pid]) -> Self {
         let mut k = kernel.enter().expect("a new thread");
         k.rfork(Rfork::Fresh).expect("ids");
-        let fd = k.fd_open((), OnExec::Keep).expect("room");
-        let new = || kernel.alloclwp(Some(k.pid())).expect("ids");
+        let fd = k.files().open((), OnExec::Keep).expect("room");
+        let new = || kernel.new_lwp(k.pid()).expect("ids");
         let (other, parked) = (Some(new()), Some(new().unclaim()));
         Self { kernel, entered: Some(k), other, parked, fd, pids, at: 0 }
     }
@@ -73,34 +73,34 @@ const OPS: &[(&str, Op)] = &[
     }),
     ("newlwp + release", |b| {
         let pid = b.k().pid();
-        drop(b.kernel.alloclwp(Some(pid)).expect("ids"));
+        drop(b.kernel.new_lwp(pid).expect("ids"));
     }),
     ("rfork + release", |b| {
         let parent = b.k().rfork(Rfork::Fresh).expect("ids").expect("the parent");
-        b.k().releaselwp().expect("pertinent");
+        b.k().release().expect("pertinent");
         b.k().switch(parent).expect("the same kernel");
     }),
     ("find, borrowed", |b| {
         let pid = b.pid();
         let guard = b.kernel.pin();
-        black_box(b.kernel.find(pid, &guard).map(|proc| proc.nlwps()));
+        black_box(guard.proc(pid).map(|proc| proc.nlwps()));
     }),
     ("find, counted", |b| {
         let pid = b.pid();
         let guard = b.kernel.pin();
-        drop(black_box(b.kernel.find(pid, &guard).and_then(|proc| proc.handle())));
+        drop(black_box(guard.proc(pid).and_then(|proc| proc.handle())));
     }),
     ("claim + unclaim", |b| {
         let parked = b.parked.as_ref().expect("parked");
         parked.unclaim(parked.claim().expect("parked")).expect("its own");
     }),
     ("hold + rele", |b| {
-        b.k().lwphold().expect("room");
-        b.k().lwprele().expect("held");
+        b.k().hold().expect("room");
+        b.k().unhold().expect("held");
     }),
     ("fd look-up", |b| {
         let fd = b.fd;
-        drop(black_box(b.k().fd_get(fd)));
+        drop(black_box(b.k().files().get(fd)));
     }),
 ];
 
@@ -174,7 +174,7 @@ fn creates_during(end: impl FnOnce(), create: impl FnMut() + Send) -> (Duration,
 fn exit_of_a_parent() {
     let kernel = Kernel::new();
     let (parent, children) = family(&kernel, CHILDREN);
-    let create = || drop(kernel.alloclwp(None).expect("ids"));
+    let create = || drop(kernel.spawn().start().expect("ids"));
     let (took, creates) = creates_during(|| drop(parent), create);
     drop(children);
     print("newproc + release", "during exit", creates);
@@ -198,7 +198,7 @@ pub fn run() {
     for (name, op) in OPS {
         for keeps_guard in [false, true] {
             let kernel = Kernel::new();
-            let lwps: Vec<Lwp> = (0..LIVE).map(|_| kernel.alloclwp(None).expect("ids")).collect();
+            let lwps: Vec<Lwp> = (0..LIVE).map(|_| kernel.spawn().start().expect("ids")).collect();
             let pids: Vec<Pid> = lwps.iter().map(Lwp::pid).collect();
             // On this thread, which only waits.
             let guard = keeps_guard.then(|| kernel.pin());

@@ -62,11 +62,11 @@ fn measure(what: &str, kernel: &Kernel, make: impl Fn(&Kernel) -> Lwp) {
 fn main() {
     println!("for one more of {MANY}; slots of ids in segments that double are in it");
     measure("a process with its first LWP", &Kernel::new(), |kernel| {
-        kernel.alloclwp(None).expect("ids")
+        kernel.spawn().start().expect("ids")
     });
     let kernel = Kernel::new();
-    let first = kernel.alloclwp(None).expect("ids");
-    measure("a further LWP", &kernel, |kernel| kernel.alloclwp(Some(first.pid())).expect("ids"));
+    let first = kernel.spawn().start().expect("ids");
+    measure("a further LWP", &kernel, |kernel| kernel.new_lwp(first.pid()).expect("ids"));
     measure("a forked process, descriptors shared", &Kernel::new(), |kernel| {
         let mut k = kernel.enter().expect("not entered");
         k.rfork(Rfork::Share).expect("ids");

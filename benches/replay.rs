@@ -183,12 +183,12 @@ impl Stage for Kernel {
                     pids[task] = k.pid();
                     current = Some(task);
                 }
-                Event::Thread(task) => match self.alloclwp(Some(k.pid())) {
+                Event::Thread(task) => match self.new_lwp(k.pid()) {
                     Ok(lwp) => parked[task] = Some(lwp),
                     Err(_) => failed += 1,
                 },
                 Event::Exit => {
-                    failed += u64::from(k.releaselwp().is_err());
+                    failed += u64::from(k.release().is_err());
                     current = None;
                 }
                 Event::Reap(leader) => {

@@ -55,7 +55,7 @@ impl tracing::Subscriber for Interested {
 
 fn polls(c: &mut Criterion) {
     let kernel = Kernel::new();
-    let lwp = || kernel.alloclwp(None).expect("ids");
+    let lwp = || kernel.spawn().start().expect("ids");
     bench(c, "poll/bare", bare());
     bench(c, "poll/scope", lwp().scope(bare()));
     bench(c, "poll/scope_and_current", lwp().scope(asking()));

@@ -97,7 +97,8 @@ fn entered<'w>(worlds: &'w Worlds, sharing: Sharing) -> Entered<'w> {
         Own => inside(kernel),
         Shared => {
             let mut k = kernel.enter().expect("a new thread");
-            k.newlwp(worlds.ours.common.pid()).expect("ids");
+            let lwp = kernel.new_lwp(worlds.ours.common.pid()).expect("ids");
+            k.switch(lwp).expect("the same kernel");
             k
         }
     }

@@ -77,9 +77,9 @@ pub struct Ours {
 impl Ours {
     fn new(live: usize) -> Self {
         let kernel = Kernel::new();
-        let lwps: Vec<Lwp> = (0..live).map(|_| kernel.alloclwp(None).expect("ids")).collect();
+        let lwps: Vec<Lwp> = (0..live).map(|_| kernel.spawn().start().expect("ids")).collect();
         let pids = shuffled(lwps.iter().map(Lwp::pid).collect());
-        let common = kernel.alloclwp(None).expect("ids");
+        let common = kernel.spawn().start().expect("ids");
         let kernels = std::array::from_fn(|_| Kernel::new());
         Self { kernel, common, kernels, pids, _lwps: lwps }
     }

@@ -41,6 +41,14 @@ impl Context {
         &mut self.entered
     }
 
+    /// Runs an LWP of this kernel, and parks what was current before.
+    fn run(&mut self, new: Lwp<CHost>) {
+        match self.entered.switch(new) {
+            Ok(old) => self.park(old),
+            Err(_) => unreachable!("made or found in this kernel"),
+        }
+    }
+
     /// Parks what was current before.
     fn park(&self, old: Option<Lwp<CHost>>) {
         self.stays();
@@ -55,20 +63,21 @@ impl Context {
     }
 
     pub(crate) fn newlwp(&mut self, pid: Pid) -> Result<(), Mistake> {
-        let old = self.entered.newlwp(pid)?;
-        self.park(old);
+        let new = self.entered.new_lwp(pid)?;
+        self.run(new);
         Ok(())
     }
 
     pub(crate) fn rfork(&mut self, vm: *mut vmspace, flags: c_int) -> Result<(), Mistake> {
         let files = Rfork::from_flags(flags)?;
-        let old = if vm.is_null() {
-            self.entered.rfork(files)?
+        if vm.is_null() {
+            let old = self.entered.rfork(files)?;
+            self.park(old);
         } else {
             let vm = self.instance.kernel.host().vmspace(vm);
-            self.entered.rfork_vmspace(vm, files)?
-        };
-        self.park(old);
+            let child = self.entered.spawn().vmspace(vm).files(files).start()?;
+            self.run(child);
+        }
         Ok(())
     }
 
@@ -85,15 +94,12 @@ impl Context {
             return Ok(());
         }
         let new = self.instance.claim(new)?;
-        match self.entered.switch(new) {
-            Ok(old) => self.park(old),
-            Err(_) => unreachable!("found in this kernel"),
-        }
+        self.run(new);
         Ok(())
     }
 
     pub(crate) fn releaselwp(&mut self) -> Result<(), Mistake> {
-        self.entered.releaselwp()?;
+        self.entered.release()?;
         self.stays();
         Ok(())
     }

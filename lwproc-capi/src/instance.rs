@@ -108,7 +108,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Instance {
     pub(crate) fn new(config: Option<&lwproc_config>) -> Result<Self, Mistake> {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let mut builder = Kernel::builder().allow_native_sysents();
+        let mut builder = Kernel::builder().allow_native_emul();
         let mut host = CHost::new(lwproc_hypercalls::default(), std::ptr::null_mut());
         if let Some(config) = config {
             // SAFETY: NULL, or the caller's table.
@@ -163,7 +163,7 @@ impl Instance {
     ) -> Result<R, Mistake> {
         let name = LwpName::from_ptr(ptr).ok_or(Mistake::NotAnLwp(ptr.addr()))?;
         let guard = self.kernel.pin();
-        let found = self.kernel.find_lwp(name.lid(), &guard);
+        let found = guard.lwp(name.lid());
         let found = found.filter(|found| LwpName::of(found.token()) == name);
         found.map(look).ok_or(Mistake::LwpGone(name.lid()))
     }
@@ -183,7 +183,7 @@ impl Instance {
         let gone = || Mistake::NotAProc(ptr.addr());
         let name = ProcName::from_ptr(ptr).ok_or_else(gone)?;
         let guard = self.kernel.pin();
-        let found = self.kernel.find(name.pid(), &guard);
+        let found = guard.proc(name.pid());
         let found = found.filter(|found| ProcName::of(found, self.serial) == name);
         found.and_then(|found| found.handle()).ok_or_else(gone)
     }
@@ -191,7 +191,7 @@ impl Instance {
     /// What C knows a process by; NULL when there is none.
     pub(crate) fn proc_ptr(&self, pid: Pid) -> *mut proc {
         let guard = self.kernel.pin();
-        let found = self.kernel.find(pid, &guard);
+        let found = guard.proc(pid);
         found.map_or(std::ptr::null_mut(), |found| ProcName::of(&found, self.serial).to_ptr())
     }
 

@@ -138,6 +138,7 @@ refused!(
     lwproc::NewLwpError,
     lwproc::ReleError,
     lwproc::ReleaseError,
+    lwproc::SpawnError,
     lwproc::SpecificError,
     lwproc::WaitError
 );

@@ -33,13 +33,13 @@ fn uid(k: &Entered<'_>) -> u32 {
 
 /// Real uid, privilege kept.
 fn become_user(k: &mut Entered<'_>, uid: u32) {
-    k.set_cred(&CredChange::SetResuid(Some(uid), None, None)).unwrap();
+    k.creds().set(&CredChange::SetResuid(Some(uid), None, None)).unwrap();
 }
 
 fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp, Pid) {
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
-    (a, kernel.alloclwp(Some(pid)).unwrap(), pid)
+    (a, kernel.new_lwp(pid).unwrap(), pid)
 }
 
 /// When all is at rest, what is charged is what a scan finds.
@@ -50,7 +50,7 @@ fn assert_charged(kernel: &Kernel) {
 }
 
 fn release(mut k: Entered<'_>) {
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 /// An entry sees the old or the new credentials; the one after the change has
@@ -85,12 +85,12 @@ fn set_against_entry() {
 /// An LWP made during a change is marked, or has the new credentials.
 fn set_against_newlwp(change: &CredChange, becomes: IdSet) {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
-    let there = move || k.alloclwp(Some(pid)).unwrap();
+    let there = move || k.new_lwp(pid).unwrap();
     let here = || {
         let mut e = enter_as(&kernel, a);
-        e.set_cred(change).unwrap();
+        e.creds().set(change).unwrap();
         e.unbind().unwrap().unwrap()
     };
     let (b, a) = at_once(&kernel, there, here);
@@ -121,11 +121,11 @@ fn set_against_set(there: u32, here: u32) {
 /// A reader under a guard sees whole credentials, and not after they are freed.
 fn set_against_reader() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let cred = k.find(pid, &guard).unwrap().cred().unwrap();
+        let cred = guard.proc(pid).unwrap().cred().unwrap();
         assert!([0, 5].contains(&cred.users().real));
     };
     let here = || {
@@ -170,14 +170,14 @@ fn set_against_release() {
 
 fn exit_against_reader() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let mut e = enter_as(&kernel, a);
     become_user(&mut e, 5);
     let (pid, a, k) = (e.pid(), e.unbind().unwrap().unwrap(), kernel.clone());
     drop(e);
     let there = move || {
         let guard = k.pin();
-        if let Some(cred) = k.find(pid, &guard).and_then(|p| p.cred()) {
+        if let Some(cred) = guard.proc(pid).and_then(|p| p.cred()) {
             assert_eq!(cred.users().real, 5);
         }
     };
@@ -188,7 +188,7 @@ fn exit_against_reader() {
 /// Two processes become the same user, new to the kernel, at once: one entry.
 fn first_charge() {
     let kernel = kernel();
-    let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+    let (a, b) = (kernel.spawn().start().unwrap(), kernel.spawn().start().unwrap());
     let k = kernel.clone();
     let set = |k: &Arc<Kernel>, lwp| {
         let mut e = enter_as(k, lwp);

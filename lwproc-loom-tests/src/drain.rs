@@ -29,7 +29,7 @@ fn drain(e: &mut Entered<'_>) {
 }
 
 fn release(mut e: Entered<'_>) {
-    e.releaselwp().unwrap();
+    e.release().unwrap();
 }
 
 fn unbind(mut e: Entered<'_>) -> Lwp {
@@ -50,10 +50,10 @@ fn told_or_refused(kernel: &Kernel, new: Result<Lwp, NewLwpError>) {
 
 fn drain_against_newlwp() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let mut e = enter_as(&kernel, a);
-    let (new, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), || drain(&mut e));
+    let (new, ()) = at_once(&kernel, move || k.new_lwp(pid), || drain(&mut e));
     let a = unbind(e);
     told_or_refused(&kernel, new);
     drop(a);
@@ -63,14 +63,14 @@ fn drain_against_newlwp() {
 /// With the parts changed.
 fn newlwp_against_drain() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || {
         let mut e = enter_as(&k, a);
         e.drain();
         unbind(e)
     };
-    let (a, new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    let (a, new) = at_once(&kernel, there, || kernel.new_lwp(pid));
     told_or_refused(&kernel, new);
     drop(a);
     assert_empty(&kernel);
@@ -79,7 +79,7 @@ fn newlwp_against_drain() {
 /// Once the process is open again, nobody is told to exit.
 fn drain_and_reopen_against_newlwp() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || {
         let mut e = enter_as(&k, a);
@@ -87,7 +87,7 @@ fn drain_and_reopen_against_newlwp() {
         e.reopen();
         unbind(e)
     };
-    let (a, new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    let (a, new) = at_once(&kernel, there, || kernel.new_lwp(pid));
     if let Ok(lwp) = new {
         let e = enter_as(&kernel, lwp);
         assert!(!e.must_exit(), "told by a drain that is over");
@@ -100,7 +100,7 @@ fn drain_and_reopen_against_newlwp() {
 /// Open in between, closed in the end: told.
 fn drain_again_against_newlwp() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || {
         let mut e = enter_as(&k, a);
@@ -109,16 +109,16 @@ fn drain_again_against_newlwp() {
         e.drain();
         unbind(e)
     };
-    let (a, new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    let (a, new) = at_once(&kernel, there, || kernel.new_lwp(pid));
     told_or_refused(&kernel, new);
     drop(a);
     assert_empty(&kernel);
 }
 
 fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp, Pid) {
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
-    (a, kernel.alloclwp(Some(pid)).unwrap(), pid)
+    (a, kernel.new_lwp(pid).unwrap(), pid)
 }
 
 /// Whoever waits to be alone wakes when the other has gone.
@@ -128,7 +128,7 @@ fn wait_alone_against_release() {
     let mut e = enter_as(&kernel, a);
     e.drain();
     at_once(&kernel, move || drop(b), || e.wait_alone().unwrap());
-    e.execnotify("x").unwrap();
+    e.exec("x").unwrap();
     release(e);
     assert_empty(&kernel);
 }
@@ -142,7 +142,7 @@ fn release_against_wait_alone() {
         let mut e = enter_as(&k, a);
         e.drain();
         e.wait_alone().unwrap();
-        e.execnotify("x").unwrap();
+        e.exec("x").unwrap();
         release(e);
     };
     at_once(&kernel, there, move || drop(b));
@@ -203,7 +203,7 @@ fn exit_group_against_reopen() {
     let there = move || enter_as(&k, a).exit_group(ExitStatus::exited(1)).unwrap();
     at_once(&kernel, there, || f.reopen());
     assert!(f.must_exit());
-    assert_eq!(kernel.alloclwp(Some(pid)).err(), Some(NewLwpError::Draining));
+    assert_eq!(kernel.new_lwp(pid).err(), Some(NewLwpError::Draining));
     release(f);
     assert_empty(&kernel);
 }
@@ -221,7 +221,7 @@ fn reopen_against_exit_group() {
     };
     let (b, ()) = at_once(&kernel, there, || e.exit_group(ExitStatus::exited(1)).unwrap());
     drop(e);
-    assert_eq!(kernel.alloclwp(Some(pid)).err(), Some(NewLwpError::Draining));
+    assert_eq!(kernel.new_lwp(pid).err(), Some(NewLwpError::Draining));
     let f = enter_as(&kernel, b);
     assert!(f.must_exit());
     release(f);
@@ -235,7 +235,7 @@ fn exit_group_against_exit_group() {
     for _ in 0..2 {
         parent = e.rfork(Rfork::Share).unwrap();
     }
-    let (pid, b) = (e.pid(), kernel.alloclwp(Some(e.pid())).unwrap());
+    let (pid, b) = (e.pid(), kernel.new_lwp(e.pid()).unwrap());
     let k = kernel.clone();
     let there = move || enter_as(&k, b).exit_group(ExitStatus::exited(5)).unwrap();
     at_once(&kernel, there, || e.exit_group(ExitStatus::exited(6)).unwrap());
@@ -248,13 +248,13 @@ fn exit_group_against_exit_group() {
 
 fn exit_group_against_newlwp() {
     let kernel = kernel_with(WaitPolicy::AutoReap, 6);
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || {
         let mut e = enter_as(&k, a);
         e.exit_group(ExitStatus::exited(1)).unwrap();
     };
-    let ((), new) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)));
+    let ((), new) = at_once(&kernel, there, || kernel.new_lwp(pid));
     match new {
         Ok(lwp) => {
             let e = enter_as(&kernel, lwp);

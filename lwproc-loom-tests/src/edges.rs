@@ -47,9 +47,9 @@ fn fork_against_procs() {
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        assert!(k.procs(&guard).all(|p| p.nlwps() == 1));
+        assert!(guard.procs().all(|p| p.nlwps() == 1));
     };
-    let (_, lwp) = at_once(&kernel, there, || kernel.alloclwp(None).unwrap());
+    let (_, lwp) = at_once(&kernel, there, || kernel.spawn().start().unwrap());
     drop(lwp);
     assert_empty(&kernel);
 }
@@ -60,9 +60,9 @@ fn fork_against_lwps() {
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        assert!(k.lwps(&guard).all(|l| l.state() == LwpState::OnProc));
+        assert!(guard.lwps().all(|l| l.state() == LwpState::Owned));
     };
-    let (_, lwp) = at_once(&kernel, there, || kernel.alloclwp(None).unwrap());
+    let (_, lwp) = at_once(&kernel, there, || kernel.spawn().start().unwrap());
     drop(lwp);
     assert_empty(&kernel);
 }
@@ -71,20 +71,20 @@ fn newlwp_found_by(kernel: Arc<Kernel>, pid: Pid, lid: Lid) {
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        if let Some(lwp) = k.find_lwp(lid, &guard) {
-            assert_eq!((lwp.state(), lwp.pid()), (LwpState::OnProc, pid));
+        if let Some(lwp) = guard.lwp(lid) {
+            assert_eq!((lwp.state(), lwp.pid()), (LwpState::Owned, pid));
         }
     };
-    let (_, lwp) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)).unwrap());
+    let (_, lwp) = at_once(&kernel, there, || kernel.new_lwp(pid).unwrap());
     assert_eq!(lwp.lid(), lid);
 }
 
 /// R3: an LWP that takes the pid over is complete when it is found.
 fn pid_lwp_against_find() {
     let kernel = kernel();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
-    let keep = kernel.alloclwp(Some(pid)).unwrap();
+    let keep = kernel.new_lwp(pid).unwrap();
     drop(first);
     newlwp_found_by(kernel, pid, Lid(pid.0));
     drop(keep);
@@ -93,7 +93,7 @@ fn pid_lwp_against_find() {
 /// R3: an LWP with an id of its own is complete when it is found.
 fn newlwp_against_find() {
     let kernel = kernel();
-    let keep = kernel.alloclwp(None).unwrap();
+    let keep = kernel.spawn().start().unwrap();
     newlwp_found_by(kernel, keep.pid(), Lid(3));
     drop(keep);
 }
@@ -102,15 +102,15 @@ fn newlwp_against_find() {
 /// after that, nobody finds it.
 fn last_handle_against_find() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let pid = lwp.pid();
     let guard = kernel.pin();
-    let handle = kernel.find(pid, &guard).and_then(|p| p.handle()).unwrap();
+    let handle = guard.proc(pid).and_then(|p| p.handle()).unwrap();
     drop(guard);
     let here = || {
         drop(handle);
         let guard = kernel.pin();
-        if let Some(proc) = kernel.find(pid, &guard) {
+        if let Some(proc) = guard.proc(pid) {
             assert_eq!(proc.pid(), pid);
         }
     };
@@ -143,7 +143,7 @@ fn register_against_register() {
 /// other's.
 fn bind_against_bind() {
     let kernel = kernel();
-    let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+    let (a, b) = (kernel.spawn().start().unwrap(), kernel.spawn().start().unwrap());
     let bind = |k: &Kernel, lwp: Lwp| {
         let lid = lwp.lid();
         let mut e = k.enter().unwrap();
@@ -168,7 +168,7 @@ fn participant_taken_over() {
     let kernel = kernel();
     let handle_of_init = |k: &Kernel| {
         let guard = k.pin();
-        k.find(Pid::INIT, &guard).unwrap().handle().unwrap()
+        guard.proc(Pid::INIT).unwrap().handle().unwrap()
     };
     let k = kernel.clone();
     let t = loom::thread::spawn(move || handle_of_init(&k));
@@ -180,13 +180,13 @@ fn participant_taken_over() {
 /// it has done with that, no other gets its participant, whose tally it alone writes.
 fn end_of_thread_against_register() {
     let kernel = kernel();
-    kernel.exithook_establish(|_| ());
+    kernel.add_exit_hook(|_| ());
     let k = kernel.clone();
     let t = loom::thread::spawn(move || {
         let mut e = k.enter().unwrap();
         e.rfork(Rfork::Fresh).unwrap();
     });
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     t.join().unwrap();
     // Loom's `join` does not wait for the thread's storage.
     let in_use = || {
@@ -206,7 +206,7 @@ fn end_of_thread_against_register() {
 fn given_back_against_wait() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
     let (parent, child) = family(&kernel);
-    let sibling = kernel.alloclwp(Some(parent.pid())).unwrap();
+    let sibling = kernel.new_lwp(parent.pid()).unwrap();
     let pid = child.pid();
     let spawn = |lwp: Lwp, look: fn(&Entered<'_>, Pid)| {
         let (k, seat) = (kernel.clone(), kernel.reserve_seat());
@@ -237,12 +237,12 @@ fn children_against_reuse() {
     let there = move || {
         let guard = k.pin();
         assert!(
-            k.find(pid, &guard).unwrap().children().all(|c| [pid, Pid::KERNEL].contains(&c.ppid()))
+            guard.proc(pid).unwrap().children().all(|c| [pid, Pid::KERNEL].contains(&c.ppid()))
         );
     };
     let here = || {
         drop(child);
-        kernel.alloclwp(None).unwrap()
+        kernel.spawn().start().unwrap()
     };
     let (_, other) = at_once(&kernel, there, here);
     drop((parent, other));
@@ -253,7 +253,7 @@ fn children_against_reuse() {
 /// goes: one of the two reaps it.
 fn shutdown_against_survivor() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let seat = kernel.reserve_seat();
     let t = loom::thread::spawn(move || {
         seat.take();
@@ -268,7 +268,7 @@ fn shutdown_against_survivor() {
 /// two releases it.
 fn shutdown_against_thread_end() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let k = kernel.clone();
     let left = Arc::new(AtomicBool::new(false));
     let done = left.clone();
@@ -299,17 +299,17 @@ fn exit_of_child_and_parent(policy: WaitPolicy) {
 /// As `cred_set_against_newlwp`, with the parts changed.
 fn newlwp_against_set() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (pid, k) = (a.pid(), kernel.clone());
     let there = move || {
         let mut e = enter_as(&k, a);
-        e.set_cred(&CredChange::SetResuid(Some(5), None, None)).unwrap();
+        e.creds().set(&CredChange::SetResuid(Some(5), None, None)).unwrap();
         e.unbind().unwrap().unwrap()
     };
-    let (a, b) = at_once(&kernel, there, || kernel.alloclwp(Some(pid)).unwrap());
+    let (a, b) = at_once(&kernel, there, || kernel.new_lwp(pid).unwrap());
     let mut e = enter_as(&kernel, b);
     assert_eq!(e.cred().users().real, 5);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     drop(a);
     assert_empty(&kernel);
@@ -318,13 +318,13 @@ fn newlwp_against_set() {
 /// A user's entry is complete when it is found.
 fn first_charge_against_counts() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let k = kernel.clone();
     let there = move || assert!(k.user_counts(5).procs <= 1);
     let here = || {
         let mut e = enter_as(&kernel, a);
-        e.set_cred(&CredChange::SetResuid(Some(5), None, None)).unwrap();
-        e.releaselwp().unwrap();
+        e.creds().set(&CredChange::SetResuid(Some(5), None, None)).unwrap();
+        e.release().unwrap();
     };
     at_once(&kernel, there, here);
     assert_empty(&kernel);

@@ -77,16 +77,16 @@ fn kernel_with(id_capacity: usize) -> (Files, Arc<Kernel<Files>>) {
 /// A kernel, and an LWP of a process that has a file open at 0.
 fn process(id_capacity: usize) -> (Files, Arc<Kernel<Files>>, Lwp<Files>) {
     let (host, kernel) = kernel_with(id_capacity);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let mut k = enter_as(&kernel, lwp);
-    assert_eq!(k.fd_open(host.file(), OnExec::Close).ok(), Some(FD));
+    assert_eq!(k.files().open(host.file(), OnExec::Close).ok(), Some(FD));
     let lwp = k.unbind().unwrap().unwrap();
     drop(k);
     (host, kernel, lwp)
 }
 
 fn exit(mut k: Entered<'_, Files>) {
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 #[track_caller]
@@ -99,14 +99,14 @@ fn assert_closed(host: &Files, kernel: &Kernel<Files>) {
 fn newlwp_against_last_release() {
     let (host, kernel, lwp) = process(6);
     let (pid, k) = (lwp.pid(), kernel.clone());
-    let (joined, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), move || drop(lwp));
+    let (joined, ()) = at_once(&kernel, move || k.new_lwp(pid), move || drop(lwp));
     after_join(host, kernel, joined);
 }
 
 fn last_release_against_newlwp() {
     let (host, kernel, lwp) = process(6);
     let pid = lwp.pid();
-    let ((), joined) = at_once(&kernel, move || drop(lwp), || kernel.alloclwp(Some(pid)));
+    let ((), joined) = at_once(&kernel, move || drop(lwp), || kernel.new_lwp(pid));
     after_join(host, kernel, joined);
 }
 
@@ -114,8 +114,8 @@ fn after_join(host: Files, kernel: Arc<Kernel<Files>>, joined: Result<Lwp<Files>
     match joined {
         Ok(lwp) => {
             let k = enter_as(&kernel, lwp);
-            assert!(k.fd_get(FD).is_ok(), "a table that was pulled away");
-            assert_eq!(k.fd_table_users(), 1);
+            assert!(k.files().get(FD).is_ok(), "a table that was pulled away");
+            assert_eq!(k.files().table_users(), 1);
             exit(k);
         }
         Err(error) => assert_eq!(error, NewLwpError::NoSuchProcess),
@@ -128,7 +128,7 @@ fn leave_against_newlwp() {
     let (host, kernel, lwp) = process(6);
     let (pid, k) = (lwp.pid(), kernel.clone());
     let leave = move || exit(enter_as(&k, lwp));
-    let ((), joined) = at_once(&kernel, leave, || kernel.alloclwp(Some(pid)));
+    let ((), joined) = at_once(&kernel, leave, || kernel.new_lwp(pid));
     after_join(host, kernel, joined);
 }
 
@@ -136,14 +136,14 @@ fn leave_against_newlwp() {
 fn newlwp_without_id() {
     let (host, kernel, lwp) = process(2);
     let (pid, k) = (lwp.pid(), kernel.clone());
-    at_once(&kernel, move || k.alloclwp(Some(pid)).map(drop), move || drop(lwp)).0.ok();
+    at_once(&kernel, move || k.new_lwp(pid).map(drop), move || drop(lwp)).0.ok();
     assert_closed(&host, &kernel);
 }
 
 /// A child that shares the table holds it when the other LWP goes.
 fn fork_share_against_release() {
     let (host, kernel, lwp) = process(6);
-    let other = kernel.alloclwp(Some(lwp.pid())).unwrap();
+    let other = kernel.new_lwp(lwp.pid()).unwrap();
     let k = kernel.clone();
     let there = move || {
         let mut k = enter_as(&k, lwp);
@@ -154,8 +154,8 @@ fn fork_share_against_release() {
     let ((parent, child), ()) = at_once(&kernel, there, move || drop(other));
     drop(parent);
     let k = enter_as(&kernel, child.unwrap());
-    assert!(k.fd_get(FD).is_ok());
-    assert_eq!(k.fd_table_users(), 1);
+    assert!(k.files().get(FD).is_ok());
+    assert_eq!(k.files().table_users(), 1);
     exit(k);
     assert_closed(&host, &kernel);
 }
@@ -163,18 +163,18 @@ fn fork_share_against_release() {
 /// A copy has the file, or not.
 fn fork_copy_against_close() {
     let (host, kernel, lwp) = process(6);
-    let other = kernel.alloclwp(Some(lwp.pid())).unwrap();
+    let other = kernel.new_lwp(lwp.pid()).unwrap();
     let k = kernel.clone();
     let there = move || {
         let mut k = enter_as(&k, lwp);
         let parent = k.rfork(Rfork::Copy).unwrap();
-        assert!(matches!(k.fd_on_exec(FD), Ok(OnExec::Close) | Err(FdError::BadFd)));
+        assert!(matches!(k.files().on_exec(FD), Ok(OnExec::Close) | Err(FdError::BadFd)));
         let child = k.unbind().unwrap();
         (parent, child)
     };
     let here = || {
         let mut k = enter_as(&kernel, other);
-        k.fd_close(FD).unwrap();
+        k.files().close(FD).unwrap();
         k.unbind().unwrap()
     };
     drop(at_once(&kernel, there, here));
@@ -184,7 +184,7 @@ fn fork_copy_against_close() {
 /// Two LWPs of one process go: one of them closes.
 fn release_against_release() {
     let (host, kernel, lwp) = process(6);
-    let other = kernel.alloclwp(Some(lwp.pid())).unwrap();
+    let other = kernel.new_lwp(lwp.pid()).unwrap();
     at_once(&kernel, move || drop(lwp), move || drop(other));
     assert_closed(&host, &kernel);
 }
@@ -206,7 +206,7 @@ fn look_against_last_release() {
     let (pid, k) = (lwp.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        if let Some(proc) = k.find(pid, &guard) {
+        if let Some(proc) = guard.proc(pid) {
             assert!(proc.fd_count() <= 1 && proc.fd_table_users() <= 1);
         }
     };
@@ -218,7 +218,7 @@ fn look_against_last_release() {
 fn handle_against_last_release() {
     let (host, kernel, lwp) = process(6);
     let mut k = enter_as(&kernel, lwp);
-    let handle = k.fd_get(FD).unwrap().handle();
+    let handle = k.files().get(FD).unwrap().handle();
     let lwp = k.unbind().unwrap().unwrap();
     drop(k);
     at_once(&kernel, move || drop(handle), move || drop(lwp));
@@ -236,8 +236,8 @@ fn exec_against_exit() {
     let there = move || {
         let mut k = enter_as(&k, child);
         k.drain();
-        k.fd_close_on_exec();
-        assert_eq!((k.fds().len(), k.fd_table_users()), (0, 1));
+        k.files_mut().close_on_exec();
+        assert_eq!((k.files().list().len(), k.files().table_users()), (0, 1));
         exit(k);
     };
     at_once(&kernel, there, move || drop(parent));
@@ -250,7 +250,7 @@ fn exec_against_newlwp() {
     let (host, kernel, lwp) = process(6);
     let mut k = enter_as(&kernel, lwp);
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
-    k.fd_set_on_exec(FD, OnExec::Keep).unwrap();
+    k.files().set_on_exec(FD, OnExec::Keep).unwrap();
     let child = k.unbind().unwrap().unwrap();
     let child_pid = child.pid();
     drop(k);
@@ -258,15 +258,15 @@ fn exec_against_newlwp() {
     let there = move || {
         let mut k = enter_as(&k, child);
         k.drain();
-        k.fd_close_on_exec();
+        k.files_mut().close_on_exec();
         k.reopen();
         k.unbind().unwrap().unwrap()
     };
-    let (child, joined) = at_once(&kernel, there, || kernel.alloclwp(Some(child_pid)));
+    let (child, joined) = at_once(&kernel, there, || kernel.new_lwp(child_pid));
     drop(parent);
     if let Ok(lwp) = joined {
         let k = enter_as(&kernel, lwp);
-        assert_eq!((k.fds().len(), k.fd_table_users()), (1, 2), "the child's table");
+        assert_eq!((k.files().list().len(), k.files().table_users()), (1, 2), "the child's table");
         exit(k);
     }
     drop(child);
@@ -279,9 +279,9 @@ fn implicit_against_implicit() {
     let (k, files) = (kernel.clone(), host.clone());
     let open_and_close = |k: &Kernel<Files>, host: &Files| {
         let k = k.enter().unwrap();
-        let fd = k.fd_open(host.file(), OnExec::Keep).unwrap();
-        assert_eq!(k.fd_table_users(), 1);
-        k.fd_close(fd).unwrap();
+        let fd = k.files().open(host.file(), OnExec::Keep).unwrap();
+        assert_eq!(k.files().table_users(), 1);
+        k.files().close(fd).unwrap();
     };
     at_once(&kernel, move || open_and_close(&k, &files), || open_and_close(&kernel, &host));
     assert_closed(&host, &kernel);

@@ -95,14 +95,14 @@ pub(crate) fn family(kernel: &Kernel) -> (Lwp, Lwp) {
 /// R1, R2: a process found is alive when it is joined, or the answer is ESRCH.
 fn newlwp_against_last_release() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
-    let (joined, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), move || drop(lwp));
+    let (joined, ()) = at_once(&kernel, move || k.new_lwp(pid), move || drop(lwp));
     match joined {
         Ok(lwp) => {
             assert_eq!(lwp.pid(), pid);
             let guard = kernel.pin();
-            assert_eq!(kernel.find(pid, &guard).unwrap().nlwps(), 1);
+            assert_eq!(guard.proc(pid).unwrap().nlwps(), 1);
         }
         Err(error) => assert_eq!(error, NewLwpError::NoSuchProcess),
     }
@@ -112,8 +112,8 @@ fn newlwp_against_last_release() {
 /// R4: the process is freed once.
 fn release_against_release() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     at_once(&kernel, move || drop(a), move || drop(b));
     assert_empty(&kernel);
 }
@@ -121,7 +121,7 @@ fn release_against_release() {
 /// R6: one parked LWP, two that want to run it.
 fn claim_against_claim() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let handle = lwp.unclaim();
     let other = handle.clone();
     let (there, here) = at_once(&kernel, move || other.claim().ok(), move || handle.claim().ok());
@@ -134,19 +134,19 @@ fn claim_against_claim() {
 /// thread tries to claim it by its number.
 fn exit_switch_against_claim() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.spawn().start().unwrap();
     let (lid, k) = (a.lid(), kernel.clone());
     let here = || {
         let mut e = kernel.enter().unwrap();
         e.switch(a).unwrap();
-        e.releaselwp().unwrap();
+        e.release().unwrap();
         e.switch(b).unwrap();
-        e.releaselwp().unwrap();
+        e.release().unwrap();
     };
     let there = move || {
         let guard = k.pin();
-        let claimed = k.find_lwp(lid, &guard).map(|l| l.claim().map(drop));
+        let claimed = guard.lwp(lid).map(|l| l.claim().map(drop));
         assert!(!matches!(claimed, Some(Ok(()))), "claimed an exiting LWP");
     };
     at_once(&kernel, there, here);
@@ -156,11 +156,11 @@ fn exit_switch_against_claim() {
 /// R7: the thread has left the LWP before another can run it.
 fn unclaim_against_claim() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lid, k) = (lwp.lid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let lwp = k.find_lwp(lid, &guard).unwrap();
+        let lwp = guard.lwp(lid).unwrap();
         match lwp.claim() {
             Ok(lwp) => drop(lwp),
             Err(error) => {
@@ -199,9 +199,9 @@ fn exit_parent_against_children() {
     let there = move || {
         let guard = k.pin();
         let is_child =
-            |p: Pid| k.find(p, &guard).is_some_and(|p| p.children().any(|c| c.pid() == child_pid));
+            |p: Pid| guard.proc(p).is_some_and(|p| p.children().any(|c| c.pid() == child_pid));
         assert!(is_child(pid) || is_child(Pid::INIT), "invisible orphan");
-        let ppid = k.find(child_pid, &guard).unwrap().ppid();
+        let ppid = guard.proc(child_pid).unwrap().ppid();
         assert!(ppid == pid || ppid == Pid::INIT);
     };
     at_once(&kernel, there, move || drop(parent));
@@ -215,16 +215,16 @@ fn fork_against_find() {
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        if let Some(proc) = k.find(Pid(2), &guard) {
+        if let Some(proc) = guard.proc(Pid(2)) {
             assert_eq!((proc.pid(), proc.ppid(), proc.nlwps()), (Pid(2), Pid(0), 1));
             assert_eq!(proc.comm().as_str(), "system");
             assert_eq!(proc.lwps().map(|l| l.lid()).collect::<Vec<_>>(), [Lid(2)]);
         }
-        if let Some(lwp) = k.find_lwp(Lid(2), &guard) {
+        if let Some(lwp) = guard.lwp(Lid(2)) {
             assert_eq!(lwp.pid(), Pid(2));
         }
     };
-    let here = || kernel.alloclwp(None).unwrap();
+    let here = || kernel.spawn().start().unwrap();
     let (_, lwp) = at_once(&kernel, there, here);
     drop(lwp);
     assert_empty(&kernel);
@@ -234,10 +234,10 @@ fn fork_against_fork() {
     let kernel = kernel();
     let k = kernel.clone();
     let (a, b) =
-        at_once(&kernel, move || k.alloclwp(None).unwrap(), || kernel.alloclwp(None).unwrap());
+        at_once(&kernel, move || k.spawn().start().unwrap(), || kernel.spawn().start().unwrap());
     assert_ne!(a.pid(), b.pid());
     let guard = kernel.pin();
-    assert_eq!(kernel.find(Pid(0), &guard).unwrap().children().count(), 3);
+    assert_eq!(guard.proc(Pid(0)).unwrap().children().count(), 3);
     drop(guard);
     drop((a, b));
     assert_empty(&kernel);
@@ -246,12 +246,12 @@ fn fork_against_fork() {
 /// The pid is free: one of two new LWPs takes it over.
 fn newlwp_against_newlwp() {
     let kernel = kernel();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
-    let keep = kernel.alloclwp(Some(pid)).unwrap();
+    let keep = kernel.new_lwp(pid).unwrap();
     drop(first);
     let k = kernel.clone();
-    let new = move |k: &Kernel| k.alloclwp(Some(pid)).unwrap();
+    let new = move |k: &Kernel| k.new_lwp(pid).unwrap();
     let (a, b) = at_once(&kernel, move || new(&k), || new(&kernel));
     assert!((a.lid().0 == pid.0) ^ (b.lid().0 == pid.0));
     assert_ne!(a.lid(), b.lid());
@@ -263,14 +263,14 @@ fn newlwp_against_newlwp() {
 /// from the old to the new.
 fn take_over_against_release() {
     let kernel = kernel();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
-    let keep = kernel.alloclwp(Some(pid)).unwrap();
+    let keep = kernel.new_lwp(pid).unwrap();
     let k = kernel.clone();
     let there = move || {
-        let new = k.alloclwp(Some(pid)).unwrap();
+        let new = k.new_lwp(pid).unwrap();
         let guard = k.pin();
-        let proc = k.find(pid, &guard).unwrap();
+        let proc = guard.proc(pid).unwrap();
         let bearers = proc.lwps().filter(|l| l.lid().0 == pid.0).count();
         assert!(bearers <= 1, "the pid is borne twice");
         new
@@ -284,14 +284,14 @@ fn take_over_against_release() {
 fn iterate_against_growth() {
     let kernel = kernel();
     // With 0 and init, what is in the first segment.
-    let held = [(); 2].map(|()| kernel.alloclwp(None).unwrap());
+    let held = [(); 2].map(|()| kernel.spawn().start().unwrap());
     let k = kernel.clone();
     let iterate = move || {
         let guard = k.pin();
-        let count = k.procs(&guard).count();
+        let count = guard.procs().count();
         assert!([4, 5].contains(&count));
     };
-    let ((), lwp) = at_once(&kernel, iterate, || kernel.alloclwp(None).unwrap());
+    let ((), lwp) = at_once(&kernel, iterate, || kernel.spawn().start().unwrap());
     assert!(lwp.pid() >= Pid(4));
     drop((lwp, held));
     assert_empty(&kernel);
@@ -299,15 +299,15 @@ fn iterate_against_growth() {
 
 fn newlwp_against_iterate() {
     let kernel = kernel();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let (pid, lid, k) = (first.pid(), first.lid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let lids: Vec<Lid> = k.find(pid, &guard).unwrap().lwps().map(|l| l.lid()).collect();
+        let lids: Vec<Lid> = guard.proc(pid).unwrap().lwps().map(|l| l.lid()).collect();
         assert_eq!(lids.iter().filter(|l| **l == lid).count(), 1, "present throughout");
         assert!(lids.len() <= 2);
     };
-    let here = || drop(kernel.alloclwp(Some(pid)).unwrap());
+    let here = || drop(kernel.new_lwp(pid).unwrap());
     at_once(&kernel, there, here);
     drop(first);
     assert_empty(&kernel);
@@ -332,7 +332,7 @@ fn wait_against_exit() {
         let mut e = enter_as(&kernel, parent);
         let reaped = e.wait(WaitTarget::Any).unwrap();
         assert_eq!((reaped.pid, reaped.status), (pid, ExitStatus::exited(5)));
-        e.releaselwp().unwrap();
+        e.release().unwrap();
     };
     at_once(&kernel, there, here);
     assert_empty(&kernel);
@@ -342,13 +342,13 @@ fn wait_against_exit() {
 fn wait_against_wait() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
     let (parent, child) = family(&kernel);
-    let sibling = kernel.alloclwp(Some(parent.pid())).unwrap();
+    let sibling = kernel.new_lwp(parent.pid()).unwrap();
     drop(child);
     let k = kernel.clone();
     let wait = |k: &Kernel, lwp| {
         let mut e = enter_as(k, lwp);
         let reaped = matches!(e.try_wait(WaitTarget::Any), Ok(Some(_)));
-        e.releaselwp().unwrap();
+        e.release().unwrap();
         reaped
     };
     let (a, b) = at_once(&kernel, move || wait(&k, sibling), || wait(&kernel, parent));
@@ -371,19 +371,19 @@ fn wait_as_init() {
 
 fn rename_against_comm() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        if let Some(proc) = k.find(pid, &guard) {
+        if let Some(proc) = guard.proc(pid) {
             assert!(["system", "a", "b"].contains(&proc.comm().as_str()));
         }
     };
     let here = || {
         let mut e = enter_as(&kernel, lwp);
-        e.set_comm("a");
-        e.set_comm("b");
-        e.releaselwp().unwrap();
+        e.process().set_comm("a");
+        e.process().set_comm("b");
+        e.release().unwrap();
     };
     at_once(&kernel, there, here);
     assert_empty(&kernel);
@@ -392,22 +392,22 @@ fn rename_against_comm() {
 /// Two LWPs name their process: each gives back the name it replaced.
 fn rename_against_rename() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     let k = kernel.clone();
     let there = move || {
         let mut e = enter_as(&k, a);
-        e.set_comm("a");
-        e.releaselwp().unwrap();
+        e.process().set_comm("a");
+        e.release().unwrap();
     };
     let here = || {
-        let mut e = enter_as(&kernel, b);
-        e.set_comm("b");
+        let e = enter_as(&kernel, b);
+        e.process().set_comm("b");
         e
     };
     let ((), mut e) = at_once(&kernel, there, here);
-    assert!(["a", "b"].contains(&e.comm().as_str()));
-    e.releaselwp().unwrap();
+    assert!(["a", "b"].contains(&e.process().comm().as_str()));
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
@@ -415,12 +415,12 @@ fn rename_against_rename() {
 /// A counted handle taken at the last moment keeps the memory.
 fn handle_against_release() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, lid, k) = (lwp.pid(), lwp.lid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let proc = k.find(pid, &guard).and_then(|p| p.handle());
-        let lwp = k.find_lwp(lid, &guard).and_then(|l| l.handle());
+        let proc = guard.proc(pid).and_then(|p| p.handle());
+        let lwp = guard.lwp(lid).and_then(|l| l.handle());
         (proc, lwp)
     };
     let ((proc, lwp), ()) = at_once(&kernel, there, move || drop(lwp));
@@ -437,8 +437,8 @@ fn handle_against_release() {
 /// last, whichever it is.
 fn survivors_after_shutdown() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     let seat = kernel.reserve_seat();
     let kernel = Arc::into_inner(kernel).unwrap();
     assert_eq!(kernel.shutdown().survivors.len(), 2);
@@ -454,9 +454,9 @@ fn survivors_after_shutdown() {
 /// the process.
 fn exhausted_newlwp_against_release() {
     let kernel = kernel_with(WaitPolicy::AutoReap, 2);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
-    let (joined, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)), move || drop(lwp));
+    let (joined, ()) = at_once(&kernel, move || k.new_lwp(pid), move || drop(lwp));
     match joined {
         Ok(lwp) => assert_eq!(lwp.lid().0, pid.0, "only the pid itself was free"),
         Err(e) => assert!(matches!(e, NewLwpError::IdsExhausted | NewLwpError::NoSuchProcess)),

@@ -46,7 +46,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 fn handle_of(kernel: &Kernel, pid: Pid) -> ProcHandle {
-    kernel.find(pid, &kernel.pin()).unwrap().handle().unwrap()
+    kernel.pin().proc(pid).unwrap().handle().unwrap()
 }
 
 /// A process that ends, and who waits for it sees the status and what its hook did.
@@ -54,11 +54,11 @@ fn exit_beside(policy: WaitPolicy, waiter_there: bool, wait: fn(ProcHandle) -> E
     let kernel = kernel_with(policy, 6);
     let done = Arc::new(loom::sync::atomic::AtomicU32::new(0));
     let hook = done.clone();
-    kernel.exithook_establish(move |_| {
+    kernel.add_exit_hook(move |_| {
         // Relaxed: published by the end.
         hook.store(1, Relaxed);
     });
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let proc = handle_of(&kernel, lwp.pid());
     let waits = move || {
         assert_eq!(wait(proc), ExitStatus::default());
@@ -104,13 +104,13 @@ fn wait_dropped_against_exit() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
     let (parent, child) = family(&kernel);
     // The end of the parent is another model's.
-    let sibling = kernel.alloclwp(Some(parent.pid())).unwrap();
+    let sibling = kernel.new_lwp(parent.pid()).unwrap();
     let proc = handle_of(&kernel, child.pid());
     let mut wait = Box::pin(parent.scope(proc.wait()));
     assert!(poll(wait.as_mut()).is_pending());
     at_once(&kernel, move || drop(child), move || drop(wait));
     assert!(proc.try_wait(&enter_as(&kernel, sibling)).unwrap().is_some());
-    kernel.enter().unwrap().releaselwp().unwrap();
+    kernel.enter().unwrap().release().unwrap();
     drop(proc);
     assert_empty(&kernel);
 }
@@ -118,7 +118,7 @@ fn wait_dropped_against_exit() {
 /// A kernel is torn down while a scope is polled: it survives, and goes by itself.
 fn poll_against_teardown() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, lid) = (lwp.pid(), lwp.lid());
     let seat = kernel.reserve_seat();
     let t = loom::thread::spawn(move || {
@@ -137,10 +137,10 @@ fn poll_against_teardown() {
 /// A scope's last LWP goes while somebody joins its process.
 fn scope_dropped_against_newlwp() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
     let task = lwp.scope(async {});
-    let joined = at_once(&kernel, move || k.alloclwp(Some(pid)), move || drop(task)).0;
+    let joined = at_once(&kernel, move || k.new_lwp(pid), move || drop(task)).0;
     if let Ok(lwp) = joined {
         assert_eq!(lwp.pid(), pid);
         drop(lwp);

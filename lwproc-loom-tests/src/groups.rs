@@ -46,20 +46,20 @@ fn run_as<R>(kernel: &Kernel, lwp: Lwp, f: impl FnOnce(&mut Entered<'_>) -> R) -
 }
 
 fn setpgid(kernel: &Kernel, lwp: Lwp, pid: Pid, pgid: Pid) -> (Lwp, Result<(), GroupError>) {
-    run_as(kernel, lwp, |k| k.setpgid(pid, pgid))
+    run_as(kernel, lwp, |k| k.groups().setpgid(pid, pgid))
 }
 
-fn pgid(kernel: &Kernel, pid: Pid, guard: &Guard<'_>) -> Option<Pid> {
-    kernel.find(pid, guard).and_then(|p| p.pgid())
+fn pgid(pid: Pid, guard: &Guard<'_>) -> Option<Pid> {
+    guard.proc(pid).and_then(|p| p.pgid())
 }
 
-fn members(kernel: &Kernel, pgid: Pid, guard: &Guard<'_>) -> Vec<Pid> {
-    kernel.pgrp(pgid, guard).map_or(vec![], |g| g.members().map(|p| p.pid()).collect())
+fn members(pgid: Pid, guard: &Guard<'_>) -> Vec<Pid> {
+    guard.pgrp(pgid).map_or(vec![], |g| g.members().map(|p| p.pid()).collect())
 }
 
 /// Another LWP of the process.
 fn second(kernel: &Kernel, lwp: &Lwp) -> Lwp {
-    kernel.alloclwp(Some(lwp.pid())).unwrap()
+    kernel.new_lwp(lwp.pid()).unwrap()
 }
 
 /// Both found the group of the child: there is one, with the child in it once.
@@ -72,8 +72,8 @@ fn setpgid_against_setpgid() {
     let ((child, a), (parent, b)) = at_once(&kernel, there, here);
     assert_eq!((a, b), (Ok(()), Ok(())));
     let guard = kernel.pin();
-    assert_eq!(members(&kernel, pid, &guard), [pid]);
-    assert_eq!(kernel.pgrps(&guard).count(), 2);
+    assert_eq!(members(pid, &guard), [pid]);
+    assert_eq!(guard.pgrps().count(), 2);
     drop(guard);
     drop((parent, child));
     assert_empty(&kernel);
@@ -109,7 +109,7 @@ fn founding_against_join() {
 
 fn check_join(kernel: &Kernel, pgid: Pid, joiner: Pid, joined: Result<(), GroupError>) {
     let guard = kernel.pin();
-    let both = members(kernel, pgid, &guard);
+    let both = members(pgid, &guard);
     assert!(both.contains(&pgid));
     match joined {
         Ok(()) => assert!(both.contains(&joiner) && both.len() == 2),
@@ -146,10 +146,10 @@ fn exit_against_setpgid() {
 
 fn check_fork(kernel: &Kernel, old: Pid, parent: Pid, child: Pid) {
     let guard = kernel.pin();
-    let of_child = pgid(kernel, child, &guard).expect("never in none");
+    let of_child = pgid(child, &guard).expect("never in none");
     assert!(of_child == old || of_child == parent);
-    assert!(members(kernel, of_child, &guard).contains(&child));
-    assert_eq!(members(kernel, parent, &guard).len(), 1 + usize::from(of_child == parent));
+    assert!(members(of_child, &guard).contains(&child));
+    assert_eq!(members(parent, &guard).len(), 1 + usize::from(of_child == parent));
 }
 
 fn fork(kernel: &Kernel, lwp: Lwp) -> (Lwp, Lwp) {
@@ -161,9 +161,9 @@ fn fork(kernel: &Kernel, lwp: Lwp) -> (Lwp, Lwp) {
 /// R13: the child is in its parent's old group or in the new one.
 fn setsid_against_fork() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (b, k) = (second(&kernel, &a), kernel.clone());
-    let there = move || run_as(&k, b, |k| k.setsid());
+    let there = move || run_as(&k, b, |k| k.groups().setsid());
     let ((b, sid), (a, child)) = at_once(&kernel, there, || fork(&kernel, a));
     assert_eq!(sid, Ok(a.pid()));
     check_fork(&kernel, Pid(0), a.pid(), child.pid());
@@ -174,10 +174,10 @@ fn setsid_against_fork() {
 /// The same with the roles changed.
 fn fork_against_setsid() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (b, k) = (second(&kernel, &a), kernel.clone());
     let there = move || fork(&k, a);
-    let here = || run_as(&kernel, b, |k| k.setsid());
+    let here = || run_as(&kernel, b, |k| k.groups().setsid());
     let ((a, child), (b, sid)) = at_once(&kernel, there, here);
     assert_eq!(sid, Ok(a.pid()));
     check_fork(&kernel, Pid(0), a.pid(), child.pid());
@@ -188,7 +188,7 @@ fn fork_against_setsid() {
 /// Another LWP of the parent moves the child as soon as it can be found.
 fn fork_against_setpgid() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let (b, own) = (second(&kernel, &a), a.pid());
     let (b, led) = setpgid(&kernel, b, Pid(0), Pid(0));
     assert_eq!(led, Ok(()));
@@ -201,8 +201,8 @@ fn fork_against_setpgid() {
     moved_or_gone(moved);
     let guard = kernel.pin();
     let its = if moved.is_ok() { pid } else { own };
-    assert_eq!(pgid(&kernel, pid, &guard), Some(its));
-    assert_eq!(members(&kernel, own, &guard).len(), 1 + usize::from(its == own));
+    assert_eq!(pgid(pid, &guard), Some(its));
+    assert_eq!(members(own, &guard).len(), 1 + usize::from(its == own));
     drop(guard);
     drop((a, b, child));
     assert_empty(&kernel);
@@ -220,13 +220,13 @@ fn setsid_against_setpgid() {
     let kernel = kernel();
     let (parent, child) = family(&kernel);
     let (pid, k) = (child.pid(), kernel.clone());
-    let there = move || run_as(&k, child, |k| k.setsid());
+    let there = move || run_as(&k, child, |k| k.groups().setsid());
     let here = || setpgid(&kernel, parent, pid, Pid(0));
     let ((child, sid), (parent, moved)) = at_once(&kernel, there, here);
     // It may have moved the child first, too; then that is in the group.
     check_setsid(sid, moved, pid);
     let guard = kernel.pin();
-    assert_eq!(members(&kernel, pid, &guard), [pid]);
+    assert_eq!(members(pid, &guard), [pid]);
     drop(guard);
     drop((parent, child));
     assert_empty(&kernel);
@@ -238,7 +238,7 @@ fn setpgid_against_setsid() {
     let (parent, child) = family(&kernel);
     let (pid, k) = (child.pid(), kernel.clone());
     let there = move || setpgid(&k, parent, pid, Pid(0));
-    let here = || run_as(&kernel, child, |k| k.setsid());
+    let here = || run_as(&kernel, child, |k| k.groups().setsid());
     let ((parent, moved), (child, sid)) = at_once(&kernel, there, here);
     check_setsid(sid, moved, pid);
     drop((parent, child));
@@ -256,10 +256,10 @@ fn last_leave_against_join() {
     let ((parent, joined), ()) = at_once(&kernel, there, move || drop(child));
     let guard = kernel.pin();
     match joined {
-        Ok(()) => assert_eq!(members(&kernel, pid, &guard), [parent_pid]),
+        Ok(()) => assert_eq!(members(pid, &guard), [parent_pid]),
         Err(error) => {
             assert_eq!(error, GroupError::NoSuchGroup);
-            assert!(kernel.pgrp(pid, &guard).is_none());
+            assert!(guard.pgrp(pid).is_none());
         }
     }
     drop(guard);
@@ -280,9 +280,9 @@ fn last_leave_against_fork() {
     let ((child, new), (parent, moved)) = at_once(&kernel, there, here);
     assert_eq!(moved, Ok(()));
     let guard = kernel.pin();
-    let its = pgid(&kernel, new.pid(), &guard).expect("never in none");
+    let its = pgid(new.pid(), &guard).expect("never in none");
     assert!(its == pid || its == parent_pid);
-    assert_eq!(members(&kernel, pid, &guard).len(), usize::from(its == pid));
+    assert_eq!(members(pid, &guard).len(), usize::from(its == pid));
     drop(guard);
     drop((parent, child, new));
     assert_empty(&kernel);
@@ -297,11 +297,11 @@ fn members_against_move() {
     let (pid, parent_pid, k) = (child.pid(), parent.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let seen = members(&k, parent_pid, &guard);
+        let seen = members(parent_pid, &guard);
         assert_eq!(seen.iter().filter(|p| **p == parent_pid).count(), 1);
         assert!(seen.iter().filter(|p| **p == pid).count() <= 1);
         if seen.contains(&pid) {
-            assert_eq!(pgid(&k, pid, &guard), Some(parent_pid));
+            assert_eq!(pgid(pid, &guard), Some(parent_pid));
         }
     };
     let here = || setpgid(&kernel, parent, pid, parent_pid);
@@ -320,9 +320,9 @@ fn members_against_exit() {
     assert_eq!(moved, Ok(()));
     let there = move || {
         let guard = k.pin();
-        let seen = members(&k, parent_pid, &guard);
+        let seen = members(parent_pid, &guard);
         assert!(seen.contains(&parent_pid) && seen.len() <= 2);
-        k.pgrp(parent_pid, &guard).unwrap().is_orphaned();
+        guard.pgrp(parent_pid).unwrap().is_orphaned();
     };
     at_once(&kernel, there, move || drop(child));
     drop(parent);
@@ -343,9 +343,9 @@ fn leave_against_exit_of_leader() {
     let (parent, leader, member) = siblings(&kernel);
     let (own, pgid, pid) = (parent.pid(), leader.pid(), member.pid());
     let (parent, ()) = run_as(&kernel, parent, |k| {
-        k.setpgid(Pid(0), Pid(0)).unwrap();
-        k.setpgid(pgid, Pid(0)).unwrap();
-        k.setpgid(pid, pgid).unwrap();
+        k.groups().setpgid(Pid(0), Pid(0)).unwrap();
+        k.groups().setpgid(pgid, Pid(0)).unwrap();
+        k.groups().setpgid(pid, pgid).unwrap();
     });
     let there = move || drop(leader);
     let here = || setpgid(&kernel, parent, pid, own);
@@ -362,15 +362,15 @@ fn exit_of_member_against_exit_of_leader() {
     let (parent, leader, member) = siblings(&kernel);
     let (pgid, pid) = (leader.pid(), member.pid());
     let (parent, ()) = run_as(&kernel, parent, |k| {
-        k.setpgid(pgid, Pid(0)).unwrap();
-        k.setpgid(pid, pgid).unwrap();
+        k.groups().setpgid(pgid, Pid(0)).unwrap();
+        k.groups().setpgid(pid, pgid).unwrap();
     });
     at_once(&kernel, move || drop(leader), move || drop(member));
     drop(parent);
     assert_empty(&kernel);
     // All ids are there, and none twice.
-    let all = [(); 3].map(|()| kernel.alloclwp(None).unwrap());
-    assert!(kernel.alloclwp(None).is_err());
+    let all = [(); 3].map(|()| kernel.spawn().start().unwrap());
+    assert!(kernel.spawn().start().is_err());
     drop(all);
     assert_empty(&kernel);
 }
@@ -379,11 +379,11 @@ fn exit_of_member_against_exit_of_leader() {
 fn find_against_death() {
     let kernel = kernel();
     let (parent, child) = family(&kernel);
-    let (child, sid) = run_as(&kernel, child, |k| k.setsid());
+    let (child, sid) = run_as(&kernel, child, |k| k.groups().setsid());
     let (pid, k) = (sid.unwrap(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        if let Some(group) = k.pgrp(pid, &guard) {
+        if let Some(group) = guard.pgrp(pid) {
             assert_eq!((group.id(), group.sid()), (pid, pid));
             assert!(group.members().all(|p| p.pid() == pid));
         }
@@ -395,23 +395,24 @@ fn find_against_death() {
 
 fn find_against_founding() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        if let Some(group) = k.pgrp(pid, &guard) {
+        if let Some(group) = guard.pgrp(pid) {
             assert_eq!((group.id(), group.sid()), (pid, pid));
             assert!(group.members().count() <= 1);
         }
-        let proc = k.find(pid, &guard).unwrap();
+        let proc = guard.proc(pid).unwrap();
         let its = proc.pgid().unwrap();
         assert!(its == Pid(0) || its == pid);
         if its == pid {
             assert_eq!(proc.sid(), Some(pid));
-            assert!(members(&k, pid, &guard).contains(&pid), "it is where it says it is");
+            assert!(members(pid, &guard).contains(&pid), "it is where it says it is");
         }
     };
-    let ((), (lwp, sid)) = at_once(&kernel, there, || run_as(&kernel, lwp, |k| k.setsid()));
+    let ((), (lwp, sid)) =
+        at_once(&kernel, there, || run_as(&kernel, lwp, |k| k.groups().setsid()));
     assert_eq!(sid, Ok(pid));
     drop(lwp);
     assert_empty(&kernel);
@@ -425,18 +426,18 @@ fn refound_against_death() {
     let (leader, other) = fork(&kernel, leader);
     let (pid, child_pid, other_pid) = (leader.pid(), child.pid(), other.pid());
     let (leader, ()) = run_as(&kernel, leader, |k| {
-        k.setpgid(Pid(0), Pid(0)).unwrap();
-        k.setpgid(child_pid, pid).unwrap();
-        k.setpgid(other_pid, other_pid).unwrap();
-        k.setpgid(Pid(0), other_pid).unwrap();
+        k.groups().setpgid(Pid(0), Pid(0)).unwrap();
+        k.groups().setpgid(child_pid, pid).unwrap();
+        k.groups().setpgid(other_pid, other_pid).unwrap();
+        k.groups().setpgid(Pid(0), other_pid).unwrap();
     });
     let k = kernel.clone();
     let there = move || setpgid(&k, leader, Pid(0), Pid(0));
     let ((leader, back), ()) = at_once(&kernel, there, move || drop(child));
     assert_eq!(back, Ok(()));
     let guard = kernel.pin();
-    assert_eq!(members(&kernel, pid, &guard), [pid]);
-    assert_eq!(members(&kernel, other_pid, &guard), [other_pid]);
+    assert_eq!(members(pid, &guard), [pid]);
+    assert_eq!(members(other_pid, &guard), [other_pid]);
     drop(guard);
     drop((leader, other));
     assert_empty(&kernel);
@@ -446,8 +447,8 @@ fn refound_against_death() {
 /// ends once, and with it its id is free.
 fn session_ends_once() {
     let kernel = kernel();
-    let leader = kernel.alloclwp(None).unwrap();
-    let (leader, sid) = run_as(&kernel, leader, |k| k.setsid());
+    let leader = kernel.spawn().start().unwrap();
+    let (leader, sid) = run_as(&kernel, leader, |k| k.groups().setsid());
     assert!(sid.is_ok());
     let (leader, a) = fork(&kernel, leader);
     let (leader, b) = fork(&kernel, leader);
@@ -477,11 +478,11 @@ fn members_of_group_0() {
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        let seen = members(&k, Pid(0), &guard);
+        let seen = members(Pid(0), &guard);
         assert!(seen.starts_with(&[Pid(0), Pid(1)]) && seen.len() <= 3);
-        k.pgrp(Pid(0), &guard).unwrap().is_orphaned();
+        guard.pgrp(Pid(0)).unwrap().is_orphaned();
     };
-    let ((), lwp) = at_once(&kernel, there, || kernel.alloclwp(None).unwrap());
+    let ((), lwp) = at_once(&kernel, there, || kernel.spawn().start().unwrap());
     drop(lwp);
     assert_empty(&kernel);
 }
@@ -489,11 +490,11 @@ fn members_of_group_0() {
 /// Each group that is listed is complete.
 fn pgrps_against_founding() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let groups: Vec<_> = k.pgrps(&guard).map(|g| (g.id(), g.members().count())).collect();
+        let groups: Vec<_> = guard.pgrps().map(|g| (g.id(), g.members().count())).collect();
         assert_eq!(groups[0].0, Pid(0));
         assert!(groups.len() == 1 || (groups[1].0 == pid && groups[1].1 <= 1));
     };
@@ -511,13 +512,13 @@ fn setpgid_against_exec() {
     let there = move || setpgid(&k, parent, pid, Pid(0));
     let here = || {
         let mut k = enter_as(&kernel, child);
-        k.mark_execed();
-        let then = k.pgid();
+        k.groups().mark_execed();
+        let then = k.groups().pgid();
         (k.unbind().unwrap().unwrap(), then)
     };
     let ((parent, moved), (child, then)) = at_once(&kernel, there, here);
     let guard = kernel.pin();
-    assert_eq!(pgid(&kernel, pid, &guard), Some(then), "not after it");
+    assert_eq!(pgid(pid, &guard), Some(then), "not after it");
     assert_eq!(moved, if then == pid { Ok(()) } else { Err(GroupError::HasExeced) });
     drop(guard);
     drop((parent, child));
@@ -528,15 +529,15 @@ fn setpgid_against_exec() {
 fn leaked() {
     let kernel = kernel_with(WaitPolicy::Wait, 6);
     let (parent, child) = family(&kernel);
-    let (child, sid) = run_as(&kernel, child, |k| k.setsid());
+    let (child, sid) = run_as(&kernel, child, |k| k.groups().setsid());
     assert!(sid.is_ok());
     drop(child);
     let mut k = enter_as(&kernel, parent);
     std::mem::forget(k.claim_zombie(WaitTarget::Any).unwrap().unwrap());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     // init leads a group of its own.
-    kernel.enter().unwrap().setpgid(Pid(0), Pid(0)).unwrap();
+    kernel.enter().unwrap().groups().setpgid(Pid(0), Pid(0)).unwrap();
     let kernel: Kernel = Arc::into_inner(kernel).unwrap();
     drop(kernel);
 }

@@ -90,7 +90,7 @@ impl Counts {
 /// A hook that counts its calls.
 fn establish(kernel: &Kernel, counts: &Counts) -> HookId {
     let (value, counts) = (Value::counted(7, &counts.dropped), counts.clone());
-    kernel.exithook_establish(move |proc| {
+    kernel.add_exit_hook(move |proc| {
         assert_eq!(counts.dropped.load(SeqCst), 0, "alive while it runs");
         assert_eq!((value.number(), proc.nlwps()), (7, 0));
         counts.calls.fetch_add(1, SeqCst);
@@ -102,11 +102,11 @@ fn establish(kernel: &Kernel, counts: &Counts) -> HookId {
 fn removal(at_once: impl FnOnce(Arc<Kernel>, HookId, Lwp)) {
     let (kernel, counts) = (kernel(), Counts::default());
     let id = establish(&kernel, &counts);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     at_once(kernel.clone(), id, lwp);
     let (calls, dropped) = counts.get();
     assert!(calls <= 1 && dropped == 1);
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(counts.get(), (calls, 1));
     assert_empty(&kernel);
 }
@@ -114,13 +114,13 @@ fn removal(at_once: impl FnOnce(Arc<Kernel>, HookId, Lwp)) {
 fn disestablish_against_exit() {
     removal(|kernel, id, lwp| {
         let k = kernel.clone();
-        at_once(&kernel, move || k.exithook_disestablish(id).unwrap(), move || drop(lwp));
+        at_once(&kernel, move || k.remove_exit_hook(id).unwrap(), move || drop(lwp));
     });
 }
 
 fn exit_against_disestablish() {
     removal(|kernel, id, lwp| {
-        let here = || kernel.exithook_disestablish(id).unwrap();
+        let here = || kernel.remove_exit_hook(id).unwrap();
         at_once(&kernel, move || drop(lwp), here);
     });
 }
@@ -128,11 +128,11 @@ fn exit_against_disestablish() {
 /// A hook established while a process ends runs for it or not, and for the next.
 fn establishment(at_once: impl FnOnce(Arc<Kernel>, Counts, Lwp)) {
     let (kernel, counts) = (kernel(), Counts::default());
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     at_once(kernel.clone(), counts.clone(), lwp);
     let (calls, _) = counts.get();
     assert!(calls <= 1);
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(counts.get(), (calls + 1, 0));
     assert_empty(&kernel);
 }
@@ -156,9 +156,9 @@ fn establish_against_establish() {
     let (k, counts) = (kernel.clone(), one.clone());
     let (a, b) = at_once(&kernel, move || establish(&k, &counts), || establish(&kernel, &two));
     assert_ne!(a, b);
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!((one.get(), two.get()), ((1, 0), (1, 0)));
-    kernel.exithook_disestablish(a).unwrap();
+    kernel.remove_exit_hook(a).unwrap();
     assert_eq!((one.get(), two.get()), ((1, 1), (1, 0)));
 }
 
@@ -166,8 +166,8 @@ fn establish_against_establish() {
 fn disestablish_against_disestablish() {
     let (kernel, counts) = (kernel(), Counts::default());
     let (id, k) = (establish(&kernel, &counts), kernel.clone());
-    let there = move || k.exithook_disestablish(id);
-    let both = at_once(&kernel, there, || kernel.exithook_disestablish(id));
+    let there = move || k.remove_exit_hook(id);
+    let both = at_once(&kernel, there, || kernel.remove_exit_hook(id));
     let lost = Err(HookError::NoSuchHook);
     assert!(both == (Ok(()), lost) || both == (lost, Ok(())));
     assert_eq!(counts.get(), (0, 1));
@@ -179,9 +179,9 @@ fn hooks_and_status(
 ) {
     let (kernel, ran) = (kernel(), Arc::new(AtomicUsize::new(0)));
     let hook = ran.clone();
-    kernel.exithook_establish(move |_| hook.store(1, Relaxed));
-    let lwp = kernel.alloclwp(None).unwrap();
-    let handle = kernel.find(lwp.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    kernel.add_exit_hook(move |_| hook.store(1, Relaxed));
+    let lwp = kernel.spawn().start().unwrap();
+    let handle = kernel.pin().proc(lwp.pid()).unwrap().handle().unwrap();
     let look = move || {
         if handle.exit_status().is_some() {
             assert_eq!(ran.load(Relaxed), 1, "the end is not over");
@@ -214,7 +214,7 @@ fn emulating() -> Arc<Kernel<Emulating>> {
 
 fn emul_of(kernel: &Kernel<Emulating>, pid: Pid) -> Option<usize> {
     let guard = kernel.pin();
-    kernel.find(pid, &guard).map(|proc| proc.emul().number())
+    guard.proc(pid).map(|proc| proc.emul().number())
 }
 
 fn set_default(kernel: &Kernel<Emulating>) {
@@ -228,12 +228,12 @@ fn default_emul(race: impl FnOnce(Arc<Kernel<Emulating>>) -> Lwp<Emulating>) {
     let kernel = emulating();
     let lwp = race(kernel.clone());
     assert!([Some(0), Some(7)].contains(&emul_of(&kernel, lwp.pid())));
-    let later = kernel.alloclwp(None).unwrap();
+    let later = kernel.spawn().start().unwrap();
     assert_eq!(emul_of(&kernel, later.pid()), Some(7));
 }
 
 fn fork_and_look(kernel: &Kernel<Emulating>) -> Lwp<Emulating> {
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     assert!([Some(0), Some(7)].contains(&emul_of(kernel, lwp.pid())));
     lwp
 }
@@ -268,7 +268,7 @@ fn fork_against_find() {
     let k = kernel.clone();
     let here = || {
         set_default(&kernel);
-        kernel.alloclwp(None).unwrap()
+        kernel.spawn().start().unwrap()
     };
     let there = move || assert!([None, Some(7)].contains(&emul_of(&k, Pid(2))));
     let ((), lwp) = at_once(&kernel, there, here);
@@ -279,21 +279,21 @@ type Key = ProcKey<Value>;
 
 fn number_of(kernel: &Kernel, pid: Pid, key: Key) -> Option<usize> {
     let guard = kernel.pin();
-    let value = kernel.find(pid, &guard)?.specific(key);
+    let value = guard.proc(pid)?.specific(key);
     value.map(|value| value.number())
 }
 
 /// Sets a value as the LWP; the number of the one before.
 fn set(kernel: &Kernel, lwp: Lwp, key: Key, value: Value) -> (Lwp, Option<usize>) {
     let mut k = enter_as(kernel, lwp);
-    let old = k.set_proc_specific(key, value).unwrap().map(|old| old.number());
+    let old = k.data().set_proc(key, value).unwrap().map(|old| old.number());
     (k.unbind().unwrap().unwrap(), old)
 }
 
 /// A reader finds a finished value, or none yet.
 fn first_set_against_get() {
     let kernel = kernel();
-    let (lwp, key, k) = (kernel.alloclwp(None).unwrap(), kernel.proc_key(), kernel.clone());
+    let (lwp, key, k) = (kernel.spawn().start().unwrap(), kernel.proc_key(), kernel.clone());
     let pid = lwp.pid();
     let there = move || assert!([None, Some(7)].contains(&number_of(&k, pid, key)));
     let ((), (lwp, old)) = at_once(&kernel, there, || set(&kernel, lwp, key, Value::new(7)));
@@ -307,7 +307,7 @@ fn first_set_against_get() {
 fn replacement(at_once: impl FnOnce(Arc<Kernel>, Lwp, Key, Counts) -> Lwp) {
     let (kernel, old, new) = (kernel(), Counts::default(), Counts::default());
     let key = kernel.proc_key();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lwp, _) = set(&kernel, lwp, key, Value::counted(1, &old.dropped));
     let lwp = at_once(kernel.clone(), lwp, key, new.clone());
     assert_eq!((old.get().1, new.get().1), (1, 0));
@@ -335,8 +335,8 @@ fn get_against_replace() {
 }
 
 fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp) {
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     (a, b)
 }
 
@@ -388,12 +388,12 @@ fn replace_against_replace() {
 /// A reader takes a share, or the process has taken its own out.
 fn exit_against_get() {
     let (kernel, counts) = (kernel(), Counts::default());
-    let (lwp, key) = (kernel.alloclwp(None).unwrap(), kernel.proc_key());
+    let (lwp, key) = (kernel.spawn().start().unwrap(), kernel.proc_key());
     let (lwp, _) = set(&kernel, lwp, key, Value::counted(7, &counts.dropped));
     let (pid, k, dropped) = (lwp.pid(), kernel.clone(), counts.dropped.clone());
     let there = move || {
         let guard = k.pin();
-        if let Some(value) = k.find(pid, &guard).and_then(|proc| proc.specific(key)) {
+        if let Some(value) = guard.proc(pid).and_then(|proc| proc.specific(key)) {
             assert_eq!((value.number(), dropped.load(SeqCst)), (7, 0));
         }
     };
@@ -434,14 +434,14 @@ impl TraceSink for Sink {
 /// An event of another LWP finds a finished sink, or none.
 fn set_trace_against_event() {
     let (kernel, counts) = (kernel(), Counts::default());
-    let (lwp, k) = (kernel.alloclwp(None).unwrap(), kernel.clone());
+    let (lwp, k) = (kernel.spawn().start().unwrap(), kernel.clone());
     let pid = lwp.pid();
     let here = || {
         let mut e = enter_as(&kernel, lwp);
-        e.set_trace(Some(Sink::new(&counts)));
+        e.process().set_trace(Some(Sink::new(&counts)));
         e.unbind().unwrap().unwrap()
     };
-    let (other, lwp) = at_once(&kernel, move || k.alloclwp(Some(pid)).unwrap(), here);
+    let (other, lwp) = at_once(&kernel, move || k.new_lwp(pid).unwrap(), here);
     assert!(counts.get().0 <= 1);
     drop((lwp, other));
     assert_eq!(counts.get().1, 1, "dropped at the end");
@@ -451,29 +451,29 @@ fn set_trace_against_event() {
 /// A sink that is taken away may hear of what happens meanwhile, alive.
 fn event_against_unset() {
     let (kernel, counts) = (kernel(), Counts::default());
-    let (lwp, k) = (kernel.alloclwp(None).unwrap(), kernel.clone());
+    let (lwp, k) = (kernel.spawn().start().unwrap(), kernel.clone());
     let pid = lwp.pid();
     let mut e = enter_as(&kernel, lwp);
-    e.set_trace(Some(Sink::new(&counts)));
-    let here = || drop(e.set_trace(None));
-    let (other, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)).unwrap(), here);
+    e.process().set_trace(Some(Sink::new(&counts)));
+    let here = || drop(e.process().set_trace(None));
+    let (other, ()) = at_once(&kernel, move || k.new_lwp(pid).unwrap(), here);
     let (calls, dropped) = counts.get();
     assert!(calls <= 1 && dropped == 1);
     drop(other);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
 
 fn set_in_kernel_against_event() {
     let (kernel, counts) = (kernel(), Counts::default());
-    let (lwp, k) = (kernel.alloclwp(None).unwrap(), kernel.clone());
+    let (lwp, k) = (kernel.spawn().start().unwrap(), kernel.clone());
     let pid = lwp.pid();
     let here = || drop(kernel.set_trace(Some(Sink::new(&counts))));
-    let (other, ()) = at_once(&kernel, move || k.alloclwp(Some(pid)).unwrap(), here);
+    let (other, ()) = at_once(&kernel, move || k.new_lwp(pid).unwrap(), here);
     assert!(counts.get().0 <= 1);
     let told = counts.get().0;
-    drop((kernel.alloclwp(Some(pid)).unwrap(), lwp, other));
+    drop((kernel.new_lwp(pid).unwrap(), lwp, other));
     assert_eq!(counts.get(), (told + 1, 0));
     drop(kernel.set_trace(None));
     assert_eq!(counts.get().1, 1);

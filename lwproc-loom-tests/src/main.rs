@@ -15,6 +15,9 @@
 #![allow(clippy::arc_with_non_send_sync)]
 
 #[cfg(lwproc_loom)]
+#[path = "../../lwproc/tests/common/becoming.rs"]
+mod becoming;
+#[cfg(lwproc_loom)]
 mod before;
 #[cfg(lwproc_loom)]
 mod creds;

@@ -17,6 +17,7 @@
 //! compiler does not let it be torn down at that time (a compile-fail test in
 //! `lwproc/src/kernel/teardown.rs`). There is one teardown; it has no pair with itself.
 
+use crate::becoming::Become;
 use crate::full::enter_as;
 use crate::runner::{Model, pair};
 use crate::scene::{
@@ -103,7 +104,7 @@ fn refused(why: NewLwpError) -> Vec<Kept> {
 
 /// A new LWP of P, bound to no thread.
 fn attach(_: &mut Scene) -> Job {
-    job(|k| match k.alloclwp(Some(P)) {
+    job(|k| match k.new_lwp(P) {
         Ok(lwp) => vec![Kept::Owned(lwp)],
         Err(why) => refused(why),
     })
@@ -113,7 +114,7 @@ fn attach(_: &mut Scene) -> Job {
 fn newlwp(_: &mut Scene) -> Job {
     job(|k| {
         let mut e = k.enter().unwrap();
-        match e.newlwp(P) {
+        match e.become_new_lwp(P) {
             Ok(_) => vec![Kept::Owned(e.unbind().unwrap().unwrap())],
             Err(why) => refused(why),
         }
@@ -124,7 +125,7 @@ fn newlwp(_: &mut Scene) -> Job {
 fn release(scene: &mut Scene) -> Job {
     let lwp = scene.lwp();
     job(move |k| {
-        enter_as(k, lwp).releaselwp().unwrap();
+        enter_as(k, lwp).release().unwrap();
         vec![]
     })
 }
@@ -160,15 +161,15 @@ fn unbind(scene: &mut Scene) -> Job {
 fn claim(_: &mut Scene) -> Job {
     job(|k| {
         let guard = k.pin();
-        let claimed = k.find_lwp(LP, &guard).and_then(|l| l.claim().ok());
+        let claimed = guard.lwp(LP).and_then(|l| l.claim().ok());
         claimed.into_iter().map(Kept::Owned).collect()
     })
 }
 
 fn hold(scene: &mut Scene) -> Job {
     as_p(scene, |e| {
-        e.lwphold().unwrap();
-        e.lwprele().unwrap();
+        e.hold().unwrap();
+        e.unhold().unwrap();
     })
 }
 
@@ -216,11 +217,11 @@ fn wait(scene: &mut Scene) -> Job {
 fn find(_: &mut Scene) -> Job {
     job(|k| {
         let guard = k.pin();
-        if let Some(p) = k.find(P, &guard) {
+        if let Some(p) = guard.proc(P) {
             assert_eq!(p.pid(), P);
             assert!([Pid::INIT, Pid::KERNEL].contains(&p.ppid()));
         }
-        if let Some(l) = k.find_lwp(LP, &guard) {
+        if let Some(l) = guard.lwp(LP) {
             assert_eq!((l.lid(), l.pid()), (LP, P));
         }
         vec![]
@@ -231,7 +232,7 @@ fn iterate(_: &mut Scene) -> Job {
     job(|k| {
         let guard = k.pin();
         let mut pids: Vec<Pid> = vec![];
-        for p in k.procs(&guard) {
+        for p in guard.procs() {
             assert!(!pids.contains(&p.pid()), "met twice");
             pids.push(p.pid());
             let lids: Vec<Lid> = p.lwps().map(|l| l.lid()).collect();
@@ -245,14 +246,14 @@ fn iterate(_: &mut Scene) -> Job {
 
 fn setcred(scene: &mut Scene) -> Job {
     as_p(scene, |e| {
-        e.set_cred(&CredChange::SetResuid(Some(USER), None, None)).unwrap();
+        e.creds().set(&CredChange::SetResuid(Some(USER), None, None)).unwrap();
         assert_eq!(e.cred().users().real, USER);
     })
 }
 
 /// P moves C to a group of its own.
 fn setpgid(scene: &mut Scene) -> Job {
-    as_p(scene, |e| match e.setpgid(C, C) {
+    as_p(scene, |e| match e.groups().setpgid(C, C) {
         Ok(()) | Err(GroupError::NoSuchProcess | GroupError::OtherSession) => {}
         Err(why) => panic!("{why:?}"),
     })
@@ -263,7 +264,7 @@ fn setsid(scene: &mut Scene) -> Job {
     let lwp = scene.lwp_of_child();
     job(move |k| {
         as_lwp(k, lwp, |e| {
-            let sid = e.setsid();
+            let sid = e.groups().setsid();
             assert!(sid == Ok(C) || sid == Err(GroupError::GroupExists), "{sid:?}");
         })
     })
@@ -271,14 +272,14 @@ fn setsid(scene: &mut Scene) -> Job {
 
 fn fd_get(scene: &mut Scene) -> Job {
     as_p(scene, |e| {
-        let found = e.fd_get(FD).map(|file| file.handle());
+        let found = e.files().get(FD).map(|file| file.handle());
         assert!(matches!(found, Ok(_) | Err(FdError::BadFd)));
     })
 }
 
 fn fd_close(scene: &mut Scene) -> Job {
     as_p(scene, |e| {
-        let closed = e.fd_close(FD);
+        let closed = e.files().close(FD);
         assert!(matches!(closed, Ok(()) | Err(FdError::BadFd)));
     })
 }
@@ -286,8 +287,8 @@ fn fd_close(scene: &mut Scene) -> Job {
 /// Onto the descriptor that the others look at.
 fn dup2(scene: &mut Scene) -> Job {
     as_p(scene, |e| {
-        assert_eq!(e.fd_dup2(FD2, FD).ok(), Some(FD));
-        assert!(e.fd_get(FD2).is_ok());
+        assert_eq!(e.files().dup2(FD2, FD).ok(), Some(FD));
+        assert!(e.files().get(FD2).is_ok());
     })
 }
 
@@ -295,7 +296,7 @@ fn dup2(scene: &mut Scene) -> Job {
 fn post(_: &mut Scene) -> Job {
     job(|k| {
         // A zombie or a process that has just gone takes none.
-        let _ = k.enter().unwrap().kill(KillTarget::Proc(P), 15);
+        let _ = k.enter().unwrap().signals().kill(KillTarget::Proc(P), 15);
         vec![]
     })
 }
@@ -325,7 +326,7 @@ fn sleep(scene: &mut Scene) -> Job {
 fn unsleep(_: &mut Scene) -> Job {
     job(|k| {
         let guard = k.pin();
-        if let Some(lwp) = k.find_lwp(LP, &guard) {
+        if let Some(lwp) = guard.lwp(LP) {
             let _ = lwp.unsleep();
         }
         vec![]
@@ -335,7 +336,7 @@ fn unsleep(_: &mut Scene) -> Job {
 /// A process is made and ends: its id is taken and given back.
 fn ids(_: &mut Scene) -> Job {
     job(|k| {
-        drop(k.alloclwp(None).unwrap());
+        drop(k.spawn().start().unwrap());
         vec![]
     })
 }

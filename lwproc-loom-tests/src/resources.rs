@@ -25,17 +25,17 @@ pub fn models() -> Vec<Model> {
 }
 
 fn two_lwps(kernel: &Kernel) -> (Lwp, Lwp, Pid) {
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
-    (a, kernel.alloclwp(Some(pid)).unwrap(), pid)
+    (a, kernel.new_lwp(pid).unwrap(), pid)
 }
 
 fn release(mut k: Entered<'_>) {
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 fn set(k: &Entered<'_>, resource: Resource, value: u64) {
-    k.set_rlimit(resource, Limit::both(value)).unwrap();
+    k.resources().set_limit(resource, Limit::both(value)).unwrap();
 }
 
 /// Two LWPs change two limits: neither change is lost.
@@ -54,8 +54,8 @@ fn set_against_set() {
         e
     };
     let ((), e) = at_once(&kernel, there, here);
-    assert_eq!(e.rlimit(Resource::Cpu), Limit::both(1));
-    assert_eq!(e.rlimit(Resource::Data), Limit::both(2));
+    assert_eq!(e.resources().limit(Resource::Cpu), Limit::both(1));
+    assert_eq!(e.resources().limit(Resource::Data), Limit::both(2));
     release(e);
     assert_empty(&kernel);
 }
@@ -75,16 +75,16 @@ fn set_against_fork() {
     let here = || {
         let mut e = enter_as(&kernel, b);
         let parent = e.rfork(Rfork::Fresh).unwrap().unwrap();
-        let seen = e.rlimit(Resource::Cpu);
+        let seen = e.resources().limit(Resource::Cpu);
         (e, parent, seen)
     };
     let ((), (mut e, parent, seen)) = at_once(&kernel, there, here);
     assert!([Limit::NONE, Limit::both(1), Limit::both(2)].contains(&seen));
-    assert_eq!(e.rlimit(Resource::Cpu), seen);
+    assert_eq!(e.resources().limit(Resource::Cpu), seen);
     set(&e, Resource::Cpu, 0);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     e.switch(parent).unwrap();
-    assert_eq!(e.rlimit(Resource::Cpu), Limit::both(2));
+    assert_eq!(e.resources().limit(Resource::Cpu), Limit::both(2));
     release(e);
     assert_empty(&kernel);
 }
@@ -92,12 +92,12 @@ fn set_against_fork() {
 /// A reader sees the old or the new limit, and both parts of it.
 fn set_against_reader() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        let proc = k.find(pid, &guard).expect("it lives");
+        let proc = guard.proc(pid).expect("it lives");
         let seen = proc.rlimit(Resource::Cpu).expect("it lives");
         assert!(seen == Limit::NONE || seen == Limit::both(1));
     };
@@ -114,14 +114,14 @@ fn set_against_reader() {
 /// A reader that finds an ending process sees its limits, or none.
 fn end_against_reader() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
     let e = enter_as(&kernel, a);
     set(&e, Resource::Cpu, 1);
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        if let Some(proc) = k.find(pid, &guard) {
+        if let Some(proc) = guard.proc(pid) {
             let seen = proc.rlimit(Resource::Cpu);
             assert!(seen.is_none() || seen == Some(Limit::both(1)));
         }
@@ -141,16 +141,16 @@ fn first_use_against_first_use() {
     let k = kernel.clone();
     let there = move || {
         let e = enter_as(&k, a);
-        e.add_usage(faults(1));
+        e.resources().add_usage(faults(1));
         release(e);
     };
     let here = || {
         let e = enter_as(&kernel, b);
-        e.add_usage(faults(2));
+        e.resources().add_usage(faults(2));
         e
     };
     let ((), e) = at_once(&kernel, there, here);
-    assert_eq!(e.usage(), faults(3));
+    assert_eq!(e.resources().usage(), faults(3));
     release(e);
     assert_empty(&kernel);
 }
@@ -158,17 +158,17 @@ fn first_use_against_first_use() {
 /// Who sees that there is a sum sees the sum.
 fn first_use_against_reader() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        let seen = k.find(pid, &guard).expect("it lives").usage();
+        let seen = guard.proc(pid).expect("it lives").usage();
         assert!(seen == faults(0) || seen == faults(1));
     };
     let here = || {
         let e = enter_as(&kernel, a);
-        e.add_usage(faults(1));
+        e.resources().add_usage(faults(1));
         e
     };
     let ((), e) = at_once(&kernel, there, here);
@@ -180,12 +180,12 @@ fn first_use_against_reader() {
 fn curlwp_against_release() {
     let cpus = NonZeroUsize::new(1).unwrap();
     let kernel = Arc::new(Kernel::builder().virtual_cpus(cpus).id_capacity(6).build().unwrap());
-    let a = kernel.alloclwp(None).unwrap();
+    let a = kernel.spawn().start().unwrap();
     let pid = a.pid();
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        if let Some(lwp) = k.cpu_curlwp(0, &guard) {
+        if let Some(lwp) = guard.cpu_lwp(0) {
             assert_eq!((lwp.pid(), lwp.lid().0), (pid, pid.0));
         }
     };
@@ -200,7 +200,7 @@ fn curlwp_against_fork() {
     let k = kernel.clone();
     let there = move || {
         let guard = k.pin();
-        if let Some(lwp) = k.cpu_curlwp(0, &guard) {
+        if let Some(lwp) = guard.cpu_lwp(0) {
             assert_eq!((lwp.pid(), lwp.lid()), (Pid(2), Lid(2)));
         }
     };
@@ -222,10 +222,10 @@ fn fork_against_fork_at_the_limit() {
     let kernel = Arc::new(builder.build().unwrap());
     let user = |lwp: Lwp| {
         let mut e = enter_as(&kernel, lwp);
-        e.set_cred(&CredChange::SetUid(7)).unwrap();
+        e.creds().set(&CredChange::SetUid(7)).unwrap();
         e.unbind().unwrap().unwrap()
     };
-    let [a, b] = [(), ()].map(|()| user(kernel.alloclwp(None).unwrap()));
+    let [a, b] = [(), ()].map(|()| user(kernel.spawn().start().unwrap()));
     let k = kernel.clone();
     let there = move || {
         let mut e = enter_as(&k, a);

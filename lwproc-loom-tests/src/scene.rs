@@ -92,7 +92,7 @@ impl Scene {
         e.rfork(Rfork::Fresh).unwrap();
         if needs.files {
             for fd in [FD, FD2] {
-                assert_eq!(e.fd_open(host.file(), OnExec::Keep).ok(), Some(fd));
+                assert_eq!(e.files().open(host.file(), OnExec::Keep).ok(), Some(fd));
             }
         }
         let mut first_of_child = None;
@@ -109,19 +109,19 @@ impl Scene {
     /// An LWP of P, each time another: first its first.
     pub fn lwp(&mut self) -> Lwp {
         let first = self.first.take();
-        first.unwrap_or_else(|| self.kernel.alloclwp(Some(P)).unwrap())
+        first.unwrap_or_else(|| self.kernel.new_lwp(P).unwrap())
     }
 
     /// An LWP of C.
     pub fn lwp_of_child(&mut self) -> Lwp {
         let first = self.first_of_child.take();
-        first.unwrap_or_else(|| self.kernel.alloclwp(Some(C)).unwrap())
+        first.unwrap_or_else(|| self.kernel.new_lwp(C).unwrap())
     }
 
     /// When each has what it needs.
     fn settle(&mut self, needs: Needs, ends: bool) {
         if needs.keeper && !ends {
-            self.kept.push(Kept::Owned(self.kernel.alloclwp(Some(P)).unwrap()));
+            self.kept.push(Kept::Owned(self.kernel.new_lwp(P).unwrap()));
         }
         self.kept.extend(self.first.take().map(|lwp| match needs.parked {
             true => Kept::Parked(lwp.unclaim()),
@@ -140,7 +140,7 @@ impl Scene {
     /// Takes ids until the next one lies in a part of the table that is still to be made.
     fn fill_the_table(&mut self) {
         loop {
-            let filler = self.kernel.alloclwp(Some(Pid::KERNEL)).unwrap();
+            let filler = self.kernel.new_lwp(Pid::KERNEL).unwrap();
             let last = filler.lid().0;
             self.kept.push(Kept::Owned(filler));
             if PARTS.contains(&(last + 1)) {
@@ -154,24 +154,22 @@ impl Scene {
         let (kernel, guard) = (&self.kernel, self.kernel.pin());
         let mut lids = vec![];
         let (mut procs, mut zombies) = (0, 0);
-        for p in kernel.procs(&guard) {
+        for p in guard.procs() {
             let its: Vec<Lid> = p.lwps().map(|l| l.lid()).collect();
             assert_eq!(p.nlwps() as usize, its.len(), "nlwps is the number of LWPs");
-            assert!(
-                its.iter().all(|l| kernel.find_lwp(*l, &guard).is_some_and(|l| l.pid() == p.pid()))
-            );
+            assert!(its.iter().all(|l| guard.lwp(*l).is_some_and(|l| l.pid() == p.pid())));
             lids.extend(its);
             match p.nlwps() {
                 0 => zombies += 1,
                 _ => procs += 1,
             }
             if p.pid() != Pid::KERNEL {
-                let parent = kernel.find(p.ppid(), &guard).expect("the parent is there");
+                let parent = guard.proc(p.ppid()).expect("the parent is there");
                 assert!(parent.nlwps() > 0, "and lives");
                 assert_eq!(parent.children().filter(|c| c.pid() == p.pid()).count(), 1, "one edge");
             }
             self.check_group(&p, &guard);
-            let users = kernel.procs(&guard).filter(|q| q.shares_fds_with(&p));
+            let users = guard.procs().filter(|q| q.shares_fds_with(&p));
             let users: u32 = users.map(|q| q.nlwps()).sum();
             if p.pid() > Pid::INIT && p.fd_count() > 0 {
                 assert_eq!(p.fd_table_users(), users as usize, "a use for each LWP");
@@ -192,7 +190,7 @@ impl Scene {
             assert_eq!(p.nlwps(), 0);
             return;
         };
-        let group = self.kernel.pgrp(pgid, guard).expect("its group is there");
+        let group = guard.pgrp(pgid).expect("its group is there");
         assert_eq!(group.members().filter(|q| q.pid() == p.pid()).count(), 1, "a member once");
         assert_eq!(p.sid(), Some(group.sid()));
     }

@@ -1,5 +1,6 @@
 //! Signals: posts against switches, new LWPs, takers and masks.
 
+use crate::becoming::Become;
 use crate::full::{assert_empty, at_once, enter_as};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicU32;
@@ -32,15 +33,15 @@ pub(crate) fn recording() -> Arc<Kernel> {
 
 /// Kills as init, from an implicit context.
 pub(crate) fn kill(k: &Kernel, pid: Pid) {
-    k.enter().unwrap().kill(KillTarget::Proc(pid), TERM).unwrap();
+    k.enter().unwrap().signals().kill(KillTarget::Proc(pid), TERM).unwrap();
 }
 
 /// The LWP that runs knows of the signal, and takes it.
 fn takes(mut e: Entered<'_>) {
-    assert!(e.has_pending(), "the mark is lost");
-    assert_eq!(e.take_signal(), Some(Signo::TERM));
-    assert!(!e.has_pending() && e.take_signal().is_none());
-    e.releaselwp().unwrap();
+    assert!(e.signals().has_pending(), "the mark is lost");
+    assert_eq!(e.signals().take(), Some(Signo::TERM));
+    assert!(!e.signals().has_pending() && e.signals().take().is_none());
+    e.release().unwrap();
 }
 
 /// Who is found among all can be looked at.
@@ -48,14 +49,14 @@ fn post_to_all_against_fork() {
     let kernel = recording();
     let k = kernel.clone();
     // Nobody else may be there yet.
-    let post = move || _ = k.enter().unwrap().kill(KillTarget::All, TERM);
-    let ((), lwp) = at_once(&kernel, post, || kernel.alloclwp(None).unwrap());
+    let post = move || _ = k.enter().unwrap().signals().kill(KillTarget::All, TERM);
+    let ((), lwp) = at_once(&kernel, post, || kernel.spawn().start().unwrap());
     drop(lwp);
     assert_empty(&kernel);
 }
 
 fn lwp_of(kernel: &Kernel) -> (Lwp, Pid) {
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let pid = lwp.pid();
     (lwp, pid)
 }
@@ -78,12 +79,12 @@ fn switch_in_against_post() {
     let there = move || {
         drop(enter_as(&k, lwp));
         let mut e = k.enter().unwrap();
-        let marked = e.has_pending();
+        let marked = e.signals().has_pending();
         (e.unbind().unwrap().unwrap(), marked)
     };
     let ((lwp, marked), ()) = at_once(&kernel, there, || kill(&kernel, pid));
     let e = enter_as(&kernel, lwp);
-    assert!(e.pending().contains(Signo::TERM) && (e.has_pending() || marked));
+    assert!(e.signals().pending().contains(Signo::TERM) && (e.signals().has_pending() || marked));
     takes(e);
     assert_empty(&kernel);
 }
@@ -109,7 +110,7 @@ fn post_against_newlwp() {
     let (lwp, pid) = lwp_of(&kernel);
     let k = kernel.clone();
     let mut e = kernel.enter().unwrap();
-    let here = || drop(e.newlwp(pid).unwrap());
+    let here = || drop(e.become_new_lwp(pid).unwrap());
     at_once(&kernel, move || kill(&k, pid), here);
     takes(e);
     drop(lwp);
@@ -120,20 +121,20 @@ fn post_against_newlwp() {
 fn newlwp_against_post() {
     let kernel = recording();
     let (lwp, pid) = lwp_of(&kernel);
-    let killer = kernel.alloclwp(None).unwrap();
+    let killer = kernel.spawn().start().unwrap();
     let mut e = enter_as(&kernel, killer);
     let k = kernel.clone();
     let there = move || {
         let mut e = k.enter().unwrap();
-        e.newlwp(pid).unwrap();
+        e.become_new_lwp(pid).unwrap();
         drop(e);
         let mut e = k.enter().unwrap();
-        let marked = e.has_pending();
+        let marked = e.signals().has_pending();
         (e.unbind().unwrap().unwrap(), marked)
     };
-    let here = || e.kill(KillTarget::Proc(pid), TERM).unwrap();
+    let here = || e.signals().kill(KillTarget::Proc(pid), TERM).unwrap();
     let ((new, _), ()) = at_once(&kernel, there, here);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     takes(enter_as(&kernel, new));
     drop(lwp);
@@ -150,17 +151,17 @@ fn post_and_take(target: impl Fn(&Lwp) -> KillTarget) {
     let there = move || {
         // Relaxed: the signal carries it.
         done.store(1, Relaxed);
-        k.enter().unwrap().kill(target, TERM).unwrap();
+        k.enter().unwrap().signals().kill(target, TERM).unwrap();
     };
     let here = || {
-        let taken = e.take_signal().is_some();
+        let taken = e.signals().take().is_some();
         assert!(!taken || did.load(Relaxed) == 1, "taken before it was sent");
         taken
     };
     let ((), taken) = at_once(&kernel, there, here);
     if taken {
-        assert!(e.take_signal().is_none(), "taken twice");
-        e.releaselwp().unwrap();
+        assert!(e.signals().take().is_none(), "taken twice");
+        e.release().unwrap();
         drop(e);
     } else {
         takes(e);
@@ -181,14 +182,14 @@ fn post_to_lwp_against_take() {
 fn take_against_take() {
     let kernel = recording();
     let (a, pid) = lwp_of(&kernel);
-    let b = kernel.alloclwp(Some(pid)).unwrap();
+    let b = kernel.new_lwp(pid).unwrap();
     kill(&kernel, pid);
     let k = kernel.clone();
     let take = |k: &Kernel, lwp| {
         let mut e = enter_as(k, lwp);
-        let taken = e.take_signal().is_some();
-        assert!(e.take_signal().is_none() && !e.has_pending());
-        e.releaselwp().unwrap();
+        let taken = e.signals().take().is_some();
+        assert!(e.signals().take().is_none() && !e.signals().has_pending());
+        e.release().unwrap();
         taken
     };
     let (there, here) = at_once(&kernel, move || take(&k, a), || take(&kernel, b));
@@ -201,9 +202,9 @@ fn post_against_set_blocked() {
     let kernel = recording();
     let (lwp, pid) = lwp_of(&kernel);
     let k = kernel.clone();
-    let mut e = enter_as(&kernel, lwp);
-    e.set_blocked(SigSet::ALL).unwrap();
-    let here = || assert_eq!(e.set_blocked(SigSet::EMPTY).map(SigSet::len), Ok(62));
+    let e = enter_as(&kernel, lwp);
+    e.signals().set_blocked(SigSet::ALL).unwrap();
+    let here = || assert_eq!(e.signals().set_blocked(SigSet::EMPTY).map(SigSet::len), Ok(62));
     at_once(&kernel, move || kill(&k, pid), here);
     takes(e);
     assert_empty(&kernel);
@@ -213,25 +214,25 @@ fn post_against_set_blocked() {
 fn set_blocked_against_post() {
     let kernel = recording();
     let (lwp, pid) = lwp_of(&kernel);
-    let killer = kernel.alloclwp(None).unwrap();
+    let killer = kernel.spawn().start().unwrap();
     let mut e = enter_as(&kernel, lwp);
-    e.set_blocked(SigSet::ALL).unwrap();
+    e.signals().set_blocked(SigSet::ALL).unwrap();
     let lwp = e.unbind().unwrap().unwrap();
     e.switch(killer).unwrap();
     let k = kernel.clone();
     let word = |k: &Kernel| {
         let guard = k.pin();
-        let lwp = k.find_lwp(lwproc::Lid(pid.0), &guard).unwrap();
+        let lwp = guard.lwp(lwproc::Lid(pid.0)).unwrap();
         format!("{lwp:?}").contains("PENDSIG")
     };
     let there = move || {
-        let mut e = enter_as(&k, lwp);
-        e.set_blocked(SigSet::EMPTY).unwrap();
+        let e = enter_as(&k, lwp);
+        e.signals().set_blocked(SigSet::EMPTY).unwrap();
         // Stays bound, so that nothing but the two decides on the mark.
         std::mem::forget(e);
     };
-    let here = || e.kill(KillTarget::Proc(pid), TERM).unwrap();
+    let here = || e.signals().kill(KillTarget::Proc(pid), TERM).unwrap();
     at_once(&kernel, there, here);
     assert!(word(&kernel), "the mark is lost");
-    e.releaselwp().unwrap();
+    e.release().unwrap();
 }

@@ -38,17 +38,17 @@ fn never() -> Option<()> {
 
 fn sleep_against_drain() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     let k = kernel.clone();
     let there = move || {
         let mut e = enter_as(&k, b);
         assert_eq!(e.sleep_on(&WaitChannel::new(), never), Err(Interrupted::Exit));
-        e.releaselwp().unwrap();
+        e.release().unwrap();
     };
     let mut e = enter_as(&kernel, a);
     at_once(&kernel, there, || e.drain());
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
@@ -56,31 +56,31 @@ fn sleep_against_drain() {
 /// With the parts changed.
 fn drain_against_sleep() {
     let kernel = kernel();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     let k = kernel.clone();
     let there = move || {
         let mut e = enter_as(&k, a);
         e.drain();
-        e.releaselwp().unwrap();
+        e.release().unwrap();
     };
     let mut e = enter_as(&kernel, b);
     let here = || assert_eq!(e.sleep_on(&WaitChannel::new(), never), Err(Interrupted::Exit));
     at_once(&kernel, there, here);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
 
 fn sleep_against_signal() {
     let kernel = recording();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
     let there = move || {
         let mut e = enter_as(&k, lwp);
         assert_eq!(e.sleep_on(&WaitChannel::new(), never), Err(Interrupted::Signal));
-        assert!(e.take_signal().is_some());
-        e.releaselwp().unwrap();
+        assert!(e.signals().take().is_some());
+        e.release().unwrap();
     };
     at_once(&kernel, there, || kill(&kernel, pid));
     assert_empty(&kernel);
@@ -89,13 +89,13 @@ fn sleep_against_signal() {
 /// With the parts changed.
 fn signal_against_sleep() {
     let kernel = recording();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, k) = (lwp.pid(), kernel.clone());
     let mut e = enter_as(&kernel, lwp);
     let here = || assert_eq!(e.sleep_on(&WaitChannel::new(), never), Err(Interrupted::Signal));
     at_once(&kernel, move || kill(&k, pid), here);
-    assert!(e.take_signal().is_some());
-    e.releaselwp().unwrap();
+    assert!(e.signals().take().is_some());
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
@@ -108,7 +108,7 @@ fn wait_against_signal() {
     let mut e = enter_as(&kernel, parent);
     let here = || assert_eq!(e.wait(WaitTarget::Any), Err(WaitError::Interrupted));
     at_once(&kernel, move || kill(&k, pid), here);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     drop(child);
     assert_empty(&kernel);
@@ -117,7 +117,7 @@ fn wait_against_signal() {
 /// Ends an LWP's sleep, or if it does not sleep yet, gives it what it will sleep for.
 fn end(kernel: &Kernel, lid: Lid, event: &Event) -> Unslept {
     let guard = kernel.pin();
-    let unslept = kernel.find_lwp(lid, &guard).unwrap().unsleep();
+    let unslept = guard.lwp(lid).unwrap().unsleep();
     if unslept == Unslept::Awake {
         event.1.store(1, Relaxed);
         event.0.wake_all();
@@ -128,7 +128,7 @@ fn end(kernel: &Kernel, lid: Lid, event: &Event) -> Unslept {
 /// Whoever was told that it slept has ended its sleep.
 fn sleep_against_unsleep() {
     let (kernel, event) = (kernel(), Event::new());
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lid, k, other) = (lwp.lid(), kernel.clone(), event.clone());
     let there = move || {
         let mut e = enter_as(&k, lwp);
@@ -144,13 +144,13 @@ fn sleep_against_unsleep() {
 /// With the parts changed.
 fn unsleep_against_sleep() {
     let (kernel, event) = (kernel(), Event::new());
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lid, k, other) = (lwp.lid(), kernel.clone(), event.clone());
     let mut e = enter_as(&kernel, lwp);
     let here = || e.sleep_on(&event.0, || event.came());
     let (unslept, slept) = at_once(&kernel, move || end(&k, lid, &other), here);
     assert_eq!(slept.is_ok(), unslept == Unslept::Awake);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
@@ -183,11 +183,11 @@ impl SyncObject for Bell {
 /// retired meanwhile, is not used after it has gone.
 fn sleep_with_against_unsleep() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lid, k) = (lwp.lid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        k.find_lwp(lid, &guard).unwrap().unsleep()
+        guard.lwp(lid).unwrap().unsleep()
     };
     let mut e = enter_as(&kernel, lwp);
     let here = || {
@@ -205,7 +205,7 @@ fn sleep_with_against_unsleep() {
         // It saw SLEEPING, and found the object unless the sleep was over.
         Unslept::Woken => assert!(rung == 1 || slept.is_ok() || slept == Err(Interrupted::Unslept)),
     }
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
@@ -213,11 +213,11 @@ fn sleep_with_against_unsleep() {
 /// The interrupter may meet the object of the sleep after: it is complete.
 fn sleep_twice_against_unsleep() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lid, k) = (lwp.lid(), kernel.clone());
     let there = move || {
         let guard = k.pin();
-        let _ = k.find_lwp(lid, &guard).unwrap().unsleep();
+        let _ = guard.lwp(lid).unwrap().unsleep();
     };
     let mut e = enter_as(&kernel, lwp);
     let here = || {
@@ -226,7 +226,7 @@ fn sleep_twice_against_unsleep() {
         }
     };
     at_once(&kernel, there, here);
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }
@@ -297,7 +297,7 @@ fn sleep_against_two_wakers() {
 /// thread is that sleeper: so one preemption is enough to show it.)
 fn two_against_wake_and_signal() {
     let (kernel, event) = (recording(), Event::new());
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let pid = lwp.pid();
     let seats = [kernel.reserve_seat(), kernel.reserve_seat()];
     let mut e = enter_as(&kernel, lwp);
@@ -312,14 +312,14 @@ fn two_against_wake_and_signal() {
         other.1.store(1, Relaxed);
         other.0.wake_one();
         // It may be awake already.
-        let _ = k.enter().unwrap().kill(KillTarget::Proc(pid), 15);
+        let _ = k.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15);
     });
     if e.sleep_on(&event.0, || event.came()).is_ok() {
         event.0.wake_one();
     }
     sleeps.join().unwrap();
     wakes.join().unwrap();
-    e.releaselwp().unwrap();
+    e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
 }

@@ -51,10 +51,10 @@ fn fork_many(kernel: &Kernel, n: usize) -> Vec<Lwp> {
 }
 
 fn newlwps(kernel: &Kernel, n: usize) -> Vec<Lwp> {
-    let first = kernel.alloclwp(None).expect("ids");
+    let first = kernel.spawn().start().expect("ids");
     let pid = first.pid();
     let mut lwps = vec![first];
-    lwps.extend((1..n).map(|_| kernel.alloclwp(Some(pid)).expect("ids")));
+    lwps.extend((1..n).map(|_| kernel.new_lwp(pid).expect("ids")));
     lwps
 }
 
@@ -62,7 +62,7 @@ fn newlwps(kernel: &Kernel, n: usize) -> Vec<Lwp> {
 fn churn(kernel: &Kernel, ops: usize) -> f64 {
     let start = Instant::now();
     for _ in 0..ops {
-        drop(kernel.alloclwp(None).expect("ids"));
+        drop(kernel.spawn().start().expect("ids"));
     }
     start.elapsed().as_nanos() as f64 / ops as f64
 }
@@ -115,7 +115,7 @@ fn main() {
         let start = Instant::now();
         for _ in 0..1_000_000 {
             let pid = Pid(2 + random.below(n) as i32);
-            found += usize::from(kernel.find(pid, &guard).is_some());
+            found += usize::from(guard.proc(pid).is_some());
         }
         assert_eq!(found, 1_000_000);
         start.elapsed().as_nanos() as f64 / 1e6

@@ -15,7 +15,7 @@ errors! {
         /// The emulation is of another kernel.
         WrongKernel => EXDEV, "the emulation is of another kernel";
         /// The kernel was not built with
-        /// [`allow_native_sysents`](crate::Builder::allow_native_sysents).
+        /// [`allow_native_emul`](crate::Builder::allow_native_emul).
         NotPermitted => EPERM, "native system calls are not allowed";
     }
 }

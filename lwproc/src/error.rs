@@ -26,12 +26,6 @@ errors! {
         Draining => EBUSY, "the process is draining";
         /// Every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
-        /// The new process's user has as many as it may.
-        Limit => EAGAIN, "the user has as many processes as it may";
-        /// The kernel has as many processes as it may.
-        KernelFull => EAGAIN, "the kernel has as many processes as it may";
-        /// The handle is of another kernel.
-        WrongKernel => EXDEV, "the process is of another kernel";
     }
 
     /// Why no process was made.
@@ -102,9 +96,11 @@ errors! {
         /// The wait was interrupted: an unblocked signal is pending, or the LWP is
         /// to exit.
         Interrupted => EINTR, "interrupted";
-        /// A future that waits was not polled in a [scope], or its context was in use.
+        /// A future that waits was not polled in a [scope] or a [loan], or its context
+        /// was in use.
         ///
         /// [scope]: crate::ProcHandle::wait
+        /// [loan]: crate::Entered::lend
         NoContext => EINVAL, "not in a scope";
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroU32;
 
 use crate::id::{Lid, Pid};
@@ -61,8 +62,8 @@ pub(crate) fn next_serial() -> NonZeroU32 {
 }
 
 /// What an embedder supplies: its types, and the hypercalls. All hypercalls have
-/// defaults: curlwp in thread-local storage, as [`ThreadHost`] has it, and nothing
-/// at the other calls.
+/// defaults: curlwp in thread-local storage, and nothing at the other calls. Who wants
+/// types of its own and no hypercall has [`ThreadHost`], and writes no `impl`.
 ///
 /// # Order of calls
 /// For each LWP: `create`; then any number of `set` ... `clear`, each pair on
@@ -84,12 +85,11 @@ pub(crate) fn next_serial() -> NonZeroU32 {
 /// The kernel holds no lock while it calls the host; an operation that calls
 /// it is as blocking as the host is. `create` and `destroy` are called with a
 /// guard held: while they block, nothing retired in the kernel is freed.
-///
-/// Seed: the `RUMPUSER_LWP_*` hypercalls, S120-S148; an implicit context made
-/// them at every entry there.
+// Seed: the `RUMPUSER_LWP_*` hypercalls, S120-S148; an implicit context made
+// them at every entry there.
 pub trait Host: Send + Sync + Sized + 'static {
-    /// What a process made by [`rfork_vmspace`](crate::Entered::rfork_vmspace)
-    /// owns, and drops when it ends.
+    /// What a process is given by [`Spawn::vmspace`](crate::Spawn::vmspace), owns, and
+    /// drops when it ends.
     type VmSpace: Send + Sync + 'static;
 
     /// An open file: what descriptors refer to. It is closed by dropping it.
@@ -138,16 +138,14 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// parent is running. Called when nothing else can refuse the fork, before the
     /// process can be seen. If this panics, nothing has happened; if
     /// [`syscall_intern`](Self::syscall_intern) then does, the place is released.
-    ///
-    /// Seed: S288.
+    // Seed: S288.
     fn vfs_init(&self, parent: &Self::Vfs) -> Self::Vfs {
         parent.clone()
     }
 
     /// A process has ended, or was not made after all, and its place is given back
     /// (`rump_proc_vfs_release`): once for each [`vfs_init`](Self::vfs_init).
-    ///
-    /// Seed: S187.
+    // Seed: S187.
     fn vfs_release(&self, vfs: Self::Vfs) {
         drop(vfs);
     }
@@ -183,15 +181,65 @@ std::thread_local! {
     static CURLWP: Cell<Option<LwpToken>> = const { Cell::new(None) };
 }
 
-/// The default host: no types of its own, curlwp in thread-local storage. There is one per thread
-/// for all the kernels that use this host: with several of them on one thread,
-/// `current` is what was set last by any.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ThreadHost;
+/// The default host: curlwp in thread-local storage, and the embedder's types, each `()`
+/// unless it is named: file, address space, emulation, place in the file system.
+///
+/// ```
+/// use lwproc::{Kernel, OnExec, ThreadHost};
+///
+/// let kernel = Kernel::builder().host(ThreadHost::<std::fs::File>::new()).build()?;
+/// let k = kernel.enter()?;
+/// # if cfg!(unix) {
+/// let null = k.files().open(std::fs::File::open("/dev/null")?, OnExec::Close)?;
+/// assert!(k.files().get(null)?.metadata().is_ok());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// There is one curlwp for each thread, for all the kernels that use this host: with
+/// several of them on one thread, `current` is what was set last by any.
+pub struct ThreadHost<File = (), VmSpace = (), Emul = (), Vfs = ()>(
+    Types<(File, VmSpace, Emul, Vfs)>,
+);
 
-impl Host for ThreadHost {
-    type VmSpace = ();
-    type File = ();
-    type Emul = ();
-    type Vfs = ();
+/// Types, and no value of them.
+type Types<T> = PhantomData<fn() -> T>;
+
+impl<File, VmSpace, Emul, Vfs> ThreadHost<File, VmSpace, Emul, Vfs> {
+    /// The host, which is nothing but its types.
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<File, VmSpace, Emul, Vfs> Clone for ThreadHost<File, VmSpace, Emul, Vfs> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<File, VmSpace, Emul, Vfs> Copy for ThreadHost<File, VmSpace, Emul, Vfs> {}
+
+impl<File, VmSpace, Emul, Vfs> Default for ThreadHost<File, VmSpace, Emul, Vfs> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<File, VmSpace, Emul, Vfs> fmt::Debug for ThreadHost<File, VmSpace, Emul, Vfs> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThreadHost")
+    }
+}
+
+impl<File, VmSpace, Emul, Vfs> Host for ThreadHost<File, VmSpace, Emul, Vfs>
+where
+    File: Send + Sync + 'static,
+    VmSpace: Send + Sync + 'static,
+    Emul: Default + Send + Sync + 'static,
+    Vfs: Default + Clone + Send + Sync + 'static,
+{
+    type VmSpace = VmSpace;
+    type File = File;
+    type Emul = Emul;
+    type Vfs = Vfs;
 }

@@ -19,7 +19,7 @@
 //! let reaped = k.try_wait(WaitTarget::Any)?.expect("a zombie");
 //! assert_eq!((reaped.pid, reaped.status.exit_code()), (child, Some(3)));
 //!
-//! k.releaselwp()?;
+//! k.release()?;
 //! drop(k); // leaves; with its last LWP the process ends
 //! assert_eq!(kernel.counts().procs, 2); // proc0 and init
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -66,7 +66,6 @@ mod errno;
 mod error;
 mod family;
 mod filedesc;
-#[cfg(feature = "async")]
 mod futures;
 mod handles;
 mod host;
@@ -94,28 +93,37 @@ mod world;
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
 pub use entry::Entered;
-pub use entry::biglock::BigLockError;
+pub use entry::alias::Aliases;
+pub use entry::biglock::{BigLock, BigLockError};
+pub use entry::cred::Creds;
 pub use entry::current::CurLwp;
 pub use entry::drain::{AloneError, Drain, ExecError};
+pub use entry::files::{Files, FilesMut};
+pub use entry::groups::Groups;
 pub use entry::opened::{FdReservation, FileHandle, FileRef};
 pub use entry::pidfd::{Drained, Exited, WaitProc};
-pub use entry::signal::KillTarget;
+pub use entry::process::Process;
+pub use entry::resources::Resources;
+pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;
+pub use entry::specific::{Data, DataMut};
 pub use entry::wait::{Reaped, WaitTarget, Zombie};
-pub use errno::Errno;
+pub use errno::{Abi, Errno};
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
     ReleaseError, UnbindError, WaitError,
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, Rfork};
 #[cfg(feature = "async")]
-pub use futures::{CurrentError, Scope, current, current_of};
+pub use futures::Scope;
+pub use futures::{CurrentError, current, current_of};
 pub use handles::ending::Ending;
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::pgrp::PgrpRef;
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use handles::refused::{SwitchError, UnclaimError};
+pub use handles::spawn::Spawn;
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};
 pub use kernel::Kernel;
@@ -127,6 +135,7 @@ pub use object::status::{CoreDump, ExitStatus};
 pub use object::trace::TracingSink;
 pub use object::trace::{TraceEvent, TraceSink};
 pub use ops::owned::Lwp;
+pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
 pub use policy::WaitPolicy;
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};

@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum WaitPolicy {
     /// It is gone at once; its exit status is forgotten, and waiting for it
-    /// ends in `ECHILD`. What the seed does.
+    /// ends in `ECHILD`.
+    // What the seed does.
     #[default]
     AutoReap,
     /// It stays as a zombie until its parent waits for it. init and proc0 reap

@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// What an LWP sleeps on, as those see it that end its sleep (`syncobj_t`).
-///
-/// Seed: `l_syncobj` S71.
+// Seed: `l_syncobj` S71.
 pub trait SyncObject: Send + Sync {
     /// Ends the sleep of that LWP (`sobj_unsleep`). It may be called before the
     /// sleep has begun, and must then be remembered; more than once; and once the

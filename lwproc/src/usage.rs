@@ -129,8 +129,7 @@ pub(crate) struct Stats {
 
 impl Stats {
     /// A child's: nothing used, profiled alike.
-    ///
-    /// Seed: `pstatscopy` S247.
+    // Seed: `pstatscopy` S247.
     pub(crate) fn fork(&self, pin: &Pin<'_>) -> Option<Stats> {
         let profile = *self.profile.get(pin)?;
         let stats = Stats::default();

@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 
 fn kernel() -> Kernel {
@@ -19,19 +23,19 @@ fn assert_empty(kernel: &Kernel) {
 fn newlwp_of_proc0_and_init_is_legal_and_of_a_stranger_is_not() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
-    assert!(k.newlwp(Pid(0)).unwrap().is_none());
+    assert!(k.become_new_lwp(Pid(0)).unwrap().is_none());
     assert_eq!(k.pid(), Pid(0));
     let first = k.curlwp().unwrap().lid();
-    let old = k.newlwp(Pid(1)).unwrap().expect("the LWP of proc0");
+    let old = k.become_new_lwp(Pid(1)).unwrap().expect("the LWP of proc0");
     assert_eq!((old.pid(), old.lid()), (Pid(0), first));
     assert_ne!(k.curlwp().unwrap().lid(), first);
     for absent in [37, -1, i32::MAX, i32::MIN, 1 << 21] {
-        let error = k.newlwp(Pid(absent)).unwrap_err();
+        let error = k.become_new_lwp(Pid(absent)).unwrap_err();
         assert_eq!(error, NewLwpError::NoSuchProcess);
         assert_eq!(error.errno(), Errno::ESRCH);
     }
     drop(old);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -55,29 +59,29 @@ fn a_further_lwp_is_not_found_as_a_process() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let pid = k.pid();
-    let first = k.newlwp(pid).unwrap().unwrap();
+    let first = k.become_new_lwp(pid).unwrap().unwrap();
     let second = k.lid().unwrap();
     assert_ne!(second.0, pid.0);
-    assert_eq!(k.newlwp(Pid(second.0)).unwrap_err(), NewLwpError::NoSuchProcess);
+    assert_eq!(k.become_new_lwp(Pid(second.0)).unwrap_err(), NewLwpError::NoSuchProcess);
     drop(first);
 }
 
 #[test]
 fn the_first_lwp_bears_the_pid_and_a_later_one_takes_it_over() {
     let kernel = kernel();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     assert_eq!(first.lid().0, pid.0);
-    let second = kernel.alloclwp(Some(pid)).unwrap();
+    let second = kernel.new_lwp(pid).unwrap();
     assert_ne!(second.lid().0, pid.0);
     drop(first);
     let guard = kernel.pin();
-    assert!(kernel.find(pid, &guard).is_some(), "the pid stays findable");
-    assert!(kernel.find_lwp(Lid(pid.0), &guard).is_none());
+    assert!(guard.proc(pid).is_some(), "the pid stays findable");
+    assert!(guard.lwp(Lid(pid.0)).is_none());
     drop(guard);
-    let third = kernel.alloclwp(Some(pid)).unwrap();
+    let third = kernel.new_lwp(pid).unwrap();
     assert_eq!(third.lid().0, pid.0);
-    let fourth = kernel.alloclwp(Some(pid)).unwrap();
+    let fourth = kernel.new_lwp(pid).unwrap();
     assert_ne!(fourth.lid().0, pid.0, "at most one LWP bears the pid");
     drop((second, third, fourth));
     assert_empty(&kernel);
@@ -91,21 +95,21 @@ fn lwps_released_in_order_of_creation() {
     let pid = k.pid();
     let mut lwps = vec![k.unbind().unwrap().unwrap()];
     for _ in 0..128 {
-        k.newlwp(pid).unwrap();
+        k.become_new_lwp(pid).unwrap();
         lwps.push(k.unbind().unwrap().unwrap());
     }
     for lwp in lwps {
         let lid = lwp.lid();
         assert!(k.switch(lwp).unwrap().is_none());
         assert_eq!((k.pid(), k.curlwp().unwrap().lid()), (pid, lid));
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         assert!(k.curlwp().is_none(), "exiting reads as none");
         drop(k);
         k = kernel.enter().unwrap();
         assert!(k.curlwp().is_none());
         assert_eq!(k.pid(), Pid::INIT, "the implicit context shows");
     }
-    assert_eq!(k.newlwp(pid).unwrap_err(), NewLwpError::NoSuchProcess);
+    assert_eq!(k.become_new_lwp(pid).unwrap_err(), NewLwpError::NoSuchProcess);
     drop(k);
     assert_empty(&kernel);
 }
@@ -141,10 +145,10 @@ fn entering_twice_is_an_error() {
 fn release_from_an_implicit_or_exiting_context_is_an_error() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
-    assert_eq!(k.releaselwp(), Err(ReleaseError::NotPertinent));
+    assert_eq!(k.release(), Err(ReleaseError::NotPertinent));
     k.rfork(Rfork::Share).unwrap();
-    k.releaselwp().unwrap();
-    assert_eq!(k.releaselwp(), Err(ReleaseError::NotPertinent));
+    k.release().unwrap();
+    assert_eq!(k.release(), Err(ReleaseError::NotPertinent));
     assert_eq!(k.unbind().unwrap_err(), UnbindError::Exiting);
     drop(k);
     assert_empty(&kernel);
@@ -156,7 +160,7 @@ fn a_switch_frees_the_exiting_lwp() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     assert_eq!(kernel.counts().procs, 4);
     assert!(k.switch(parent).unwrap().is_none());
     assert_eq!(kernel.counts().procs, 3);
@@ -178,22 +182,22 @@ fn unbind_then_switch_back_is_legal() {
 #[test]
 fn a_running_lwp_cannot_be_claimed_and_a_parked_one_can_once() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, lid) = (lwp.pid(), lwp.lid());
     let guard = kernel.pin();
-    let seen = kernel.find_lwp(lid, &guard).unwrap();
+    let seen = guard.lwp(lid).unwrap();
     let running = ClaimError::AlreadyRunning { pid, lid };
     assert_eq!(seen.claim().unwrap_err(), running);
-    assert_eq!(seen.state(), LwpState::OnProc);
+    assert_eq!(seen.state(), LwpState::Owned);
     let handle = lwp.unclaim();
-    assert_eq!(seen.state(), LwpState::Run);
+    assert_eq!(seen.state(), LwpState::Parked);
     let claimed = seen.claim().unwrap();
     assert_eq!(handle.claim().unwrap_err(), running);
     drop(claimed);
     assert_eq!(handle.claim().unwrap_err(), ClaimError::Exiting);
-    assert_eq!(handle.state(), LwpState::Idle);
+    assert_eq!(handle.state(), LwpState::Gone);
     assert_eq!((handle.pid(), handle.lid()), (pid, lid));
-    assert!(kernel.find_lwp(lid, &guard).is_none());
+    assert!(guard.lwp(lid).is_none());
 }
 
 #[test]
@@ -202,14 +206,14 @@ fn curlwp_itself_is_running() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let guard = kernel.pin();
-    let me = kernel.find_lwp(k.lid().unwrap(), &guard).unwrap();
+    let me = guard.lwp(k.lid().unwrap()).unwrap();
     assert!(matches!(me.claim(), Err(ClaimError::AlreadyRunning { .. })));
 }
 
 #[test]
 fn lwps_of_another_kernel_are_refused_and_given_back() {
     let (a, b) = (kernel(), kernel());
-    let lwp = a.alloclwp(None).unwrap();
+    let lwp = a.spawn().start().unwrap();
     let pid = lwp.pid();
     let mut k = b.enter().unwrap();
     let error = k.switch(lwp).unwrap_err();
@@ -217,34 +221,37 @@ fn lwps_of_another_kernel_are_refused_and_given_back() {
     assert_eq!(error.into_lwp().pid(), pid);
     drop(k);
     assert_empty(&a);
-    let proc = a.alloclwp(None).unwrap();
-    let guard = a.pin();
-    let handle = a.find(proc.pid(), &guard).unwrap().handle().unwrap();
-    assert_eq!(b.alloclwp_in(&handle).unwrap_err(), NewLwpError::WrongKernel);
-    assert!(b.find(proc.pid(), &guard).is_none(), "a guard of another kernel finds nothing");
-    assert_eq!(b.procs(&guard).count(), 0);
+    let proc = a.spawn().start().unwrap();
+    let handle = a.pin().proc(proc.pid()).unwrap().handle().unwrap();
+    // A guard and a handle know their kernel, wherever the thread is.
+    let k = b.enter().unwrap();
+    let further = handle.new_lwp().unwrap();
+    assert_eq!((a.counts().lwps, b.counts().lwps), (4, 2));
+    assert_eq!(a.pin().lwp(further.lid()).map(|lwp| lwp.pid()), Some(proc.pid()));
+    assert!(b.pin().proc(proc.pid()).is_none() && k.pin().proc(proc.pid()).is_none());
+    assert_eq!((a.pin().procs().count(), k.pin().procs().count()), (3, 2));
 }
 
 #[test]
 fn holds_keep_the_lwp_and_revive_an_implicit_context() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
-    assert_eq!(k.lwprele(), Err(ReleError::NotHeld));
-    k.lwphold().unwrap();
+    assert_eq!(k.unhold(), Err(ReleError::NotHeld));
+    k.hold().unwrap();
     let lid = k.curlwp().expect("revived").lid();
     assert_eq!((k.pid(), k.curlwp().unwrap().refcnt()), (Pid::INIT, 1));
     drop(k);
     let mut k = kernel.enter().unwrap();
     assert_eq!(k.curlwp().unwrap().lid(), lid, "it persists");
-    k.lwphold().unwrap();
-    assert_eq!(k.releaselwp(), Err(ReleaseError::Held { holds: 1 }));
-    k.lwprele().unwrap();
-    k.lwprele().unwrap();
+    k.hold().unwrap();
+    assert_eq!(k.release(), Err(ReleaseError::Held { holds: 1 }));
+    k.unhold().unwrap();
+    k.unhold().unwrap();
     assert!(k.curlwp().is_none());
-    assert_eq!(k.lwprele(), Err(ReleError::NotHeld));
-    k.lwphold().unwrap();
+    assert_eq!(k.unhold(), Err(ReleError::NotHeld));
+    k.hold().unwrap();
     assert!(k.curlwp().is_some(), "a hold takes the exit back");
-    k.lwprele().unwrap();
+    k.unhold().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -257,11 +264,11 @@ fn a_draining_process_takes_no_lwps() {
     let pid = k.pid();
     k.drain();
     let guard = kernel.pin();
-    assert_eq!(kernel.find(pid, &guard).unwrap().state(), ProcState::Draining);
-    let error = kernel.alloclwp(Some(pid)).unwrap_err();
+    assert_eq!(guard.proc(pid).unwrap().state(), ProcState::Draining);
+    let error = kernel.new_lwp(pid).unwrap_err();
     assert_eq!((error, error.errno()), (NewLwpError::Draining, Errno::EBUSY));
     k.reopen();
-    drop(kernel.alloclwp(Some(pid)).unwrap());
+    drop(kernel.new_lwp(pid).unwrap());
 }
 
 #[test]
@@ -287,42 +294,42 @@ fn orphans_go_to_init() {
     drop(parent);
     assert_eq!(k.ppid(), Pid::INIT);
     let guard = kernel.pin();
-    let init = kernel.find(Pid::INIT, &guard).unwrap();
+    let init = guard.proc(Pid::INIT).unwrap();
     assert_eq!(init.children().map(|c| c.pid()).collect::<Vec<_>>(), [child]);
-    assert!(kernel.find(parent_pid, &guard).is_none());
+    assert!(guard.proc(parent_pid).is_none());
 }
 
 #[test]
 fn alloclwp_makes_children_of_proc0_or_lwps() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let guard = kernel.pin();
-    let proc = kernel.find(lwp.pid(), &guard).unwrap();
+    let proc = guard.proc(lwp.pid()).unwrap();
     assert_eq!((proc.ppid(), proc.nlwps()), (Pid(0), 1));
-    let more = kernel.alloclwp(Some(lwp.pid())).unwrap();
+    let more = kernel.new_lwp(lwp.pid()).unwrap();
     assert_eq!(proc.nlwps(), 2);
     let lids: Vec<_> = proc.lwps().map(|l| l.lid()).collect();
     assert_eq!(lids, [more.lid(), lwp.lid()], "newest first");
-    assert_eq!(kernel.alloclwp(Some(Pid(99))).unwrap_err(), NewLwpError::NoSuchProcess);
+    assert_eq!(kernel.new_lwp(Pid(99)).unwrap_err(), NewLwpError::NoSuchProcess);
 }
 
 #[test]
 fn handles_keep_identity_when_the_pid_is_reused() {
     let kernel = Kernel::builder().id_capacity(2).build().unwrap();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let pid = lwp.pid();
     let guard = kernel.pin();
-    let handle = kernel.find(pid, &guard).unwrap().handle().unwrap();
+    let handle = guard.proc(pid).unwrap().handle().unwrap();
     let identity = handle.identity();
     drop(guard);
     drop(lwp);
     assert!(!handle.is_alive());
-    let again = kernel.alloclwp(None).unwrap();
+    let again = kernel.spawn().start().unwrap();
     assert_ne!(again.pid(), pid, "a reused slot yields a new number");
-    assert_eq!(kernel.alloclwp_in(&handle).unwrap_err(), NewLwpError::NoSuchProcess);
+    assert_eq!(handle.new_lwp().unwrap_err(), NewLwpError::NoSuchProcess);
     let guard = kernel.pin();
-    assert_ne!(kernel.find(again.pid(), &guard).unwrap().identity(), identity);
-    assert!(kernel.find(pid, &guard).is_none());
+    assert_ne!(guard.proc(again.pid()).unwrap().identity(), identity);
+    assert!(guard.proc(pid).is_none());
     assert_eq!(handle.clone(), handle);
 }
 
@@ -330,26 +337,26 @@ fn handles_keep_identity_when_the_pid_is_reused() {
 fn comm_is_inherited_and_replaced() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
-    assert_eq!(k.comm().as_str(), "init");
+    assert_eq!(k.process().comm().as_str(), "init");
     k.rfork(Rfork::Share).unwrap();
-    k.set_comm("sh");
+    k.process().set_comm("sh");
     let parent = k.rfork(Rfork::Share).unwrap();
-    assert_eq!(k.comm().as_str(), "sh");
-    k.set_comm("a name longer than sixteen bytes");
-    k.set_comm("cat");
-    assert_eq!(k.comm().as_str(), "cat");
+    assert_eq!(k.process().comm().as_str(), "sh");
+    k.process().set_comm("a name longer than sixteen bytes");
+    k.process().set_comm("cat");
+    assert_eq!(k.process().comm().as_str(), "cat");
     let guard = kernel.pin();
-    assert_eq!(kernel.find(parent.unwrap().pid(), &guard).unwrap().comm().as_str(), "sh");
-    k.set_comm("");
+    assert_eq!(guard.proc(parent.unwrap().pid()).unwrap().comm().as_str(), "sh");
+    k.process().set_comm("");
     k.rfork(Rfork::Share).unwrap();
-    assert_eq!(k.comm().as_str(), "rumproc");
+    assert_eq!(k.process().comm().as_str(), "rumproc");
 }
 
 #[test]
 fn shutdown_reports_who_was_there() {
     let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
-    let owned = kernel.alloclwp(None).unwrap();
-    let parked = kernel.alloclwp(None).unwrap().unclaim();
+    let owned = kernel.spawn().start().unwrap();
+    let parked = kernel.spawn().start().unwrap().unclaim();
     let mut k = kernel.enter().unwrap();
     k.switch(owned).unwrap();
     k.rfork(Rfork::Share).unwrap().unwrap().unclaim();
@@ -357,10 +364,10 @@ fn shutdown_reports_who_was_there() {
     k.exit(ExitStatus::exited(1)).unwrap();
     drop(k);
     let mut k = kernel.enter().unwrap();
-    k.newlwp(Pid(0)).unwrap();
+    k.become_new_lwp(Pid(0)).unwrap();
     let bound = (k.pid(), k.lid().unwrap());
     drop(k);
-    let survivor = kernel.alloclwp(None).unwrap();
+    let survivor = kernel.spawn().start().unwrap();
     let report = kernel.shutdown();
     assert!(report.released.contains(&(parked.pid(), parked.lid())));
     assert!(report.released.contains(&bound));
@@ -378,9 +385,9 @@ fn display_reads_like_ps() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    k.set_comm("sh");
-    k.setsid().unwrap();
-    let parked = kernel.alloclwp(Some(k.pid())).unwrap().unclaim();
+    k.process().set_comm("sh");
+    k.groups().setsid().unwrap();
+    let parked = kernel.new_lwp(k.pid()).unwrap().unclaim();
     let shown = kernel.to_string();
     let rows: Vec<Vec<&str>> = shown.lines().map(|l| l.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["PID", "PPID", "PGRP", "SID", "STAT", "NLWP", "COMM", "LWPS"]);

@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 
 fn uid(k: &Entered<'_>) -> u32 {
@@ -9,7 +13,7 @@ fn uid(k: &Entered<'_>) -> u32 {
 }
 
 fn setuid(k: &mut Entered<'_>, uid: u32) {
-    k.set_cred(&CredChange::SetUid(uid)).unwrap();
+    k.creds().set(&CredChange::SetUid(uid)).unwrap();
 }
 
 #[track_caller]
@@ -33,7 +37,7 @@ fn two_processes_keep_their_uids_across_switches() {
         assert_eq!(uid(&k), if round % 2 == 0 { 22 } else { 11 });
     }
     let pid = k.pid();
-    k.newlwp(pid).unwrap();
+    k.become_new_lwp(pid).unwrap();
     assert_eq!(uid(&k), 11, "a new LWP sees its process's uid");
 }
 
@@ -45,9 +49,9 @@ fn a_child_inherits_and_the_implicit_context_is_root_again() {
     setuid(&mut k, 7);
     k.rfork(Rfork::Share).map(drop).unwrap();
     assert_eq!(uid(&k), 7);
-    assert!(matches!(k.set_cred(&CredChange::SetUid(0)), Err(CredError::NotPermitted)));
+    assert!(matches!(k.creds().set(&CredChange::SetUid(0)), Err(CredError::NotPermitted)));
     assert_eq!(CredError::NotPermitted.errno(), Errno::EPERM);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(uid(&kernel.enter().unwrap()), 0);
 }
@@ -57,7 +61,7 @@ fn a_change_shows_in_siblings_at_their_next_entry() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    let sibling = kernel.new_lwp(k.pid()).unwrap();
     let (step, next) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
     std::thread::scope(|s| {
         s.spawn(|| {
@@ -86,18 +90,19 @@ fn an_embedder_commits_what_it_has_prepared() {
     setuid(&mut k, 1000);
     // A set-user-id program of user 7, which the rules would refuse.
     let seven = CredChange::SetResuid(None, Some(7), Some(7));
-    assert_eq!(k.set_cred(&seven), Err(CredError::NotPermitted));
+    assert_eq!(k.creds().set(&seven), Err(CredError::NotPermitted));
     let root = Cred::superuser();
     let prepared = root.changed(&CredChange::SetResuid(Some(1000), Some(7), Some(7))).unwrap();
-    k.commit_cred(|old| {
-        assert_eq!(old.users(), IdSet::all(1000));
-        Ok::<_, CredError>(prepared.clone())
-    })
-    .unwrap();
+    k.creds()
+        .commit(|old| {
+            assert_eq!(old.users(), IdSet::all(1000));
+            Ok::<_, CredError>(prepared.clone())
+        })
+        .unwrap();
     assert_eq!(k.cred().users(), IdSet { real: 1000, effective: 7, saved: 7 });
-    assert_eq!(k.commit_cred(|_| Err("no")), Err("no"));
+    assert_eq!(k.creds().commit(|_| Err("no")), Err("no"));
     assert_eq!(k.cred().users().effective, 7);
-    k.commit_cred(|_| Ok::<_, CredError>(root.clone())).unwrap();
+    k.creds().commit(|_| Ok::<_, CredError>(root.clone())).unwrap();
     assert_counts(&kernel, 1000, 0, 0);
     assert_counts(&kernel, 0, 3, 0);
 }
@@ -107,7 +112,7 @@ fn a_long_entry_takes_a_change_up_when_it_asks_to() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    let sibling = kernel.new_lwp(k.pid()).unwrap();
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
@@ -117,12 +122,12 @@ fn a_long_entry_takes_a_change_up_when_it_asks_to() {
     });
     assert_eq!(uid(&k), 0, "stable until it asks");
     // A refusal is of the newest ones, and they are seen then.
-    let copy = kernel.alloclwp(Some(k.pid())).unwrap();
-    assert_eq!(k.set_cred(&CredChange::SetUid(7)), Err(CredError::NotPermitted));
+    let copy = kernel.new_lwp(k.pid()).unwrap();
+    assert_eq!(k.creds().set(&CredChange::SetUid(7)), Err(CredError::NotPermitted));
     assert_eq!(uid(&k), 5);
     drop(copy);
-    k.commit_cred(|_| Ok::<_, CredError>(Cred::superuser())).unwrap();
-    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.creds().commit(|_| Ok::<_, CredError>(Cred::superuser())).unwrap();
+    let sibling = kernel.new_lwp(k.pid()).unwrap();
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
@@ -130,7 +135,7 @@ fn a_long_entry_takes_a_change_up_when_it_asks_to() {
             setuid(&mut k, 6);
         });
     });
-    k.update_creds();
+    k.creds().update();
     assert_eq!(uid(&k), 6);
 }
 
@@ -147,29 +152,29 @@ fn minus_one_is_no_id() {
         CredChange::SetGroups([1, u32::MAX].into()),
     ];
     for change in changes {
-        assert_eq!(k.set_cred(&change), Err(CredError::InvalidId), "{change:?}");
+        assert_eq!(k.creds().set(&change), Err(CredError::InvalidId), "{change:?}");
         assert_eq!(format!("{:?}", k.cred()), format!("{before:?}"));
     }
     assert_eq!(CredError::InvalidId.errno(), Errno::EINVAL);
     k.rfork(Rfork::Share).unwrap();
     setuid(&mut k, 7);
     // Who may not at all learns that first only of a list of groups.
-    assert_eq!(k.set_cred(&CredChange::SetUid(u32::MAX)), Err(CredError::InvalidId));
+    assert_eq!(k.creds().set(&CredChange::SetUid(u32::MAX)), Err(CredError::InvalidId));
     let groups = CredChange::SetGroups([u32::MAX].into());
-    assert_eq!(k.set_cred(&groups), Err(CredError::NotPermitted));
+    assert_eq!(k.creds().set(&groups), Err(CredError::NotPermitted));
 }
 
 #[test]
 fn an_implicit_context_changes_init() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
-    k.set_cred(&CredChange::SetEuid(9)).unwrap();
+    k.creds().set(&CredChange::SetEuid(9)).unwrap();
     assert_eq!(k.cred().users(), IdSet { real: 0, effective: 9, saved: 0 });
     std::thread::scope(|s| {
         s.spawn(|| assert_eq!(kernel.enter().unwrap().cred().users().effective, 9));
     });
     let guard = kernel.pin();
-    let init = kernel.find(Pid::INIT, &guard).unwrap();
+    let init = guard.proc(Pid::INIT).unwrap();
     assert_eq!(init.cred().unwrap().users().effective, 9);
     k.rfork(Rfork::Share).unwrap();
     assert_eq!(k.cred().users().effective, 9);
@@ -183,7 +188,7 @@ fn users_are_charged_for_processes_and_further_lwps() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let pid = k.pid();
-    let more: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+    let more: Vec<Lwp> = (0..3).map(|_| kernel.new_lwp(pid).unwrap()).collect();
     assert_counts(&kernel, 0, 3, 3);
     setuid(&mut k, 7);
     // At once, whether they enter again or not.
@@ -192,7 +197,7 @@ fn users_are_charged_for_processes_and_further_lwps() {
     assert_counts(&kernel, 7, 1, 3);
     let parent = k.rfork(Rfork::Share).unwrap();
     assert_counts(&kernel, 7, 2, 3);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     k.switch(parent.unwrap()).unwrap();
     assert_counts(&kernel, 7, 1, 3);
 }
@@ -200,7 +205,7 @@ fn users_are_charged_for_processes_and_further_lwps() {
 #[test]
 fn init_is_charged_to_its_user() {
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(Some(Pid::INIT)).unwrap();
+    let lwp = kernel.new_lwp(Pid::INIT).unwrap();
     setuid(&mut kernel.enter().unwrap(), 4);
     assert_counts(&kernel, 0, 1, 0);
     assert_counts(&kernel, 4, 1, 1);
@@ -219,7 +224,7 @@ fn zombies_stay_charged_until_reaped() {
     k.switch(parent).unwrap();
     assert_counts(&kernel, 3, 2, 0);
     let guard = kernel.pin();
-    let me = kernel.find(k.pid(), &guard).unwrap();
+    let me = guard.proc(k.pid()).unwrap();
     let zombie = me.children().next().unwrap();
     assert_eq!(zombie.cred().unwrap().users().real, 3);
     k.try_wait(WaitTarget::Any).unwrap().unwrap();
@@ -240,14 +245,14 @@ fn charges_add_up_after_a_storm() {
                 k.rfork(Rfork::Share).unwrap();
                 for i in 0..2000 {
                     let change = CredChange::SetResuid(Some((me + i) % 5), Some(0), Some(0));
-                    k.set_cred(&change).unwrap();
+                    k.creds().set(&change).unwrap();
                     if i % 3 == 0 {
                         k.rfork(Rfork::Share).map(drop).unwrap();
                     } else {
-                        drop(kernel.alloclwp(Some(k.pid())).unwrap());
+                        drop(kernel.new_lwp(k.pid()).unwrap());
                     }
                 }
-                k.releaselwp().unwrap();
+                k.release().unwrap();
             });
         }
     });
@@ -262,8 +267,8 @@ fn charges_add_up_after_a_storm() {
 #[test]
 fn racing_changes_leave_one_charge() {
     let kernel = Kernel::new();
-    let a = kernel.alloclwp(None).unwrap();
-    let b = kernel.alloclwp(Some(a.pid())).unwrap();
+    let a = kernel.spawn().start().unwrap();
+    let b = kernel.new_lwp(a.pid()).unwrap();
     let pid = a.pid();
     std::thread::scope(|s| {
         for (n, lwp) in [a, b].into_iter().enumerate() {
@@ -273,7 +278,7 @@ fn racing_changes_leave_one_charge() {
                 k.switch(lwp).unwrap();
                 for i in 0..3000 {
                     let real = Some(10 + (n as u32 + i) % 3);
-                    k.set_cred(&CredChange::SetResuid(real, Some(0), Some(0))).unwrap();
+                    k.creds().set(&CredChange::SetResuid(real, Some(0), Some(0))).unwrap();
                 }
                 drop(k);
                 let mut k = kernel.enter().unwrap();
@@ -282,7 +287,7 @@ fn racing_changes_leave_one_charge() {
         }
     });
     let guard = kernel.pin();
-    let proc = kernel.find(pid, &guard).unwrap();
+    let proc = guard.proc(pid).unwrap();
     let uid = proc.cred().unwrap().users().real;
     for user in 10..13 {
         let mine = usize::from(user == uid);

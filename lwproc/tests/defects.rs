@@ -3,9 +3,12 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
 #[path = "common/heap.rs"]
 mod heap;
 
+use becoming::Become;
 use lwproc::*;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -34,14 +37,14 @@ fn r11_a_childs_limits_are_its_own() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     // So that the parent has a set of its own, which C would share.
-    k.set_rlimit(Resource::Nofile, Limit::both(64)).unwrap();
+    k.resources().set_limit(Resource::Nofile, Limit::both(64)).unwrap();
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    k.set_rlimit(Resource::Nofile, Limit::both(5)).unwrap();
+    k.resources().set_limit(Resource::Nofile, Limit::both(5)).unwrap();
     let child = k.switch(parent).unwrap().unwrap();
-    assert_eq!(k.rlimit(Resource::Nofile), Limit::both(64));
-    k.set_rlimit(Resource::Nofile, Limit::both(7)).unwrap();
+    assert_eq!(k.resources().limit(Resource::Nofile), Limit::both(64));
+    k.resources().set_limit(Resource::Nofile, Limit::both(7)).unwrap();
     k.switch(child).unwrap();
-    assert_eq!(k.rlimit(Resource::Nofile), Limit::both(5));
+    assert_eq!(k.resources().limit(Resource::Nofile), Limit::both(5));
 }
 
 /// One snapshot for a child: what it has is a set that its parent had at some time,
@@ -55,19 +58,19 @@ fn r12_a_child_has_one_snapshot() {
     std::thread::scope(|s| {
         let setter = s.spawn(|| {
             let mut k = kernel.enter().unwrap();
-            k.newlwp(pid).unwrap();
+            k.become_new_lwp(pid).unwrap();
             for n in (0..1000).rev() {
-                k.set_rlimit(Resource::Cpu, Limit::both(n)).unwrap();
-                k.set_rlimit(Resource::Data, Limit::both(n)).unwrap();
+                k.resources().set_limit(Resource::Cpu, Limit::both(n)).unwrap();
+                k.resources().set_limit(Resource::Data, Limit::both(n)).unwrap();
             }
-            k.releaselwp().unwrap();
+            k.release().unwrap();
         });
         while !setter.is_finished() {
             let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-            let limits = [Resource::Cpu, Resource::Data].map(|r| k.rlimit(r).soft);
+            let limits = [Resource::Cpu, Resource::Data].map(|r| k.resources().limit(r).soft);
             let ahead = limits[1].checked_sub(limits[0]);
             assert!(matches!(ahead, Some(0 | 1)) || limits[1] == Limit::NONE.soft, "{limits:?}");
-            k.releaselwp().unwrap();
+            k.release().unwrap();
             k.switch(parent).unwrap();
         }
     });
@@ -76,8 +79,8 @@ fn r12_a_child_has_one_snapshot() {
 fn churn(kernel: &Kernel, pid: Pid, times: usize) {
     let mut k = kernel.enter().unwrap();
     for _ in 0..times {
-        k.newlwp(pid).unwrap();
-        k.releaselwp().unwrap();
+        k.become_new_lwp(pid).unwrap();
+        k.release().unwrap();
         drop(k);
         k = kernel.enter().unwrap();
     }
@@ -101,7 +104,7 @@ fn before_r15_each_success_leaks_one() {
 #[test]
 fn r15_newlwp_leaks_nothing() {
     let kernel = Kernel::new();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     churn(&kernel, first.pid(), 1000);
     let before = heap::live();
     churn(&kernel, first.pid(), 10_000);
@@ -116,23 +119,23 @@ fn r18_hooks_run_while_the_process_can_be_found() {
     let kernel: Arc<Kernel> = Arc::new(Kernel::builder().id_capacity(3).build().unwrap());
     let seen = Arc::new(Mutex::new(vec![]));
     let (weak, log) = (Arc::downgrade(&kernel), seen.clone());
-    let hook = kernel.exithook_establish(move |proc| {
+    let hook = kernel.add_exit_hook(move |proc| {
         let kernel = weak.upgrade().unwrap();
         let guard = kernel.pin();
-        let found = kernel.find(proc.pid(), &guard).map(|p| p.identity());
+        let found = guard.proc(proc.pid()).map(|p| p.identity());
         log.lock().unwrap().push((proc.pid(), found == Some(proc.identity()), proc.pgid()));
         // There is no other id: had this one been free, this would have taken it.
-        let other = kernel.alloclwp(None);
-        assert_eq!(other.err(), Some(NewLwpError::IdsExhausted));
+        let other = kernel.spawn().start();
+        assert_eq!(other.err(), Some(SpawnError::IdsExhausted));
     });
-    let fill = kernel.alloclwp(None).unwrap();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let fill = kernel.spawn().start().unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let pid = lwp.pid();
-    assert!(kernel.alloclwp(None).is_err(), "no id is left");
+    assert!(kernel.spawn().start().is_err(), "no id is left");
     drop(lwp);
     assert_eq!(*seen.lock().unwrap(), [(pid, true, Some(Pid(0)))]);
-    kernel.exithook_disestablish(hook).unwrap();
-    drop((kernel.alloclwp(None).unwrap(), fill));
+    kernel.remove_exit_hook(hook).unwrap();
+    drop((kernel.spawn().start().unwrap(), fill));
 }
 
 /// There is no pointer to an LWP that is gone; a handle knows, and a number misses,
@@ -142,18 +145,18 @@ fn r18_hooks_run_while_the_process_can_be_found() {
 #[test]
 fn r19_what_is_gone_is_not_switched_to() {
     let kernel: Arc<Kernel> = Arc::new(Kernel::builder().id_capacity(2).build().unwrap());
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (lid, handle) = (lwp.lid(), lwp.unclaim());
     drop(handle.claim().unwrap());
     assert_eq!(handle.claim().unwrap_err(), ClaimError::Exiting);
-    let again = kernel.alloclwp(None);
+    let again = kernel.spawn().start();
     let again = again.or_else(|_| {
         // The handle keeps the id's slot no longer than its memory.
         kernel.flush();
-        kernel.alloclwp(None)
+        kernel.spawn().start()
     });
     let guard = kernel.pin();
-    assert!(kernel.find_lwp(lid, &guard).is_none(), "a stale number misses");
+    assert!(guard.lwp(lid).is_none(), "a stale number misses");
     assert_eq!(handle.claim().unwrap_err(), ClaimError::Exiting);
     assert!(again.is_ok_and(|l| l.lid() != lid));
 }

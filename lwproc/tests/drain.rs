@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -24,23 +28,23 @@ fn a_drain_tells_the_others_and_reopen_takes_it_back() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let pid = k.pid();
-    let other = k.newlwp(pid).unwrap().unwrap();
+    let other = k.become_new_lwp(pid).unwrap().unwrap();
     assert!(!k.must_exit());
     k.drain();
     assert!(!k.must_exit(), "not who drains");
-    assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::Draining);
+    assert_eq!(kernel.new_lwp(pid).unwrap_err(), NewLwpError::Draining);
     assert_eq!(NewLwpError::Draining.errno(), Errno::EBUSY);
     let own = k.switch(other).unwrap().unwrap();
     assert!(k.must_exit());
     let other = k.switch(own).unwrap().unwrap();
     k.reopen();
-    drop(kernel.alloclwp(Some(pid)).unwrap());
+    drop(kernel.new_lwp(pid).unwrap());
     let own = k.switch(other).unwrap().unwrap();
     assert!(!k.must_exit());
     k.drain();
     drop(k.switch(own).unwrap().unwrap());
     assert!(k.must_exit());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -53,12 +57,12 @@ fn implicit_contexts_drain_init_and_need_not_exit() {
     k.drain();
     assert!(!k.must_exit());
     assert_eq!(k.wait_alone(), Ok(()), "init's own LWP");
-    assert_eq!(k.lwphold(), Err(HoldError::Draining));
-    k.execnotify("other").unwrap();
-    assert_eq!(k.comm().as_str(), "other");
-    k.lwphold().unwrap();
+    assert_eq!(k.hold(), Err(HoldError::Draining));
+    k.exec("other").unwrap();
+    assert_eq!(k.process().comm().as_str(), "other");
+    k.hold().unwrap();
     assert!(!k.must_exit());
-    k.lwprele().unwrap();
+    k.unhold().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -71,27 +75,31 @@ fn execnotify_needs_a_drain_and_to_be_alone() {
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
     let pid = k.pid();
     let child = k.switch(parent).unwrap().unwrap();
-    assert_eq!(k.setpgid(pid, pid), Ok(()), "a parent moves its child");
+    assert_eq!(k.groups().setpgid(pid, pid), Ok(()), "a parent moves its child");
     let parent = k.switch(child).unwrap().unwrap();
-    let refused = |k: &mut Entered<'_>| k.execnotify("new").unwrap_err();
+    let refused = |k: &mut Entered<'_>| k.exec("new").unwrap_err();
     assert_eq!(refused(&mut k), ExecError::NotDraining);
-    let other = kernel.alloclwp(Some(pid)).unwrap();
+    let other = kernel.new_lwp(pid).unwrap();
     k.drain();
     assert_eq!(refused(&mut k), ExecError::NotAlone { nlwps: 2 });
     for error in [ExecError::NotDraining, ExecError::NotAlone { nlwps: 2 }] {
         assert_eq!(error.errno(), Errno::EBUSY);
     }
-    assert_ne!(k.comm().as_str(), "new", "nothing has changed");
+    assert_ne!(k.process().comm().as_str(), "new", "nothing has changed");
     drop(other);
-    k.execnotify("new").unwrap();
-    assert_eq!(k.comm().as_str(), "new");
+    k.exec("new").unwrap();
+    assert_eq!(k.process().comm().as_str(), "new");
     let guard = kernel.pin();
-    assert_eq!(kernel.find(pid, &guard).unwrap().state(), ProcState::Active, "open again");
+    assert_eq!(guard.proc(pid).unwrap().state(), ProcState::Active, "open again");
     drop(guard);
-    drop(kernel.alloclwp(Some(pid)).unwrap());
+    drop(kernel.new_lwp(pid).unwrap());
     assert_eq!(refused(&mut k), ExecError::NotDraining);
     let _child = k.switch(parent).unwrap();
-    assert_eq!(k.setpgid(pid, pid), Err(GroupError::HasExeced), "and no longer when it has execed");
+    assert_eq!(
+        k.groups().setpgid(pid, pid),
+        Err(GroupError::HasExeced),
+        "and no longer when it has execed"
+    );
 }
 
 #[test]
@@ -101,7 +109,7 @@ fn wait_alone_returns_when_the_others_have_gone() {
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Share).unwrap();
         assert_eq!(k.wait_alone(), Err(AloneError::NotDraining));
-        let others = [(); 3].map(|()| kernel.alloclwp(Some(k.pid())).unwrap());
+        let others = [(); 3].map(|()| kernel.new_lwp(k.pid()).unwrap());
         k.drain();
         std::thread::scope(|s| {
             for lwp in others {
@@ -110,10 +118,10 @@ fn wait_alone_returns_when_the_others_have_gone() {
             assert_eq!(k.wait_alone(), Ok(()));
         });
         let guard = kernel.pin();
-        assert_eq!(kernel.find(k.pid(), &guard).unwrap().nlwps(), 1);
+        assert_eq!(guard.proc(k.pid()).unwrap().nlwps(), 1);
         drop(guard);
-        k.execnotify("new").unwrap();
-        k.releaselwp().unwrap();
+        k.exec("new").unwrap();
+        k.release().unwrap();
     }
     assert_eq!(AloneError::NotDraining.errno(), Errno::EINVAL);
     assert_eq!(AloneError::Interrupted.errno(), Errno::EINTR);
@@ -126,18 +134,18 @@ fn wait_alone_is_interrupted() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let pid = k.pid();
-    let other = kernel.alloclwp(Some(pid)).unwrap();
+    let other = kernel.new_lwp(pid).unwrap();
     k.drain();
     std::thread::scope(|s| {
         let kernel = &kernel;
         // By a signal.
         s.spawn(move || {
             std::thread::sleep(Duration::from_millis(20));
-            kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15).unwrap();
+            kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15).unwrap();
         });
         assert_eq!(k.wait_alone(), Err(AloneError::Interrupted));
         assert_eq!(k.wait_alone(), Err(AloneError::Interrupted), "it is still pending");
-        assert_eq!(k.take_signal(), Some(Signo::TERM));
+        assert_eq!(k.signals().take(), Some(Signo::TERM));
         // By the drain of the other LWP.
         s.spawn(move || {
             let mut k = kernel.enter().unwrap();
@@ -145,13 +153,13 @@ fn wait_alone_is_interrupted() {
             assert!(k.must_exit());
             std::thread::sleep(Duration::from_millis(20));
             k.drain();
-            k.releaselwp().unwrap();
+            k.release().unwrap();
         });
         let first = k.wait_alone();
         assert!(matches!(first, Err(AloneError::Interrupted)) && k.must_exit() || first.is_ok());
     });
     k.reopen();
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -161,7 +169,7 @@ fn reopen_ends_the_wait_to_be_alone() {
     let kernel = kernel();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    let other = kernel.new_lwp(k.pid()).unwrap();
     k.drain();
     std::thread::scope(|s| {
         let kernel = &kernel;
@@ -184,23 +192,23 @@ fn exit_group_releases_the_parked_and_tells_the_others() {
     k.rfork(Rfork::Share).unwrap();
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
     let pid = k.pid();
-    let parked: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap().unclaim()).collect();
-    let owned = kernel.alloclwp(Some(pid)).unwrap();
-    k.lwphold().unwrap();
+    let parked: Vec<_> = (0..3).map(|_| kernel.new_lwp(pid).unwrap().unclaim()).collect();
+    let owned = kernel.new_lwp(pid).unwrap();
+    k.hold().unwrap();
     assert_eq!(k.exit_group(ExitStatus::exited(1)), Err(ReleaseError::Held { holds: 1 }));
-    assert!(parked.iter().all(|l| l.state() == LwpState::Run), "nothing has changed");
-    k.lwprele().unwrap();
+    assert!(parked.iter().all(|l| l.state() == LwpState::Parked), "nothing has changed");
+    k.unhold().unwrap();
     k.exit_group(ExitStatus::exited(7)).unwrap();
     assert!(k.curlwp().is_none() && k.must_exit());
-    assert!(parked.iter().all(|l| l.state() == LwpState::Idle));
+    assert!(parked.iter().all(|l| l.state() == LwpState::Gone));
     assert_eq!(k.exit_group(ExitStatus::exited(1)), Err(ReleaseError::NotPertinent));
     k.switch(owned).unwrap();
     assert!(k.must_exit());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     k.switch(parent).unwrap();
     let reaped = k.try_wait(WaitTarget::Any).unwrap().unwrap();
     assert_eq!((reaped.pid, reaped.status), (pid, ExitStatus::exited(7)));
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop((k, parked));
     assert_empty(&kernel);
 }
@@ -224,13 +232,13 @@ fn a_panic_of_the_host_does_not_stop_exit_group() {
     let kernel = Kernel::builder().host(Panics::default()).build().unwrap();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    let parked = [(); 3].map(|()| kernel.alloclwp(Some(k.pid())).unwrap().unclaim());
+    let parked = [(); 3].map(|()| kernel.new_lwp(k.pid()).unwrap().unclaim());
     kernel.host().0.store(true, SeqCst);
     let panicked = catch_unwind(AssertUnwindSafe(|| k.exit_group(ExitStatus::exited(1))));
     kernel.host().0.store(false, SeqCst);
     assert!(panicked.is_err());
     assert_eq!(kernel.host().1.load(SeqCst), 3);
-    assert!(parked.iter().all(|l| l.state() == LwpState::Idle) && k.curlwp().is_none());
+    assert!(parked.iter().all(|l| l.state() == LwpState::Gone) && k.curlwp().is_none());
     drop((k, parked));
     assert_empty(&kernel);
 }
@@ -241,7 +249,7 @@ fn a_panic_of_the_host_does_not_stop_exit_group() {
 fn exit_group_in_a_storm() {
     let kernel = kernel();
     for _ in 0..100 {
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let pid = lwp.pid();
         let (start, channel) = (Barrier::new(4), WaitChannel::new());
         std::thread::scope(|s| {
@@ -250,7 +258,7 @@ fn exit_group_in_a_storm() {
                 start.wait();
                 let mut refused = false;
                 while !refused {
-                    match kernel.alloclwp(Some(pid)) {
+                    match kernel.new_lwp(pid) {
                         Ok(lwp) => drop(lwp),
                         Err(why) => {
                             refused = true;
@@ -263,17 +271,17 @@ fn exit_group_in_a_storm() {
                 }
             });
             // Sleeps until it is told.
-            let sleeper = kernel.alloclwp(Some(pid)).unwrap();
+            let sleeper = kernel.new_lwp(pid).unwrap();
             s.spawn(|| {
                 let mut k = kernel.enter().unwrap();
                 k.switch(sleeper).unwrap();
                 start.wait();
                 assert_eq!(k.sleep_on(&channel, || None::<()>), Err(Interrupted::Exit));
                 assert!(k.must_exit());
-                k.releaselwp().unwrap();
+                k.release().unwrap();
             });
             // Parks, and claims again unless the exit has got it.
-            let parker = kernel.alloclwp(Some(pid)).unwrap();
+            let parker = kernel.new_lwp(pid).unwrap();
             s.spawn(|| {
                 start.wait();
                 let mut lwp = parker;
@@ -288,7 +296,7 @@ fn exit_group_in_a_storm() {
                     let mut k = kernel.enter().unwrap();
                     k.switch(lwp).unwrap();
                     if k.must_exit() {
-                        k.releaselwp().unwrap();
+                        k.release().unwrap();
                         break;
                     }
                     lwp = k.unbind().unwrap().unwrap();

@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -51,33 +55,33 @@ impl Host for Emulating {
 
 fn kernel() -> (Emulating, Kernel<Emulating>) {
     let host = Emulating::default();
-    (host.clone(), Kernel::builder().host(host).allow_native_sysents().build().unwrap())
+    (host.clone(), Kernel::builder().host(host).allow_native_emul().build().unwrap())
 }
 
 #[test]
 fn a_process_has_the_default_of_its_birth() {
     let (host, kernel) = kernel();
     let mut k = kernel.enter().unwrap();
-    assert_eq!(k.emul().name, "native", "init's");
+    assert_eq!(k.process().emul().name, "native", "init's");
     assert_eq!(kernel.default_emul(), kernel.native_emul());
     k.rfork(Rfork::Fresh).unwrap();
-    assert_eq!(k.emul().name, "native");
+    assert_eq!(k.process().emul().name, "native");
     let linux = kernel.add_emul(emul("linux"));
     assert_ne!(linux, kernel.native_emul());
     assert_ne!(linux, kernel.add_emul(emul("other")));
     assert_eq!(kernel.default_emul(), kernel.native_emul());
     kernel.set_default_emul(linux).unwrap();
     assert_eq!(kernel.default_emul(), linux);
-    assert_eq!(k.emul().name, "native", "who lives keeps its own");
+    assert_eq!(k.process().emul().name, "native", "who lives keeps its own");
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
     let (first, second) = (parent.pid(), k.pid());
-    assert_eq!(k.emul().name, "linux");
+    assert_eq!(k.process().emul().name, "linux");
     kernel.set_default_emul(kernel.native_emul()).unwrap();
     k.rfork(Rfork::Fresh).map(drop).unwrap();
-    assert_eq!(k.emul().name, "native", "the default's, not the parent's");
+    assert_eq!(k.process().emul().name, "native", "the default's, not the parent's");
     let third = k.pid();
     let guard = kernel.pin();
-    assert_eq!(kernel.find(first, &guard).unwrap().emul().name, "native");
+    assert_eq!(guard.proc(first).unwrap().emul().name, "native");
     assert_eq!(
         *host.interned.lock().unwrap(),
         [("native", first), ("linux", second), ("native", third)],
@@ -95,17 +99,17 @@ fn going_native_is_for_the_whole_process_and_opted_in() {
     k.rfork(Rfork::Fresh).unwrap();
     k.rfork(Rfork::Fresh).map(drop).unwrap();
     let pid = k.pid();
-    let sibling = kernel.alloclwp(Some(pid)).unwrap();
-    assert_eq!(k.emul().name, "linux");
-    k.sysent_usenative().unwrap();
-    assert_eq!(k.emul().name, "native");
+    let sibling = kernel.new_lwp(pid).unwrap();
+    assert_eq!(k.process().emul().name, "linux");
+    k.process().use_native_emul().unwrap();
+    assert_eq!(k.process().emul().name, "native");
     k.switch(sibling).map(drop).unwrap();
-    assert_eq!((k.pid(), k.emul().name), (pid, "native"));
+    assert_eq!((k.pid(), k.process().emul().name), (pid, "native"));
     k.rfork(Rfork::Fresh).map(drop).unwrap();
-    assert_eq!(k.emul().name, "linux", "a child has the default");
+    assert_eq!(k.process().emul().name, "linux", "a child has the default");
     drop(k);
     let strict = Kernel::new();
-    let refused = strict.enter().unwrap().sysent_usenative().unwrap_err();
+    let refused = strict.enter().unwrap().process().use_native_emul().unwrap_err();
     assert_eq!((refused, refused.errno()), (EmulError::NotPermitted, Errno::EPERM));
 }
 
@@ -128,7 +132,7 @@ fn emulations_live_as_long_as_the_kernel() {
     for _ in 0..100 {
         kernel.add_emul(Emul { name: "many", _alive: Some(alive.clone()) });
     }
-    let survivor = kernel.alloclwp(None).unwrap();
+    let survivor = kernel.spawn().start().unwrap();
     drop(kernel);
     assert_eq!(Arc::strong_count(&alive), 101);
     drop(survivor);
@@ -140,23 +144,23 @@ fn a_panic_at_birth_loses_nothing() {
     let (host, kernel) = kernel();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_cred(&CredChange::SetUid(7)).unwrap();
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
     let (before, stats) = (kernel.counts(), kernel.user_counts(7));
     for _ in 0..3 {
         host.panics.store(true, SeqCst);
-        let fork = || k.rfork_vmspace(Space(host.spaces.clone()), Rfork::Fresh).map(drop);
+        let fork = || k.become_child_with(Space(host.spaces.clone()), Rfork::Fresh).map(drop);
         assert!(catch_unwind(AssertUnwindSafe(fork)).is_err());
     }
     assert_eq!(host.spaces.load(SeqCst), 3, "the address spaces were dropped");
     host.panics.store(true, SeqCst);
-    assert!(catch_unwind(AssertUnwindSafe(|| kernel.alloclwp(None).map(drop))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| kernel.spawn().start().map(drop))).is_err());
     assert_eq!(kernel.counts(), before);
     assert_eq!(kernel.user_counts(7), stats);
     assert_eq!(kernel.user_counts_by_scan(7), stats);
     let own = k.pid();
     k.rfork(Rfork::Fresh).map(drop).unwrap();
     assert_eq!(k.ppid(), Pid::INIT, "the parent went: {own}");
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(kernel.counts().ids, 2);
     assert_eq!(kernel.user_counts(7), UserCounts::default());
@@ -174,7 +178,7 @@ fn the_hook_at_birth_comes_before_the_process() {
         fn syscall_intern(&self, (): &(), pid: Pid) {
             let kernel = self.0.lock().unwrap().as_ref().and_then(std::sync::Weak::upgrade);
             let kernel = kernel.unwrap();
-            assert!(kernel.find(pid, &kernel.pin()).is_none());
+            assert!(kernel.pin().proc(pid).is_none());
             self.1.fetch_add(1, SeqCst);
         }
     }
@@ -182,7 +186,7 @@ fn the_hook_at_birth_comes_before_the_process() {
     let host = Looking(weak.clone(), calls.clone());
     let kernel = Arc::new(Kernel::builder().host(host).build().unwrap());
     *weak.lock().unwrap() = Some(Arc::downgrade(&kernel));
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(calls.load(SeqCst), 1);
 }
 
@@ -195,7 +199,7 @@ fn the_limits_policy_can_be_replaced() {
     assert_eq!(kernel.limits_policy().nproc, Enforcement::Ignored);
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_cred(&CredChange::SetUid(5)).unwrap();
+    k.creds().set(&CredChange::SetUid(5)).unwrap();
     let one = k.rfork(Rfork::Fresh).unwrap();
     kernel.set_limits_policy(enforced);
     assert_eq!(k.rfork(Rfork::Fresh).unwrap_err(), ForkError::Limit);
@@ -203,7 +207,7 @@ fn the_limits_policy_can_be_replaced() {
     let two = k.rfork(Rfork::Fresh).unwrap();
     kernel.set_limits_policy(enforced);
     assert_eq!(k.rfork(Rfork::Fresh).unwrap_err(), ForkError::Limit);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop((k, one, two));
     assert_eq!(kernel.counts().procs, 2);
 }

@@ -1,6 +1,10 @@
 //! What comes with being in the kernel: the big lock, the virtual CPU's current
 //! LWP, numbers that are shown.
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::{
     BigLockError, Errno, ExitStatus, Kernel, Lid, Pid, Rfork, SyncObject, WaitChannel, WaitPolicy,
     WaitTarget,
@@ -19,29 +23,29 @@ fn cpus(count: usize) -> NonZeroUsize {
 fn the_big_lock_counts_and_belongs_to_the_context() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
-    assert_eq!(k.kernel_unlock().unwrap_err(), BigLockError::NotHeld);
+    assert_eq!(k.big_lock().unlock().unwrap_err(), BigLockError::NotHeld);
     assert_eq!(BigLockError::NotHeld.errno(), Errno::EPERM);
     k.rfork(Rfork::Fresh).unwrap();
-    k.kernel_lock().unwrap();
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
+    k.big_lock().lock().unwrap();
     // The depth goes with the LWP that is switched away, and comes back with it.
     let first = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!(k.kernel_lock_depth(), 0);
-    k.kernel_lock().unwrap();
+    assert_eq!(k.big_lock().depth(), 0);
+    k.big_lock().lock().unwrap();
     let second = k.switch(first).unwrap().unwrap();
-    assert_eq!(k.kernel_lock_depth(), 2);
-    k.kernel_unlock().unwrap();
+    assert_eq!(k.big_lock().depth(), 2);
+    k.big_lock().unlock().unwrap();
     let first = k.switch(second).unwrap().unwrap();
-    assert_eq!(k.kernel_lock_depth(), 1);
-    k.releaselwp().unwrap();
+    assert_eq!(k.big_lock().depth(), 1);
+    k.release().unwrap();
     k.switch(first).unwrap();
-    assert_eq!(k.kernel_lock_depth(), 1);
-    k.releaselwp().unwrap();
+    assert_eq!(k.big_lock().depth(), 1);
+    k.release().unwrap();
     // Leaving gives it up.
     drop(k);
     let k = kernel.enter().unwrap();
-    assert_eq!(k.kernel_lock_depth(), 0);
-    k.kernel_lock().unwrap();
+    assert_eq!(k.big_lock().depth(), 0);
+    k.big_lock().lock().unwrap();
 }
 
 /// Once the thread waited here for itself.
@@ -50,29 +54,29 @@ fn a_switch_from_an_implicit_context_gives_the_big_lock_up() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.kernel_lock().unwrap();
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
+    k.big_lock().lock().unwrap();
     let had_it = k.unbind().unwrap().unwrap();
-    assert_eq!(k.kernel_lock_depth(), 0);
+    assert_eq!(k.big_lock().depth(), 0);
     for _ in 0..3 {
-        k.kernel_lock().unwrap();
+        k.big_lock().lock().unwrap();
     }
     assert!(k.unbind().unwrap().is_none());
-    assert_eq!(k.kernel_lock_depth(), 3, "nothing was switched");
+    assert_eq!(k.big_lock().depth(), 3, "nothing was switched");
     k.switch(had_it).unwrap();
-    assert_eq!(k.kernel_lock_depth(), 2);
-    k.releaselwp().unwrap();
-    let never = kernel.alloclwp(None).unwrap();
+    assert_eq!(k.big_lock().depth(), 2);
+    k.release().unwrap();
+    let never = kernel.spawn().start().unwrap();
     k.switch(never).unwrap();
-    assert_eq!(k.kernel_lock_depth(), 0);
+    assert_eq!(k.big_lock().depth(), 0);
     let never = k.unbind().unwrap();
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
     k.switch(never.unwrap()).unwrap();
-    assert_eq!(k.kernel_lock_depth(), 0);
+    assert_eq!(k.big_lock().depth(), 0);
     thread::scope(|s| {
-        s.spawn(|| kernel.enter().unwrap().kernel_lock().unwrap());
+        s.spawn(|| kernel.enter().unwrap().big_lock().lock().unwrap());
     });
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 #[test]
@@ -87,22 +91,22 @@ fn one_thread_at_a_time_holds_the_big_lock() {
                     for turn in 0..200 {
                         let mut k = kernel.enter().unwrap();
                         k.rfork(Rfork::Fresh).unwrap();
-                        k.kernel_lock().unwrap();
-                        k.kernel_lock().unwrap();
+                        k.big_lock().lock().unwrap();
+                        k.big_lock().lock().unwrap();
                         assert!(!inside.swap(true, SeqCst), "two inside");
                         total.fetch_add(1, SeqCst);
                         if turn % 3 == 0 {
                             // Meanwhile another thread may be inside.
                             inside.store(false, SeqCst);
                             let old = k.rfork(Rfork::Fresh).unwrap().unwrap();
-                            k.releaselwp().unwrap();
+                            k.release().unwrap();
                             k.switch(old).unwrap();
                             assert!(!inside.swap(true, SeqCst), "two inside after a switch");
                         }
                         inside.store(false, SeqCst);
-                        k.kernel_unlock().unwrap();
-                        k.kernel_unlock().unwrap();
-                        k.releaselwp().unwrap();
+                        k.big_lock().unlock().unwrap();
+                        k.big_lock().unlock().unwrap();
+                        k.release().unwrap();
                     }
                 });
             }
@@ -118,34 +122,34 @@ fn who_waits_for_a_child_holds_no_big_lock_meanwhile() {
     k.rfork(Rfork::Fresh).unwrap();
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
     let child = k.switch(parent).unwrap().unwrap();
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
     thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
             k.switch(child).unwrap();
-            k.kernel_lock().unwrap();
-            k.kernel_unlock().unwrap();
+            k.big_lock().lock().unwrap();
+            k.big_lock().unlock().unwrap();
             k.exit(ExitStatus::exited(1)).unwrap();
         });
         let reaped = k.wait(WaitTarget::Any).unwrap();
         assert_eq!(reaped.status.exit_code(), Some(1));
-        assert_eq!(k.kernel_lock_depth(), 1);
+        assert_eq!(k.big_lock().depth(), 1);
     });
-    k.kernel_unlock().unwrap();
-    k.releaselwp().unwrap();
+    k.big_lock().unlock().unwrap();
+    k.release().unwrap();
 }
 
 #[test]
 fn a_cpu_knows_its_current_lwp() {
     let kernel = Kernel::builder().virtual_cpus(cpus(2)).build().unwrap();
     let guard = kernel.pin();
-    let on = |cpu| kernel.cpu_curlwp(cpu, &guard).map(|lwp| (lwp.pid(), lwp.lid()));
+    let on = |cpu| guard.cpu_lwp(cpu).map(|lwp| (lwp.pid(), lwp.lid()));
     let mut k = kernel.enter().unwrap();
     let cpu = k.cpu().unwrap();
     assert_eq!(on(cpu), None, "an implicit context");
     k.rfork(Rfork::Fresh).unwrap();
     assert_eq!(on(cpu), Some((k.pid(), k.lid().unwrap())));
-    let old = k.newlwp(k.pid()).unwrap().unwrap();
+    let old = k.become_new_lwp(k.pid()).unwrap().unwrap();
     assert_eq!(on(cpu), Some((k.pid(), k.lid().unwrap())));
     assert_ne!(on(cpu).unwrap().1, old.lid());
     assert_eq!((on(1 - cpu), on(2), on(usize::MAX)), (None, None, None));
@@ -168,7 +172,7 @@ fn a_thread_that_lost_its_cpu_comes_back_on_the_other() {
     }
     let kernel = Kernel::builder().virtual_cpus(cpus(2)).build().unwrap();
     let guard = kernel.pin();
-    let on = |cpu| kernel.cpu_curlwp(cpu, &guard).map(|lwp| (lwp.pid(), lwp.lid()));
+    let on = |cpu| guard.cpu_lwp(cpu).map(|lwp| (lwp.pid(), lwp.lid()));
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let had = k.cpu().unwrap();
@@ -207,7 +211,7 @@ fn a_thread_that_lost_its_cpu_comes_back_on_the_other() {
     assert_eq!((on(0), on(1)), (None, None));
     let mut k = kernel.enter().unwrap();
     assert_eq!((k.cpu(), on(1 - had)), (Some(1 - had), own));
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 #[test]
@@ -216,23 +220,26 @@ fn numbers_that_are_shown_are_in_no_table() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let (pid, lid) = (k.pid(), k.lid().unwrap());
-    assert_eq!((k.shown_pid(), k.shown_lid()), (pid, Some(lid)));
-    k.allbetsareoff_setid(Pid(4711), Lid(-5));
-    assert_eq!((k.shown_pid(), k.shown_lid()), (Pid(4711), Some(Lid(-5))));
+    assert_eq!((k.process().alias().pid(), k.process().alias().lid()), (pid, Some(lid)));
+    k.process().alias().set(Pid(4711), Lid(-5));
+    assert_eq!((k.process().alias().pid(), k.process().alias().lid()), (Pid(4711), Some(Lid(-5))));
     assert_eq!((k.pid(), k.lid()), (pid, Some(lid)));
     let guard = kernel.pin();
-    assert!(kernel.find(Pid(4711), &guard).is_none());
-    assert!(kernel.find(pid, &guard).is_some());
+    assert!(guard.proc(Pid(4711)).is_none());
+    assert!(guard.proc(pid).is_some());
     drop(guard);
     // A child shows its own, and another LWP of the process the process's.
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!((k.shown_pid(), k.ppid(), k.shown_ppid()), (k.pid(), pid, Pid(4711)));
+    assert_eq!(
+        (k.process().alias().pid(), k.ppid(), k.process().alias().ppid()),
+        (k.pid(), pid, Pid(4711))
+    );
     k.switch(parent).unwrap();
-    k.newlwp(pid).unwrap();
-    assert_eq!((k.shown_pid(), k.shown_lid()), (Pid(4711), k.lid()));
-    k.releaselwp().unwrap();
+    k.become_new_lwp(pid).unwrap();
+    assert_eq!((k.process().alias().pid(), k.process().alias().lid()), (Pid(4711), k.lid()));
+    k.release().unwrap();
     drop(k);
-    assert_eq!(kernel.enter().unwrap().shown_lid(), None);
+    assert_eq!(kernel.enter().unwrap().process().alias().lid(), None);
 }
 
 /// What a thread keeps in its storage, to be dropped after the library's own.
@@ -287,7 +294,7 @@ fn an_entry_may_outlive_the_thread_storage() {
         k.rfork(Rfork::Fresh).unwrap();
         kept::at_end(move || {
             let guard = kernel.pin();
-            assert_eq!(kernel.procs(&guard).count(), 3, "the entry has kept it");
+            assert_eq!(guard.procs().count(), 3, "the entry has kept it");
         });
         kept::keep(k);
         kept::at_end(move || assert_eq!(kernel.counts().procs, 2, "ended with the entry"));
@@ -320,7 +327,7 @@ fn a_kernel_may_be_used_when_the_thread_storage_is_gone() {
     let kernel = immortal();
     let used = used_after(kernel, move || {
         kept::at_end(move || {
-            let lwp = kernel.alloclwp(None).unwrap();
+            let lwp = kernel.spawn().start().unwrap();
             let guard = kernel.pin();
             let mut k = kernel.enter().unwrap();
             k.switch(lwp).unwrap();
@@ -345,28 +352,28 @@ fn a_condition_runs_under_the_big_lock() {
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
-            k.kernel_lock().unwrap();
-            k.kernel_lock().unwrap();
+            k.big_lock().lock().unwrap();
+            k.big_lock().lock().unwrap();
             k.sleep_on(&channel, || {
                 assert!(!inside.load(SeqCst), "beside the holder of the lock");
                 looks += 1;
                 done.load(SeqCst).then_some(())
             })
             .unwrap();
-            assert_eq!(k.kernel_lock_depth(), 2);
+            assert_eq!(k.big_lock().depth(), 2);
             assert!(k.cpu().is_some());
-            k.kernel_unlock().unwrap();
-            k.kernel_unlock().unwrap();
+            k.big_lock().unlock().unwrap();
+            k.big_lock().unlock().unwrap();
         });
         for last in (0..300).map(|i| i == 299) {
             let k = kernel.enter().unwrap();
-            k.kernel_lock().unwrap();
+            k.big_lock().lock().unwrap();
             inside.store(true, SeqCst);
             done.store(last, SeqCst);
             channel.wake_all();
             std::thread::yield_now();
             inside.store(false, SeqCst);
-            k.kernel_unlock().unwrap();
+            k.big_lock().unlock().unwrap();
             drop(k);
             std::thread::yield_now();
         }

@@ -6,6 +6,7 @@
 
 mod common;
 
+use common::becoming::Become;
 use common::invariants::check;
 use lwproc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,30 +123,30 @@ fn everything(kernel: &Kernel<Faulty>, k: &mut K<'_>) {
     let keys = (kernel.proc_key::<Value>(), kernel.lwp_key::<Value>());
     let hook = {
         let (host, captured) = (host.clone(), host.value());
-        kernel.exithook_establish(move |_| {
+        kernel.add_exit_hook(move |_| {
             let _ = &captured;
             host.user_code();
         })
     };
     let mut owned = Vec::new();
     attempt(|| kernel.set_trace(Some(Arc::new(host.clone()))));
-    attempt(|| owned.extend(k.rfork_vmspace(host.value(), Rfork::Fresh).ok().flatten()));
-    attempt(|| k.set_trace(Some(Arc::new(host.clone()))));
+    attempt(|| owned.extend(k.become_child_with(host.value(), Rfork::Fresh).ok().flatten()));
+    attempt(|| k.process().set_trace(Some(Arc::new(host.clone()))));
     for flag in [OnExec::Keep, OnExec::Close, OnExec::Close] {
-        attempt(|| k.fd_open(host.value(), flag).map_err(FdError::from));
+        attempt(|| k.files().open(host.value(), flag).map_err(FdError::from));
     }
-    attempt(|| k.fd_dup2(Fd(0), Fd(1)));
+    attempt(|| k.files().dup2(Fd(0), Fd(1)));
     for _ in 0..2 {
-        attempt(|| k.set_proc_specific(keys.0, host.value()));
-        attempt(|| k.set_lwp_specific(keys.1, host.value()));
+        attempt(|| k.data().set_proc(keys.0, host.value()));
+        attempt(|| k.data_mut().set_lwp(keys.1, host.value()));
     }
     attempt(|| owned.extend(k.rfork(Rfork::Copy).ok().flatten()));
-    attempt(|| k.set_proc_specific(keys.0, host.value()));
-    attempt(|| owned.extend(k.newlwp(k.pid()).ok().flatten()));
-    attempt(|| k.set_lwp_specific(keys.1, host.value()));
-    attempt(|| k.kill(KillTarget::Proc(k.pid()), 15));
+    attempt(|| k.data().set_proc(keys.0, host.value()));
+    attempt(|| owned.extend(k.become_new_lwp(k.pid()).ok().flatten()));
+    attempt(|| k.data_mut().set_lwp(keys.1, host.value()));
+    attempt(|| k.signals().kill(KillTarget::Proc(k.pid()), 15));
     let lid = k.lid();
-    let unsleep = || lid.and_then(|lid| Some(kernel.find_lwp(lid, &kernel.pin())?.unsleep()));
+    let unsleep = || lid.and_then(|lid| Some(kernel.pin().lwp(lid)?.unsleep()));
     attempt(|| k.sleep_with(Arc::new(host.clone()), unsleep).map(drop));
     attempt(|| {
         k.sleep_on(&WaitChannel::new(), || {
@@ -153,23 +154,23 @@ fn everything(kernel: &Kernel<Faulty>, k: &mut K<'_>) {
             Some(())
         })
     });
-    attempt(|| k.fd_close(Fd(0)));
+    attempt(|| k.files().close(Fd(0)));
     let other = owned.pop();
     attempt(|| owned.extend(other.and_then(|lwp| k.switch(lwp).ok().flatten())));
     attempt(|| owned.extend(k.unbind().ok().flatten()));
-    attempt(|| k.lwphold());
-    attempt(|| k.lwprele());
+    attempt(|| k.hold());
+    attempt(|| k.unhold());
     let other = owned.pop();
     attempt(|| owned.extend(other.and_then(|lwp| k.switch(lwp).ok().flatten())));
-    attempt(|| k.fd_close_on_exec());
+    attempt(|| k.files_mut().close_on_exec());
     attempt(|| owned.extend(k.rfork(Rfork::Share).ok().flatten()));
     attempt(|| k.exit(ExitStatus::exited(3)));
     let parent = owned.pop();
     attempt(|| owned.extend(parent.and_then(|lwp| k.switch(lwp).ok().flatten())));
     attempt(|| k.try_wait(WaitTarget::Any).is_ok());
     attempt(|| k.exit_group(ExitStatus::exited(1)));
-    attempt(|| kernel.exithook_disestablish(hook));
-    attempt(|| owned.extend(kernel.alloclwp(None).ok()));
+    attempt(|| kernel.remove_exit_hook(hook));
+    attempt(|| owned.extend(kernel.spawn().start().ok()));
     // One by one: a panic in a vector's drop is another test's.
     owned.into_iter().for_each(|lwp| attempt(|| lwp));
     attempt(|| kernel.set_trace(None));
@@ -197,7 +198,7 @@ fn with_a_fault(policy: WaitPolicy, capacity: usize, at: usize) -> bool {
         let before = kernel.counts();
         let mut k = kernel.enter().unwrap();
         attempt(|| k.rfork(Rfork::Fresh).is_ok());
-        attempt(|| k.releaselwp().is_ok());
+        attempt(|| k.release().is_ok());
         attempt(|| k);
         assert_eq!(kernel.counts(), before, "fault at call {at}");
     }
@@ -257,7 +258,7 @@ fn a_thread_dies_inside() {
             let inside = s.spawn(|| {
                 let mut k = kernel.enter().unwrap();
                 k.rfork(Rfork::Fresh).unwrap();
-                k.fd_open(host.value(), OnExec::Keep).unwrap();
+                k.files().open(host.value(), OnExec::Keep).unwrap();
                 k.exit(ExitStatus::exited(0)).unwrap();
                 panic!("the fuse");
             });

@@ -3,9 +3,12 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
 #[path = "common/random.rs"]
 mod random;
 
+use becoming::Become;
 use lwproc::*;
 use proptest::prelude::*;
 use random::Random;
@@ -133,7 +136,7 @@ fn run(ops: &[Op]) {
     let mut known = vec![Pid(-1), Pid(0), Pid(1), Pid(99)];
     for (step, op) in ops.iter().enumerate() {
         if lwps.is_empty() {
-            let lwp = kernel.alloclwp(None).unwrap();
+            let lwp = kernel.spawn().start().unwrap();
             known.push(lwp.pid());
             model.0.insert(lwp.pid(), P { born: step, ..zero.clone() });
             lwps.push(lwp);
@@ -162,7 +165,7 @@ fn run(ops: &[Op]) {
                 let i = at(caller);
                 k.switch(lwps.swap_remove(i)).unwrap();
                 assert_eq!(
-                    k.setpgid(pid, pgid),
+                    k.groups().setpgid(pid, pgid),
                     model.setpgid(k.pid(), pid, pgid),
                     "{}: setpgid({pid}, {pgid})",
                     k.pid()
@@ -172,7 +175,7 @@ fn run(ops: &[Op]) {
             Op::Setsid(i) => {
                 let i = at(i);
                 k.switch(lwps.swap_remove(i)).unwrap();
-                assert_eq!(k.setsid(), model.setsid(k.pid()));
+                assert_eq!(k.groups().setsid(), model.setsid(k.pid()));
                 lwps.extend(k.unbind().unwrap());
             }
             Op::Exit(i) => {
@@ -205,11 +208,11 @@ fn run(ops: &[Op]) {
 fn compare(kernel: &Kernel, model: &Model) {
     let guard = kernel.pin();
     let is = |p: ProcRef<'_>| (p.pid(), (p.pgid().unwrap(), p.sid().unwrap()));
-    let found: BTreeMap<_, _> = kernel.procs(&guard).map(is).collect();
+    let found: BTreeMap<_, _> = guard.procs().map(is).collect();
     let wanted: BTreeMap<_, _> = model.0.iter().map(|(pid, p)| (*pid, (p.pgid, p.sid))).collect();
     assert_eq!(found, wanted);
     let mut groups = BTreeSet::new();
-    for group in kernel.pgrps(&guard) {
+    for group in guard.pgrps() {
         let members: BTreeSet<Pid> = group.members().map(|p| p.pid()).collect();
         let of_it = model.0.iter().filter(|(_, p)| p.pgid == group.id());
         assert_eq!(members, of_it.map(|(pid, _)| *pid).collect());
@@ -277,7 +280,7 @@ impl Worker<'_> {
             }
             // LWPs of many threads in one process.
             3 | 4 => {
-                if let Ok(old) = k.newlwp(one) {
+                if let Ok(old) = k.become_new_lwp(one) {
                     self.keep(old);
                 }
             }
@@ -294,11 +297,11 @@ impl Worker<'_> {
             8..=10 => {
                 let pid = if self.random.below(2) == 0 { Pid(0) } else { one };
                 let pgid = if self.random.below(2) == 0 { Pid(0) } else { other };
-                self.done[0] += usize::from(k.setpgid(pid, pgid).is_ok());
+                self.done[0] += usize::from(k.groups().setpgid(pid, pgid).is_ok());
             }
             11 => {
-                if k.pid() > Pid::INIT && k.setsid().is_ok() {
-                    assert_eq!((k.pgid(), k.sid()), (k.pid(), k.pid()));
+                if k.pid() > Pid::INIT && k.groups().setsid().is_ok() {
+                    assert_eq!((k.groups().pgid(), k.groups().sid()), (k.pid(), k.pid()));
                     self.done[1] += 1;
                 }
             }
@@ -311,21 +314,21 @@ impl Worker<'_> {
                 self.done[2] += usize::from(matches!(k.try_wait(target), Ok(Some(_))));
             }
             13 => {
-                if let (Ok(pgid), Ok(sid)) = (k.getpgid(one), k.getsid(one)) {
+                if let (Ok(pgid), Ok(sid)) = (k.groups().pgid_of(one), k.groups().sid_of(one)) {
                     assert!(pgid.0 >= 0 && sid.0 >= 0);
                 }
             }
             14 => {
                 let guard = self.kernel.pin();
                 let mut seen = HashSet::new();
-                for group in self.kernel.pgrps(&guard) {
+                for group in guard.pgrps() {
                     assert!(seen.insert(group.identity()), "a group seen twice");
                     let _ = (group.is_orphaned(), group.sid());
                 }
             }
             _ => {
                 let guard = self.kernel.pin();
-                if let Some(group) = self.kernel.pgrp(one, &guard) {
+                if let Some(group) = guard.pgrp(one) {
                     assert_eq!(group.id(), one);
                     let mut seen = HashSet::new();
                     assert!(group.members().all(|p| seen.insert(p.identity())), "seen twice");
@@ -341,7 +344,7 @@ fn check(kernel: &Kernel) {
     let mut by_group: BTreeMap<Pid, BTreeSet<Pid>> = BTreeMap::new();
     let mut sessions = BTreeMap::new();
     let mut ids = BTreeSet::new();
-    for proc in kernel.procs(&guard) {
+    for proc in guard.procs() {
         let (pgid, sid) = (proc.pgid().unwrap(), proc.sid().unwrap());
         by_group.entry(pgid).or_default().insert(proc.pid());
         assert_eq!(*sessions.entry(pgid).or_insert(sid), sid, "a group in two sessions");
@@ -349,9 +352,9 @@ fn check(kernel: &Kernel) {
         ids.extend([proc.pid().0, pgid.0, sid.0]);
     }
     let found: BTreeMap<Pid, BTreeSet<Pid>> =
-        kernel.pgrps(&guard).map(|g| (g.id(), g.members().map(|p| p.pid()).collect())).collect();
+        guard.pgrps().map(|g| (g.id(), g.members().map(|p| p.pid()).collect())).collect();
     assert_eq!(found, by_group, "the groups' members are those that say so");
-    ids.extend(kernel.lwps(&guard).map(|l| l.lid().0));
+    ids.extend(guard.lwps().map(|l| l.lid().0));
     assert_eq!(kernel.counts().ids, ids.len(), "no id leaked, none given back too early");
 }
 

@@ -23,7 +23,7 @@ fn assert_empty(kernel: &Kernel) {
 fn note_pids(kernel: &Kernel) -> Log<Pid> {
     let log = Log::default();
     let to = log.clone();
-    kernel.exithook_establish(move |proc| to.lock().unwrap().push(proc.pid()));
+    kernel.add_exit_hook(move |proc| to.lock().unwrap().push(proc.pid()));
     log
 }
 
@@ -37,12 +37,12 @@ fn the_last_established_runs_first() {
     let log: Log<i32> = Log::default();
     for number in 1..=3 {
         let log = log.clone();
-        kernel.exithook_establish(move |_| log.lock().unwrap().push(number));
+        kernel.add_exit_hook(move |_| log.lock().unwrap().push(number));
     }
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(logged(&log), [3, 2, 1]);
-    let lwp = kernel.alloclwp(None).unwrap();
-    drop(kernel.alloclwp(Some(lwp.pid())).unwrap());
+    let lwp = kernel.spawn().start().unwrap();
+    drop(kernel.new_lwp(lwp.pid()).unwrap());
     assert_eq!(logged(&log).len(), 3, "not the last LWP");
     drop(lwp);
     assert_eq!(logged(&log).len(), 6);
@@ -56,21 +56,21 @@ fn a_hook_that_was_taken_away_does_not_run() {
     let alive = Arc::new(());
     let [first, second] = [1, 2].map(|number| {
         let (log, alive) = (log.clone(), alive.clone());
-        kernel.exithook_establish(move |_| {
+        kernel.add_exit_hook(move |_| {
             let _ = &alive;
             log.lock().unwrap().push(number);
         })
     });
     assert_ne!(first, second);
-    assert_eq!(other.exithook_disestablish(first), Err(HookError::WrongKernel));
+    assert_eq!(other.remove_exit_hook(first), Err(HookError::WrongKernel));
     assert_eq!(HookError::WrongKernel.errno(), Errno::EXDEV);
-    assert_eq!(kernel.exithook_disestablish(first), Ok(()));
+    assert_eq!(kernel.remove_exit_hook(first), Ok(()));
     assert_eq!(Arc::strong_count(&alive), 2, "dropped at once when nobody runs it");
-    assert_eq!(kernel.exithook_disestablish(first), Err(HookError::NoSuchHook));
+    assert_eq!(kernel.remove_exit_hook(first), Err(HookError::NoSuchHook));
     assert_eq!(HookError::NoSuchHook.errno(), Errno::ENOENT);
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(logged(&log), [2]);
-    let third = kernel.exithook_establish(|_| {});
+    let third = kernel.add_exit_hook(|_| {});
     assert_ne!(first, third, "never used again");
     drop(kernel);
     assert_eq!(Arc::strong_count(&alive), 1, "the kernel keeps none");
@@ -86,7 +86,7 @@ fn the_process_still_stands_in_its_hooks() {
         let expected: Arc<OnceLock<(Pid, Pid, Pid)>> = Arc::default();
         let (weak, count, kept, about) =
             (Arc::downgrade(&kernel), calls.clone(), handle.clone(), expected.clone());
-        kernel.exithook_establish(move |proc| {
+        kernel.add_exit_hook(move |proc| {
             let Some(&(pid, parent, child)) = about.get() else { return };
             if proc.pid() != pid {
                 return;
@@ -103,9 +103,9 @@ fn the_process_still_stands_in_its_hooks() {
             assert_eq!(proc.rlimit(Resource::Core), Some(Limit::both(9)));
             assert_eq!((proc.vfs(), proc.vmspace()), (&(), None));
             let guard = kernel.pin();
-            assert_eq!(kernel.find(pid, &guard).unwrap().identity(), proc.identity());
-            assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::NoSuchProcess);
-            let other = kernel.alloclwp(None).unwrap();
+            assert_eq!(guard.proc(pid).unwrap().identity(), proc.identity());
+            assert_eq!(kernel.new_lwp(pid).unwrap_err(), NewLwpError::NoSuchProcess);
+            let other = kernel.spawn().start().unwrap();
             assert_ne!(other.pid(), pid, "its number is not free");
             *kept.lock().unwrap() = proc.handle();
         });
@@ -113,10 +113,10 @@ fn the_process_still_stands_in_its_hooks() {
         k.rfork(Rfork::Fresh).unwrap();
         let parent = k.pid();
         let parents_lwp = k.rfork(Rfork::Fresh).unwrap().unwrap();
-        k.set_comm("hooked");
-        k.setsid().unwrap();
-        k.set_rlimit(Resource::Core, Limit::both(9)).unwrap();
-        k.set_cred(&CredChange::SetUid(7)).unwrap();
+        k.process().set_comm("hooked");
+        k.groups().setsid().unwrap();
+        k.resources().set_limit(Resource::Core, Limit::both(9)).unwrap();
+        k.creds().set(&CredChange::SetUid(7)).unwrap();
         let pid = k.pid();
         let lwp = k.rfork(Rfork::Fresh).unwrap().unwrap();
         let child = k.unbind().unwrap().unwrap();
@@ -137,10 +137,10 @@ fn hooks_run_in_every_context() {
     let log = note_pids(&kernel);
     let mut ended = Vec::new();
     // Dropped by a thread that is outside, and by one that never was inside.
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     ended.push(lwp.pid());
     drop(lwp);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     ended.push(lwp.pid());
     std::thread::spawn(move || drop(lwp)).join().unwrap();
     assert_eq!(logged(&log), ended);
@@ -148,12 +148,12 @@ fn hooks_run_in_every_context() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     ended.push(k.pid());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     assert_eq!(logged(&log).len(), 2, "it still runs");
     k.rfork(Rfork::Fresh).unwrap();
     assert_eq!(logged(&log), ended);
     ended.push(k.pid());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(logged(&log), ended);
     // At the end of its thread.
@@ -174,10 +174,10 @@ fn hooks_run_in_every_context() {
     k.rfork(Rfork::Fresh).unwrap();
     ended.push(k.pid());
     drop(k);
-    let parked = kernel.alloclwp(None).unwrap();
+    let parked = kernel.spawn().start().unwrap();
     ended.push(parked.pid());
     drop(parked.unclaim());
-    let survivor = kernel.alloclwp(None).unwrap();
+    let survivor = kernel.spawn().start().unwrap();
     let pid = survivor.pid();
     drop(kernel);
     assert_eq!(logged(&log), ended);
@@ -193,20 +193,20 @@ fn hooks_may_use_the_kernel_at_the_end_of_a_thread() {
     let (weak, calls) = (Arc::downgrade(&kernel), Arc::new(AtomicUsize::new(0)));
     let (count, first) = (calls.clone(), Arc::new(OnceLock::new()));
     let about = first.clone();
-    kernel.exithook_establish(move |proc| {
+    kernel.add_exit_hook(move |proc| {
         count.fetch_add(1, SeqCst);
         if about.get() != Some(&proc.pid()) {
             return;
         }
         let kernel = weak.upgrade().unwrap();
-        assert_eq!(kernel.procs(&kernel.pin()).count(), 3);
-        drop(kernel.alloclwp(None).unwrap());
+        assert_eq!(kernel.pin().procs().count(), 3);
+        drop(kernel.spawn().start().unwrap());
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         drop(k);
-        let id = kernel.exithook_establish(|_| {});
-        kernel.exithook_disestablish(id).unwrap();
+        let id = kernel.add_exit_hook(|_| {});
+        kernel.remove_exit_hook(id).unwrap();
     });
     let thread = {
         let (kernel, first) = (kernel.clone(), first.clone());
@@ -244,14 +244,14 @@ fn a_hook_at_the_end_of_a_thread_leaves_it_its_participant() {
     let log: Log<usize> = Log::default();
     let hook = Looks(Arc::downgrade(&kernel), log.clone());
     let data = Looks(Arc::downgrade(&kernel), log.clone());
-    kernel.exithook_establish(move |_| hook.look());
+    kernel.add_exit_hook(move |_| hook.look());
     let key = kernel.proc_key::<Mutex<Looks>>();
     let thread = {
         let kernel = kernel.clone();
         std::thread::spawn(move || {
             let mut k = kernel.enter().unwrap();
             k.rfork(Rfork::Fresh).unwrap();
-            k.set_proc_specific(key, Mutex::new(data)).map_err(|_| ()).unwrap();
+            k.data().set_proc(key, Mutex::new(data)).map_err(|_| ()).unwrap();
         })
     };
     thread.join().unwrap();
@@ -268,11 +268,11 @@ fn a_hook_after_the_teardown_may_keep_a_handle() {
     let (kernel, kept) = (Kernel::new(), Arc::new(Mutex::new(None)));
     let (gone, to) = (Arc::new(()), kept.clone());
     let held = gone.clone();
-    kernel.exithook_establish(move |proc| {
+    kernel.add_exit_hook(move |proc| {
         let _ = &held;
         *to.lock().unwrap() = Some((proc.handle().unwrap(), proc.pid()));
     });
-    let survivor = kernel.alloclwp(None).unwrap();
+    let survivor = kernel.spawn().start().unwrap();
     drop(kernel);
     std::thread::spawn(move || drop(survivor)).join().unwrap();
     assert_eq!(Arc::strong_count(&gone), 2, "the handle keeps the world");
@@ -287,15 +287,15 @@ fn a_process_that_a_failed_newlwp_ends_has_its_hooks_run() {
     let kernel = Kernel::builder().id_capacity(3).build().unwrap();
     let ends = Arc::new(AtomicUsize::new(0));
     let count = ends.clone();
-    kernel.exithook_establish(move |proc| {
+    kernel.add_exit_hook(move |proc| {
         assert!(proc.handle().is_some());
         count.fetch_add(1, SeqCst);
     });
     for round in 1..=500 {
-        let lwp = kernel.alloclwp(None).unwrap();
-        let (pid, more) = (lwp.pid(), kernel.alloclwp(Some(lwp.pid())).unwrap());
+        let lwp = kernel.spawn().start().unwrap();
+        let (pid, more) = (lwp.pid(), kernel.new_lwp(lwp.pid()).unwrap());
         std::thread::scope(|s| {
-            let other = s.spawn(|| (0..3).for_each(|_| drop(kernel.alloclwp(Some(pid)))));
+            let other = s.spawn(|| (0..3).for_each(|_| drop(kernel.new_lwp(pid))));
             drop(lwp);
             drop(more);
             // The end of a scope synchronises where the thread sanitizer does not look.
@@ -313,7 +313,7 @@ fn a_panic_stops_neither_the_others_nor_the_end() {
         let log: Log<i32> = Log::default();
         for number in 1..=4 {
             let log = log.clone();
-            kernel.exithook_establish(move |_| {
+            kernel.add_exit_hook(move |_| {
                 log.lock().unwrap().push(number);
                 match number {
                     2 => panic!("of hook 2"),
@@ -323,17 +323,17 @@ fn a_panic_stops_neither_the_others_nor_the_end() {
             });
         }
         // A drop, a switch, a leave.
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| drop(lwp))).unwrap_err();
         assert_eq!(message(panicked), "of hook 3", "the first");
         assert_eq!(logged(&log), [4, 3, 2, 1]);
         assert_empty(&kernel);
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| drop(k.rfork(Rfork::Fresh))));
         assert_eq!(message(panicked.unwrap_err()), "of hook 3");
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| drop(k)));
         assert_eq!(message(panicked.unwrap_err()), "of hook 3");
         assert_empty(&kernel);
@@ -354,12 +354,12 @@ fn a_panic_in_the_teardown_loses_nothing() {
     let kernel = Kernel::new();
     let log = note_pids(&kernel);
     let held = gone.clone();
-    kernel.exithook_establish(move |_| {
+    kernel.add_exit_hook(move |_| {
         let _ = &held;
         panic!("of the hook");
     });
     for _ in 0..3 {
-        drop(kernel.alloclwp(None).unwrap().unclaim());
+        drop(kernel.spawn().start().unwrap().unclaim());
     }
     let panicked = catch_unwind(AssertUnwindSafe(|| drop(kernel))).unwrap_err();
     assert_eq!(message(panicked), "of the hook");
@@ -373,19 +373,19 @@ fn hooks_may_change_the_hooks() {
     let log: Log<&str> = Log::default();
     let me: Arc<OnceLock<HookId>> = Arc::default();
     let (weak, to, own) = (Arc::downgrade(&kernel), log.clone(), me.clone());
-    let id = kernel.exithook_establish(move |_| {
+    let id = kernel.add_exit_hook(move |_| {
         to.lock().unwrap().push("once");
         let kernel = weak.upgrade().unwrap();
-        kernel.exithook_disestablish(*own.get().unwrap()).unwrap();
+        kernel.remove_exit_hook(*own.get().unwrap()).unwrap();
         let to = to.clone();
-        kernel.exithook_establish(move |_| to.lock().unwrap().push("later"));
+        kernel.add_exit_hook(move |_| to.lock().unwrap().push("later"));
     });
     me.set(id).unwrap();
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(logged(&log), ["once"]);
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(logged(&log), ["once", "later"]);
-    assert_eq!(kernel.exithook_disestablish(id), Err(HookError::NoSuchHook));
+    assert_eq!(kernel.remove_exit_hook(id), Err(HookError::NoSuchHook));
 }
 
 /// A hook that ends another process: its hooks run inside.
@@ -395,11 +395,11 @@ fn hooks_may_end_processes() {
     let log = note_pids(&kernel);
     let next: Arc<Mutex<Vec<Lwp>>> = Arc::default();
     let more = next.clone();
-    kernel.exithook_establish(move |_| {
+    kernel.add_exit_hook(move |_| {
         let lwp = more.lock().unwrap().pop();
         drop(lwp);
     });
-    let lwps: Vec<Lwp> = (0..4).map(|_| kernel.alloclwp(None).unwrap()).collect();
+    let lwps: Vec<Lwp> = (0..4).map(|_| kernel.spawn().start().unwrap()).collect();
     let pids: Vec<Pid> = lwps.iter().map(Lwp::pid).collect();
     *next.lock().unwrap() = lwps;
     let last = next.lock().unwrap().pop();
@@ -415,25 +415,25 @@ fn hooks_come_and_go_while_processes_end() {
     let kernel = Kernel::new();
     let always = Arc::new(AtomicUsize::new(0));
     let count = always.clone();
-    kernel.exithook_establish(move |_| {
+    kernel.add_exit_hook(move |_| {
         count.fetch_add(1, SeqCst);
     });
     let (threads, rounds, own) = (3, 400, AtomicUsize::new(0));
     std::thread::scope(|s| {
         for _ in 0..threads {
-            s.spawn(|| (0..rounds).for_each(|_| drop(kernel.alloclwp(None).unwrap())));
+            s.spawn(|| (0..rounds).for_each(|_| drop(kernel.spawn().start().unwrap())));
         }
         s.spawn(|| {
             for _ in 0..rounds {
                 let calls = Arc::new(AtomicUsize::new(0));
                 let count = calls.clone();
-                let id = kernel.exithook_establish(move |_| {
+                let id = kernel.add_exit_hook(move |_| {
                     count.fetch_add(1, SeqCst);
                 });
-                kernel.exithook_disestablish(id).unwrap();
+                kernel.remove_exit_hook(id).unwrap();
                 // Who began before may still be at it: as many as threads.
                 let known = calls.load(SeqCst);
-                drop(kernel.alloclwp(None).unwrap());
+                drop(kernel.spawn().start().unwrap());
                 assert!(calls.load(SeqCst) <= known + threads);
                 own.fetch_add(1, SeqCst);
             }

@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -111,7 +115,7 @@ fn calls_come_in_the_seeds_order() {
     assert_eq!(host.take(), [], "an implicit context has no LWP");
     k.rfork(Rfork::Share).unwrap();
     let a = k.curlwp().unwrap().token();
-    assert_eq!(kernel.curlwp_hypercall(), Some(a));
+    assert_eq!(kernel.host_curlwp(), Some(a));
     assert_eq!(host.take(), [(Create, a), (Set, a)]);
     let old = k.rfork(Rfork::Share).unwrap().unwrap();
     let b = k.curlwp().unwrap().token();
@@ -119,7 +123,7 @@ fn calls_come_in_the_seeds_order() {
     drop(k);
     k = kernel.enter().unwrap();
     assert_eq!(host.take(), [], "entering and leaving when bound calls nothing");
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     k.switch(old).unwrap();
     assert_eq!(host.take(), [(Clear, b), (Set, a), (Destroy, b)]);
     let unbound = k.unbind().unwrap();
@@ -162,13 +166,13 @@ fn a_panicking_host_loses_nothing() {
 fn an_address_space_goes_with_its_process() {
     let (host, kernel) = kernel();
     let mut k = kernel.enter().unwrap();
-    assert!(k.vmspace().is_none());
-    k.rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh).unwrap();
-    assert!(k.vmspace().is_some());
+    assert!(k.process().vmspace().is_none());
+    k.become_child_with(Space::new(&host.spaces), Rfork::Fresh).unwrap();
+    assert!(k.process().vmspace().is_some());
     let pid = k.pid();
-    let second = kernel.alloclwp(Some(pid)).unwrap();
+    let second = kernel.new_lwp(pid).unwrap();
     let first = k.rfork(Rfork::Share).unwrap();
-    assert!(k.vmspace().is_none(), "not inherited");
+    assert!(k.process().vmspace().is_none(), "not inherited");
     drop(first);
     assert_eq!(host.spaces.load(SeqCst), 1);
     drop(second);
@@ -181,8 +185,8 @@ fn an_address_space_is_dropped_when_the_fork_fails() {
     let host = Recorder::default();
     let kernel = Kernel::builder().host(host.clone()).id_capacity(1).build().unwrap();
     let mut k = kernel.enter().unwrap();
-    let error = k.rfork_vmspace(Space::new(&host.spaces), Rfork::Fresh).unwrap_err();
-    assert_eq!((error, error.errno()), (ForkError::IdsExhausted, Errno::EAGAIN));
+    let error = k.become_child_with(Space::new(&host.spaces), Rfork::Fresh).unwrap_err();
+    assert_eq!((error, error.errno()), (SpawnError::IdsExhausted, Errno::EAGAIN));
     assert_eq!(host.spaces.load(SeqCst), 0);
 }
 
@@ -194,19 +198,19 @@ fn a_token_names_one_lwp_also_when_its_number_is_taken_over() {
     let pid = k.pid();
     let first = k.curlwp().unwrap().token();
     assert_eq!(first.lid().0, pid.0);
-    let second = kernel.alloclwp(Some(pid)).unwrap();
-    k.releaselwp().unwrap();
+    let second = kernel.new_lwp(pid).unwrap();
+    k.release().unwrap();
     k.switch(second).unwrap();
-    let third = kernel.alloclwp(Some(pid)).unwrap();
+    let third = kernel.new_lwp(pid).unwrap();
     assert_eq!(third.lid(), first.lid(), "taken over");
     assert_ne!(third.token(), first);
     let guard = kernel.pin();
-    assert_eq!(kernel.find_lwp(first.lid(), &guard).unwrap().token(), third.token());
+    assert_eq!(guard.lwp(first.lid()).unwrap().token(), third.token());
     drop(guard);
     // In another kernel, and another thread, too.
     let other = std::thread::spawn(|| {
         let kernel = Kernel::new();
-        let lwps: Vec<_> = (0..2000).map(|_| kernel.alloclwp(None).unwrap()).collect();
+        let lwps: Vec<_> = (0..2000).map(|_| kernel.spawn().start().unwrap()).collect();
         lwps.iter().map(|lwp| lwp.token().serial()).collect::<Vec<_>>()
     });
     let mut serials = other.join().unwrap();

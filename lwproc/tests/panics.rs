@@ -3,6 +3,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 
@@ -37,7 +41,7 @@ impl Drop for Bomb {
 /// An LWP, the last of its process, which has such an address space.
 fn doomed(kernel: &Kernel<Spaces>) -> Lwp<Spaces> {
     let mut k = kernel.enter().unwrap();
-    k.rfork_vmspace(Space, Rfork::Share).unwrap();
+    k.become_child_with(Space, Rfork::Share).unwrap();
     k.unbind().unwrap().unwrap()
 }
 
@@ -62,7 +66,7 @@ fn an_address_space_that_panics_reaches_who_ended_the_process() {
 #[test]
 fn the_first_panic_of_an_end_is_the_one_that_goes_on() {
     let kernel = Kernel::builder().host(Spaces).build().unwrap();
-    kernel.exithook_establish(|_| panic!("the hook"));
+    kernel.add_exit_hook(|_| panic!("the hook"));
     let lwp = doomed(&kernel);
     let panic = catch_unwind(AssertUnwindSafe(|| drop(lwp))).unwrap_err();
     assert_eq!(message(panic), "the hook");
@@ -87,9 +91,9 @@ fn an_end_while_the_thread_unwinds_lets_no_panic_out() {
 fn what_a_second_panic_carries_does_not_stop_the_end() {
     let kernel = Kernel::new();
     // The last established runs first.
-    kernel.exithook_establish(|_| panic_any(Bomb));
-    kernel.exithook_establish(|_| panic!("the first"));
-    let lwp = kernel.alloclwp(None).unwrap();
+    kernel.add_exit_hook(|_| panic_any(Bomb));
+    kernel.add_exit_hook(|_| panic!("the first"));
+    let lwp = kernel.spawn().start().unwrap();
     let panic = catch_unwind(AssertUnwindSafe(|| drop(lwp))).unwrap_err();
     assert_eq!(message(panic), "the first");
     assert_only_permanent(&kernel);
@@ -99,7 +103,7 @@ fn what_a_second_panic_carries_does_not_stop_the_end() {
 #[test]
 fn nor_does_it_leave_the_end_of_a_thread() {
     let kernel = Kernel::new();
-    kernel.exithook_establish(|_| panic_any(Bomb));
+    kernel.add_exit_hook(|_| panic_any(Bomb));
     std::thread::scope(|s| {
         let bound = s.spawn(|| drop(kernel.enter().unwrap().rfork(Rfork::Share).unwrap()));
         bound.join().unwrap();

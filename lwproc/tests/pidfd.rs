@@ -13,7 +13,7 @@ fn kernel() -> Kernel {
 
 fn handle_of(kernel: &Kernel, pid: Pid) -> ProcHandle {
     let guard = kernel.pin();
-    kernel.find(pid, &guard).unwrap().handle().unwrap()
+    guard.proc(pid).unwrap().handle().unwrap()
 }
 
 /// Forks: the parent again, with the child's handle and its LWP.
@@ -44,7 +44,7 @@ fn a_handle_never_signals_who_got_the_number_later() {
     let (old, lwp) = fork(&kernel, &mut k);
     let pid = old.pid();
     old.signal(&k, 15).unwrap();
-    assert!(kernel.find(pid, &kernel.pin()).unwrap().pending().contains(Signo::TERM));
+    assert!(kernel.pin().proc(pid).unwrap().pending().contains(Signo::TERM));
     assert_eq!(old.signal(&k, 65), Err(KillError::BadSignal { signo: 65 }));
     drop(lwp);
     // A zombie is there, and beyond reach.
@@ -62,7 +62,7 @@ fn a_handle_never_signals_who_got_the_number_later() {
             assert_eq!(old.try_wait(&k), Err(WaitError::NoChild));
             assert_eq!(old.wait().block(&k), Err(WaitError::NoChild));
             assert_eq!(old.exited().block(), ExitStatus::exited(0));
-            assert!(kernel.find(pid, &kernel.pin()).unwrap().pending().is_empty());
+            assert!(kernel.pin().proc(pid).unwrap().pending().is_empty());
             later.push(new.identity());
         }
         drop(lwp);
@@ -72,7 +72,7 @@ fn a_handle_never_signals_who_got_the_number_later() {
         }
     }
     assert_eq!(later.len(), 1, "the number came back");
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(kernel.counts().procs, 2);
 }
@@ -83,7 +83,7 @@ fn a_signal_by_handle_keeps_the_rules() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let (child, lwp) = fork(&kernel, &mut k);
-    k.set_cred(&CredChange::SetUid(7)).unwrap();
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
     assert_eq!(child.signal(&k, 15), Err(KillError::NotPermitted));
     let o = other.enter().unwrap();
     assert_eq!(child.signal(&o, 15), Err(KillError::WrongKernel));
@@ -91,7 +91,7 @@ fn a_signal_by_handle_keeps_the_rules() {
     assert_eq!(child.try_wait(&o), Err(WaitError::NoChild));
     drop(lwp);
     assert!(child.try_wait(&k).unwrap().is_some());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn exited_blocks_until_the_end_is_over() {
         let kernel = Kernel::builder().wait_policy(policy).build().unwrap();
         let hooks = Arc::new(AtomicU32::new(0));
         let ran = hooks.clone();
-        kernel.exithook_establish(move |_| {
+        kernel.add_exit_hook(move |_| {
             std::thread::sleep(Duration::from_millis(20));
             ran.store(1, Relaxed);
         });
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let child = handle_of(&kernel, lwp.pid());
         assert_eq!(child.exit_status(), None);
         std::thread::scope(|s| {
@@ -136,23 +136,23 @@ fn a_thread_that_blocks_gives_its_cpu_and_the_big_lock_away() {
     let end = |lwp, code| {
         move || {
             let mut e = kernel.enter().unwrap();
-            e.kernel_lock().unwrap();
+            e.big_lock().lock().unwrap();
             e.switch(lwp).unwrap();
             e.exit(ExitStatus::exited(code)).unwrap();
         }
     };
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
     std::thread::scope(|s| {
         s.spawn(end(lwp_a, 1));
         assert_eq!(a.exited().block(), ExitStatus::exited(1));
-        assert_eq!((k.cpu(), k.kernel_lock_depth()), (Some(0), 1));
+        assert_eq!((k.cpu(), k.big_lock().depth()), (Some(0), 1));
         s.spawn(end(lwp_b, 2));
         let reaped = b.wait().block(&k).unwrap();
         assert_eq!((reaped.pid, reaped.status), (b.pid(), ExitStatus::exited(2)));
-        assert_eq!((k.cpu(), k.kernel_lock_depth()), (Some(0), 1));
+        assert_eq!((k.cpu(), k.big_lock().depth()), (Some(0), 1));
         assert_eq!(b.wait().block(&k), Err(WaitError::NoChild));
         a.try_wait(&k).unwrap().unwrap();
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         drop(k);
     });
     assert_eq!(kernel.counts().procs, 2);
@@ -165,29 +165,29 @@ fn a_wait_by_handle_is_the_parents_and_interrupted() {
     k.rfork(Rfork::Share).unwrap();
     let (child, lwp) = fork(&kernel, &mut k);
     // Not its parent.
-    let stranger = kernel.alloclwp(None).unwrap();
+    let stranger = kernel.spawn().start().unwrap();
     let own = k.switch(stranger).unwrap().unwrap();
     assert_eq!(child.wait().block(&k), Err(WaitError::NoChild));
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     k.switch(own).unwrap();
-    k.kill(KillTarget::Proc(k.pid()), 15).unwrap();
+    k.signals().kill(KillTarget::Proc(k.pid()), 15).unwrap();
     assert_eq!(child.wait().block(&k), Err(WaitError::Interrupted));
-    assert_eq!(k.take_signal(), Some(Signo::TERM));
+    assert_eq!(k.signals().take(), Some(Signo::TERM));
     // A claim that is given back wakes who waits by handle.
     drop(lwp);
     let zombie = k.claim_zombie(WaitTarget::Any).unwrap().unwrap();
     assert_eq!(child.try_wait(&k), Ok(None));
     drop(zombie);
     assert!(child.wait().block(&k).is_ok());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 #[test]
 fn drained_is_one_lwp_or_none_left() {
     let kernel = kernel();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let proc = handle_of(&kernel, lwp.pid());
-    let others = [(), ()].map(|()| kernel.alloclwp_in(&proc).unwrap());
+    let others = [(), ()].map(|()| proc.new_lwp().unwrap());
     assert_eq!(proc.drained().block(), Err(AloneError::NotDraining));
     let mut k = kernel.enter().unwrap();
     k.switch(lwp).unwrap();
@@ -204,7 +204,7 @@ fn drained_is_one_lwp_or_none_left() {
     });
     k.reopen();
     assert_eq!(proc.drained().block(), Err(AloneError::NotDraining));
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(proc.drained().block(), Ok(()));
 }

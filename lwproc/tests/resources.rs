@@ -1,8 +1,12 @@
 //! Limits, caps, use, names, and the place in the file system.
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::{
-    CredChange, Enforcement, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel, Limit,
-    LimitError, Limits, LimitsPolicy, NewLwpError, OnExec, Pid, Profile, Resource, Rfork,
+    CredChange, Enforcement, Entered, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel,
+    Limit, LimitError, Limits, LimitsPolicy, OnExec, Pid, Profile, Resource, Rfork, SpawnError,
     ThreadHost, Usage, WaitPolicy, WaitTarget,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,23 +23,23 @@ fn a_childs_limits_are_its_parents_until_either_changes_its_own() {
     let limits = Limits::unlimited().with(Resource::Nofile, Limit { soft: 64, hard: 128 }).unwrap();
     let kernel = Kernel::builder().limits(limits.clone()).build().unwrap();
     let mut k = kernel.enter().unwrap();
-    assert_eq!(k.limits(), limits);
+    assert_eq!(k.resources().limits(), limits);
     k.rfork(Rfork::Fresh).unwrap();
     let (r, low) = nofile(10, 100);
     // The parent's set is one of its own by now: R11 shared that with the child.
-    assert_eq!(k.set_rlimit(r, low), Ok(Limit { soft: 64, hard: 128 }));
+    assert_eq!(k.resources().set_limit(r, low), Ok(Limit { soft: 64, hard: 128 }));
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!(k.rlimit(r), low);
+    assert_eq!(k.resources().limit(r), low);
     let (_, lower) = nofile(5, 50);
-    k.set_rlimit(r, lower).unwrap();
+    k.resources().set_limit(r, lower).unwrap();
     let child = k.switch(parent).unwrap().unwrap();
-    assert_eq!(k.rlimit(r), low);
-    k.set_rlimit(r, Limit::both(7)).unwrap();
+    assert_eq!(k.resources().limit(r), low);
+    k.resources().set_limit(r, Limit::both(7)).unwrap();
     let parent = k.switch(child).unwrap().unwrap();
-    assert_eq!(k.rlimit(r), lower);
+    assert_eq!(k.resources().limit(r), lower);
     let guard = kernel.pin();
-    assert_eq!(kernel.find(parent.pid(), &guard).unwrap().rlimit(r), Some(Limit::both(7)));
-    assert_eq!(kernel.find(Pid::INIT, &guard).unwrap().rlimit(r).unwrap().soft, 64);
+    assert_eq!(guard.proc(parent.pid()).unwrap().rlimit(r), Some(Limit::both(7)));
+    assert_eq!(guard.proc(Pid::INIT).unwrap().rlimit(r).unwrap().soft, 64);
 }
 
 #[test]
@@ -44,15 +48,15 @@ fn only_the_superuser_raises_a_hard_limit() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let (r, limit) = nofile(10, 20);
-    k.set_rlimit(r, limit).unwrap();
-    k.set_rlimit(r, Limit { soft: 10, hard: 30 }).unwrap();
-    k.set_cred(&CredChange::SetUid(1)).unwrap();
-    let error = k.set_rlimit(r, Limit { soft: 10, hard: 31 }).unwrap_err();
+    k.resources().set_limit(r, limit).unwrap();
+    k.resources().set_limit(r, Limit { soft: 10, hard: 30 }).unwrap();
+    k.creds().set(&CredChange::SetUid(1)).unwrap();
+    let error = k.resources().set_limit(r, Limit { soft: 10, hard: 31 }).unwrap_err();
     assert_eq!((error, error.errno()), (LimitError::NotPermitted, Errno::EPERM));
-    let error = k.set_rlimit(r, Limit { soft: 21, hard: 20 }).unwrap_err();
+    let error = k.resources().set_limit(r, Limit { soft: 21, hard: 20 }).unwrap_err();
     assert_eq!((error, error.errno()), (LimitError::SoftAboveHard, Errno::EINVAL));
-    assert_eq!(k.rlimit(r), Limit { soft: 10, hard: 30 });
-    k.set_rlimit(r, Limit { soft: 30, hard: 30 }).unwrap();
+    assert_eq!(k.resources().limit(r), Limit { soft: 10, hard: 30 });
+    k.resources().set_limit(r, Limit { soft: 30, hard: 30 }).unwrap();
 }
 
 #[test]
@@ -61,12 +65,12 @@ fn an_ended_process_has_no_limits() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    k.set_rlimit(Resource::Cpu, Limit::both(3)).unwrap();
+    k.resources().set_limit(Resource::Cpu, Limit::both(3)).unwrap();
     let child = k.pid();
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     k.switch(parent).unwrap();
     let guard = kernel.pin();
-    assert_eq!(kernel.find(child, &guard).unwrap().rlimit(Resource::Cpu), None);
+    assert_eq!(guard.proc(child).unwrap().rlimit(Resource::Cpu), None);
 }
 
 #[test]
@@ -84,7 +88,7 @@ fn nproc_is_enforced_when_asked_for_and_refunded() {
             k.rfork(Rfork::Fresh).unwrap();
             // The superuser is not limited.
             let kept: Vec<_> = (0..4).map(|_| k.rfork(Rfork::Share).unwrap()).collect();
-            k.set_cred(&CredChange::SetUid(7)).unwrap();
+            k.creds().set(&CredChange::SetUid(7)).unwrap();
             let mut own: Vec<_> = (0..2).map(|_| k.rfork(Rfork::Share).unwrap()).collect();
             assert_eq!(kernel.user_counts(7).procs, 3);
             let before = kernel.counts();
@@ -95,7 +99,7 @@ fn nproc_is_enforced_when_asked_for_and_refunded() {
                 drop(own.pop());
             }
             k.rfork(Rfork::Share).unwrap();
-            k.releaselwp().unwrap();
+            k.release().unwrap();
             drop((k, kept, own));
             assert_eq!((kernel.counts().procs, kernel.user_counts(7).procs), (2, 0));
         }
@@ -106,10 +110,10 @@ fn nproc_is_enforced_when_asked_for_and_refunded() {
 fn the_kernel_has_a_most_when_asked_for() {
     let kernel = Kernel::builder().max_procs(4).build().unwrap();
     for _ in 0..3 {
-        let two: Vec<_> = (0..2).map(|_| kernel.alloclwp(None).unwrap()).collect();
+        let two: Vec<_> = (0..2).map(|_| kernel.spawn().start().unwrap()).collect();
         let before = kernel.counts();
-        let error = kernel.alloclwp(None).unwrap_err();
-        assert_eq!((error, error.errno()), (NewLwpError::KernelFull, Errno::EAGAIN));
+        let error = kernel.spawn().start().unwrap_err();
+        assert_eq!((error, error.errno()), (SpawnError::KernelFull, Errno::EAGAIN));
         let mut k = kernel.enter().unwrap();
         assert_eq!(k.rfork(Rfork::Share).unwrap_err(), ForkError::KernelFull);
         assert_eq!((kernel.counts(), kernel.user_counts(0).procs), (before, 4));
@@ -118,12 +122,12 @@ fn the_kernel_has_a_most_when_asked_for() {
     // The place is given back when the ids or the user's limit say no.
     let few = Kernel::builder().max_procs(3).id_capacity(2).build().unwrap();
     let mut k = few.enter().unwrap();
-    let lwp = few.alloclwp(Some(Pid::INIT)).unwrap();
+    let lwp = few.new_lwp(Pid::INIT).unwrap();
     assert_eq!(k.rfork(Rfork::Share).unwrap_err(), ForkError::IdsExhausted);
     assert_eq!(few.user_counts(0).procs, 2);
     drop(lwp);
     k.rfork(Rfork::Share).unwrap();
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 #[test]
@@ -138,43 +142,43 @@ fn use_goes_to_who_waits_and_profiling_to_the_children() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let profile = Profile { base: 0x1000, size: 64, offset: 0, scale: 1 };
-    k.set_profile(Some(profile));
-    k.add_usage(used(5, 1));
+    k.resources().set_profile(Some(profile));
+    k.resources().add_usage(used(5, 1));
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!((k.usage(), k.profile()), (Usage::default(), Some(profile)));
-    k.set_profile(None);
-    k.add_usage(used(10, 2));
+    assert_eq!((k.resources().usage(), k.resources().profile()), (Usage::default(), Some(profile)));
+    k.resources().set_profile(None);
+    k.resources().add_usage(used(10, 2));
     let child = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!((k.usage(), k.profile()), (Usage::default(), None));
-    k.add_usage(used(20, 4));
+    assert_eq!((k.resources().usage(), k.resources().profile()), (Usage::default(), None));
+    k.resources().add_usage(used(20, 4));
     k.exit(ExitStatus::exited(0)).unwrap();
     k.switch(child).unwrap();
     let grandchild = k.try_wait(WaitTarget::Any).unwrap().unwrap();
     assert_eq!(grandchild.usage, used(20, 4));
-    assert_eq!((k.usage(), k.children_usage()), (used(10, 2), used(20, 4)));
+    assert_eq!((k.resources().usage(), k.resources().children_usage()), (used(10, 2), used(20, 4)));
     k.exit(ExitStatus::exited(0)).unwrap();
     k.switch(parent).unwrap();
-    assert_eq!(k.children_usage(), Usage::default());
+    assert_eq!(k.resources().children_usage(), Usage::default());
     let expected = Usage { max_rss: 20, ..used(30, 6) };
     assert_eq!(k.try_wait(WaitTarget::Any).unwrap().unwrap().usage, expected);
-    assert_eq!((k.usage(), k.children_usage()), (used(5, 1), expected));
-    assert_eq!(k.profile(), Some(profile));
+    assert_eq!((k.resources().usage(), k.resources().children_usage()), (used(5, 1), expected));
+    assert_eq!(k.resources().profile(), Some(profile));
 }
 
 #[test]
 fn an_lwp_has_a_name_of_its_own() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
-    k.set_lwp_name("nobody");
-    assert_eq!(k.lwp_name(), None);
+    let name = |k: &Entered<'_>| k.curlwp().expect("it lives").name();
+    assert!(k.curlwp().is_none(), "nobody has no name");
     k.rfork(Rfork::Fresh).unwrap();
-    assert_eq!(k.lwp_name(), None);
-    k.set_lwp_name("worker");
-    k.set_lwp_name("pagedaemon");
-    let first = k.newlwp(k.pid()).unwrap().unwrap();
-    assert_eq!(k.lwp_name(), None);
+    assert_eq!(name(&k), None);
+    k.curlwp().unwrap().set_name("worker");
+    k.curlwp().unwrap().set_name("pagedaemon");
+    let first = k.become_new_lwp(k.pid()).unwrap().unwrap();
+    assert_eq!(name(&k), None);
     let guard = kernel.pin();
-    let seen = kernel.find_lwp(first.lid(), &guard).unwrap();
+    let seen = guard.lwp(first.lid()).unwrap();
     assert_eq!(seen.name().unwrap().as_str(), "pagedaemon");
 }
 
@@ -232,16 +236,16 @@ fn a_process_has_a_place_of_its_own_until_it_ends() {
     let kernel = Kernel::builder().host(Places::default()).build().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
-    kernel.exithook_establish(move |proc| log.lock().unwrap().push(proc.vfs().depth));
+    kernel.add_exit_hook(move |proc| log.lock().unwrap().push(proc.vfs().depth));
     let mut k = kernel.enter().unwrap();
-    let live = k.vfs().live.clone();
+    let live = k.process().vfs().live.clone();
     assert_eq!(live.load(SeqCst), 1);
     k.rfork(Rfork::Fresh).unwrap();
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-    assert_eq!((k.vfs().depth, live.load(SeqCst)), (2, 3));
-    k.releaselwp().unwrap();
+    assert_eq!((k.process().vfs().depth, live.load(SeqCst)), (2, 3));
+    k.release().unwrap();
     k.switch(parent).unwrap();
-    assert_eq!((k.vfs().depth, live.load(SeqCst)), (1, 2));
+    assert_eq!((k.process().vfs().depth, live.load(SeqCst)), (1, 2));
     assert_eq!(*kernel.host().released.lock().unwrap(), [2]);
     assert_eq!(*seen.lock().unwrap(), [2], "an exit hook sees it");
 
@@ -251,7 +255,7 @@ fn a_process_has_a_place_of_its_own_until_it_ends() {
     kernel.host().panic_at.store(2, SeqCst);
     assert_eq!((kernel.counts(), live.load(SeqCst)), (before, 2));
     let parent = k.rfork(Rfork::Fresh).unwrap();
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     let left = catch_unwind(AssertUnwindSafe(|| k.switch(parent.unwrap())));
     assert!(left.is_err(), "the panic comes through");
     assert_eq!((kernel.counts(), live.load(SeqCst)), (before, 2), "and the process has ended");
@@ -261,7 +265,7 @@ fn a_process_has_a_place_of_its_own_until_it_ends() {
 #[test]
 fn the_default_host_has_no_places() {
     let kernel: Kernel<ThreadHost> = Kernel::new();
-    assert_eq!(*kernel.enter().unwrap().vfs(), ());
+    assert_eq!(*kernel.enter().unwrap().process().vfs(), ());
 }
 
 /// Files that are nothing.
@@ -280,19 +284,21 @@ fn nofile_bounds_new_descriptors_and_spares_open_ones() {
     let kernel = Kernel::builder().host(Files).build().unwrap();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    let fds: Vec<_> = (0..6).map(|i| k.fd_open(i, OnExec::Keep).unwrap()).collect();
-    k.set_rlimit(Resource::Nofile, Limit::both(4)).unwrap();
-    assert_eq!(*k.fd_get(fds[5]).unwrap(), 5);
-    assert_eq!(k.fd_open(9, OnExec::Keep).unwrap_err().errno(), Errno::EMFILE);
-    assert_eq!(k.fd_reserve(OnExec::Keep).map(drop), Err(FdError::TooMany));
-    assert_eq!(k.fd_dup(fds[0]), Err(FdError::TooMany));
-    assert_eq!(k.fd_dup_from(fds[0], Fd(4), OnExec::Keep), Err(FdError::BadMinimum));
-    assert_eq!(k.fd_dup2(fds[0], Fd(4)), Err(FdError::BadFd));
-    k.fd_close(fds[3]).unwrap();
-    assert_eq!(k.fd_dup(fds[0]), Ok(Fd(3)));
-    assert_eq!(k.fd_dup2(fds[0], fds[1]), Ok(fds[1]));
-    k.set_rlimit(Resource::Nofile, Limit { soft: Limit::INFINITY, hard: Limit::INFINITY }).unwrap();
-    assert_eq!(k.fd_dup(fds[0]), Ok(Fd(6)));
+    let fds: Vec<_> = (0..6).map(|i| k.files().open(i, OnExec::Keep).unwrap()).collect();
+    k.resources().set_limit(Resource::Nofile, Limit::both(4)).unwrap();
+    assert_eq!(*k.files().get(fds[5]).unwrap(), 5);
+    assert_eq!(k.files().open(9, OnExec::Keep).unwrap_err().errno(), Errno::EMFILE);
+    assert_eq!(k.files().reserve(OnExec::Keep).map(drop), Err(FdError::TooMany));
+    assert_eq!(k.files().dup(fds[0]), Err(FdError::TooMany));
+    assert_eq!(k.files().dup_from(fds[0], Fd(4), OnExec::Keep), Err(FdError::BadMinimum));
+    assert_eq!(k.files().dup2(fds[0], Fd(4)), Err(FdError::BadFd));
+    k.files().close(fds[3]).unwrap();
+    assert_eq!(k.files().dup(fds[0]), Ok(Fd(3)));
+    assert_eq!(k.files().dup2(fds[0], fds[1]), Ok(fds[1]));
+    k.resources()
+        .set_limit(Resource::Nofile, Limit { soft: Limit::INFINITY, hard: Limit::INFINITY })
+        .unwrap();
+    assert_eq!(k.files().dup(fds[0]), Ok(Fd(6)));
 }
 
 #[test]
@@ -301,8 +307,12 @@ fn use_comes_to_its_end_and_stays_there() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
     let most = Usage { signals: u64::MAX - 1, user: Duration::MAX, ..Usage::default() };
-    k.add_usage(most);
-    k.add_usage(Usage { signals: 5, user: Duration::from_nanos(1), ..Usage::default() });
-    let (signals, user) = (k.usage().signals, k.usage().user);
+    k.resources().add_usage(most);
+    k.resources().add_usage(Usage {
+        signals: 5,
+        user: Duration::from_nanos(1),
+        ..Usage::default()
+    });
+    let (signals, user) = (k.resources().usage().signals, k.resources().usage().user);
     assert_eq!((signals, user), (u64::MAX, Duration::from_nanos(u64::MAX)));
 }

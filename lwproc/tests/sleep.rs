@@ -21,7 +21,7 @@ fn assert_empty(kernel: &Kernel) {
 
 fn is_asleep(kernel: &Kernel, lid: Lid) -> bool {
     let guard = kernel.pin();
-    kernel.find_lwp(lid, &guard).is_some_and(|l| format!("{l:?}").contains("SLEEPING"))
+    guard.lwp(lid).is_some_and(|l| format!("{l:?}").contains("SLEEPING"))
 }
 
 fn until(condition: impl Fn() -> bool) {
@@ -55,7 +55,7 @@ fn a_sleep_ends_with_its_condition() {
         assert_eq!(k.sleep_on(&channel, get), Ok(7), "it holds already");
         if bound {
             assert!(!is_asleep(&kernel, k.lid().unwrap()));
-            k.releaselwp().unwrap();
+            k.release().unwrap();
         }
     }
     assert_empty(&kernel);
@@ -67,7 +67,7 @@ fn end_sleep(
     channel: &WaitChannel,
     end: impl FnOnce(&Entered<'_>, Pid, Lid),
 ) -> Interrupted {
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, lid) = (lwp.pid(), lwp.lid());
     std::thread::scope(|s| {
         let sleeper = s.spawn(|| {
@@ -78,7 +78,7 @@ fn end_sleep(
                 assert_eq!(k.sleep_on(channel, || None::<()>), Err(why), "it still stands");
                 assert_eq!(k.sleep_on(channel, || Some(3)), Ok(3), "the condition comes first");
             }
-            k.releaselwp().unwrap();
+            k.release().unwrap();
             why
         });
         until(|| is_asleep(kernel, lid));
@@ -90,9 +90,9 @@ fn end_sleep(
 #[test]
 fn signals_end_a_sleep() {
     let (kernel, channel) = (kernel(), WaitChannel::new());
-    let by_proc = |k: &Entered<'_>, pid, _| k.kill(KillTarget::Proc(pid), 15).unwrap();
+    let by_proc = |k: &Entered<'_>, pid, _| k.signals().kill(KillTarget::Proc(pid), 15).unwrap();
     assert_eq!(end_sleep(&kernel, &channel, by_proc), Interrupted::Signal);
-    let by_lwp = |k: &Entered<'_>, _, lid| k.kill(KillTarget::Lwp(lid), 15).unwrap();
+    let by_lwp = |k: &Entered<'_>, _, lid| k.signals().kill(KillTarget::Lwp(lid), 15).unwrap();
     assert_eq!(end_sleep(&kernel, &channel, by_lwp), Interrupted::Signal);
     assert_eq!(Interrupted::Signal.errno(), Errno::EINTR);
     assert_empty(&kernel);
@@ -102,14 +102,14 @@ fn signals_end_a_sleep() {
 fn a_drain_ends_a_sleep() {
     let (kernel, channel) = (kernel(), WaitChannel::new());
     let drained = end_sleep(&kernel, &channel, |_, pid, _| {
-        let lwp = kernel.alloclwp(Some(pid)).unwrap();
+        let lwp = kernel.new_lwp(pid).unwrap();
         std::thread::scope(|s| {
             s.spawn(|| {
                 let mut k = kernel.enter().unwrap();
                 k.switch(lwp).unwrap();
                 k.drain();
                 assert_eq!(k.wait_alone(), Ok(()));
-                k.releaselwp().unwrap();
+                k.release().unwrap();
             });
         });
     });
@@ -122,11 +122,11 @@ fn unsleep_ends_a_sleep_once() {
     let (kernel, channel) = (kernel(), WaitChannel::new());
     let unsleep = |lid| {
         let guard = kernel.pin();
-        kernel.find_lwp(lid, &guard).unwrap().unsleep()
+        guard.lwp(lid).unwrap().unsleep()
     };
     let unslept = |_: &Entered<'_>, _, lid| assert_eq!(unsleep(lid), Unslept::Woken);
     assert_eq!(end_sleep(&kernel, &channel, unslept), Interrupted::Unslept);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     assert_eq!(unsleep(lwp.lid()), Unslept::Awake);
     let mut k = kernel.enter().unwrap();
     k.switch(lwp).unwrap();
@@ -149,19 +149,19 @@ fn unsleep_ends_a_sleep_once() {
 fn a_blocked_signal_does_not_end_a_sleep() {
     let (kernel, channel) = (kernel(), WaitChannel::new());
     let done = AtomicBool::new(false);
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, lid) = (lwp.pid(), lwp.lid());
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
             k.switch(lwp).unwrap();
-            k.set_blocked(SigSet::ALL).unwrap();
+            k.signals().set_blocked(SigSet::ALL).unwrap();
             assert_eq!(k.sleep_on(&channel, || done.load(SeqCst).then_some(1)), Ok(1));
-            assert_eq!(k.pending(), Signo::TERM.into());
-            k.releaselwp().unwrap();
+            assert_eq!(k.signals().pending(), Signo::TERM.into());
+            k.release().unwrap();
         });
         until(|| is_asleep(&kernel, lid));
-        kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15).unwrap();
+        kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15).unwrap();
         std::thread::sleep(Duration::from_millis(20));
         assert!(is_asleep(&kernel, lid));
         done.store(true, SeqCst);
@@ -174,9 +174,9 @@ fn a_blocked_signal_does_not_end_a_sleep() {
 #[test]
 fn a_signal_that_another_took_does_not_hold_up_a_sleep() {
     let (kernel, channel) = (kernel(), WaitChannel::new());
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
-    let second = kernel.alloclwp(Some(pid)).unwrap();
+    let second = kernel.new_lwp(pid).unwrap();
     let taken = AtomicUsize::new(0);
     std::thread::scope(|s| {
         for lwp in [first, second] {
@@ -187,17 +187,17 @@ fn a_signal_that_another_took_does_not_hold_up_a_sleep() {
                 let over = || (taken.load(SeqCst) == 2).then_some(());
                 while let Err(why) = k.sleep_on(channel, over) {
                     assert_eq!(why, Interrupted::Signal);
-                    if k.take_signal().is_some() {
+                    if k.signals().take().is_some() {
                         taken.fetch_add(1, SeqCst);
                         channel.wake_all();
                     }
                 }
-                k.releaselwp().unwrap();
+                k.release().unwrap();
             });
         }
         let k = kernel.enter().unwrap();
         for round in 1..=2 {
-            k.kill(KillTarget::Proc(pid), 15).unwrap();
+            k.signals().kill(KillTarget::Proc(pid), 15).unwrap();
             until(|| taken.load(SeqCst) == round);
         }
     });
@@ -218,11 +218,11 @@ fn wait_for_children_is_interrupted() {
             until(|| is_asleep(&kernel, lid));
             let guard = kernel.pin();
             // Only wakes it: it sleeps again.
-            kernel.find_lwp(lid, &guard).unwrap().unsleep();
+            guard.lwp(lid).unwrap().unsleep();
             drop(guard);
             std::thread::sleep(Duration::from_millis(10));
             assert!(is_asleep(&kernel, lid));
-            kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15).unwrap();
+            kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15).unwrap();
         });
         assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::Interrupted));
     });
@@ -232,8 +232,8 @@ fn wait_for_children_is_interrupted() {
     drop(child);
     assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, child_pid, "a zombie comes first");
     assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::NoChild), "and so does its absence");
-    k.take_signal().unwrap();
-    k.releaselwp().unwrap();
+    k.signals().take().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -269,27 +269,27 @@ impl Bell {
 fn an_embedder_sleeps_in_its_own_way() {
     let kernel = kernel();
     let bell = Arc::new(Bell::default());
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let (pid, lid) = (lwp.pid(), lwp.lid());
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
             k.switch(lwp).unwrap();
             assert_eq!(k.sleep_with(bell.clone(), || bell.wait()), Ok(lid));
-            assert!(k.has_pending());
+            assert!(k.signals().has_pending());
             let never = || -> Lid { unreachable!("a reason was there before") };
             assert_eq!(k.sleep_with(bell.clone(), never), Err(Interrupted::Signal));
-            assert_eq!(k.take_signal(), Some(Signo::TERM));
+            assert_eq!(k.signals().take(), Some(Signo::TERM));
             assert_eq!(k.sleep_with(bell.clone(), || bell.wait()), Ok(lid));
             // A sleep that ends by itself.
             assert_eq!(k.sleep_with(bell.clone(), || 5), Ok(5));
-            k.releaselwp().unwrap();
+            k.release().unwrap();
         });
         until(|| is_asleep(&kernel, lid));
-        kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15).unwrap();
+        kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15).unwrap();
         until(|| {
             let guard = kernel.pin();
-            kernel.find_lwp(lid, &guard).is_some_and(|lwp| lwp.unsleep() == Unslept::Woken)
+            guard.lwp(lid).is_some_and(|lwp| lwp.unsleep() == Unslept::Woken)
         });
     });
     let mut k = kernel.enter().unwrap();
@@ -327,9 +327,9 @@ fn a_panic_in_a_sleep_ends_it() {
 #[test]
 fn a_panic_of_an_object_spares_nobody() {
     let kernel = kernel();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
-    let lwps = [(); 2].map(|()| kernel.alloclwp(Some(pid)).unwrap());
+    let lwps = [(); 2].map(|()| kernel.new_lwp(pid).unwrap());
     let lids: Vec<_> = lwps.iter().map(|l| l.lid()).collect();
     std::thread::scope(|s| {
         for lwp in lwps {
@@ -344,13 +344,13 @@ fn a_panic_of_an_object_spares_nobody() {
                     }
                 };
                 k.sleep_with(bell.clone(), sleep).unwrap();
-                assert!(k.has_pending());
-                k.releaselwp().unwrap();
+                assert!(k.signals().has_pending());
+                k.release().unwrap();
             });
         }
         until(|| lids.iter().all(|lid| is_asleep(&kernel, *lid)));
         let k = kernel.enter().unwrap();
-        let killed = catch_unwind(AssertUnwindSafe(|| k.kill(KillTarget::Proc(pid), 15)));
+        let killed = catch_unwind(AssertUnwindSafe(|| k.signals().kill(KillTarget::Proc(pid), 15)));
         killed.unwrap_err();
     });
     drop(first);
@@ -396,10 +396,10 @@ fn no_wake_up_is_lost() {
     let (channel, units) = (WaitChannel::new(), AtomicUsize::new(0));
     let (taken, start) = (AtomicUsize::new(0), Barrier::new(6));
     let stop = AtomicBool::new(false);
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     let lwps: Vec<_> =
-        std::iter::once(first).chain((0..2).map(|_| kernel.alloclwp(Some(pid)).unwrap())).collect();
+        std::iter::once(first).chain((0..2).map(|_| kernel.new_lwp(pid).unwrap())).collect();
     std::thread::scope(|s| {
         for lwp in lwps {
             s.spawn(|| {
@@ -419,11 +419,11 @@ fn no_wake_up_is_lost() {
                         Ok(false) => break,
                         Err(why) => {
                             assert_eq!(why, Interrupted::Signal);
-                            k.take_signal();
+                            k.signals().take();
                         }
                     }
                 }
-                k.releaselwp().unwrap();
+                k.release().unwrap();
             });
         }
         for _ in 0..2 {
@@ -440,7 +440,7 @@ fn no_wake_up_is_lost() {
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         while taken.load(SeqCst) < UNITS / 2 {
             assert!(std::time::Instant::now() < deadline, "a wake-up is lost");
-            k.kill(KillTarget::Proc(pid), 15).unwrap();
+            k.signals().kill(KillTarget::Proc(pid), 15).unwrap();
         }
         // And the rest without any help.
         while taken.load(SeqCst) < UNITS {

@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/becoming.rs"]
+mod becoming;
+
+use becoming::Become;
 use lwproc::*;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,34 +40,34 @@ fn a_process_has_values_under_keys() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let pid = k.pid();
-    assert_eq!(k.proc_specific(number), None);
-    assert_eq!(k.take_proc_specific(number), None);
-    assert_eq!(k.set_proc_specific(number, 1), Ok(None));
-    assert_eq!(k.set_proc_specific(number, 2), Ok(Some(Arc::new(1))));
-    assert_eq!(k.set_proc_specific(name, "x".into()), Ok(None));
+    assert_eq!(k.data().proc(number), None);
+    assert_eq!(k.data().take_proc(number), None);
+    assert_eq!(k.data().set_proc(number, 1), Ok(None));
+    assert_eq!(k.data().set_proc(number, 2), Ok(Some(Arc::new(1))));
+    assert_eq!(k.data().set_proc(name, "x".into()), Ok(None));
     assert_eq!(
-        (k.proc_specific(number), k.proc_specific(name).unwrap().as_str()),
+        (k.data().proc(number), k.data().proc(name).unwrap().as_str()),
         (Some(Arc::new(2)), "x")
     );
-    let sibling = kernel.alloclwp(Some(pid)).unwrap();
+    let sibling = kernel.new_lwp(pid).unwrap();
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
             k.switch(sibling).unwrap();
-            assert_eq!(k.proc_specific(number).as_deref(), Some(&2), "all LWPs see it");
-            k.set_proc_specific(number, 3).unwrap();
-            k.releaselwp().unwrap();
+            assert_eq!(k.data().proc(number).as_deref(), Some(&2), "all LWPs see it");
+            k.data().set_proc(number, 3).unwrap();
+            k.release().unwrap();
         });
     });
     let guard = kernel.pin();
-    assert_eq!(kernel.find(pid, &guard).unwrap().specific(number).as_deref(), Some(&3));
+    assert_eq!(guard.proc(pid).unwrap().specific(number).as_deref(), Some(&3));
     drop(guard);
     k.rfork(Rfork::Fresh).map(drop).unwrap();
-    assert_eq!(k.proc_specific(number), None, "not inherited");
-    assert_eq!(k.set_proc_specific(number, 9), Ok(None));
-    assert_eq!(k.take_proc_specific(number).as_deref(), Some(&9));
-    assert_eq!(k.proc_specific(number), None);
-    k.releaselwp().unwrap();
+    assert_eq!(k.data().proc(number), None, "not inherited");
+    assert_eq!(k.data().set_proc(number, 9), Ok(None));
+    assert_eq!(k.data().take_proc(number).as_deref(), Some(&9));
+    assert_eq!(k.data().proc(number), None);
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -75,20 +79,20 @@ fn an_lwp_has_values_under_keys() {
     let key = kernel.lwp_key::<Cell<u32>>();
     let text = kernel.lwp_key::<&'static str>();
     let mut k = kernel.enter().unwrap();
-    assert!(k.lwp_specific(key).is_none(), "implicit");
-    assert!(k.take_lwp_specific(key).is_none());
-    let refused = k.set_lwp_specific(key, Cell::new(1)).unwrap_err();
+    assert!(k.data().lwp(key).is_none(), "implicit");
+    assert!(k.data_mut().take_lwp(key).is_none());
+    let refused = k.data_mut().set_lwp(key, Cell::new(1)).unwrap_err();
     assert_eq!((refused, refused.errno()), (SpecificError::NoLwp, Errno::EINVAL));
     k.rfork(Rfork::Fresh).unwrap();
-    assert!(k.lwp_specific(key).is_none());
-    assert_eq!(k.set_lwp_specific(text, "t"), Ok(None));
-    assert_eq!(k.set_lwp_specific(key, Cell::new(1)), Ok(None));
-    k.lwp_specific(key).unwrap().set(5);
-    assert_eq!(k.set_lwp_specific(key, Cell::new(6)), Ok(Some(Cell::new(5))));
-    let first = k.newlwp(k.pid()).unwrap().unwrap();
-    assert!(k.lwp_specific(key).is_none(), "each LWP has its own");
+    assert!(k.data().lwp(key).is_none());
+    assert_eq!(k.data_mut().set_lwp(text, "t"), Ok(None));
+    assert_eq!(k.data_mut().set_lwp(key, Cell::new(1)), Ok(None));
+    k.data().lwp(key).unwrap().set(5);
+    assert_eq!(k.data_mut().set_lwp(key, Cell::new(6)), Ok(Some(Cell::new(5))));
+    let first = k.become_new_lwp(k.pid()).unwrap().unwrap();
+    assert!(k.data().lwp(key).is_none(), "each LWP has its own");
     k.switch(first).map(drop).unwrap();
-    assert_eq!(k.lwp_specific(key).unwrap().get(), 6);
+    assert_eq!(k.data().lwp(key).unwrap().get(), 6);
     let lwp = k.unbind().unwrap().unwrap();
     drop(k);
     // It moves with the LWP.
@@ -96,10 +100,10 @@ fn an_lwp_has_values_under_keys() {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
             k.switch(lwp).unwrap();
-            assert_eq!(k.take_lwp_specific(key), Some(Cell::new(6)));
-            assert_eq!(k.take_lwp_specific(key), None);
-            assert_eq!(k.lwp_specific(text), Some(&"t"));
-            k.releaselwp().unwrap();
+            assert_eq!(k.data_mut().take_lwp(key), Some(Cell::new(6)));
+            assert_eq!(k.data_mut().take_lwp(key), None);
+            assert_eq!(k.data().lwp(text), Some(&"t"));
+            k.release().unwrap();
         });
     });
     assert_empty(&kernel);
@@ -113,15 +117,15 @@ fn keys_of_another_kernel_are_refused() {
     let (own_proc, own_lwp) = (a.proc_key::<String>(), a.lwp_key::<String>());
     let mut k = a.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_proc_specific(own_proc, "p".into()).unwrap();
-    k.set_lwp_specific(own_lwp, "l".into()).unwrap();
-    assert_eq!(k.set_proc_specific(proc, 1), Err(SpecificError::WrongKernel));
-    assert_eq!(k.set_lwp_specific(lwp, 1), Err(SpecificError::WrongKernel));
+    k.data().set_proc(own_proc, "p".into()).unwrap();
+    k.data_mut().set_lwp(own_lwp, "l".into()).unwrap();
+    assert_eq!(k.data().set_proc(proc, 1), Err(SpecificError::WrongKernel));
+    assert_eq!(k.data_mut().set_lwp(lwp, 1), Err(SpecificError::WrongKernel));
     assert_eq!(SpecificError::WrongKernel.errno(), Errno::EXDEV);
-    assert_eq!((k.proc_specific(proc), k.lwp_specific(lwp)), (None, None));
-    assert_eq!((k.take_proc_specific(proc), k.take_lwp_specific(lwp)), (None, None));
+    assert_eq!((k.data().proc(proc), k.data().lwp(lwp)), (None, None));
+    assert_eq!((k.data().take_proc(proc), k.data_mut().take_lwp(lwp)), (None, None));
     let guard = a.pin();
-    assert!(a.find(k.pid(), &guard).unwrap().specific(proc).is_none());
+    assert!(guard.proc(k.pid()).unwrap().specific(proc).is_none());
     assert_eq!(format!("{proc:?}").split_once('(').unwrap().0, "ProcKey");
 }
 
@@ -137,10 +141,10 @@ fn values_are_dropped_in_the_order_of_their_keys() {
         k.rfork(Rfork::Fresh).unwrap();
         let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
         for (at, name) in [(1, "p1"), (2, "p2"), (0, "p0")] {
-            k.set_proc_specific(procs[at], noted(name)).unwrap();
+            k.data().set_proc(procs[at], noted(name)).unwrap();
         }
         for (at, name) in [(2, "l2"), (0, "l0"), (1, "l1")] {
-            k.set_lwp_specific(lwps[at], noted(name)).unwrap();
+            k.data_mut().set_lwp(lwps[at], noted(name)).unwrap();
         }
         let child = k.pid();
         k.exit(ExitStatus::exited(2)).unwrap();
@@ -149,11 +153,11 @@ fn values_are_dropped_in_the_order_of_their_keys() {
         assert_eq!(logged(&log), ["l0", "l1", "l2", "p0", "p1", "p2"], "{policy:?}");
         if policy == WaitPolicy::Wait {
             let guard = kernel.pin();
-            assert!(kernel.find(child, &guard).unwrap().specific(procs[0]).is_none());
+            assert!(guard.proc(child).unwrap().specific(procs[0]).is_none());
             drop(guard);
             k.try_wait(WaitTarget::Any).unwrap().unwrap();
         }
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         drop(k);
         assert_empty(&kernel);
     }
@@ -166,17 +170,17 @@ fn a_share_keeps_the_value() {
     let (log, key) = (Log::default(), kernel.proc_key::<Noted>());
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_proc_specific(key, Noted("value", log.clone())).unwrap();
-    let share = k.proc_specific(key).unwrap();
+    k.data().set_proc(key, Noted("value", log.clone())).unwrap();
+    let share = k.data().proc(key).unwrap();
     assert_eq!(Arc::strong_count(&share), 2);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!((Arc::strong_count(&share), logged(&log)), (1, vec![]));
     drop(share);
     assert_eq!(logged(&log), ["value"]);
     // init's goes with the kernel.
     let k = kernel.enter().unwrap();
-    k.set_proc_specific(key, Noted("init's", log.clone())).unwrap();
+    k.data().set_proc(key, Noted("init's", log.clone())).unwrap();
     drop(k);
     assert_eq!(logged(&log), [""; 0]);
     drop(kernel);
@@ -189,10 +193,10 @@ fn inits_data_may_hold_a_handle() {
     let alive = Arc::new(());
     let kernel = Kernel::new();
     let (key, held) = (kernel.proc_key::<(ProcHandle, Arc<()>)>(), alive.clone());
-    kernel.exithook_establish(move |_| drop(held.clone()));
+    kernel.add_exit_hook(move |_| drop(held.clone()));
     let k = kernel.enter().unwrap();
-    let handle = kernel.find(Pid::INIT, &kernel.pin()).unwrap().handle().unwrap();
-    k.set_proc_specific(key, (handle, alive.clone())).unwrap();
+    let handle = kernel.pin().proc(Pid::INIT).unwrap().handle().unwrap();
+    k.data().set_proc(key, (handle, alive.clone())).unwrap();
     drop(k);
     drop(kernel);
     assert_eq!(Arc::strong_count(&alive), 1);
@@ -204,14 +208,14 @@ fn hooks_come_first() {
     let kernel = Kernel::new();
     let (log, key, own) = (Log::default(), kernel.proc_key::<Noted>(), kernel.lwp_key::<Noted>());
     let to = log.clone();
-    kernel.exithook_establish(move |proc| {
+    kernel.add_exit_hook(move |proc| {
         assert_eq!(proc.specific(key).unwrap().0, "value");
         to.lock().unwrap().push("hook");
     });
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_proc_specific(key, Noted("value", log.clone())).unwrap();
-    k.set_lwp_specific(own, Noted("lwp's", log.clone())).unwrap();
+    k.data().set_proc(key, Noted("value", log.clone())).unwrap();
+    k.data_mut().set_lwp(own, Noted("lwp's", log.clone())).unwrap();
     drop(k.unbind());
     assert_eq!(logged(&log), ["lwp's", "hook", "value"]);
 }
@@ -224,8 +228,8 @@ fn values_go_in_every_context() {
     let (proc, own) = (kernel.proc_key::<Noted>(), kernel.lwp_key::<Noted>());
     let give = |k: &mut Entered<'_>| {
         k.rfork(Rfork::Fresh).unwrap();
-        k.set_proc_specific(proc, Noted("p", log.clone())).unwrap();
-        k.set_lwp_specific(own, Noted("l", log.clone())).unwrap();
+        k.data().set_proc(proc, Noted("p", log.clone())).unwrap();
+        k.data_mut().set_lwp(own, Noted("l", log.clone())).unwrap();
     };
     // An owned LWP, dropped by another thread.
     let mut k = kernel.enter().unwrap();
@@ -264,20 +268,20 @@ fn a_panicking_destructor_stops_neither_the_others_nor_the_end() {
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
         for (at, name) in [(0, "p0"), (1, "panics p1"), (2, "p2")] {
-            k.set_proc_specific(procs[at], Noted(name, log.clone())).unwrap();
+            k.data().set_proc(procs[at], Noted(name, log.clone())).unwrap();
         }
         for (at, name) in [(0, "l0"), (1, "panics l1"), (2, "l2")] {
-            k.set_lwp_specific(lwps[at], Noted(name, log.clone())).unwrap();
+            k.data_mut().set_lwp(lwps[at], Noted(name, log.clone())).unwrap();
         }
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         assert!(catch_unwind(AssertUnwindSafe(|| drop(k))).is_err());
         assert_eq!(logged(&log), ["l0", "panics l1", "l2", "p0", "panics p1", "p2"]);
         assert_empty(&kernel);
         drop(kernel.enter().expect("it was left"));
         // init's panics when the kernel goes.
         let k = kernel.enter().unwrap();
-        k.set_proc_specific(procs[0], Noted("panics init's", log.clone())).unwrap();
-        k.set_proc_specific(procs[1], Noted("init's", log.clone())).unwrap();
+        k.data().set_proc(procs[0], Noted("panics init's", log.clone())).unwrap();
+        k.data().set_proc(procs[1], Noted("init's", log.clone())).unwrap();
         drop(k);
         assert!(catch_unwind(AssertUnwindSafe(|| drop(kernel))).is_err());
         assert_eq!(logged(&log), ["panics init's", "init's"]);
@@ -302,8 +306,8 @@ fn lwp_values_go_before_the_hosts_destroy() {
     let key = kernel.lwp_key::<Noted>();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_lwp_specific(key, Noted("value", log.clone())).unwrap();
-    k.releaselwp().unwrap();
+    k.data_mut().set_lwp(key, Noted("value", log.clone())).unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(logged(&log), ["value", "destroy"]);
 }
@@ -313,7 +317,7 @@ fn lwp_values_go_before_the_hosts_destroy() {
 fn lwps_share_their_process_data() {
     let kernel = Kernel::new();
     let keys: Vec<ProcKey<Arc<u32>>> = (0..4).map(|_| kernel.proc_key()).collect();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     let alive = Arc::new(7);
     std::thread::scope(|s| {
@@ -321,20 +325,20 @@ fn lwps_share_their_process_data() {
             let (kernel, keys, alive) = (&kernel, &keys, &alive);
             s.spawn(move || {
                 let mut k = kernel.enter().unwrap();
-                k.newlwp(pid).unwrap();
+                k.become_new_lwp(pid).unwrap();
                 for round in 0..600 {
                     let key = keys[(round + thread) % 4];
                     match round % 5 {
-                        0 => drop(k.set_proc_specific(key, alive.clone()).unwrap()),
-                        1 => drop(k.take_proc_specific(key)),
+                        0 => drop(k.data().set_proc(key, alive.clone()).unwrap()),
+                        1 => drop(k.data().take_proc(key)),
                         _ => {
-                            if let Some(value) = k.proc_specific(key) {
+                            if let Some(value) = k.data().proc(key) {
                                 assert_eq!(**value, 7);
                             }
                         }
                     }
                 }
-                k.releaselwp().unwrap();
+                k.release().unwrap();
             })
         });
         // Their ends too, with what they hand over.

@@ -7,7 +7,7 @@ mod common;
 
 use common::invariants::{check, check_host};
 use common::worker::{Board, Counting, Gear, Kernel, Lwp, Random, Worker};
-use lwproc::{NewLwpError, SigModel, WaitPolicy};
+use lwproc::{SigModel, SpawnError, WaitPolicy};
 use std::num::NonZeroUsize;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicI32;
@@ -86,7 +86,7 @@ fn stress(setting: Setting) {
             // Else the table fills with LWPs that nobody owns, and nothing is made or
             // ended any more.
             let guard = kernel.pin();
-            kernel.lwps(&guard).for_each(|lwp| drop(lwp.claim()));
+            guard.lwps().for_each(|lwp| drop(lwp.claim()));
             drop(guard);
             check_host(&kernel, &gear);
             if let Some(max) = max_procs {
@@ -110,8 +110,8 @@ fn check_full(kernel: &Kernel, max: usize) {
     let counts = kernel.counts();
     let here = counts.procs + counts.zombies;
     assert!(here <= max, "{here} processes");
-    let made: Vec<Lwp> = (here..max).map(|_| kernel.alloclwp(None).unwrap()).collect();
-    assert_eq!(kernel.alloclwp(None).err(), Some(NewLwpError::KernelFull));
+    let made: Vec<Lwp> = (here..max).map(|_| kernel.spawn().start().unwrap()).collect();
+    assert_eq!(kernel.spawn().start().err(), Some(SpawnError::KernelFull));
     drop(made);
 }
 

@@ -46,7 +46,7 @@ fn assert_empty(kernel: &Kernel) {
 fn the_kernels_sink_is_told_of_everything() {
     for policy in [WaitPolicy::AutoReap, WaitPolicy::Wait] {
         let kernel = Kernel::builder().wait_policy(policy).build().unwrap();
-        drop(kernel.alloclwp(None).unwrap());
+        drop(kernel.spawn().start().unwrap());
         let sink = Arc::new(Events::default());
         kernel.set_trace(Some(sink.clone()));
         let mut k = kernel.enter().unwrap();
@@ -56,7 +56,7 @@ fn the_kernels_sink_is_told_of_everything() {
             sink.take(),
             [Fork { parent: Pid::INIT, child: a }, LwpCreate { pid: a, lid: lid(a) }]
         );
-        let second = kernel.alloclwp(Some(a)).unwrap();
+        let second = kernel.new_lwp(a).unwrap();
         assert_eq!(sink.take(), [LwpCreate { pid: a, lid: second.lid() }]);
         let gone = second.lid();
         drop(second);
@@ -79,7 +79,7 @@ fn the_kernels_sink_is_told_of_everything() {
         let before = kernel.set_trace(None).unwrap();
         assert!(std::ptr::addr_eq(Arc::as_ptr(&before), Arc::as_ptr(&sink)));
         drop(before);
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         drop(k);
         assert_eq!(sink.take(), []);
         assert_eq!(Arc::strong_count(&sink), 1);
@@ -93,15 +93,15 @@ fn a_process_sink_is_told_of_its_process_only() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let (pid, sink) = (k.pid(), Arc::new(Events::default()));
-    assert!(k.set_trace(Some(sink.clone())).is_none());
+    assert!(k.process().set_trace(Some(sink.clone())).is_none());
     let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
     let child = k.pid();
     assert_eq!(sink.take(), [Fork { parent: pid, child }]);
-    drop(kernel.alloclwp(Some(child)).unwrap());
-    k.releaselwp().unwrap();
+    drop(kernel.new_lwp(child).unwrap());
+    k.release().unwrap();
     k.switch(own).unwrap();
     assert_eq!(sink.take(), [], "not inherited");
-    let second = kernel.alloclwp(Some(pid)).unwrap();
+    let second = kernel.new_lwp(pid).unwrap();
     let second_lid = second.lid();
     drop(second);
     let made = LwpCreate { pid, lid: second_lid };
@@ -120,19 +120,19 @@ fn a_sink_comes_back_when_it_is_replaced() {
     let (one, two) = (Arc::new(Events::default()), Arc::new(Events::default()));
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_trace(Some(one.clone()));
-    let before = k.set_trace(Some(two.clone())).unwrap();
+    k.process().set_trace(Some(one.clone()));
+    let before = k.process().set_trace(Some(two.clone())).unwrap();
     assert!(std::ptr::addr_eq(Arc::as_ptr(&before), Arc::as_ptr(&one)));
     drop(before);
     assert_eq!((Arc::strong_count(&one), Arc::strong_count(&two)), (1, 2));
-    assert!(k.set_trace(None).is_some());
+    assert!(k.process().set_trace(None).is_some());
     assert_eq!(Arc::strong_count(&two), 1);
-    drop(kernel.alloclwp(Some(k.pid())).unwrap());
+    drop(kernel.new_lwp(k.pid()).unwrap());
     assert_eq!(two.take(), []);
     // init's stays until the kernel goes.
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
-    kernel.enter().unwrap().set_trace(Some(one.clone()));
+    kernel.enter().unwrap().process().set_trace(Some(one.clone()));
     assert_eq!(Arc::strong_count(&one), 2);
     drop(kernel);
     assert_eq!(Arc::strong_count(&one), 1);
@@ -145,15 +145,15 @@ fn the_sink_goes_after_the_hooks() {
     let sink = Arc::new(Events::default());
     let seen = Arc::new(Mutex::new(None));
     let (to, weak) = (seen.clone(), Arc::downgrade(&sink));
-    kernel.exithook_establish(move |_| {
+    kernel.add_exit_hook(move |_| {
         let sink = weak.upgrade().unwrap();
         *to.lock().unwrap() = Some((Arc::strong_count(&sink), sink.take()));
     });
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let pid = k.pid();
-    k.set_trace(Some(sink.clone()));
-    k.releaselwp().unwrap();
+    k.process().set_trace(Some(sink.clone()));
+    k.release().unwrap();
     drop(k);
     assert_eq!(seen.lock().unwrap().take(), Some((3, vec![LwpExit { pid, lid: lid(pid) }])));
     assert_eq!(sink.take(), [Exit { pid, status: ExitStatus::default() }]);
@@ -177,17 +177,17 @@ fn a_panicking_sink_loses_nothing() {
             // Both sinks: the panic of one does not keep the other from hearing it.
             let (one, two) = (Panicking(at, Events::default()), Events::default());
             let (one, two) = (Arc::new(one), Arc::new(two));
-            k.set_trace(Some(one.clone()));
+            k.process().set_trace(Some(one.clone()));
             kernel.set_trace(Some(two.clone()));
             let mut panics = 0;
             let mut step = |f: &mut dyn FnMut()| {
                 panics += usize::from(catch_unwind(AssertUnwindSafe(f)).is_err());
             };
             let pid = k.pid();
-            step(&mut || drop(kernel.alloclwp(Some(pid))));
+            step(&mut || drop(kernel.new_lwp(pid)));
             step(&mut || {
                 let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
-                k.releaselwp().unwrap();
+                k.release().unwrap();
                 k.switch(own).unwrap();
             });
             step(&mut || {
@@ -195,13 +195,13 @@ fn a_panicking_sink_loses_nothing() {
             });
             step(&mut || {
                 if k.curlwp().is_some() {
-                    k.releaselwp().unwrap();
+                    k.release().unwrap();
                 }
             });
             let told = one.1.0.lock().unwrap().len();
             assert!(two.0.lock().unwrap().len() >= told);
             kernel.set_trace(Some(one.clone()));
-            step(&mut || drop(kernel.alloclwp(None)));
+            step(&mut || drop(kernel.spawn().start()));
             let mut k = Some(k);
             step(&mut || drop(k.take()));
             drop(k);
@@ -224,21 +224,21 @@ fn sinks_are_replaced_while_events_come() {
     let pid = k.pid();
     let sink = Arc::new(Events::default());
     std::thread::scope(|s| {
-        let threads = [0; 2]
-            .map(|_| s.spawn(|| (0..500).for_each(|_| drop(kernel.alloclwp(Some(pid)).unwrap()))));
+        let threads =
+            [0; 2].map(|_| s.spawn(|| (0..500).for_each(|_| drop(kernel.new_lwp(pid).unwrap()))));
         for round in 0..500 {
             let new: Option<Arc<dyn TraceSink>> =
                 (round % 3 != 0).then(|| sink.clone() as Arc<dyn TraceSink>);
-            k.set_trace(new.clone());
+            k.process().set_trace(new.clone());
             kernel.set_trace(new);
         }
         // Their ends too, with what they hand over.
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
-    k.set_trace(None);
+    k.process().set_trace(None);
     kernel.set_trace(None);
     assert_eq!(Arc::strong_count(&sink), 1);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     kernel.flush();
     let stats = kernel.reclaim_stats();
@@ -252,15 +252,15 @@ fn an_exec_is_told() {
     let events = Arc::new(Panicking(|event| matches!(event, Exec { .. }), Events::default()));
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_trace(Some(events.clone()));
+    k.process().set_trace(Some(events.clone()));
     let pid = k.pid();
     k.drain();
-    assert!(catch_unwind(AssertUnwindSafe(|| k.execnotify("true"))).is_err());
-    assert_eq!(events.1.take(), [Exec { pid, comm: k.comm() }]);
-    assert_eq!(k.comm().as_str(), "true");
-    assert_eq!(k.execnotify("again"), Err(ExecError::NotDraining), "it is open again");
+    assert!(catch_unwind(AssertUnwindSafe(|| k.exec("true"))).is_err());
+    assert_eq!(events.1.take(), [Exec { pid, comm: k.process().comm() }]);
+    assert_eq!(k.process().comm().as_str(), "true");
+    assert_eq!(k.exec("again"), Err(ExecError::NotDraining), "it is open again");
     assert_eq!(events.1.take(), []);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }

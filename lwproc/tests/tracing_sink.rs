@@ -44,11 +44,11 @@ fn events_come_at_trace_level_with_their_fields() {
     tracing::subscriber::with_default(lines.clone(), || {
         let kernel = Kernel::new();
         kernel.set_trace(Some(Arc::new(TracingSink)));
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let mut k = kernel.enter().unwrap();
         k.switch(lwp).unwrap();
         k.drain();
-        k.execnotify("true").unwrap();
+        k.exec("true").unwrap();
         k.exit(ExitStatus::exited(3)).unwrap();
         drop(k);
     });
@@ -72,21 +72,21 @@ fn a_process_may_have_the_sink_for_itself() {
     tracing::subscriber::with_default(lines.clone(), || {
         let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
         let mut k = kernel.enter().unwrap();
-        k.switch(kernel.alloclwp(None).unwrap()).unwrap();
+        k.switch(kernel.spawn().start().unwrap()).unwrap();
         let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
-        assert!(k.set_trace(Some(Arc::new(TracingSink))).is_none());
-        drop(kernel.alloclwp(None).unwrap());
-        let further = kernel.alloclwp(Some(k.pid())).unwrap();
+        assert!(k.process().set_trace(Some(Arc::new(TracingSink))).is_none());
+        drop(kernel.spawn().start().unwrap());
+        let further = kernel.new_lwp(k.pid()).unwrap();
         drop(further);
         let traced = k.rfork(Rfork::Fresh).unwrap().unwrap();
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         k.switch(traced).unwrap();
         k.drain();
-        k.execnotify("seen").unwrap();
+        k.exec("seen").unwrap();
         k.exit(ExitStatus::signaled(9, CoreDump::None)).unwrap();
         k.switch(parent).unwrap();
         k.wait(WaitTarget::Any).unwrap();
-        k.releaselwp().unwrap();
+        k.release().unwrap();
     });
     assert_eq!(
         *lines.0.lock().unwrap(),

@@ -29,9 +29,9 @@ fn a_zombie_is_reaped_once_with_its_status() {
     let status = ExitStatus::signaled(9, CoreDump::None);
     let child = fork_and_exit(&mut k, status);
     let guard = kernel.pin();
-    let zombie = kernel.find(child, &guard).unwrap();
+    let zombie = guard.proc(child).unwrap();
     assert_eq!((zombie.state(), zombie.ppid(), zombie.nlwps()), (ProcState::Zombie, k.pid(), 0));
-    assert_eq!(kernel.alloclwp(Some(child)).unwrap_err(), NewLwpError::NoSuchProcess);
+    assert_eq!(kernel.new_lwp(child).unwrap_err(), NewLwpError::NoSuchProcess);
     assert_eq!(k.try_wait(WaitTarget::Pid(k.pid())), Err(WaitError::NoChild));
     let reaped = k.try_wait(WaitTarget::Any).unwrap().unwrap();
     assert_eq!((reaped.pid, reaped.status), (child, status));
@@ -76,11 +76,11 @@ fn init_reaps_orphaned_zombies_and_its_own_children() {
         fork_and_exit(&mut k, ExitStatus::exited(code));
     }
     assert_eq!(kernel.counts().zombies, 10);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     let counts = kernel.counts();
     assert_eq!((counts.procs, counts.zombies, counts.ids), (2, 0, 2));
-    drop(kernel.alloclwp(None).unwrap());
+    drop(kernel.spawn().start().unwrap());
     assert_eq!(kernel.counts().zombies, 0, "proc0 reaps by itself too");
 }
 
@@ -117,7 +117,7 @@ fn wait_blocks_until_a_child_ends() {
             let reaped = k.wait(WaitTarget::Pid(pid)).unwrap();
             assert_eq!((reaped.pid, reaped.status.exit_code()), (pid, Some(7)));
         });
-        k.releaselwp().unwrap();
+        k.release().unwrap();
     }
     assert_eq!(kernel.counts().procs, 2);
 }
@@ -137,7 +137,7 @@ fn exactly_one_waiter_reaps() {
                 k.switch(parent).unwrap().unwrap()
             })
             .collect();
-        let sibling = kernel.alloclwp(Some(pid)).unwrap();
+        let sibling = kernel.new_lwp(pid).unwrap();
         let first = k.unbind().unwrap().unwrap();
         drop(k);
         let (reaped, start) = (AtomicUsize::new(0), Barrier::new(3));
@@ -151,7 +151,7 @@ fn exactly_one_waiter_reaps() {
                     while k.wait(WaitTarget::Any).is_ok() {
                         reaped.fetch_add(1, SeqCst);
                     }
-                    k.releaselwp().unwrap();
+                    k.release().unwrap();
                 });
             }
             start.wait();

@@ -51,7 +51,7 @@ pub fn curlwp_host(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             move |_| entered(worlds, sharing),
             |_| {
-                black_box(worlds.ours.kernel.curlwp_hypercall().is_some());
+                black_box(worlds.ours.kernel.host_curlwp().is_some());
             },
         ),
         // As above.
@@ -147,7 +147,7 @@ pub fn switch(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             move |_| {
                 let k = entered(worlds, sharing);
-                let other = kernel.alloclwp(Some(k.pid())).expect("ids");
+                let other = kernel.new_lwp(k.pid()).expect("ids");
                 (k, Some(other))
             },
             |(k, other)| {
@@ -192,7 +192,7 @@ fn locked_claim<L: Locked>(sharing: Sharing) -> Contender<'static> {
 
 pub fn claim(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
     let kernel = &worlds.ours.kernel;
-    let park = || kernel.alloclwp(Some(worlds.ours.common.pid())).expect("ids").unclaim();
+    let park = || kernel.new_lwp(worlds.ours.common.pid()).expect("ids").unclaim();
     let common = park();
     vec![
         Contender::new(
@@ -247,8 +247,8 @@ pub fn hold(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             move |_| entered(worlds, sharing),
             |k| {
-                black_box(k.lwphold().is_ok());
-                black_box(k.lwprele().is_ok());
+                black_box(k.hold().is_ok());
+                black_box(k.unhold().is_ok());
             },
         ),
         // Two read-modify-writes: bits that others set are in the same word.

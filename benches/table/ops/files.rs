@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::AcqRel};
 const OPEN: usize = 32;
 
 fn open(k: &Entered<'_>, count: usize) -> Vec<Fd> {
-    (0..count).map(|_| k.fd_open((), OnExec::Keep).expect("room")).collect()
+    (0..count).map(|_| k.files().open((), OnExec::Keep).expect("room")).collect()
 }
 
 pub fn look_up(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
@@ -51,7 +51,7 @@ pub fn look_up(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
                 };
                 (k, fd)
             },
-            |(k, fd)| drop(black_box(k.fd_get(*fd))),
+            |(k, fd)| drop(black_box(k.files().get(*fd))),
         ),
         // A pin to find the file under; the file is counted up and down.
         Contender::new(
@@ -86,7 +86,7 @@ pub fn fork<const FDS: usize>(worlds: &Worlds, sharing: Sharing) -> Vec<Contende
             },
             |k| {
                 let parent = k.rfork(Rfork::Copy).expect("ids").expect("the parent");
-                k.releaselwp().expect("pertinent");
+                k.release().expect("pertinent");
                 k.switch(parent).expect("the same kernel");
             },
         ),

@@ -26,7 +26,7 @@ pub fn borrowed(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             move |thread| ours.cursor(thread, sharing),
             |pids| {
                 let guard = ours.kernel.pin();
-                black_box(ours.kernel.find(pids.next(), &guard).map(|proc| proc.nlwps()));
+                black_box(guard.proc(pids.next()).map(|proc| proc.nlwps()));
             },
         ),
         // The thread's own; a pin; the slot; the process's word.
@@ -58,7 +58,7 @@ pub fn held(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             move |thread| (ours.kernel.pin(), ours.cursor(thread, sharing)),
             |(guard, pids)| {
-                black_box(ours.kernel.find(pids.next(), guard).map(|proc| proc.nlwps()));
+                black_box(guard.proc(pids.next()).map(|proc| proc.nlwps()));
             },
         ),
         // The slot, which its index leads to; the process's word.
@@ -91,7 +91,7 @@ pub fn counted(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             move |thread| ours.cursor(thread, sharing),
             |pids| {
                 let guard = ours.kernel.pin();
-                let found = ours.kernel.find(pids.next(), &guard);
+                let found = guard.proc(pids.next());
                 black_box(found.and_then(|proc| proc.handle()).map(|proc| proc.pid()));
             },
         ),
@@ -128,7 +128,7 @@ pub fn iterate(worlds: &Worlds, _: Sharing) -> Vec<Contender<'_>> {
             |_| (),
             |()| {
                 let guard = ours.kernel.pin();
-                black_box(ours.kernel.procs(&guard).map(|proc| proc.nlwps()).sum::<u32>());
+                black_box(guard.procs().map(|proc| proc.nlwps()).sum::<u32>());
             },
         )
         .of(live),

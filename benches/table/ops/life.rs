@@ -34,7 +34,7 @@ fn process<M: Map<Proc>>(filled: &Filled<M>, sharing: Sharing) -> (Option<Own<'_
 
 fn fork_and_release(k: &mut Entered<'_>) {
     let parent = k.rfork(Rfork::Fresh).expect("ids").expect("the parent");
-    k.releaselwp().expect("pertinent");
+    k.release().expect("pertinent");
     k.switch(parent).expect("the same kernel");
 }
 
@@ -52,7 +52,7 @@ pub fn newlwp_alone(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
         (kernel, inside(kernel))
     };
     let ours = Contender::new("lwproc", alone, |(kernel, k)| {
-        drop(black_box(kernel.alloclwp(Some(k.pid())).expect("ids")));
+        drop(black_box(kernel.new_lwp(k.pid()).expect("ids")));
     });
     beside_one_kernel(ours, newlwp(worlds, sharing))
 }
@@ -81,7 +81,7 @@ pub fn newlwp(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             move |_| entered(worlds, sharing),
             |k| {
-                drop(black_box(kernel.alloclwp(Some(k.pid())).expect("ids")));
+                drop(black_box(kernel.new_lwp(k.pid()).expect("ids")));
             },
         ),
         // Making: the process is counted up, the id taken, the list's head swung; a
@@ -151,7 +151,7 @@ pub fn newproc(worlds: &Worlds, _: Sharing) -> Vec<Contender<'_>> {
             "lwproc",
             |_| (),
             |()| {
-                drop(black_box(kernel.alloclwp(None).expect("ids")));
+                drop(black_box(kernel.spawn().start().expect("ids")));
             },
         ),
         Contender::new("floor", |_| Floor::new(), |floor| process_floor(floor)),

@@ -40,7 +40,7 @@ mod sys {
     pub async fn sleep(time: Duration) -> Result<(), Signo> {
         let deadline = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < deadline {
-            if let Some(signo) = context(|cx| cx.take_signal()) {
+            if let Some(signo) = context(|cx| cx.signals().take()) {
                 return Err(signo);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -61,7 +61,7 @@ impl Runtime {
             .wait_policy(WaitPolicy::Wait)
             .signal_model(SigModel::Record)
             .build()?;
-        let lwp = kernel.alloclwp(None)?;
+        let lwp = kernel.spawn().start()?;
         let supervisor = handle_of(&kernel, lwp.pid());
         Ok((Self { kernel: Arc::new(kernel), supervisor }, lwp))
     }
@@ -73,7 +73,7 @@ impl Runtime {
     {
         let lwp = current(|cx| -> Result<Lwp, Box<dyn Error>> {
             let supervisor = cx.rfork(Rfork::Fresh)?.expect("the supervisor's LWP");
-            cx.set_cred(&CredChange::SetUid(uid))?;
+            cx.creds().set(&CredChange::SetUid(uid))?;
             Ok(cx.switch(supervisor)?.expect("the guest's LWP"))
         })??;
         let guest = handle_of(&self.kernel, lwp.pid());
@@ -86,14 +86,14 @@ impl Runtime {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        tokio::spawn(self.kernel.alloclwp_in(guest)?.scope(thread));
+        tokio::spawn(guest.new_lwp()?.scope(thread));
         Ok(())
     }
 }
 
 fn handle_of(kernel: &Kernel, pid: Pid) -> ProcHandle {
     let guard = kernel.pin();
-    kernel.find(pid, &guard).and_then(|proc| proc.handle()).expect("its LWP is ours")
+    guard.proc(pid).and_then(|proc| proc.handle()).expect("its LWP is ours")
 }
 
 /// A guest that counts, and exits with what it counted.

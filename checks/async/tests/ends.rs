@@ -12,7 +12,7 @@ fn kernel() -> Kernel {
 
 fn handle_of(kernel: &Kernel, pid: Pid) -> ProcHandle {
     let guard = kernel.pin();
-    kernel.find(pid, &guard).unwrap().handle().unwrap()
+    guard.proc(pid).unwrap().handle().unwrap()
 }
 
 fn waker() -> (Arc<Wakes>, Waker) {
@@ -23,7 +23,7 @@ fn waker() -> (Arc<Wakes>, Waker) {
 #[test]
 fn exited_wakes_once_and_keeps_no_waker() {
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let proc = handle_of(&kernel, lwp.pid());
     let [(a, waker_a), (b, waker_b)] = [waker(), waker()];
     let mut exited = proc.exited();
@@ -46,7 +46,7 @@ fn exited_wakes_once_and_keeps_no_waker() {
 #[test]
 fn waits_that_are_dropped_do_not_pile_up() {
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let proc = handle_of(&kernel, lwp.pid());
     let (stays, waker_stays) = waker();
     let (wakes, waker) = waker();
@@ -69,7 +69,7 @@ fn waits_that_are_dropped_do_not_pile_up() {
 fn wait_is_the_parents_in_a_scope() {
     let kernel = kernel();
     let (_, waker) = waker();
-    let mut task = Box::pin(kernel.alloclwp(None).unwrap().scope(async {
+    let mut task = Box::pin(kernel.spawn().start().unwrap().scope(async {
         let parent = current(|cx| cx.rfork(Rfork::Share)).unwrap().unwrap().unwrap();
         let child = handle_of(&kernel, current(|cx| cx.pid()).unwrap());
         // As the child: it is nobody's parent.
@@ -107,7 +107,7 @@ fn one_of_two_that_wait_reaps() {
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
     let child = handle_of(&kernel, k.pid());
     let lwp = k.switch(parent).unwrap().unwrap();
-    let second = kernel.alloclwp(Some(k.pid())).unwrap();
+    let second = kernel.new_lwp(k.pid()).unwrap();
     let (wakes, waker) = waker();
     let mut task = Box::pin(second.scope(child.wait()));
     assert!(poll_for(&mut task, &waker).is_pending());
@@ -125,7 +125,7 @@ fn one_of_two_that_wait_reaps() {
     assert_eq!(wakes.count(), 3);
     assert_eq!(poll_for(&mut task, &waker), Poll::Ready(Err(WaitError::NoChild)));
     drop(task);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -133,10 +133,10 @@ fn one_of_two_that_wait_reaps() {
 #[test]
 fn drained_wakes_when_one_is_left_or_it_is_reopened() {
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let proc = handle_of(&kernel, lwp.pid());
-    let other = kernel.alloclwp_in(&proc).unwrap();
-    let third = kernel.alloclwp_in(&proc).unwrap();
+    let other = proc.new_lwp().unwrap();
+    let third = proc.new_lwp().unwrap();
     let mut drained = proc.drained();
     assert_eq!(poll(&mut drained), Poll::Ready(Err(AloneError::NotDraining)));
     let mut k = kernel.enter().unwrap();
@@ -153,7 +153,7 @@ fn drained_wakes_when_one_is_left_or_it_is_reopened() {
     assert_eq!((wakes.count(), poll_for(&mut drained, &waker)), (1, Poll::Pending));
     drop(third);
     assert_eq!((wakes.count(), poll_for(&mut drained, &waker)), (2, Poll::Ready(Ok(()))));
-    k.releaselwp().unwrap();
+    k.release().unwrap();
 }
 
 /// A waker that panics keeps nobody else from being woken, and no process from ending.
@@ -166,7 +166,7 @@ fn a_waker_that_panics_is_its_own_affair() {
         }
     }
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let proc = handle_of(&kernel, lwp.pid());
     let (wakes, waker) = waker();
     let [mut a, mut b, mut c] = [(); 3].map(|()| proc.exited());

@@ -93,10 +93,10 @@ fn world() -> (Arc<Kernel>, Vec<(ProcHandle, u32, Lwp)>) {
     let kernel = Arc::new(Kernel::new());
     let procs = (0..PROCS).map(|i| {
         let mut k = kernel.enter().unwrap();
-        k.switch(kernel.alloclwp(None).unwrap()).unwrap();
-        k.set_cred(&CredChange::SetUid(1000 + i)).unwrap();
+        k.switch(kernel.spawn().start().unwrap()).unwrap();
+        k.creds().set(&CredChange::SetUid(1000 + i)).unwrap();
         let guard = kernel.pin();
-        let handle = kernel.find(k.pid(), &guard).unwrap().handle().unwrap();
+        let handle = guard.proc(k.pid()).unwrap().handle().unwrap();
         drop(guard);
         (handle, 1000 + i, k.unbind().unwrap().unwrap())
     });
@@ -106,13 +106,12 @@ fn world() -> (Arc<Kernel>, Vec<(ProcHandle, u32, Lwp)>) {
 
 /// Each task's future, as the LWP that it runs as.
 fn tasks<'a>(
-    kernel: &'a Kernel,
     procs: &'a [(ProcHandle, u32, Lwp)],
     tally: &'a Arc<Tally>,
 ) -> impl Iterator<Item = Scope<impl Future<Output = ()> + use<>>> + 'a {
     (0..TASKS).map(move |i| {
         let (proc, uid, _) = &procs[(i % PROCS) as usize];
-        let lwp = kernel.alloclwp_in(proc).unwrap();
+        let lwp = proc.new_lwp().unwrap();
         let (pid, lid, uid) = (lwp.pid(), lwp.lid(), *uid);
         let guarded = Task { tally: tally.clone(), pid };
         lwp.scope(task(guarded, lid, uid, u64::from(i) * 0x9e37_79b9))
@@ -147,7 +146,7 @@ fn tokio_moves_them_between_threads() {
     let tally = Arc::new(Tally::default());
     runtime.block_on(async {
         let mut random = Random(42);
-        let mut handles: Vec<_> = tasks(&kernel, &procs, &tally).map(tokio::spawn).collect();
+        let mut handles: Vec<_> = tasks(&procs, &tally).map(tokio::spawn).collect();
         while handles.len() > TASKS as usize / 2 {
             let at = random.below(handles.len() as u64) as usize;
             handles.swap_remove(at).abort();
@@ -188,7 +187,7 @@ fn async_executor_moves_them_between_threads() {
         rt.block_on(async {
             let mut random = Random(43);
             let mut handles: Vec<_> =
-                tasks(&kernel, &procs, &tally).map(|task| executor.spawn(task)).collect();
+                tasks(&procs, &tally).map(|task| executor.spawn(task)).collect();
             while handles.len() > TASKS as usize / 2 {
                 let at = random.below(handles.len() as u64) as usize;
                 // Dropping a task cancels it.

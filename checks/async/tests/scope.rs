@@ -20,10 +20,10 @@ fn of(lwp: &Lwp) -> (Pid, Option<Lid>) {
 #[test]
 fn each_poll_runs_as_the_lwp_on_whatever_thread() {
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let me = of(&lwp);
-    assert_eq!(current(|cx| cx.pid()), Err(CurrentError::NoScope));
-    assert_eq!(CurrentError::NoScope.errno(), Errno::ESRCH);
+    assert_eq!(current(|cx| cx.pid()), Err(CurrentError::NoContext));
+    assert_eq!(CurrentError::NoContext.errno(), Errno::ESRCH);
     let mut task = Box::pin(lwp.scope(async move {
         for _ in 0..3 {
             assert_eq!(whoami(), me);
@@ -33,14 +33,14 @@ fn each_poll_runs_as_the_lwp_on_whatever_thread() {
     }));
     assert_eq!(task.lwp().map(|lwp| lwp.lid()), me.1);
     assert_eq!(poll(&mut task), Poll::Pending);
-    assert_eq!(kernel.curlwp_hypercall(), None);
+    assert_eq!(kernel.host_curlwp(), None);
     std::thread::scope(|s| {
         s.spawn(|| assert_eq!(poll(&mut task), Poll::Pending));
     });
     // The LWP did not stay on that thread: it would have gone with it.
     assert_eq!(poll(&mut task), Poll::Pending);
     assert_eq!(poll(&mut task), Poll::Ready(me));
-    assert_eq!(current(|cx| cx.pid()), Err(CurrentError::NoScope));
+    assert_eq!(current(|cx| cx.pid()), Err(CurrentError::NoContext));
     drop(task);
     assert_empty(&kernel);
 }
@@ -55,7 +55,7 @@ fn dropping_it_drops_the_future_in_its_context() {
     }
     let kernel = Kernel::new();
     for polls in 0..2 {
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let (pid, seen) = (lwp.pid(), Arc::new(Mutex::new(None)));
         let held = AtDrop(seen.clone());
         let mut task = Box::pin(lwp.scope(async move {
@@ -74,7 +74,7 @@ fn dropping_it_drops_the_future_in_its_context() {
 #[test]
 fn what_was_bound_before_is_bound_again() {
     let kernel = Kernel::new();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let inside = of(&lwp);
     let mut task = Box::pin(lwp.scope(async {
         assert_eq!(whoami().0, inside.0);
@@ -83,17 +83,17 @@ fn what_was_bound_before_is_bound_again() {
     }));
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    let (token, own) = (kernel.curlwp_hypercall(), (k.pid(), k.lid()));
+    let (token, own) = (kernel.host_curlwp(), (k.pid(), k.lid()));
     // Entered.
     assert!(poll(&mut task).is_pending());
-    assert_eq!(((k.pid(), k.lid()), kernel.curlwp_hypercall()), (own, token));
+    assert_eq!(((k.pid(), k.lid()), kernel.host_curlwp()), (own, token));
     drop(k);
     // Outside, with an LWP left bound.
     assert!(poll(&mut task).is_ready());
-    assert_eq!(kernel.curlwp_hypercall(), token);
+    assert_eq!(kernel.host_curlwp(), token);
     let mut k = kernel.enter().unwrap();
     assert_eq!((k.pid(), k.lid()), own);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     drop(task);
     assert_empty(&kernel);
@@ -104,8 +104,8 @@ fn a_borrow_of_the_context_around_a_scope_is_of_that_context() {
     let kernel = Kernel::new();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Share).unwrap();
-    k.set_cred(&CredChange::SetUid(7)).unwrap();
-    let (pid, lwp) = (k.pid(), kernel.alloclwp(None).unwrap());
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
+    let (pid, lwp) = (k.pid(), kernel.spawn().start().unwrap());
     let outer = &k;
     let mut kept = None;
     let mut task = Box::pin(lwp.scope(async {
@@ -113,14 +113,14 @@ fn a_borrow_of_the_context_around_a_scope_is_of_that_context() {
         kept = Some((outer.cred(), outer.curlwp().unwrap()));
         assert_eq!((outer.pid(), outer.cred().users().real), (pid, 7));
         assert_ne!(whoami().0, pid);
-        current(|cx| cx.releaselwp()).unwrap().unwrap();
+        current(|cx| cx.release()).unwrap().unwrap();
     }));
     assert!(poll(&mut task).is_ready());
     drop(task);
     kernel.flush();
     let (cred, curlwp) = kept.unwrap();
     assert_eq!((cred.users().real, curlwp.pid()), (7, pid));
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -130,16 +130,16 @@ fn implicit_contexts_inside_each_other_have_credentials_of_their_own() {
     let kernel = Kernel::new();
     let k = kernel.enter().unwrap();
     let (before, outer) = (k.cred(), &k);
-    let mut task = Box::pin(kernel.alloclwp(None).unwrap().scope(async {
+    let mut task = Box::pin(kernel.spawn().start().unwrap().scope(async {
         current(|cx| {
-            cx.releaselwp().unwrap();
+            cx.release().unwrap();
         })
         .unwrap();
         yield_now().await;
         // Implicit from here on: init.
         current(|cx| {
             assert_eq!((cx.pid(), cx.lid()), (Pid::INIT, None));
-            cx.set_cred(&CredChange::SetUid(9)).unwrap();
+            cx.creds().set(&CredChange::SetUid(9)).unwrap();
             assert_eq!(cx.cred().users().real, 9);
         })
         .unwrap();
@@ -159,8 +159,8 @@ fn implicit_contexts_inside_each_other_have_credentials_of_their_own() {
 fn scopes_nest() {
     let kernel = Kernel::new();
     let other = Kernel::new();
-    let [a, b] = [(), ()].map(|()| kernel.alloclwp(None).unwrap());
-    let c = other.alloclwp(None).unwrap();
+    let [a, b] = [(), ()].map(|()| kernel.spawn().start().unwrap());
+    let c = other.spawn().start().unwrap();
     let (ida, idb, idc) = (of(&a), of(&b), of(&c));
     let mut task = Box::pin(a.scope(async {
         assert_eq!(whoami(), ida);
@@ -184,7 +184,7 @@ fn scopes_nest() {
     let mut polls = 1;
     while poll(&mut task).is_pending() {
         polls += 1;
-        assert_eq!(current(|_| ()), Err(CurrentError::NoScope));
+        assert_eq!(current(|_| ()), Err(CurrentError::NoContext));
     }
     assert_eq!(polls, 3);
     drop(task);
@@ -195,7 +195,7 @@ fn scopes_nest() {
 #[test]
 fn a_context_is_lent_to_one_at_a_time() {
     let kernel = Kernel::new();
-    let [a, b] = [(), ()].map(|()| kernel.alloclwp(None).unwrap());
+    let [a, b] = [(), ()].map(|()| kernel.spawn().start().unwrap());
     let (ida, idb) = (of(&a), of(&b));
     let mut task = Box::pin(a.scope(async {
         assert_eq!(kernel.enter().unwrap_err(), EnterError::AlreadyEntered);
@@ -224,7 +224,7 @@ fn a_context_is_lent_to_one_at_a_time() {
 fn a_context_that_is_swapped_away_does_no_harm() {
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel::new()));
     let other: &'static Kernel = Box::leak(Box::new(Kernel::new()));
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let me = of(&lwp);
     let mut task = Box::pin(lwp.scope(async {
         current(|cx| {
@@ -248,7 +248,7 @@ fn a_context_that_is_swapped_away_does_no_harm() {
 #[test]
 fn what_is_current_at_the_end_of_a_poll_is_kept() {
     let kernel = Kernel::new();
-    let [a, b] = [(), ()].map(|()| kernel.alloclwp(None).unwrap());
+    let [a, b] = [(), ()].map(|()| kernel.spawn().start().unwrap());
     let (ida, idb) = (of(&a), of(&b));
     let mut task = Box::pin(a.scope(async move {
         let a = current(|cx| cx.switch(b)).unwrap().unwrap().unwrap();
@@ -256,7 +256,7 @@ fn what_is_current_at_the_end_of_a_poll_is_kept() {
         yield_now().await;
         assert_eq!(whoami(), idb);
         // Back to the first; the other goes.
-        current(|cx| cx.releaselwp()).unwrap().unwrap();
+        current(|cx| cx.release()).unwrap().unwrap();
         assert!(current(|cx| cx.switch(a)).unwrap().unwrap().is_none());
         yield_now().await;
         assert_eq!(whoami(), ida);
@@ -287,13 +287,13 @@ fn a_panic_in_a_poll_leaves_the_kernel_consistent() {
     let kernel =
         Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
     for released in [false, true] {
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let me = of(&lwp);
         let mut task = Box::pin(lwp.scope(async move {
             current(|cx| {
-                cx.kernel_lock().unwrap();
+                cx.big_lock().lock().unwrap();
                 if released {
-                    cx.releaselwp().unwrap();
+                    cx.release().unwrap();
                 }
                 panic!("of the future");
             })
@@ -302,13 +302,13 @@ fn a_panic_in_a_poll_leaves_the_kernel_consistent() {
         let panicked = catch_unwind(AssertUnwindSafe(|| poll(&mut task)));
         assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"of the future"));
         assert_eq!(task.lwp().map(of), (!released).then_some(me));
-        assert_eq!(current(|_| ()), Err(CurrentError::NoScope));
+        assert_eq!(current(|_| ()), Err(CurrentError::NoContext));
         // Entered by nobody, on no CPU, with no lock.
         let k = kernel.enter().unwrap();
         assert_eq!((k.lid(), k.cpu()), (None, Some(0)));
         std::thread::scope(|s| {
             drop(k);
-            s.spawn(|| kernel.enter().unwrap().kernel_lock().unwrap());
+            s.spawn(|| kernel.enter().unwrap().big_lock().lock().unwrap());
         });
         drop(task);
         assert_empty(&kernel);
@@ -319,26 +319,26 @@ fn a_panic_in_a_poll_leaves_the_kernel_consistent() {
 fn a_scope_inside_an_entered_thread_shares_its_cpu_and_not_its_lock() {
     let kernel =
         Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     let k = kernel.enter().unwrap();
-    k.kernel_lock().unwrap();
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
+    k.big_lock().lock().unwrap();
     let mut task = Box::pin(lwp.scope(async {
         current(|cx| {
-            assert_eq!((cx.cpu(), cx.kernel_lock_depth()), (Some(0), 0));
+            assert_eq!((cx.cpu(), cx.big_lock().depth()), (Some(0), 0));
             // The other has given it up: this does not block.
-            cx.kernel_lock().unwrap();
+            cx.big_lock().lock().unwrap();
             let guard = kernel.pin();
-            let running = kernel.cpu_curlwp(0, &guard).unwrap();
+            let running = guard.cpu_lwp(0).unwrap();
             assert_eq!(running.lid(), cx.lid().unwrap());
         })
         .unwrap();
     }));
     assert!(poll(&mut task).is_ready());
-    assert_eq!((k.cpu(), k.kernel_lock_depth()), (Some(0), 2));
-    assert!(kernel.cpu_curlwp(0, &kernel.pin()).is_none());
+    assert_eq!((k.cpu(), k.big_lock().depth()), (Some(0), 2));
+    assert!(kernel.pin().cpu_lwp(0).is_none());
     drop(task);
-    k.kernel_unlock().unwrap();
+    k.big_lock().unlock().unwrap();
     drop(k);
     assert_empty(&kernel);
 }
@@ -362,17 +362,17 @@ fn the_host_sees_pairs() {
     }
     let log = Log::default();
     let kernel = Kernel::builder().host(log.clone()).build().unwrap();
-    let [a, b, c] = [(), (), ()].map(|()| kernel.alloclwp(None).unwrap());
+    let [a, b, c] = [(), (), ()].map(|()| kernel.spawn().start().unwrap());
     let (ta, tb, tc) = (a.token(), b.token(), c.token());
     let mut k = kernel.enter().unwrap();
     k.switch(a).unwrap();
     let mut task = Box::pin(b.scope(async {
-        assert_eq!(current(|_| ()), Err(CurrentError::NoScope));
+        assert_eq!(current(|_| ()), Err(CurrentError::NoContext));
         current_of::<Log, _>(|cx| cx.switch(c).unwrap()).unwrap();
     }));
     assert!(poll(&mut task).is_ready());
     drop(task);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     let expected = [
         (true, ta),
@@ -418,7 +418,7 @@ fn a_panic_of_the_host_on_the_way_in_or_out_loses_nothing() {
     let kernel = Kernel::builder().host(Panics).build().unwrap();
     for nth in 0..8 {
         let held = Arc::new(());
-        let [a, b] = [(), ()].map(|()| kernel.alloclwp(None).unwrap());
+        let [a, b] = [(), ()].map(|()| kernel.spawn().start().unwrap());
         let mut k = kernel.enter().unwrap();
         LEFT.store(u32::MAX, SeqCst);
         k.switch(a).unwrap();
@@ -435,7 +435,7 @@ fn a_panic_of_the_host_on_the_way_in_or_out_loses_nothing() {
         assert_eq!(dropped.is_err(), nth >= 4, "{nth}");
         LEFT.store(u32::MAX, SeqCst);
         assert_eq!(Arc::strong_count(&held), 1, "{nth}");
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         drop(k);
         assert_empty(&kernel);
     }
@@ -446,7 +446,7 @@ fn scopes_survive_their_kernel() {
     // Dropped between polls, and in a poll, by the scope that has it.
     for inside in [false, true] {
         let kernel = Arc::new(Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap());
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let (me, weak) = (of(&lwp), Arc::downgrade(&kernel));
         let owned = kernel.clone();
         let mut task = Box::pin(lwp.scope(async move {
@@ -483,7 +483,7 @@ fn scopes_survive_their_kernel() {
 fn a_teardown_beside_a_poll() {
     for _ in 0..200 {
         let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build().unwrap();
-        let lwp = kernel.alloclwp(None).unwrap();
+        let lwp = kernel.spawn().start().unwrap();
         let me = of(&lwp);
         let start = std::sync::Barrier::new(2);
         let mut task = Box::pin(lwp.scope(async {
@@ -491,7 +491,7 @@ fn a_teardown_beside_a_poll() {
                 assert_eq!(whoami(), me);
                 current(|cx| {
                     let parent = cx.rfork(Rfork::Copy).unwrap().unwrap();
-                    cx.releaselwp().unwrap();
+                    cx.release().unwrap();
                     cx.switch(parent).unwrap();
                 })
                 .unwrap();

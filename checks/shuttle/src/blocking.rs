@@ -1,6 +1,7 @@
 //! Threads that sleep until others wake them. A wake-up that is lost is a deadlock, which
 //! shuttle sees.
 
+use crate::common::becoming::Become;
 use crate::runner::Test;
 use lwproc::{
     AloneError, ExitStatus, Interrupted, Kernel, KillTarget, Lwp, NewLwpError, Rfork, SigModel,
@@ -42,10 +43,10 @@ fn run(kernel: &Kernel, lwps: Vec<Lwp>, body: impl Fn(usize, &mut lwproc::Entere
 
 /// A process, and as many LWPs of it.
 fn lwps(kernel: &Kernel, count: usize) -> Vec<Lwp> {
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     let mut lwps = vec![first];
-    lwps.extend((1..count).map(|_| kernel.alloclwp(Some(pid)).unwrap()));
+    lwps.extend((1..count).map(|_| kernel.new_lwp(pid).unwrap()));
     lwps
 }
 
@@ -62,7 +63,7 @@ fn sleep_tokens() {
             while taken < EACH {
                 match k.sleep_on(&channel, take) {
                     Ok(_) => taken += 1,
-                    Err(Interrupted::Signal) => drop(k.take_signal()),
+                    Err(Interrupted::Signal) => drop(k.signals().take()),
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -75,7 +76,7 @@ fn sleep_tokens() {
         }
         _ => {
             for signo in 1..4 {
-                k.kill(KillTarget::Proc(k.pid()), signo).unwrap();
+                k.signals().kill(KillTarget::Proc(k.pid()), signo).unwrap();
             }
         }
     });
@@ -103,9 +104,9 @@ fn sleep_and_leave() {
         },
         4 => (0..2).for_each(|_| bring()),
         // One may have left.
-        _ => {
-            visitors.into_iter().for_each(|lwp| k.kill(KillTarget::Lwp(lwp), 1).unwrap_or_default())
-        }
+        _ => visitors
+            .into_iter()
+            .for_each(|lwp| k.signals().kill(KillTarget::Lwp(lwp), 1).unwrap_or_default()),
     });
     assert_eq!(tokens.load(SeqCst), 0);
 }
@@ -158,7 +159,7 @@ fn drain_and_wait_alone() {
         if me == 0 {
             k.drain();
             match k.wait_alone() {
-                Ok(()) => k.execnotify("alone").unwrap(),
+                Ok(()) => k.exec("alone").unwrap(),
                 Err(AloneError::Interrupted) => panic!("by nobody"),
                 Err(other) => panic!("{other}"),
             }
@@ -167,7 +168,7 @@ fn drain_and_wait_alone() {
         if me != 3 {
             let pid = k.pid();
             for _ in 0..if me == 4 { 2 } else { 0 } {
-                match k.newlwp(pid) {
+                match k.become_new_lwp(pid) {
                     Ok(old) => drop(old),
                     Err(NewLwpError::Draining) => break,
                     Err(other) => panic!("{other}"),
@@ -182,6 +183,6 @@ fn drain_and_wait_alone() {
                 shuttle::thread::yield_now();
             }
         }
-        k.releaselwp().unwrap();
+        k.release().unwrap();
     });
 }

@@ -109,14 +109,14 @@ fn more(worker: &mut Worker<'_>, k: &mut Entered<'_>, beds: &Beds) {
         1 | 2 => beds.wake(),
         3 => {
             let guard = worker.kernel.pin();
-            let _ = worker.kernel.find_lwp(Lid(number), &guard).map(|lwp| lwp.unsleep());
+            let _ = guard.lwp(Lid(number)).map(|lwp| lwp.unsleep());
         }
         4 => {
-            let new = worker.kernel.alloclwp(Some(Pid(number)));
+            let new = worker.kernel.new_lwp(Pid(number));
             worker.keep(new.ok());
         }
-        5 => drop(k.fd_close_range(Fd(2), Fd(5), CloseRange::Close)),
-        6 => drop(k.fd_dup_from(Fd(0), Fd(1), OnExec::Keep)),
+        5 => drop(k.files().close_range(Fd(2), Fd(5), CloseRange::Close)),
+        6 => drop(k.files().dup_from(Fd(0), Fd(1), OnExec::Keep)),
         _ => {
             k.drain();
             k.reopen();
@@ -188,12 +188,12 @@ fn teardown(storm: Storm) {
     let host = Counting::default();
     let kernel = storm.kernel(&host);
     let mut left = run(storm, &kernel);
-    left.extend((0..4).map_while(|_| kernel.alloclwp(None).ok()));
+    left.extend((0..4).map_while(|_| kernel.spawn().start().ok()));
     let handles: Vec<LwpHandle<Counting>> =
         left.split_off(left.len() / 2).into_iter().map(Lwp::unclaim).collect();
     let procs: Vec<ProcHandle<Counting>> = {
         let guard = kernel.pin();
-        kernel.procs(&guard).filter_map(|p| p.handle()).collect()
+        guard.procs().filter_map(|p| p.handle()).collect()
     };
     let mut threads = Vec::new();
     for me in 0..storm.threads {

@@ -64,7 +64,7 @@ pub extern "C" fn lwproc_try_sysent_usenative() -> c_int {
 pub extern "C" fn lwproc_try_allbetsareoff_setid(pid: pid_t, lid: c_int) -> c_int {
     errno("lwproc_try_allbetsareoff_setid", || {
         context::public(|cx| {
-            cx.k_mut().allbetsareoff_setid(Pid(pid), Lid(lid));
+            cx.k_mut().process().alias().set(Pid(pid), Lid(lid));
             Ok(())
         })
     })
@@ -91,11 +91,11 @@ pub unsafe extern "C" fn lwproc_try_alloclwp(p: *mut proc, l: *mut *mut lwp) -> 
 /// more LWPs. EOVERFLOW: too many holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_try_lwphold() -> c_int {
-    errno("lwproc_try_lwphold", || context::public(|cx| Ok(cx.k_mut().lwphold()?)))
+    errno("lwproc_try_lwphold", || context::public(|cx| Ok(cx.k_mut().hold()?)))
 }
 
 /// As rump__lwproc_lwprele, from anywhere. EINVAL: not held.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_try_lwprele() -> c_int {
-    errno("lwproc_try_lwprele", || context::public(|cx| Ok(cx.k_mut().lwprele()?)))
+    errno("lwproc_try_lwprele", || context::public(|cx| Ok(cx.k_mut().unhold()?)))
 }

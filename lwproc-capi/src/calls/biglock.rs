@@ -16,14 +16,14 @@ use crate::mistake::errno;
 /// for good. EINVAL: not scheduled. EOVERFLOW: taken too often.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_biglock() -> c_int {
-    errno("lwproc_biglock", || context::inside(|cx| Ok(cx.k().kernel_lock()?)))
+    errno("lwproc_biglock", || context::inside(|cx| Ok(cx.k().big_lock().lock()?)))
 }
 
 /// Gives the big lock up once (KERNEL_UNLOCK_ONE). EINVAL: not scheduled. EPERM: this
 /// thread does not have it.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_bigunlock() -> c_int {
-    errno("lwproc_bigunlock", || context::inside(|cx| Ok(cx.k().kernel_unlock()?)))
+    errno("lwproc_bigunlock", || context::inside(|cx| Ok(cx.k().big_lock().unlock()?)))
 }
 
 /// How often this thread has taken the big lock. EINVAL: not scheduled.
@@ -33,7 +33,7 @@ pub extern "C" fn lwproc_bigunlock() -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_biglock_depth(depth: *mut c_uint) -> c_int {
     errno("lwproc_biglock_depth", || {
-        let taken = context::inside(|cx| Ok(cx.k().kernel_lock_depth()))?;
+        let taken = context::inside(|cx| Ok(cx.k().big_lock().depth()))?;
         // SAFETY: by contract.
         unsafe { store(depth, taken) }
     })

@@ -13,19 +13,21 @@ use crate::mistake::{Mistake, errno, must};
 /// The current process's number; 1 for an implicit thread. Aborts before rump_init.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_getpid() -> pid_t {
-    must("lwproc_getpid", || context::public(|cx| Ok(cx.k().shown_pid().0)))
+    must("lwproc_getpid", || context::public(|cx| Ok(cx.k().process().alias().pid().0)))
 }
 
 /// The number of its parent. Aborts before rump_init.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_getppid() -> pid_t {
-    must("lwproc_getppid", || context::public(|cx| Ok(cx.k().shown_ppid().0)))
+    must("lwproc_getppid", || context::public(|cx| Ok(cx.k().process().alias().ppid().0)))
 }
 
 /// The current LWP's number; 0 for an implicit thread. Aborts before rump_init.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_getlid() -> c_int {
-    must("lwproc_getlid", || context::public(|cx| Ok(cx.k().shown_lid().map_or(0, |lid| lid.0))))
+    must("lwproc_getlid", || {
+        context::public(|cx| Ok(cx.k().process().alias().lid().map_or(0, |lid| lid.0)))
+    })
 }
 
 /// The real user id. Credentials are the same from entering to leaving, but for what the
@@ -98,7 +100,7 @@ pub unsafe extern "C" fn lwproc_getresgid(
 }
 
 fn set_cred(function: &str, change: &CredChange) -> c_int {
-    errno(function, || context::public(|cx| Ok(cx.k_mut().set_cred(change)?)))
+    errno(function, || context::public(|cx| Ok(cx.k_mut().creds().set(change)?)))
 }
 
 /// -1 leaves an id as it is.

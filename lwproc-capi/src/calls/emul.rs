@@ -63,7 +63,7 @@ pub unsafe extern "C" fn lwproc_emul_default(emul: *mut c_uint) -> c_int {
 pub unsafe extern "C" fn lwproc_emul(emul: *mut c_uint, data: *mut *mut c_void) -> c_int {
     errno("lwproc_emul", || {
         let (number, value) = context::public(|cx| {
-            let emul = cx.k().emul();
+            let emul = cx.k().process().emul();
             Ok((emul.number, emul.value.data.0))
         })?;
         if !emul.is_null() {

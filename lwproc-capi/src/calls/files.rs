@@ -50,7 +50,7 @@ pub unsafe extern "C" fn lwproc_open(
         wanted(fd)?;
         let on_exec = on_exec(flags)?;
         context::public(|cx| {
-            let opened = cx.k().fd_open(Value::new(data, close), on_exec).map_err(|why| {
+            let opened = cx.k().files().open(Value::new(data, close), on_exec).map_err(|why| {
                 let error = why.error();
                 why.into_file().give_back();
                 error
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn lwproc_get(fd: c_int, file: *mut *mut lwproc_file) -> c
     errno("lwproc_get", || {
         wanted(file)?;
         context::public(|cx| {
-            let handle = cx.k().fd_get(Fd(fd))?.handle();
+            let handle = cx.k().files().get(Fd(fd))?.handle();
             let got = Box::new(lwproc_file { handle });
             // SAFETY: by contract.
             unsafe { store(file, Box::into_raw(got)) }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn lwproc_install(
         // SAFETY: by contract.
         let file = unsafe { file.as_ref() }.ok_or(Mistake::Argument("no file"))?;
         context::public(|cx| {
-            let opened = cx.k().fd_install(&file.handle, on_exec)?;
+            let opened = cx.k().files().install(&file.handle, on_exec)?;
             // SAFETY: by contract.
             unsafe { store(fd, opened.0) }
         })
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn lwproc_install(
 /// Closes a descriptor. EBADF.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_close(fd: c_int) -> c_int {
-    errno("lwproc_close", || context::public(|cx| Ok(cx.k().fd_close(Fd(fd))?)))
+    errno("lwproc_close", || context::public(|cx| Ok(cx.k().files().close(Fd(fd))?)))
 }
 
 /// dup(2): the lowest free descriptor into `newfd`. EBADF, EMFILE.
@@ -141,7 +141,7 @@ pub extern "C" fn lwproc_close(fd: c_int) -> c_int {
 pub unsafe extern "C" fn lwproc_dup(fd: c_int, newfd: *mut c_int) -> c_int {
     errno("lwproc_dup", || {
         wanted(newfd)?;
-        let new = context::public(|cx| Ok(cx.k().fd_dup(Fd(fd))?))?;
+        let new = context::public(|cx| Ok(cx.k().files().dup(Fd(fd))?))?;
         // SAFETY: by contract.
         unsafe { store(newfd, new.0) }
     })
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn lwproc_dup_from(
     errno("lwproc_dup_from", || {
         wanted(newfd)?;
         let on_exec = on_exec(flags)?;
-        let new = context::public(|cx| Ok(cx.k().fd_dup_from(Fd(fd), Fd(min), on_exec)?))?;
+        let new = context::public(|cx| Ok(cx.k().files().dup_from(Fd(fd), Fd(min), on_exec)?))?;
         // SAFETY: by contract.
         unsafe { store(newfd, new.0) }
     })
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn lwproc_dup_from(
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_dup2(fd: c_int, newfd: c_int) -> c_int {
     errno("lwproc_dup2", || {
-        context::public(|cx| Ok(cx.k().fd_dup2(Fd(fd), Fd(newfd)).map(drop)?))
+        context::public(|cx| Ok(cx.k().files().dup2(Fd(fd), Fd(newfd)).map(drop)?))
     })
 }
 
@@ -181,7 +181,7 @@ pub extern "C" fn lwproc_dup2(fd: c_int, newfd: c_int) -> c_int {
 pub extern "C" fn lwproc_dup3(fd: c_int, newfd: c_int, flags: c_int) -> c_int {
     errno("lwproc_dup3", || {
         let on_exec = on_exec(flags)?;
-        context::public(|cx| Ok(cx.k().fd_dup3(Fd(fd), Fd(newfd), on_exec).map(drop)?))
+        context::public(|cx| Ok(cx.k().files().dup3(Fd(fd), Fd(newfd), on_exec).map(drop)?))
     })
 }
 
@@ -192,7 +192,7 @@ pub extern "C" fn lwproc_dup3(fd: c_int, newfd: c_int, flags: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_getcloexec(fd: c_int, flags: *mut c_int) -> c_int {
     errno("lwproc_getcloexec", || {
-        let on_exec = context::public(|cx| Ok(cx.k().fd_on_exec(Fd(fd))?))?;
+        let on_exec = context::public(|cx| Ok(cx.k().files().on_exec(Fd(fd))?))?;
         let value = if on_exec == OnExec::Close { LWPROC_CLOEXEC } else { 0 };
         // SAFETY: by contract.
         unsafe { store(flags, value) }
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn lwproc_getcloexec(fd: c_int, flags: *mut c_int) -> c_in
 pub extern "C" fn lwproc_setcloexec(fd: c_int, flags: c_int) -> c_int {
     errno("lwproc_setcloexec", || {
         let on_exec = on_exec(flags)?;
-        context::public(|cx| Ok(cx.k().fd_set_on_exec(Fd(fd), on_exec)?))
+        context::public(|cx| Ok(cx.k().files().set_on_exec(Fd(fd), on_exec)?))
     })
 }
 
@@ -217,6 +217,6 @@ pub extern "C" fn lwproc_close_range(first: c_int, last: c_int, flags: c_int) ->
             OnExec::Keep => CloseRange::Close,
             OnExec::Close => CloseRange::SetOnExec,
         };
-        context::public(|cx| Ok(cx.k().fd_close_range(Fd(first), Fd(last), how)?))
+        context::public(|cx| Ok(cx.k().files().close_range(Fd(first), Fd(last), how)?))
     })
 }

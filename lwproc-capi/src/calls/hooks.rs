@@ -44,7 +44,7 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
         let hook = hook.ok_or(Mistake::Argument("no hook"))?;
         let instance = registry::current()?;
         let arg = Shared(arg);
-        let established = instance.kernel.exithook_establish(move |proc| {
+        let established = instance.kernel.add_exit_hook(move |proc| {
             let ending = lwproc_ending {
                 pid: proc.pid().0,
                 ppid: proc.ppid().0,
@@ -69,6 +69,6 @@ pub extern "C" fn lwproc_exithook_disestablish(id: u64) -> c_int {
         let instance = registry::current()?;
         let none = || Mistake::Refused(libc::ENOENT, "no such exit hook".into());
         let hook = instance.take_hook(id).ok_or_else(none)?;
-        Ok(instance.kernel.exithook_disestablish(hook)?)
+        Ok(instance.kernel.remove_exit_hook(hook)?)
     })
 }

@@ -74,7 +74,7 @@ pub extern "C" fn rump_lwproc_curlwp() -> *mut lwp {
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_lwproc_curlwp_hypercall() -> *mut lwp {
     must("rump_lwproc_curlwp_hypercall", || {
-        let token = registry::current()?.kernel.curlwp_hypercall();
+        let token = registry::current()?.kernel.host_curlwp();
         Ok(token.map_or(std::ptr::null_mut(), |token| LwpName::of(token).to_ptr()))
     })
 }
@@ -89,7 +89,7 @@ pub extern "C" fn rump_lwproc_sysent_usenative() {
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_allbetsareoff_setid(pid: pid_t, lid: c_int) {
     inside_must("rump_allbetsareoff_setid", |cx| {
-        cx.k_mut().allbetsareoff_setid(Pid(pid), Lid(lid));
+        cx.k_mut().process().alias().set(Pid(pid), Lid(lid));
         Ok(())
     });
 }
@@ -108,11 +108,7 @@ pub extern "C" fn rump__lwproc_alloclwp(p: *mut proc) -> *mut lwp {
 
 pub(super) fn alloclwp(cx: &Context, p: *mut proc) -> Result<*mut lwp, Mistake> {
     let kernel = &cx.instance.kernel;
-    let new = if p.is_null() {
-        kernel.alloclwp(None)?
-    } else {
-        kernel.alloclwp_in(&cx.instance.proc(p)?)?
-    };
+    let new = if p.is_null() { kernel.spawn().start()? } else { cx.instance.proc(p)?.new_lwp()? };
     let name = LwpName::of(new.token());
     drop(new.unclaim());
     Ok(name.to_ptr())
@@ -122,7 +118,7 @@ pub(super) fn alloclwp(cx: &Context, p: *mut proc) -> Result<*mut lwp, Mistake> 
 /// LWP of process 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump__lwproc_lwphold() {
-    inside_must("rump__lwproc_lwphold", |cx| Ok(cx.k_mut().lwphold()?));
+    inside_must("rump__lwproc_lwphold", |cx| Ok(cx.k_mut().hold()?));
 }
 
 /// Drops a hold of the current LWP; with the last it is exiting.
@@ -130,7 +126,7 @@ pub extern "C" fn rump__lwproc_lwphold() {
 /// Aborts when there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump__lwproc_lwprele() {
-    inside_must("rump__lwproc_lwprele", |cx| Ok(cx.k_mut().lwprele()?));
+    inside_must("rump__lwproc_lwprele", |cx| Ok(cx.k_mut().unhold()?));
 }
 
 /// The live LWP of a process with that number; NULL: none. No lock is needed.
@@ -140,7 +136,7 @@ pub extern "C" fn lwp_find(p: *mut proc, id: c_int) -> *mut lwp {
         let instance = registry::current()?;
         let pid = instance.proc(p)?.pid();
         let guard = instance.kernel.pin();
-        let found = instance.kernel.find_lwp(Lid(id), &guard).filter(|l| l.pid() == pid);
+        let found = guard.lwp(Lid(id)).filter(|l| l.pid() == pid);
         Ok(found.map_or(std::ptr::null_mut(), |l| LwpName::of(l.token()).to_ptr()))
     })
 }

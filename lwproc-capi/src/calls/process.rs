@@ -17,7 +17,9 @@ pub const LWPROC_WNOHANG: c_int = 1;
 /// EACCES, EPERM.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_setpgid(pid: pid_t, pgid: pid_t) -> c_int {
-    errno("lwproc_setpgid", || context::public(|cx| Ok(cx.k().setpgid(Pid(pid), Pid(pgid))?)))
+    errno("lwproc_setpgid", || {
+        context::public(|cx| Ok(cx.k().groups().setpgid(Pid(pid), Pid(pgid))?))
+    })
 }
 
 /// The process group of a process; 0 is the current one. ESRCH.
@@ -27,7 +29,7 @@ pub extern "C" fn lwproc_setpgid(pid: pid_t, pgid: pid_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_getpgid(pid: pid_t, pgid: *mut pid_t) -> c_int {
     errno("lwproc_getpgid", || {
-        let found = context::public(|cx| Ok(cx.k().getpgid(Pid(pid))?))?;
+        let found = context::public(|cx| Ok(cx.k().groups().pgid_of(Pid(pid))?))?;
         // SAFETY: by contract.
         unsafe { store(pgid, found.0) }
     })
@@ -40,7 +42,7 @@ pub unsafe extern "C" fn lwproc_getpgid(pid: pid_t, pgid: *mut pid_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_setsid(sid: *mut pid_t) -> c_int {
     errno("lwproc_setsid", || {
-        let new = context::public(|cx| Ok(cx.k().setsid()?))?;
+        let new = context::public(|cx| Ok(cx.k().groups().setsid()?))?;
         // SAFETY: by contract.
         if sid.is_null() { Ok(()) } else { unsafe { store(sid, new.0) } }
     })
@@ -53,7 +55,7 @@ pub unsafe extern "C" fn lwproc_setsid(sid: *mut pid_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_getsid(pid: pid_t, sid: *mut pid_t) -> c_int {
     errno("lwproc_getsid", || {
-        let found = context::public(|cx| Ok(cx.k().getsid(Pid(pid))?))?;
+        let found = context::public(|cx| Ok(cx.k().groups().sid_of(Pid(pid))?))?;
         // SAFETY: by contract.
         unsafe { store(sid, found.0) }
     })
@@ -203,7 +205,7 @@ pub unsafe extern "C" fn lwproc_execnotify(comm: *const c_char) -> c_int {
     errno("lwproc_execnotify", || {
         // SAFETY: by contract.
         let comm = unsafe { string(comm)? };
-        context::public(|cx| Ok(cx.k_mut().execnotify(&comm)?))
+        context::public(|cx| Ok(cx.k_mut().exec(&comm)?))
     })
 }
 
@@ -217,7 +219,7 @@ pub unsafe extern "C" fn lwproc_setcomm(comm: *const c_char) -> c_int {
         // SAFETY: by contract.
         let comm = unsafe { string(comm)? };
         context::public(|cx| {
-            cx.k_mut().set_comm(&comm);
+            cx.k_mut().process().set_comm(&comm);
             Ok(())
         })
     })
@@ -231,7 +233,7 @@ pub unsafe extern "C" fn lwproc_setcomm(comm: *const c_char) -> c_int {
 pub unsafe extern "C" fn lwproc_getcomm(comm: *mut c_char, size: usize) -> c_int {
     errno("lwproc_getcomm", || {
         // SAFETY: by contract.
-        unsafe { store_name(comm, size, |cx| Some(cx.k().comm())) }
+        unsafe { store_name(comm, size, |cx| Some(cx.k().process().comm())) }
     })
 }
 
@@ -245,10 +247,9 @@ pub unsafe extern "C" fn lwproc_lwp_setname(name: *const c_char) -> c_int {
         // SAFETY: by contract.
         let name = unsafe { string(name)? };
         context::public(|cx| {
-            if cx.k().lid().is_none() {
-                return Err(Mistake::Argument("an implicit thread has no name").into());
-            }
-            cx.k_mut().set_lwp_name(&name);
+            let lwp = cx.k().curlwp();
+            let lwp = lwp.ok_or(Mistake::Argument("there is no current lwp to name"))?;
+            lwp.set_name(&name);
             Ok(())
         })
     })
@@ -263,7 +264,7 @@ pub unsafe extern "C" fn lwproc_lwp_setname(name: *const c_char) -> c_int {
 pub unsafe extern "C" fn lwproc_lwp_getname(name: *mut c_char, size: usize) -> c_int {
     errno("lwproc_lwp_getname", || {
         // SAFETY: by contract.
-        unsafe { store_name(name, size, |cx| cx.k().lwp_name()) }
+        unsafe { store_name(name, size, |cx| cx.k().curlwp().and_then(|lwp| lwp.name())) }
     })
 }
 

@@ -107,7 +107,7 @@ pub struct lwproc_rlimit {
 pub unsafe extern "C" fn lwproc_getrlimit(resource: c_int, limit: *mut lwproc_rlimit) -> c_int {
     errno("lwproc_getrlimit", || {
         let which = self::resource(resource)?;
-        let Limit { soft, hard } = context::public(|cx| Ok(cx.k().rlimit(which)))?;
+        let Limit { soft, hard } = context::public(|cx| Ok(cx.k().resources().limit(which)))?;
         // SAFETY: by contract.
         unsafe { store(limit, lwproc_rlimit { rlim_cur: soft, rlim_max: hard }) }
     })
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn lwproc_setrlimit(resource: c_int, limit: *const lwproc_
         // SAFETY: by contract.
         let limit = unsafe { limit.as_ref() }.ok_or(Mistake::Argument("no limit"))?;
         let limit = Limit { soft: limit.rlim_cur, hard: limit.rlim_max };
-        context::public(|cx| Ok(cx.k().set_rlimit(which, limit).map(drop)?))
+        context::public(|cx| Ok(cx.k().resources().set_limit(which, limit).map(drop)?))
     })
 }
 
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn lwproc_addrusage(more: *const lwproc_rusage) -> c_int {
         // SAFETY: by contract.
         let more = unsafe { more.as_ref() }.ok_or(Mistake::Argument("no use"))?;
         context::public(|cx| {
-            cx.k().add_usage(more.into());
+            cx.k().resources().add_usage(more.into());
             Ok(())
         })
     })
@@ -259,8 +259,8 @@ pub unsafe extern "C" fn lwproc_getrusage(who: c_int, usage: *mut lwproc_rusage)
     errno("lwproc_getrusage", || {
         wanted(usage)?;
         let used = context::public(|cx| match who {
-            LWPROC_RUSAGE_SELF => Ok(cx.k().usage()),
-            LWPROC_RUSAGE_CHILDREN => Ok(cx.k().children_usage()),
+            LWPROC_RUSAGE_SELF => Ok(cx.k().resources().usage()),
+            LWPROC_RUSAGE_CHILDREN => Ok(cx.k().resources().children_usage()),
             _ => Err(Mistake::Argument("whose use?").into()),
         })?;
         // SAFETY: by contract.
@@ -293,9 +293,14 @@ pub unsafe extern "C" fn lwproc_setprofile(profile: *const lwproc_profile) -> c_
         // SAFETY: by contract.
         let profile = unsafe { profile.as_ref() }.filter(|profile| profile.size > 0);
         context::public(|cx| {
-            cx.k().set_profile(profile.map(|&lwproc_profile { base, size, offset, scale }| {
-                Profile { base, size, offset, scale }
-            }));
+            cx.k().resources().set_profile(profile.map(
+                |&lwproc_profile { base, size, offset, scale }| Profile {
+                    base,
+                    size,
+                    offset,
+                    scale,
+                },
+            ));
             Ok(())
         })
     })
@@ -310,7 +315,7 @@ pub unsafe extern "C" fn lwproc_getprofile(profile: *mut lwproc_profile) -> c_in
     errno("lwproc_getprofile", || {
         let none = Profile { base: 0, size: 0, offset: 0, scale: 0 };
         let Profile { base, size, offset, scale } =
-            context::public(|cx| Ok(cx.k().profile().unwrap_or(none)))?;
+            context::public(|cx| Ok(cx.k().resources().profile().unwrap_or(none)))?;
         // SAFETY: by contract.
         unsafe { store(profile, lwproc_profile { base, size, offset, scale }) }
     })
@@ -323,7 +328,7 @@ pub unsafe extern "C" fn lwproc_getprofile(profile: *mut lwproc_profile) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_vmspace(vm: *mut *mut vmspace) -> c_int {
     errno("lwproc_vmspace", || {
-        let its = context::public(|cx| Ok(cx.k().vmspace().map(|vm| vm.vm)))?;
+        let its = context::public(|cx| Ok(cx.k().process().vmspace().map(|vm| vm.vm)))?;
         // SAFETY: by contract.
         unsafe { store(vm, its.unwrap_or(std::ptr::null_mut())) }
     })
@@ -337,7 +342,7 @@ pub unsafe extern "C" fn lwproc_vmspace(vm: *mut *mut vmspace) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_vfs(vfs: *mut *mut c_void) -> c_int {
     errno("lwproc_vfs", || {
-        let place = context::public(|cx| Ok(cx.k().vfs().vfs()))?;
+        let place = context::public(|cx| Ok(cx.k().process().vfs().vfs()))?;
         // SAFETY: by contract.
         unsafe { store(vfs, place) }
     })

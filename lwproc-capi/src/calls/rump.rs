@@ -20,7 +20,7 @@ pub(super) fn usenative(cx: &mut Context) -> Result<(), Refusal> {
     if rump_i_know_what_i_am_doing_with_sysents.load(Relaxed) == 0 {
         return Err(Mistake::NativeSysents.into());
     }
-    cx.k_mut().sysent_usenative().map_err(|_| Mistake::NativeSysents.into())
+    cx.k_mut().process().use_native_emul().map_err(|_| Mistake::NativeSysents.into())
 }
 
 /// Makes the default kernel, unless there is one. 0, or an errno. Blocks while another
@@ -89,7 +89,7 @@ pub extern "C" fn rump_pub_lwproc_sysent_usenative() {
 pub extern "C" fn rump_pub_allbetsareoff_setid(pid: pid_t, lid: c_int) {
     must("rump_pub_allbetsareoff_setid", || {
         context::public(|cx| {
-            cx.k_mut().allbetsareoff_setid(Pid(pid), Lid(lid));
+            cx.k_mut().process().alias().set(Pid(pid), Lid(lid));
             Ok(())
         })
     });

@@ -13,14 +13,14 @@ use crate::mistake::errno;
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kill(target: libc::pid_t, signo: c_int) -> c_int {
     let target = KillTarget::from_raw(target);
-    errno("lwproc_kill", || context::public(|cx| Ok(cx.k().kill(target, signo)?)))
+    errno("lwproc_kill", || context::public(|cx| Ok(cx.k().signals().kill(target, signo)?)))
 }
 
 /// The same for one LWP, and no other of its process.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_lwp_kill(lid: c_int, signo: c_int) -> c_int {
     let target = KillTarget::Lwp(Lid(lid));
-    errno("lwproc_lwp_kill", || context::public(|cx| Ok(cx.k().kill(target, signo)?)))
+    errno("lwproc_lwp_kill", || context::public(|cx| Ok(cx.k().signals().kill(target, signo)?)))
 }
 
 /// The signals pending for the current LWP: bit N - 1 for signal N.
@@ -30,7 +30,7 @@ pub extern "C" fn lwproc_lwp_kill(lid: c_int, signo: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_sigpending(set: *mut u64) -> c_int {
     errno("lwproc_sigpending", || {
-        let pending = context::public(|cx| Ok(cx.k().pending()))?;
+        let pending = context::public(|cx| Ok(cx.k().signals().pending()))?;
         // SAFETY: by contract.
         unsafe { store(set, pending.bits()) }
     })
@@ -44,7 +44,8 @@ pub unsafe extern "C" fn lwproc_sigpending(set: *mut u64) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lwproc_sigmask(set: u64, old: *mut u64) -> c_int {
     errno("lwproc_sigmask", || {
-        let before = context::public(|cx| Ok(cx.k_mut().set_blocked(SigSet::from_bits(set))?))?;
+        let before =
+            context::public(|cx| Ok(cx.k_mut().signals().set_blocked(SigSet::from_bits(set))?))?;
         // SAFETY: by contract.
         if old.is_null() { Ok(()) } else { unsafe { store(old, before.bits()) } }
     })
@@ -58,7 +59,7 @@ pub unsafe extern "C" fn lwproc_sigmask(set: u64, old: *mut u64) -> c_int {
 pub unsafe extern "C" fn lwproc_sigtake(signo: *mut c_int) -> c_int {
     errno("lwproc_sigtake", || {
         super::wanted(signo)?;
-        let taken = context::public(|cx| Ok(cx.k_mut().take_signal()))?;
+        let taken = context::public(|cx| Ok(cx.k_mut().signals().take()))?;
         // SAFETY: by contract.
         unsafe { store(signo, taken.map_or(0, |signo| c_int::from(signo.number()))) }
     })

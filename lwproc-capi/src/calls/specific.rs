@@ -64,9 +64,9 @@ pub extern "C" fn lwproc_setspecific(key: c_uint, value: *mut c_void) -> c_int {
             match instance.key(key).ok_or(NO_KEY)? {
                 Key::Proc(key, destructor) => {
                     let old = if value.is_null() {
-                        cx.k().take_proc_specific(*key)
+                        cx.k().data().take_proc(*key)
                     } else {
-                        cx.k().set_proc_specific(*key, new(*destructor))?
+                        cx.k().data().set_proc(*key, new(*destructor))?
                     };
                     old.inspect(|old| old.give_back());
                 }
@@ -75,9 +75,9 @@ pub extern "C" fn lwproc_setspecific(key: c_uint, value: *mut c_void) -> c_int {
                         return Err(Mistake::Argument("an implicit thread has no data").into());
                     }
                     let old = if value.is_null() {
-                        cx.k_mut().take_lwp_specific(*key)
+                        cx.k_mut().data_mut().take_lwp(*key)
                     } else {
-                        cx.k_mut().set_lwp_specific(*key, new(*destructor))?
+                        cx.k_mut().data_mut().set_lwp(*key, new(*destructor))?
                     };
                     old.inspect(Value::give_back);
                 }
@@ -97,8 +97,8 @@ pub unsafe extern "C" fn lwproc_getspecific(key: c_uint, value: *mut *mut c_void
     errno("lwproc_getspecific", || {
         let found = context::public(|cx| {
             Ok(match cx.instance.key(key).ok_or(NO_KEY)? {
-                Key::Proc(key, _) => cx.k().proc_specific(*key).map(|value| value.data.0),
-                Key::Lwp(key, _) => cx.k().lwp_specific(*key).map(|value| value.data.0),
+                Key::Proc(key, _) => cx.k().data().proc(*key).map(|value| value.data.0),
+                Key::Lwp(key, _) => cx.k().data().lwp(*key).map(|value| value.data.0),
             })
         })?;
         // SAFETY: by contract.

@@ -133,7 +133,7 @@ pub unsafe extern "C" fn lwproc_settrace(
 ) -> c_int {
     errno("lwproc_settrace", || {
         context::public(|cx| {
-            drop(cx.k().set_trace(self::sink(sink, arg, destructor)));
+            drop(cx.k().process().set_trace(self::sink(sink, arg, destructor)));
             Ok(())
         })
     })

@@ -57,15 +57,15 @@ pub fn after(models: &[Model]) -> Vec<Model> {
 fn hook_against_reuse() {
     let kernel: Arc<Kernel> = Arc::new(Kernel::builder().id_capacity(3).build().unwrap());
     let weak = Arc::downgrade(&kernel);
-    kernel.exithook_establish(move |proc| {
+    kernel.add_exit_hook(move |proc| {
         let kernel = weak.upgrade().expect("it lives as long as its hooks run");
         let guard = kernel.pin();
-        let found = kernel.find(proc.pid(), &guard).expect("its id is its own");
+        let found = guard.proc(proc.pid()).expect("its id is its own");
         assert_eq!((found.identity(), found.nlwps()), (proc.identity(), 0));
         assert_eq!(proc.pgid(), Some(Pid(0)));
     });
-    let (lwp, k) = (kernel.alloclwp(None).unwrap(), kernel.clone());
-    let (other, ()) = at_once(&kernel, move || k.alloclwp(None).unwrap(), move || drop(lwp));
+    let (lwp, k) = (kernel.spawn().start().unwrap(), kernel.clone());
+    let (other, ()) = at_once(&kernel, move || k.spawn().start().unwrap(), move || drop(lwp));
     drop(other);
     assert_empty(&kernel);
 }

@@ -1,6 +1,7 @@
 //! The big lock in an entered thread.
 
 use super::Entered;
+use super::view::view;
 use crate::errno::errors;
 use crate::host::Host;
 use crate::sync::Relaxed;
@@ -15,46 +16,27 @@ errors! {
     }
 }
 
+view! {
+    /// The kernel's big lock, in this context. The library takes it nowhere: it is for
+    /// embedders with code that cannot run beside itself.
+    ///
+    /// ```
+    /// let kernel = lwproc::Kernel::new();
+    /// let k = kernel.enter()?;
+    /// k.big_lock().lock()?;
+    /// k.big_lock().lock()?;
+    /// assert_eq!(k.big_lock().depth(), 2);
+    /// k.big_lock().unlock()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    BigLock
+}
+
 impl<H: Host> Entered<'_, H> {
-    /// Takes the kernel's big lock, once more if this context holds it already.
-    /// **Blocks** while another thread holds it, and gives the virtual CPU to
-    /// others meanwhile.
-    ///
-    /// A switch gives the lock up and keeps its depth with the old LWP; whoever
-    /// switches to that LWP later takes it again as deep. So does a context that
-    /// sleeps in the kernel. Leaving gives it up for good, and so does a switch from
-    /// an implicit context, which has no LWP to keep the depth.
-    ///
-    /// # Errors
-    /// [`BigLockError::Overflow`] (EOVERFLOW).
-    ///
-    /// Seed: `KERNEL_LOCK` S502.
-    pub fn kernel_lock(&self) -> Result<(), BigLockError> {
-        let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
-        if depth == 1 {
-            self.seat.take_big_lock();
-        }
-        self.seat.me().biglocks.set(depth);
-        Ok(())
-    }
-
-    /// Gives the big lock up once. Lock-free.
-    ///
-    /// # Errors
-    /// [`BigLockError::NotHeld`] (EPERM).
-    pub fn kernel_unlock(&self) -> Result<(), BigLockError> {
-        match self.seat.me().biglocks.get() {
-            0 => return Err(BigLockError::NotHeld),
-            1 => self.seat.world().big_lock.unlock(),
-            _ => {}
-        }
-        self.seat.me().biglocks.set(self.seat.me().biglocks.get() - 1);
-        Ok(())
-    }
-
-    /// How often this context has taken the big lock. Wait-free.
-    pub fn kernel_lock_depth(&self) -> u32 {
-        self.seat.me().biglocks.get()
+    /// The big lock.
+    #[inline]
+    pub fn big_lock(&self) -> BigLock<'_, H> {
+        BigLock(self)
     }
 
     /// Gives the lock up, and leaves the depth with the bound LWP, if there is one: the
@@ -82,5 +64,51 @@ impl<H: Host> Entered<'_, H> {
                 self.seat.kernel_lock_to(depth);
             }
         }
+    }
+}
+
+impl<H: Host> BigLock<'_, H> {
+    /// Takes the kernel's big lock, once more if this context holds it already.
+    /// **Blocks** while another thread holds it, and gives the virtual CPU to
+    /// others meanwhile.
+    ///
+    /// A switch gives the lock up and keeps its depth with the old LWP; whoever
+    /// switches to that LWP later takes it again as deep. So does a context that
+    /// sleeps in the kernel. Leaving gives it up for good, and so does a switch from
+    /// an implicit context, which has no LWP to keep the depth.
+    ///
+    /// # Errors
+    /// [`BigLockError::Overflow`] (EOVERFLOW).
+    // Seed: `KERNEL_LOCK` S502.
+    #[doc(alias = "kernel_lock")]
+    #[doc(alias = "KERNEL_LOCK")]
+    pub fn lock(self) -> Result<(), BigLockError> {
+        let depth = self.0.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        if depth == 1 {
+            self.0.seat.take_big_lock();
+        }
+        self.0.seat.me().biglocks.set(depth);
+        Ok(())
+    }
+
+    /// Gives the big lock up once. Lock-free.
+    ///
+    /// # Errors
+    /// [`BigLockError::NotHeld`] (EPERM).
+    #[doc(alias = "kernel_unlock")]
+    pub fn unlock(self) -> Result<(), BigLockError> {
+        match self.0.seat.me().biglocks.get() {
+            0 => return Err(BigLockError::NotHeld),
+            1 => self.0.seat.world().big_lock.unlock(),
+            _ => {}
+        }
+        self.0.seat.me().biglocks.set(self.0.seat.me().biglocks.get() - 1);
+        Ok(())
+    }
+
+    /// How often this context has taken the big lock. Wait-free.
+    #[doc(alias = "kernel_lock_depth")]
+    pub fn depth(self) -> u32 {
+        self.0.seat.me().biglocks.get()
     }
 }

@@ -2,12 +2,13 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
+use super::view::view_mut;
 use crate::cred::{Cred, CredChange};
 use crate::error::CredError;
 use crate::host::Host;
 use crate::ops::creds;
 
-impl<H: Host> Entered<'_, H> {
+impl<'k, H: Host> Entered<'k, H> {
     /// Refreshes the snapshot that this context runs on, if the process's
     /// credentials have changed. Called when nothing borrows it: at entry, by
     /// `&mut self` operations.
@@ -44,6 +45,33 @@ impl<H: Host> Entered<'_, H> {
         .get()
     }
 
+    /// The credentials of the current process, to be changed. Nothing borrows
+    /// those that this context runs on: [`Entered::cred`] has given none out.
+    #[inline]
+    pub fn creds(&mut self) -> Creds<'_, 'k, H> {
+        Creds(self)
+    }
+}
+
+view_mut! {
+    /// The credentials of the current process, to be changed; of init in an implicit
+    /// context. To look at them there is [`Entered::cred`].
+    ///
+    /// ```
+    /// use lwproc::{CredChange, Kernel, Rfork};
+    ///
+    /// let kernel = Kernel::new();
+    /// let mut k = kernel.enter()?;
+    /// k.rfork(Rfork::Fresh)?;
+    /// k.creds().set(&CredChange::SetUid(1000))?;
+    /// assert_eq!(k.cred().users().effective, 1000);
+    /// assert!(k.creds().set(&CredChange::SetUid(0)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    Creds
+}
+
+impl<H: Host> Creds<'_, '_, H> {
     /// Changes the credentials of the current process: of init, in an implicit
     /// context. This context runs on the new ones at once, the process's other
     /// LWPs from their next entry on.
@@ -54,11 +82,12 @@ impl<H: Host> Entered<'_, H> {
     /// Nothing has changed then: [`CredError::NotPermitted`] (EPERM),
     /// [`CredError::TooManyGroups`] (EINVAL),
     /// [`CredError::InvalidId`] (EINVAL).
-    pub fn set_cred(&mut self, change: &CredChange) -> Result<(), CredError> {
-        self.commit_cred(|old| old.changed(change))
+    #[doc(alias = "set_cred")]
+    pub fn set(self, change: &CredChange) -> Result<(), CredError> {
+        self.commit(|old| old.changed(change))
     }
 
-    /// Changes the credentials of the current process as [`Entered::set_cred`], to
+    /// Changes the credentials of the current process as [`Creds::set`], to
     /// whatever `prepare` makes of those it has, without any rule: for what the
     /// embedder itself decides, as an exec of a set-user-id program or a login.
     /// `prepare` is called again when another LWP has changed them meanwhile. Whatever
@@ -68,21 +97,21 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// What `prepare` answers. Nothing has changed then.
-    pub fn commit_cred<E>(
-        &mut self,
-        prepare: impl FnMut(&Cred) -> Result<Cred, E>,
-    ) -> Result<(), E> {
-        let (world, me) = (self.seat.world(), self.seat.me());
-        let result = creds::setcred(world, self.proc(), prepare, me.lane, &me.pin());
-        self.refresh_creds();
+    #[doc(alias = "commit_cred")]
+    pub fn commit<E>(self, prepare: impl FnMut(&Cred) -> Result<Cred, E>) -> Result<(), E> {
+        let Self(k) = self;
+        let (world, me) = (k.seat.world(), k.seat.me());
+        let result = creds::setcred(world, k.proc(), prepare, me.lane, &me.pin());
+        k.refresh_creds();
         result
     }
 
     /// Takes up a change that another LWP of the process has made since this context
     /// was entered; entering does the same. Lock-free; one load when there is none.
-    ///
-    /// Seed: `lwp_update_creds` S101-S118.
-    pub fn update_creds(&mut self) {
-        self.refresh_creds();
+    // Seed: `lwp_update_creds` S101-S118.
+    #[doc(alias = "update_creds")]
+    #[doc(alias = "lwp_update_creds")]
+    pub fn update(self) {
+        self.0.refresh_creds();
     }
 }

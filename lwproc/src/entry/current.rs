@@ -3,7 +3,9 @@
 
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
+use crate::object::comm::Comm;
 use crate::object::node::{LwpNode, LwpPtr};
+use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,6 +33,13 @@ impl<'e, H: Host> CurLwp<'e, H> {
         unsafe { Managed::deref_counted(self.0) }
     }
 
+    fn seat(&self) -> Seat<'e, H> {
+        // SAFETY: bound to this thread, so owned and alive.
+        let home = unsafe { self.node().proc_owned() }.home;
+        // SAFETY: the thread is in that kernel.
+        unsafe { home.world() }.seat()
+    }
+
     /// The process's number.
     pub fn pid(&self) -> Pid {
         // SAFETY: bound to this thread, so owned and alive.
@@ -45,6 +54,18 @@ impl<'e, H: Host> CurLwp<'e, H> {
     /// Its references: the base one and its holds.
     pub fn refcnt(&self) -> u32 {
         self.node().word.load().refcnt()
+    }
+
+    /// Its name (`l_name`), if it has one. Wait-free.
+    #[doc(alias = "lwp_name")]
+    pub fn name(&self) -> Option<Comm> {
+        self.node().name.get(&self.seat().pin()).copied()
+    }
+
+    /// Names it, cut to 16 bytes. Wait-free but for the allocator.
+    #[doc(alias = "set_lwp_name")]
+    pub fn set_name(&self, name: &str) {
+        self.node().name.set(Comm::new(name), &self.seat().pin());
     }
 
     /// What the host knows it by.

@@ -41,7 +41,7 @@ pub enum Drain {
 }
 
 impl<H: Host> Entered<'_, H> {
-    /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): `newlwp` is refused
+    /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): [`new_lwp`](Entered::new_lwp) is refused
     /// with EBUSY until [`Entered::reopen`]. Then tells its other LWPs to exit: they
     /// see [`Entered::must_exit`], and those that sleep are woken. Does not wait for
     /// them.
@@ -54,8 +54,7 @@ impl<H: Host> Entered<'_, H> {
     /// implicit context of theirs reopens them.
     ///
     /// Lock-free but for what sleeping LWPs [sleep with](Entered::sleep_with); O(LWPs).
-    ///
-    /// Seed: `lwpexit`, S428-S433 (R9, R10).
+    // Seed: `lwpexit`, S428-S433 (R9, R10).
     pub fn drain(&mut self) -> Drain {
         let before = self.proc().word.close();
         Aftermath::collect(|aftermath| {
@@ -113,9 +112,10 @@ impl<H: Host> Entered<'_, H> {
     /// [`ExecError::NotDraining`], [`ExecError::NotAlone`] (EBUSY): to be preceded by
     /// [`Entered::drain`] and [`Entered::wait_alone`]. [`ExecError::Exiting`] (EINTR).
     /// Nothing has changed then.
-    ///
-    /// Seed: `execnotify`.
-    pub fn execnotify(&mut self, comm: &str) -> Result<(), ExecError> {
+    // Seed: `execnotify`.
+    #[doc(alias = "rump_pub_lwproc_execnotify")]
+    #[doc(alias = "execnotify")]
+    pub fn exec(&mut self, comm: &str) -> Result<(), ExecError> {
         let word = self.proc().word.load();
         if word.is_exiting() {
             return Err(ExecError::Exiting);
@@ -142,9 +142,9 @@ impl<H: Host> Entered<'_, H> {
 
     /// Ends the whole process: records how, for good if no other LWP did so before,
     /// [drains](Entered::drain) it for good, releases its
-    /// parked LWPs, and [releases](Entered::releaselwp) the current one. LWPs that
+    /// parked LWPs, and [releases](Entered::release) the current one. LWPs that
     /// others own or run see [`Entered::must_exit`], as does this one, should it be
-    /// [held](Entered::lwphold) again; with the last of them the process
+    /// [held](Entered::hold) again; with the last of them the process
     /// ends. One that its owner parks from now on is released.
     ///
     /// proc0 and init do not end: there it is [`Entered::exit`].
@@ -153,12 +153,12 @@ impl<H: Host> Entered<'_, H> {
     /// them, the others are released all the same, and then the first panic goes on.
     ///
     /// # Errors
-    /// As [`Entered::releaselwp`]; nothing has changed then.
+    /// As [`Entered::release`]; nothing has changed then.
     pub fn exit_group(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
         if self.proc().reaps_by_itself() {
             return self.exit(status);
         }
-        self.releaselwp()?;
+        self.release()?;
         let _said_already = self.proc().word.exit_whole(status);
         let mut aftermath = Aftermath::none();
         for lwp in self.drain_parked(&mut aftermath) {

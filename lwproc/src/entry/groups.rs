@@ -1,6 +1,7 @@
 //! Process groups and sessions, for the process that runs.
 
 use super::Entered;
+use super::view::view;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::object::group::Pgrp;
@@ -10,20 +11,47 @@ use crate::ops::regroup;
 use crate::pgrp::{self, GroupError};
 use crate::reclaim::Pin;
 
+view! {
+    /// Process groups and sessions, as the current process sees and changes them; init
+    /// in an implicit context.
+    ///
+    /// ```
+    /// use lwproc::{Kernel, Pid, Rfork};
+    ///
+    /// let kernel = Kernel::new();
+    /// let mut k = kernel.enter()?;
+    /// k.rfork(Rfork::Fresh)?;
+    /// assert_eq!(k.groups().setsid()?, k.pid());
+    /// assert_eq!((k.groups().pgid(), k.groups().sid()), (k.pid(), k.pid()));
+    /// assert_eq!(k.groups().pgid_of(Pid::INIT)?, Pid::KERNEL);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    Groups
+}
+
 impl<H: Host> Entered<'_, H> {
+    /// The process groups and sessions around the current process.
+    #[inline]
+    pub fn groups(&self) -> Groups<'_, H> {
+        Groups(self)
+    }
+}
+
+impl<'e, H: Host> Groups<'e, H> {
     /// The current process's group (`getpgrp`). Wait-free.
-    pub fn pgid(&self) -> Pid {
-        self.own_group(&self.seat.pin()).id().pid()
+    #[doc(alias = "getpgrp")]
+    pub fn pgid(self) -> Pid {
+        self.own_group(&self.0.seat.pin()).id().pid()
     }
 
     /// The current process's session. Wait-free.
-    pub fn sid(&self) -> Pid {
-        let pin = self.seat.pin();
+    pub fn sid(self) -> Pid {
+        let pin = self.0.seat.pin();
         self.own_group(&pin).session(&pin).id().pid()
     }
 
-    fn own_group<'g>(&self, pin: &'g Pin<'_>) -> &'g Pgrp {
-        pgrp::group_of(self.proc(), pin).expect("a process that runs has a group")
+    fn own_group<'g>(self, pin: &'g Pin<'_>) -> &'g Pgrp {
+        pgrp::group_of(self.0.proc(), pin).expect("a process that runs has a group")
     }
 
     /// The group of the process with that pid, zombies included; 0 is the
@@ -31,8 +59,9 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// [`GroupError::NoSuchProcess`] (ESRCH).
-    pub fn getpgid(&self, pid: Pid) -> Result<Pid, GroupError> {
-        let pin = self.seat.pin();
+    #[doc(alias = "getpgid")]
+    pub fn pgid_of(self, pid: Pid) -> Result<Pid, GroupError> {
+        let pin = self.0.seat.pin();
         let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
         found.map(|group| group.id().pid()).ok_or(GroupError::NoSuchProcess)
     }
@@ -42,21 +71,21 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// [`GroupError::NoSuchProcess`] (ESRCH).
-    pub fn getsid(&self, pid: Pid) -> Result<Pid, GroupError> {
-        let pin = self.seat.pin();
+    #[doc(alias = "getsid")]
+    pub fn sid_of(self, pid: Pid) -> Result<Pid, GroupError> {
+        let pin = self.0.seat.pin();
         let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
         found.map(|group| group.session(&pin).id().pid()).ok_or(GroupError::NoSuchProcess)
     }
 
-    fn find_or_own<'g>(
-        &'g self,
-        pid: Pid,
-        pin: &'g Pin<'_>,
-    ) -> Result<&'g ProcNode<H>, GroupError> {
+    fn find_or_own<'g>(self, pid: Pid, pin: &'g Pin<'_>) -> Result<&'g ProcNode<H>, GroupError>
+    where
+        'e: 'g,
+    {
         if pid.0 == 0 {
-            return Ok(self.proc());
+            return Ok(self.0.proc());
         }
-        let found = table::find(&self.seat.world().ids, pid, pin);
+        let found = table::find(&self.0.seat.world().ids, pid, pin);
         found.map(|(node, _)| node).ok_or(GroupError::NoSuchProcess)
     }
 
@@ -78,10 +107,11 @@ impl<H: Host> Entered<'_, H> {
     /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
     ///   [`GroupError::NoSuchGroup`] (EPERM): the process leads a session; the
     ///   child or the group is in another session; there is no such group. A group
-    ///   that [`setsid`](Entered::setsid) is about to make is there already, in
+    ///   that [`setsid`](Groups::setsid) is about to make is there already, in
     ///   another session.
-    pub fn setpgid(&self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
-        regroup::setpgid(self.seat.world(), self.seat.me(), self.proc_ptr(), pid, pgid)
+    pub fn setpgid(self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
+        let seat = &self.0.seat;
+        regroup::setpgid(seat.world(), seat.me(), self.0.proc_ptr(), pid, pgid)
     }
 
     /// Makes the current process the leader of a new session and of a new
@@ -93,13 +123,14 @@ impl<H: Host> Entered<'_, H> {
     /// the process in it or without. A group that another thread is about to
     /// make for this process, or to move a process into, exists from then on; one
     /// whose last member is moved out, until that call returns.
-    pub fn setsid(&self) -> Result<Pid, GroupError> {
-        regroup::setsid(self.seat.world(), self.seat.me(), self.proc_ptr())
+    pub fn setsid(self) -> Result<Pid, GroupError> {
+        let seat = &self.0.seat;
+        regroup::setsid(seat.world(), seat.me(), self.0.proc_ptr())
     }
 
     /// For the models.
     #[cfg(any(lwproc_loom, lwproc_shuttle))]
-    pub fn mark_execed(&self) {
-        self.proc().mark_execed();
+    pub fn mark_execed(self) {
+        self.0.proc().mark_execed();
     }
 }

@@ -1,22 +1,25 @@
 //! The entered thread: running as an LWP, switching, forking, leaving.
 #![allow(unsafe_code)]
 
+mod acts;
+pub(crate) mod alias;
 pub(crate) mod biglock;
-mod cred;
+pub(crate) mod cred;
 pub(crate) mod current;
 pub(crate) mod drain;
-mod emul;
-mod files;
-mod groups;
+pub(crate) mod files;
+pub(crate) mod groups;
+mod lent;
 pub(crate) mod opened;
 pub(crate) mod pidfd;
-mod resources;
+pub(crate) mod process;
+pub(crate) mod resources;
 #[cfg(feature = "async")]
 pub(crate) mod scoped;
 pub(crate) mod signal;
 pub(crate) mod sleep;
-mod specific;
-mod trace;
+pub(crate) mod specific;
+mod view;
 pub(crate) mod wait;
 
 use crate::error::{
@@ -24,16 +27,18 @@ use crate::error::{
 };
 use crate::family;
 use crate::filedesc::Rfork;
+use crate::handles::guard::Guard;
 use crate::handles::refused::SwitchError;
+use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::object::lwp_word::{RefRefused, Released};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
-use crate::ops::birth::Given;
+use crate::ops::birth::{self, Like};
 use crate::ops::owned::Lwp;
+use crate::ops::post;
 use crate::ops::seat::Seat;
-use crate::ops::{birth, post};
 use crate::reclaim::Managed;
 use crate::sync::Relaxed;
 use crate::world::context::Context;
@@ -60,7 +65,7 @@ use std::fmt;
 ///
 /// ```
 /// let kernel = lwproc::Kernel::new();
-/// let lwp = kernel.alloclwp(None).unwrap();
+/// let lwp = kernel.spawn().start().unwrap();
 /// std::thread::scope(|s| {
 ///     s.spawn(move || drop(lwp));
 /// });
@@ -92,9 +97,20 @@ impl<'k, H: Host> Entered<'k, H> {
         self
     }
 
+    /// Takes a guard to look around under. It may outlive this entry.
+    #[inline]
+    pub fn pin(&self) -> Guard<'k, H> {
+        Guard::new(self.share_seat())
+    }
+
     /// The virtual CPU that this thread has; `None` in a kernel without.
     pub fn cpu(&self) -> Option<usize> {
         self.seat.me().cpu.get()
+    }
+
+    /// A further use of the seat.
+    pub(crate) fn share_seat(&self) -> Seat<'k, H> {
+        self.seat.share()
     }
 
     /// Whether another context of the thread runs, which was entered later. What is
@@ -119,7 +135,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// `curproc`: the current LWP's process; init in the implicit context.
     #[inline]
-    fn proc_ptr(&self) -> ProcPtr<H> {
+    pub(crate) fn proc_ptr(&self) -> ProcPtr<H> {
         self.node().map_or(self.seat.world().init, |node| node.proc)
     }
 
@@ -188,38 +204,6 @@ impl<'k, H: Host> Entered<'k, H> {
         family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
     }
 
-    /// Makes the current process and LWP show other numbers
-    /// ([`Entered::shown_pid`], [`Entered::shown_lid`]); an implicit context has no
-    /// LWP that could, and renames init for all of them. No table knows them: look-ups,
-    /// waiting and signals go by the real ones. They last as long as process and LWP.
-    /// Wait-free.
-    ///
-    /// Seed: `rump_allbetsareoff_setid`, which changed the numbers themselves.
-    pub fn allbetsareoff_setid(&mut self, pid: Pid, lid: Lid) {
-        self.proc().alias.set(pid.0);
-        if let Some(node) = self.node() {
-            node.alias.set(lid.0);
-        }
-    }
-
-    /// What `getpid` answers: the current process's number, or its alias.
-    /// Wait-free.
-    pub fn shown_pid(&self) -> Pid {
-        self.proc().alias.get().map_or(self.pid(), Pid)
-    }
-
-    /// What `getppid` answers: the parent's number, or its alias. Wait-free.
-    pub fn shown_ppid(&self) -> Pid {
-        let pin = self.seat.pin();
-        family::edge_of(self.proc(), &pin)
-            .map_or(Pid::KERNEL, |(edge, _)| edge.parent(&pin).alias.get().map_or(edge.ppid(), Pid))
-    }
-
-    /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
-    pub fn shown_lid(&self) -> Option<Lid> {
-        self.node().map(|node| node.alias.get().map_or(node.lid, Lid))
-    }
-
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
     pub fn lid(&self) -> Option<Lid> {
         self.node().map(|node| node.lid)
@@ -227,17 +211,17 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// The current LWP; `None` in the implicit context and when it is exiting.
     /// Wait-free; one load of the thread's own memory.
-    ///
-    /// Seed: `rump_lwproc_curlwp` S567-S575.
+    // Seed: `rump_lwproc_curlwp` S567-S575.
     #[inline]
+    #[doc(alias = "rump_pub_lwproc_curlwp")]
     pub fn curlwp(&self) -> Option<CurLwp<'_, H>> {
         let node = self.node()?;
         // SAFETY: only `&mut self` changes what is bound.
         (!node.word.load().is_exiting()).then(|| unsafe { CurLwp::new(self.bound()) })
     }
 
-    /// A new LWP in the process with that pid, and a switch to it. What was
-    /// current before comes back, unless it was exiting, and then it is freed.
+    /// A new LWP in the process with that pid. It is owned and bound to no thread;
+    /// to run as it, [switch](Entered::switch) to it.
     ///
     /// Lock-free but for the allocator and the host.
     ///
@@ -246,11 +230,11 @@ impl<'k, H: Host> Entered<'k, H> {
     /// does one when it is only the lid of a further LWP.
     /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`]
     /// (EAGAIN). On an error nothing has changed.
-    ///
-    /// Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15).
-    pub fn newlwp(&mut self, pid: Pid) -> Result<Option<Lwp<H>>, NewLwpError> {
-        let new = birth::newlwp(&self.seat, pid)?;
-        Ok(self.replace(new))
+    // Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15), which switches.
+    #[doc(alias = "rump_pub_lwproc_newlwp")]
+    #[doc(alias = "newlwp")]
+    pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
+        birth::newlwp(&self.seat, pid)
     }
 
     /// A new child of the current process with its first LWP, and a switch to
@@ -264,34 +248,27 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`Builder::max_procs`](crate::Builder::max_procs): all EAGAIN. On an error
     /// nothing has changed.
     ///
-    /// Seed: `rump_lwproc_rfork` S459-S464.
+    // Seed: `rump_lwproc_rfork` S459-S464.
+    #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
-        self.fork(files, None)
-    }
-
-    /// As [`Entered::rfork`], with an address space that the new process owns
-    /// and drops when it ends.
-    ///
-    /// # Errors
-    /// As [`Entered::rfork`]; the address space is dropped then.
-    ///
-    /// Seed: `rump_lwproc_rfork_vmspace` S444-S457.
-    pub fn rfork_vmspace(
-        &mut self,
-        vmspace: H::VmSpace,
-        files: Rfork,
-    ) -> Result<Option<Lwp<H>>, ForkError> {
-        self.fork(files, Some(vmspace))
-    }
-
-    fn fork(
-        &mut self,
-        files: Rfork,
-        vmspace: Option<H::VmSpace>,
-    ) -> Result<Option<Lwp<H>>, ForkError> {
-        let given = Given { files: self.files(), how: files, blocked: self.blocked(), vmspace };
-        let new = birth::newproc(&self.seat, self.proc_ptr(), given)?;
+        let like = Like { files: self.own_files(), how: files, blocked: self.signals().blocked() };
+        let new = birth::newproc(&self.seat, self.proc_ptr(), like)?;
         Ok(self.replace(new))
+    }
+
+    /// A new child of the current process, made by a builder: [`Spawn`]. The context
+    /// goes on as what it is. The child shares the parent's descriptors, unless
+    /// [`Spawn::files`] says otherwise, and blocks the signals that this LWP does.
+    /// Wait-free; the rest is done by [`Spawn::start`].
+    #[doc(alias = "rfork_vmspace")]
+    #[doc(alias = "fork")]
+    #[doc(alias = "posix_spawn")]
+    pub fn spawn(&self) -> Spawn<'_, H> {
+        let files = self.own_files();
+        // SAFETY: the context runs as the process as long as it is borrowed, and init
+        // never ends.
+        unsafe { Spawn::of_living(self.share_seat(), self.proc_ptr(), files, Rfork::Share) }
+            .blocked(self.signals().blocked())
     }
 
     /// Switches to `new`. What was current before comes back, still owned,
@@ -303,8 +280,8 @@ impl<'k, H: Host> Entered<'k, H> {
     /// # Errors
     /// [`SwitchError::WrongKernel`] (EXDEV) gives `new` back. That it is
     /// already running cannot happen: holding it is the right to run it.
-    ///
-    /// Seed: `rump_lwproc_switch` S471-S523 (R6, R7).
+    // Seed: `rump_lwproc_switch` S471-S523 (R6, R7).
+    #[doc(alias = "rump_pub_lwproc_switch")]
     pub fn switch(&mut self, new: Lwp<H>) -> Result<Option<Lwp<H>>, SwitchError<H>> {
         if !std::ptr::eq(new.world(), self.seat.world()) {
             return Err(SwitchError::WrongKernel(new));
@@ -367,15 +344,14 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// # Errors
     /// [`UnbindError::Exiting`] (EINVAL).
-    ///
-    /// Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
-    /// leaves.
+    // Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
+    // leaves.
     pub fn unbind(&mut self) -> Result<Option<Lwp<H>>, UnbindError> {
         if self.node().is_some_and(|node| node.word.load().is_exiting()) {
             return Err(UnbindError::Exiting);
         }
         let old = self.detach_current();
-        self.update_creds();
+        self.refresh_creds();
         Ok(old)
     }
 
@@ -385,9 +361,10 @@ impl<'k, H: Host> Entered<'k, H> {
     /// # Errors
     /// [`ReleaseError::NotPertinent`] (EINVAL): implicit, or exiting already.
     /// [`ReleaseError::Held`] (EBUSY): holds are left.
-    ///
-    /// Seed: `rump_lwproc_releaselwp` S529-S539.
-    pub fn releaselwp(&mut self) -> Result<(), ReleaseError> {
+    // Seed: `rump_lwproc_releaselwp` S529-S539.
+    #[doc(alias = "rump_pub_lwproc_releaselwp")]
+    #[doc(alias = "releaselwp")]
+    pub fn release(&mut self) -> Result<(), ReleaseError> {
         let node = self.node().ok_or(ReleaseError::NotPertinent)?;
         let word = node.word.load();
         if word.is_exiting() {
@@ -403,14 +380,14 @@ impl<'k, H: Host> Entered<'k, H> {
         }
     }
 
-    /// Records how the process ends, then [releases](Entered::releaselwp) the
+    /// Records how the process ends, then [releases](Entered::release) the
     /// current LWP. When several LWPs say so, the last one counts; none after an
     /// [`Entered::exit_group`].
     ///
     /// # Errors
-    /// As [`Entered::releaselwp`]; the status is not recorded then.
+    /// As [`Entered::release`]; the status is not recorded then.
     pub fn exit(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
-        self.releaselwp()?;
+        self.release()?;
         let _said_already = self.proc().word.record(status);
         Ok(())
     }
@@ -423,9 +400,10 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`HoldError::IdsExhausted`] (EAGAIN): the implicit context needs an id.
     /// [`HoldError::Draining`] (EBUSY): it needs an LWP, and init takes none.
     /// [`HoldError::Overflow`] (EOVERFLOW).
-    ///
-    /// Seed: `rump__lwproc_lwphold` S548-S555.
-    pub fn lwphold(&mut self) -> Result<(), HoldError> {
+    // Seed: `rump__lwproc_lwphold` S548-S555.
+    #[doc(alias = "rump_lwproc_lwphold")]
+    #[doc(alias = "lwphold")]
+    pub fn hold(&mut self) -> Result<(), HoldError> {
         if let Some(node) = self.node() {
             return node.word.hold().map_err(|_: RefRefused| HoldError::Overflow);
         }
@@ -441,9 +419,10 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// # Errors
     /// [`ReleError::NotHeld`] (EINVAL).
-    ///
-    /// Seed: `rump__lwproc_lwprele` S557-S565.
-    pub fn lwprele(&mut self) -> Result<(), ReleError> {
+    // Seed: `rump__lwproc_lwprele` S557-S565.
+    #[doc(alias = "rump_lwproc_lwprele")]
+    #[doc(alias = "lwprele")]
+    pub fn unhold(&mut self) -> Result<(), ReleError> {
         let node = self.node().ok_or(ReleError::NotHeld)?;
         node.word.rele().map(drop).map_err(|_| ReleError::NotHeld)
     }

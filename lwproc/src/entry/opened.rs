@@ -58,7 +58,7 @@ impl<H: Host> fmt::Debug for FileRef<'_, H> {
 }
 
 /// A counted handle of an open file, to be kept or sent to another thread or
-/// process (as by `SCM_RIGHTS`), and [installed](Entered::fd_install) there.
+/// process (as by `SCM_RIGHTS`), and [installed](crate::Files::install) there.
 /// Dropping the last reference closes the file, there and then.
 ///
 /// It keeps the kernel's memory, also inside another file.

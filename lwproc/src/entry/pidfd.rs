@@ -19,12 +19,12 @@ use crate::waitq::Waiting;
 use std::fmt;
 
 impl<H: Host> ProcHandle<H> {
-    /// Sends the process a signal as `sender`, by the rules of [`Entered::kill`]; 0 asks
+    /// Sends the process a signal as `sender`, by the rules of [`Signals::kill`](crate::Signals::kill); 0 asks
     /// whether one could be sent (`pidfd_send_signal`). As lock-free as that.
     ///
     /// # Errors
     /// [`KillError::NoSuchProcess`] (ESRCH): it has been reaped, whoever has its number
-    /// now. [`KillError::WrongKernel`] (EXDEV). As [`Entered::kill`].
+    /// now. [`KillError::WrongKernel`] (EXDEV). As [`Signals::kill`](crate::Signals::kill).
     pub fn signal(&self, sender: &Entered<'_, H>, signo: i32) -> Result<(), KillError> {
         sender.kill_by_handle(self, signo)
     }
@@ -159,7 +159,7 @@ impl<H: Host> Drained<H> {
 /// no longer, as when somebody else has reaped it. [`WaitError::NoContext`] (EINVAL): the
 /// future is not in a scope, or inside the closure of [`current`].
 ///
-/// [`current`]: crate#features
+/// [`current`]: crate::current
 #[must_use = "it waits only when it is awaited or told to block"]
 pub struct WaitProc<H: Host = ThreadHost>(pub(crate) Wait<H>);
 

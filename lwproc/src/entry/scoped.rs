@@ -11,14 +11,6 @@ use crate::world::aftermath::Aftermath;
 use crate::world::context::Context;
 use crate::world::participant::Participant;
 
-impl<'k, H: Host> Entered<'k, H> {
-    /// Another value for the same context. Dropping it does nothing, and so does it
-    /// no harm when user code takes it for one of its own.
-    pub(crate) fn view(&self) -> Self {
-        Self { seat: self.seat.share(), cx: self.cx }
-    }
-}
-
 /// A scope's context on this thread. It suspends the one before, and what that was
 /// is put back when this is dropped.
 pub(crate) struct Scoped<'s, H: Host> {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
+use super::view::view;
 use crate::cred::Cred;
 use crate::handles::proc::ProcHandle;
 use crate::host::Host;
@@ -104,7 +105,64 @@ fn processes<'g, H: Host>(
     world.ids.procs().filter_map(move |link| unsafe { link.load(Acquire).as_ref(pin) })
 }
 
+view! {
+    /// Signals, as the current process sends them and the current LWP takes them. In an
+    /// implicit context that is init, and there is no LWP and no mask.
+    ///
+    /// ```
+    /// use lwproc::{Kernel, KillTarget, Rfork, SigModel, SigSet, Signo};
+    ///
+    /// let kernel = Kernel::builder().signal_model(SigModel::Record).build()?;
+    /// let mut k = kernel.enter()?;
+    /// k.rfork(Rfork::Fresh)?;
+    /// k.signals().set_blocked(SigSet::from(Signo::INT))?;
+    /// k.signals().kill(KillTarget::Proc(k.pid()), 2)?;
+    /// assert_eq!(k.signals().take(), None);
+    /// k.signals().set_blocked(SigSet::EMPTY)?;
+    /// assert_eq!(k.signals().take(), Some(Signo::INT));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    Signals
+}
+
 impl<H: Host> Entered<'_, H> {
+    /// The signals of the current process and LWP.
+    #[inline]
+    pub fn signals(&self) -> Signals<'_, H> {
+        Signals(self)
+    }
+
+    /// Sends to the process of a handle, as [`Signals::kill`].
+    pub(crate) fn kill_by_handle(&self, proc: &ProcHandle<H>, signo: i32) -> Result<(), KillError> {
+        if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
+            return Err(KillError::WrongKernel);
+        }
+        self.send(signo, |sending| sending.send(&Recipient::Proc(proc.node())))
+    }
+
+    /// Sends a signal as the current process, to whom `address` says.
+    fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
+        let signo = match signo {
+            0 => None,
+            number => Some(Signo::new(number).ok_or(KillError::BadSignal { signo })?),
+        };
+        let mut sending = Sending {
+            world: self.seat.world(),
+            signo,
+            sender: self.proc(),
+            cred: self.cred(),
+            pin: &self.seat.pin(),
+            result: Err(KillError::NoSuchProcess),
+            aftermath: Aftermath::none(),
+        };
+        address(&mut sending);
+        let Sending { result, aftermath, .. } = sending;
+        aftermath.settle();
+        result
+    }
+}
+
+impl<H: Host> Signals<'_, H> {
     /// Sends a signal as the current process. 0 sends nothing, and asks whether one
     /// could be sent. What it does is a matter of the kernel's
     /// [`SigModel`](crate::SigModel); the errors are the same with all.
@@ -116,7 +174,7 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// A group, or all, are looked at one by one, and a process that is forked
     /// meanwhile may be missed: a parent that must not let a child escape looks at
-    /// [`Entered::has_pending`] when it has forked. A signal for a process wakes each of
+    /// [`Signals::has_pending`] when it has forked. A signal for a process wakes each of
     /// its LWPs that sleeps and does not block it; one of them takes it, and the others
     /// find none.
     ///
@@ -128,8 +186,8 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// [`KillError::BadSignal`] (EINVAL), [`KillError::NoSuchProcess`] (ESRCH),
     /// [`KillError::NotPermitted`] (EPERM).
-    pub fn kill(&self, target: KillTarget, signo: i32) -> Result<(), KillError> {
-        self.send(signo, |sending| {
+    pub fn kill(self, target: KillTarget, signo: i32) -> Result<(), KillError> {
+        self.0.send(signo, |sending| {
             let (world, pin, own) = (sending.world, sending.pin, sending.sender);
             let ordinary = |proc: &&ProcNode<H>| proc.pid() > Pid::INIT;
             let to_members = |sending: &mut Sending<'_, H>, group| {
@@ -174,45 +232,16 @@ impl<H: Host> Entered<'_, H> {
         })
     }
 
-    /// Sends to the process of a handle, as [`Entered::kill`].
-    pub(crate) fn kill_by_handle(&self, proc: &ProcHandle<H>, signo: i32) -> Result<(), KillError> {
-        if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
-            return Err(KillError::WrongKernel);
-        }
-        self.send(signo, |sending| sending.send(&Recipient::Proc(proc.node())))
-    }
-
-    /// Sends a signal as the current process, to whom `address` says.
-    fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
-        let signo = match signo {
-            0 => None,
-            number => Some(Signo::new(number).ok_or(KillError::BadSignal { signo })?),
-        };
-        let mut sending = Sending {
-            world: self.seat.world(),
-            signo,
-            sender: self.proc(),
-            cred: self.cred(),
-            pin: &self.seat.pin(),
-            result: Err(KillError::NoSuchProcess),
-            aftermath: Aftermath::none(),
-        };
-        address(&mut sending);
-        let Sending { result, aftermath, .. } = sending;
-        aftermath.settle();
-        result
-    }
-
     /// The signals pending for the current LWP, blocked or not: its own and its
     /// process's. Wait-free.
-    pub fn pending(&self) -> SigSet {
-        let own = self.node().map_or(SigSet::EMPTY, |node| post::pending(&node.pending));
-        own | post::pending(&self.proc().pending)
+    pub fn pending(self) -> SigSet {
+        let own = self.0.node().map_or(SigSet::EMPTY, |node| post::pending(&node.pending));
+        own | post::pending(&self.0.proc().pending)
     }
 
     /// The signals that the current LWP blocks; none in an implicit context. Wait-free.
-    pub fn blocked(&self) -> SigSet {
-        self.node().map_or(SigSet::EMPTY, post::blocked)
+    pub fn blocked(self) -> SigSet {
+        self.0.node().map_or(SigSet::EMPTY, post::blocked)
     }
 
     /// Replaces the current LWP's mask; the one before. SIGKILL and SIGSTOP are never
@@ -221,10 +250,10 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// # Errors
     /// [`MaskError::Implicit`] (EINVAL): an implicit context has no mask.
-    pub fn set_blocked(&mut self, mask: SigSet) -> Result<SigSet, MaskError> {
-        let node = self.node().ok_or(MaskError::Implicit)?;
+    pub fn set_blocked(self, mask: SigSet) -> Result<SigSet, MaskError> {
+        let node = self.0.node().ok_or(MaskError::Implicit)?;
         let before = post::blocked(node);
-        post::set_blocked(node, self.proc(), mask);
+        post::set_blocked(node, self.0.proc(), mask);
         Ok(before)
     }
 
@@ -232,20 +261,20 @@ impl<H: Host> Entered<'_, H> {
     /// own, or else of the process's. Of several LWPs that take at once, exactly one
     /// gets a signal of the process, and it sees what the sender did before. `None`
     /// when there is none. Lock-free.
-    pub fn take_signal(&mut self) -> Option<Signo> {
-        post::take(self.node(), self.proc())
+    #[doc(alias = "take_signal")]
+    pub fn take(self) -> Option<Signo> {
+        post::take(self.0.node(), self.0.proc())
     }
 
     /// Whether there may be something to take: the mark `LW_PENDSIG`. It is set when
     /// there is; now and then also when another LWP has just taken the signal, or it has just
     /// been blocked. Wait-free; one load.
-    ///
-    /// Seed: S504-S512, S516.
+    // Seed: S504-S512, S516.
     #[inline]
-    pub fn has_pending(&self) -> bool {
-        match self.node() {
+    pub fn has_pending(self) -> bool {
+        match self.0.node() {
             Some(node) => node.word.load().has_pendsig(),
-            None => !post::pending(&self.proc().pending).is_empty(),
+            None => !post::pending(&self.0.proc().pending).is_empty(),
         }
     }
 }

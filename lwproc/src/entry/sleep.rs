@@ -177,14 +177,13 @@ impl<'k, H: Host> Entered<'k, H> {
     /// meanwhile: `sleep` runs without them.
     ///
     /// What the sleep was ended for is to be asked afterwards
-    /// ([`Entered::has_pending`], [`Entered::must_exit`]). `object` may be called for some
+    /// ([`Signals::has_pending`](crate::Signals::has_pending), [`Entered::must_exit`]). `object` may be called for some
     /// time after the sleep, and dropped later, by another thread; a panic of that
     /// drop is swallowed.
     ///
     /// # Errors
     /// [`Interrupted`] (EINTR): a reason was there already, and `sleep` was not called.
-    ///
-    /// Seed: `l_syncobj` S65-S73.
+    // Seed: `l_syncobj` S65-S73.
     pub fn sleep_with<R>(
         &mut self,
         object: Arc<dyn SyncObject>,

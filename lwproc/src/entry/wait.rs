@@ -70,7 +70,7 @@ impl<H: Host> Zombie<'_, H> {
     }
 
     /// Reaps it. What it used is added to the parent's
-    /// [children's use](Entered::children_usage). Lock-free, but for the allocator
+    /// [children's use](crate::Resources::children_usage). Lock-free, but for the allocator
     /// the first time.
     pub fn reap(self) -> Reaped {
         let this = std::mem::ManuallyDrop::new(self);
@@ -165,7 +165,7 @@ impl<H: Host> Entered<'_, H> {
     /// is not interrupted.
     pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
         let target = match target {
-            WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.pgid()),
+            WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.groups().pgid()),
             other => other,
         };
         loop {
@@ -199,7 +199,7 @@ impl<H: Host> Entered<'_, H> {
         let group = match target {
             WaitTarget::Any | WaitTarget::Pid(_) => None,
             WaitTarget::Pgrp(pgid) => Some(pgid),
-            WaitTarget::OwnPgrp => Some(self.pgid()),
+            WaitTarget::OwnPgrp => Some(self.groups().pgid()),
         };
         let is_in = move |child: &Child<'g, H>, pgid| {
             pgrp::group_of(child.node, pin).is_some_and(|its| its.id().pid() == pgid)

@@ -45,6 +45,9 @@ impl<F> TableUse<F> {
     }
 }
 
+/// What a new process has: its first LWP's use of a table, and its pointer to it.
+pub type NewTable<F> = (TableUse<F>, TableLink<F>);
+
 /// A table that somebody else's use keeps for `'a`.
 pub struct Borrowed<'a, F>(*mut Managed<FdTable<F>>, PhantomData<&'a FdTable<F>>);
 
@@ -68,12 +71,12 @@ impl<'a, F> Borrowed<'a, F> {
     }
 
     /// A new table with the same files and flags. O(slots).
-    pub fn copy(self, pin: &Pin<'_>) -> (TableUse<F>, TableLink<F>) {
+    pub fn copy(self, pin: &Pin<'_>) -> NewTable<F> {
         TableUse::of_new(self.table().copied(pin))
     }
 
     /// What a new process and its first LWP get.
-    pub fn inherit(self, how: Rfork, pin: &Pin<'_>) -> (TableUse<F>, TableLink<F>) {
+    pub fn inherit(self, how: Rfork, pin: &Pin<'_>) -> NewTable<F> {
         match how {
             Rfork::Share => {
                 self.table().refs.inc();

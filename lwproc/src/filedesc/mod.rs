@@ -49,7 +49,7 @@ pub enum OnExec {
     Close,
 }
 
-/// What [`fd_close_range`](crate::Entered::fd_close_range) does.
+/// What [`close_range`](crate::Files::close_range) does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CloseRange {
     /// Closes the descriptors.
@@ -75,7 +75,7 @@ impl Rfork {
     /// From the C flags: 0, `RUMP_RFFDG` = 1, `RUMP_RFCFDG` = 2.
     ///
     /// # Errors
-    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits (S449-S451).
+    /// [`ForkError::BadFlags`] (EINVAL): both, or unknown bits.
     pub fn from_flags(flags: i32) -> Result<Self, ForkError> {
         match flags {
             0 => Ok(Self::Share),
@@ -101,6 +101,8 @@ errors! {
         BadRange => EINVAL, "bad range of descriptors";
         /// The descriptor is reserved by an open that is under way.
         Busy => EBUSY, "the descriptor is reserved";
+        /// The process whose descriptor it is has ended.
+        NoSuchProcess => ESRCH, "no such process";
         /// The file is of another kernel.
         WrongKernel => EXDEV, "the file is of another kernel";
     }
@@ -137,6 +139,13 @@ impl<F> OpenError<F> {
 impl<F> From<OpenError<F>> for FdError {
     fn from(error: OpenError<F>) -> Self {
         error.error
+    }
+}
+
+/// The file is dropped, and so closed: [`into_file`](OpenError::into_file) keeps it.
+impl<F> From<OpenError<F>> for crate::Errno {
+    fn from(error: OpenError<F>) -> Self {
+        error.errno()
     }
 }
 

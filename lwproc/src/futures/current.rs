@@ -1,8 +1,9 @@
-//! The context of the innermost scope, found without being passed down.
+//! The innermost context, found without being passed down.
 //!
-//! While a scope is polled, a frame on the stack of that poll names its context, and
-//! thread-local storage names the innermost frame. A frame is pushed and popped by
-//! the same poll, so the frames that are found are those of polls under way.
+//! While a scope is polled, or an entered thread [lends](Entered::lend) its context, a
+//! frame on the stack names the context, and thread-local storage names the innermost
+//! frame. A frame is pushed and popped by the same call, so the frames that are found
+//! are those of calls under way.
 //!
 //! A frame lends its context to one closure at a time. What the closure gets is a
 //! value of its own (a *view*), so what it does with that value, short of using it,
@@ -20,10 +21,11 @@ use std::cell::Cell;
 errors! {
     /// Why there was no context to be had.
     CurrentError {
-        /// No scope of a kernel with that host is being polled on this thread.
-        NoScope => ESRCH, "not in a scope";
+        /// On this thread no scope of a kernel with that host is being polled, and no
+        /// context of one is lent.
+        NoContext => ESRCH, "no context to be found";
         /// The closure of another call has the context, further up the stack.
-        Busy => EDEADLK, "the scope's context is in use";
+        Busy => EDEADLK, "the context is in use";
     }
 }
 
@@ -36,9 +38,9 @@ thread_local! {
     static INNERMOST: Cell<*const Frame> = Cell::new(std::ptr::null());
 }
 
-/// A poll that is under way.
+/// A poll, or a loan, that is under way.
 struct Frame {
-    /// The frame of the poll around this one.
+    /// The frame around this one.
     outer: *const Frame,
     /// What `entered` is typed by.
     host: TypeId,
@@ -67,9 +69,10 @@ impl Drop for GiveBack<'_> {
     }
 }
 
-/// Runs `poll` as what [`current`] finds `entered` in.
+/// Runs `poll` as what [`current`] finds `entered` in, which is not of the thread's own
+/// context.
 #[inline]
-pub(super) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -> R) -> R {
+pub(crate) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -> R) -> R {
     let outer = INNERMOST.try_with(Cell::get).unwrap_or(std::ptr::null());
     let host = TypeId::of::<H>();
     let entered = (&raw const *entered).cast();
@@ -79,49 +82,47 @@ pub(super) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -
     poll()
 }
 
-/// Runs `f` with the context of the innermost [`Scope`](crate::Scope) that is being
-/// polled on this thread, in a kernel with the default host. It need not have been
-/// passed down, so code deep inside a task finds out who it is:
+/// Runs `f` with the innermost context on this thread, in a kernel with the default
+/// host: that of the scope (feature `async`) that is being polled, or the one that
+/// [`Entered::lend`] lends. It need not have been passed down, so code deep inside finds
+/// out who it is:
 ///
 /// ```
-/// # use lwproc::{Kernel, current};
+/// use lwproc::{Kernel, Rfork, current};
+///
 /// fn whoami() -> Option<lwproc::Pid> {
 ///     current(|cx| cx.pid()).ok()
 /// }
-/// let lwp = Kernel::new().alloclwp(None)?;
-/// let pid = lwp.pid();
-/// let mut task = Box::pin(lwp.scope(async { whoami() }));
-/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-/// // some executor polls it, on some thread:
-/// # let answer =
-/// task.as_mut().poll(&mut cx);
-/// # use std::future::Future;
-/// # assert_eq!(answer, std::task::Poll::Ready(Some(pid)));
-/// # Ok::<(), lwproc::NewLwpError>(())
+/// let kernel = Kernel::new();
+/// let mut k = kernel.enter()?;
+/// k.rfork(Rfork::Fresh)?;
+/// assert_eq!(k.lend(whoami), Some(k.pid()));
+/// assert_eq!(whoami(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// With several kernels, the innermost scope is that of whichever was polled last; for
-/// kernels with a host of their own there is [`current_of`].
+/// With several kernels, the innermost context is that of whichever was lent or polled
+/// last; for kernels with a host of their own there is [`current_of`].
 ///
-/// The context can fork, switch, exit, open, and so on. What it sleeps in, it
-/// **blocks** the executor's thread in. It is gone when `f` returns: it cannot be kept
+/// The context can fork, switch, exit, open, and so on. In a scope, what it sleeps in
+/// it **blocks** the executor's thread in. It is gone when `f` returns: it cannot be kept
 /// over an await.
 ///
 /// ```compile_fail
 /// let kept = lwproc::current(|cx| cx.curlwp());
 /// ```
 ///
-/// Wait-free, and one thread-local load for each scope between, but for `f`.
+/// Wait-free, and one thread-local load for each context between, but for `f`.
 ///
 /// # Errors
-/// [`CurrentError::NoScope`] (ESRCH). [`CurrentError::Busy`] (EDEADLK): inside the
+/// [`CurrentError::NoContext`] (ESRCH). [`CurrentError::Busy`] (EDEADLK): inside the
 /// closure of another call; its context is what is to be used there.
 #[inline]
 pub fn current<R>(f: impl FnOnce(&mut Entered<'_>) -> R) -> Result<R, CurrentError> {
     current_of::<ThreadHost, R>(f)
 }
 
-/// As [`current`], in a kernel with host `H`: `current_of::<MyHost, _>(|cx| ..)`. Scopes
+/// As [`current`], in a kernel with host `H`: `current_of::<MyHost, _>(|cx| ..)`. Contexts
 /// of kernels with other hosts are passed over.
 ///
 /// # Errors
@@ -142,9 +143,9 @@ pub fn current_of<H: Host, R>(f: impl FnOnce(&mut Entered<'_, H>) -> R) -> Resul
         let _give_back = GiveBack(&frame.lent);
         let entered: *const Entered<'_, H> = frame.entered.cast();
         // SAFETY: of that type, and it stands until the frame is popped. Only shared
-        // references to it are ever made, from here and from the poll.
+        // references to it are ever made, from here and from the poll or the loan.
         let mut view = unsafe { &*entered }.view();
         return Ok(f(&mut view));
     }
-    Err(CurrentError::NoScope)
+    Err(CurrentError::NoContext)
 }

@@ -57,13 +57,13 @@ impl<H: Host> Lwp<H> {
     /// # use lwproc::{Kernel, Rfork, current};
     /// # fn spawn(_: impl Future<Output = ()> + Send + 'static) {}
     /// let kernel = Kernel::new();
-    /// let lwp = kernel.alloclwp(None)?;
+    /// let lwp = kernel.spawn().start()?;
     /// spawn(lwp.scope(async {
     ///     let pid = current(|cx| cx.pid());
     ///     // ... awaits, and moves between threads ...
     ///     assert_eq!(current(|cx| cx.pid()), pid);
     /// }));
-    /// # Ok::<(), lwproc::NewLwpError>(())
+    /// # Ok::<(), lwproc::SpawnError>(())
     /// ```
     ///
     /// Lock-free: it counts the LWP's anchor.

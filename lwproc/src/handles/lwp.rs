@@ -24,22 +24,31 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum LwpState {
-    /// Parked: alive, and nobody owns the right to run it (`LSRUN`).
-    Run,
-    /// Owned, or bound to a thread (`LSONPROC`).
-    OnProc,
-    /// Gone (`LSIDL` at the end of its life).
-    Idle,
+    /// Alive, and nobody owns the right to run it: anybody may
+    /// [claim](LwpRef::claim) it.
+    #[doc(alias = "LSRUN")]
+    Parked,
+    /// Somebody owns the right to run it, or it is bound to a thread.
+    #[doc(alias = "LSONPROC")]
+    Owned,
+    /// Owned, and asleep in the kernel.
+    #[doc(alias = "LSSLEEP")]
+    Sleeping,
+    /// Gone.
+    #[doc(alias = "LSIDL")]
+    Gone,
 }
 
 fn state_of<H: Host>(node: &LwpNode<H>) -> LwpState {
     let word = node.word.load();
     if word.has_exited() {
-        LwpState::Idle
-    } else if word.is_running() {
-        LwpState::OnProc
+        LwpState::Gone
+    } else if !word.is_running() {
+        LwpState::Parked
+    } else if word.is_asleep() {
+        LwpState::Sleeping
     } else {
-        LwpState::Run
+        LwpState::Owned
     }
 }
 
@@ -109,8 +118,7 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// # Errors
     /// [`ClaimError::AlreadyRunning`] (EBUSY): somebody has it.
     /// [`ClaimError::Exiting`] (ESRCH): the LWP is gone.
-    ///
-    /// Seed: the LP_RUNNING test of S478, made one step with its setting (R6).
+    // Seed: the LP_RUNNING test of S478, made one step with its setting (R6).
     pub fn claim(&self) -> Result<Lwp<H>, ClaimError> {
         let node = self.node();
         node.word.claim().map_err(|why| claim_error(node, self.pid(), why))?;
@@ -122,9 +130,9 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// returns [`Interrupted::Unslept`](crate::Interrupted::Unslept), and what it
     /// [sleeps with](crate::Entered::sleep_with) is called. A wait for children is
     /// not ended. Lock-free but for the [`SyncObject`](crate::SyncObject).
-    ///
-    /// Seed: `lwp_unsleep` S65-S73, without the lock; a thread that is about to sleep
-    /// counts as asleep.
+    // Seed: `lwp_unsleep` S65-S73, without the lock; a thread that is about to sleep
+    // counts as asleep.
+    #[doc(alias = "lwp_unsleep")]
     pub fn unsleep(&self) -> Unslept {
         let mut aftermath = Aftermath::none();
         let done = self.node().unsleep(self.guard.pin(), &mut aftermath);
@@ -310,9 +318,8 @@ impl<H: Host> Lwp<H> {
     ///
     /// When its [`Kernel`](crate::Kernel) has gone, nobody can run it any more, and
     /// it is released instead, as by a drop.
-    ///
-    /// Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
-    /// thread has left it (R7).
+    // Seed: the LP_RUNNING half of `switch(NULL)`, S482-S486, after the
+    // thread has left it (R7).
     pub fn unclaim(self) -> LwpHandle<H> {
         let handle = LwpHandle::of_owned(&self);
         let _ = self.into_raw();

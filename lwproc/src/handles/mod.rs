@@ -8,3 +8,4 @@ pub(crate) mod lwp;
 pub(crate) mod pgrp;
 pub(crate) mod proc;
 pub(crate) mod refused;
+pub(crate) mod spawn;

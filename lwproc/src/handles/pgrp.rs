@@ -59,7 +59,7 @@ impl<'g, H: Host> PgrpRef<'g, H> {
     /// all, if the last has just gone.
     ///
     /// Wait-free per step; O(members), for group 0 O(ids in use).
-    pub fn members(&self) -> impl Iterator<Item = ProcRef<'g, H>> {
+    pub fn members(&self) -> impl Iterator<Item = ProcRef<'g, H>> + use<'g, H> {
         let guard = self.guard;
         pgrp::members(&guard.world().ids, self.node(), guard.pin())
             // SAFETY: resolved through the table under the guard.

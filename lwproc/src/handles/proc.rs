@@ -11,6 +11,7 @@ use crate::limits::{Limit, Resource};
 use crate::object::comm::Comm;
 use crate::object::home::Anchor;
 use crate::object::node::{ProcNode, ProcPtr};
+use crate::ops::owned::Lwp;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::refcount::Dropped;
@@ -102,7 +103,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
         pgrp::group_of(self.node(), pin).map(|group| group.session(pin).id().pid())
     }
 
-    /// Posts a signal, whoever may send one ([`Entered::kill`](crate::Entered::kill) asks
+    /// Posts a signal, whoever may send one ([`Signals::kill`](crate::Signals::kill) asks
     /// that): what the kernel itself tells a process (`psignal`), as an exit hook that
     /// tells the parent. Nothing happens to one that has ended. As lock-free as `kill`.
     pub fn post(&self, signo: Signo) {
@@ -190,7 +191,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout
     /// is seen exactly once, none twice.
-    pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> {
+    pub fn lwps(&self) -> impl Iterator<Item = LwpRef<'g, H>> + use<'g, H> {
         let guard = self.guard;
         // One that has exited but is still linked may have lost its lid to a
         // new LWP already.
@@ -202,7 +203,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// Its children, zombies included, newest first. Weakly consistent, as
     /// [`ProcRef::lwps`].
-    pub fn children(&self) -> impl Iterator<Item = ProcRef<'g, H>> {
+    pub fn children(&self) -> impl Iterator<Item = ProcRef<'g, H>> + use<'g, H> {
         let guard = self.guard;
         family::children(&guard.world().ids, self.node(), guard.pin())
             // SAFETY: resolved through the table under the guard.
@@ -238,6 +239,14 @@ unsafe impl<H: Host> Send for ProcHandle<H> {}
 unsafe impl<H: Host> Sync for ProcHandle<H> {}
 
 impl<H: Host> ProcHandle<H> {
+    /// # Safety
+    /// The process is in the table, and stays there meanwhile.
+    pub(crate) unsafe fn of_living(ptr: ProcPtr<H>, anchor: Arc<Anchor<H>>) -> Self {
+        // SAFETY: the table's claim holds it.
+        unsafe { Managed::deref_counted(ptr) }.refs.inc();
+        Self { ptr, anchor }
+    }
+
     pub(crate) fn node(&self) -> &ProcNode<H> {
         // SAFETY: counted by this handle.
         unsafe { Managed::deref_counted(self.ptr) }
@@ -269,6 +278,16 @@ impl<H: Host> ProcHandle<H> {
     /// Whether it has LWPs. May be past already.
     pub fn is_alive(&self) -> bool {
         !self.node().word.load().is_dead()
+    }
+}
+
+impl<H: Host> Lwp<H> {
+    /// A handle of its process. Wait-free.
+    pub fn proc_handle(&self) -> ProcHandle<H> {
+        // SAFETY: owned by `self`.
+        let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
+        // SAFETY: an owned LWP's process lives, and is in the table.
+        unsafe { ProcHandle::of_living(self.node().proc, anchor) }
     }
 }
 

@@ -53,6 +53,13 @@ macro_rules! refusals {
         }
 
         impl<H: Host> std::error::Error for $name<H> {}
+
+        /// The LWP that was refused is dropped, and so released: `into_lwp` keeps it.
+        impl<H: Host> From<$name<H>> for Errno {
+            fn from(why: $name<H>) -> Self {
+                why.errno()
+            }
+        }
     )*};
 }
 

@@ -52,7 +52,7 @@ impl Default for Builder {
             native_sysents: NativeSysents::Refused,
             max_procs: None,
         };
-        Self { host: ThreadHost, settings }
+        Self { host: ThreadHost::new(), settings }
     }
 }
 
@@ -83,7 +83,7 @@ impl<H: Host> Builder<H> {
     }
 
     /// How many threads may be in the kernel at once, at most 65,536; a further
-    /// one waits in [`Kernel::enter`]. Guards, [`Kernel::alloclwp`] and dropping
+    /// one waits in [`Kernel::enter`]. Guards, [`Kernel::spawn`] and dropping
     /// an LWP need none. Default: any number, and entering never waits.
     pub fn virtual_cpus(mut self, count: NonZeroUsize) -> Self {
         self.settings.virtual_cpus = Some(count);
@@ -98,25 +98,25 @@ impl<H: Host> Builder<H> {
     }
 
     /// Which limits hold, to begin with: see
-    /// [`Kernel::set_limits_policy`]. Default: none, as in the seed.
+    /// [`Kernel::set_limits_policy`]. Default: none.
     pub fn limits_policy(mut self, policy: LimitsPolicy) -> Self {
         self.settings.limits_policy = policy;
         self
     }
 
     /// The most processes of the kernel (`maxproc`), zombies, proc0 and init
-    /// included. They are counted on one cache line then. Default: any number, as
-    /// in the seed.
+    /// included. They are counted on one cache line then. Default: any number.
     pub fn max_procs(mut self, max: u64) -> Self {
         self.settings.max_procs = Some(max);
         self
     }
 
     /// Lets processes go over to the native system calls:
-    /// [`sysent_usenative`](crate::Entered::sysent_usenative).
-    ///
-    /// Seed: `rump_i_know_what_i_am_doing_with_sysents`, S577-S578.
-    pub fn allow_native_sysents(mut self) -> Self {
+    /// [`use_native_emul`](crate::Process::use_native_emul).
+    // Seed: `rump_i_know_what_i_am_doing_with_sysents`, S577-S578.
+    #[doc(alias = "rump_i_know_what_i_am_doing_with_sysents")]
+    #[doc(alias = "allow_native_sysents")]
+    pub fn allow_native_emul(mut self) -> Self {
         self.settings.native_sysents = NativeSysents::Allowed;
         self
     }
@@ -125,8 +125,8 @@ impl<H: Host> Builder<H> {
     ///
     /// # Errors
     /// [`BuildError::IdCapacity`], [`BuildError::VirtualCpus`] (EINVAL).
-    ///
-    /// Seed: `rump_lwproc_init` S120-S125.
+    // Seed: `rump_lwproc_init` S120-S125.
+    #[doc(alias = "rump_lwproc_init")]
     pub fn build(self) -> Result<Kernel<H>, BuildError> {
         let Self { host, settings } = self;
         let capacity = settings.id_capacity;

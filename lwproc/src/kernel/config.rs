@@ -25,12 +25,9 @@ impl<H: Host> Kernel<H> {
     /// keep the kernel (a `Weak` does not).
     ///
     /// Lock-free but for the allocator; O(hooks).
-    ///
-    /// Seed: `exithook_establish`; the call, S189 (R18).
-    pub fn exithook_establish(
-        &self,
-        hook: impl Fn(&Ending<'_, H>) + Send + Sync + 'static,
-    ) -> HookId {
+    // Seed: `exithook_establish`; the call, S189 (R18).
+    #[doc(alias = "exithook_establish")]
+    pub fn add_exit_hook(&self, hook: impl Fn(&Ending<'_, H>) + Send + Sync + 'static) -> HookId {
         hooks::establish(&self.world, Arc::new(hook))
     }
 
@@ -42,7 +39,9 @@ impl<H: Host> Kernel<H> {
     /// # Errors
     /// [`HookError::NoSuchHook`] (ENOENT): taken away already.
     /// [`HookError::WrongKernel`] (EXDEV).
-    pub fn exithook_disestablish(&self, hook: HookId) -> Result<(), HookError> {
+    // Seed: `exithook_disestablish`.
+    #[doc(alias = "exithook_disestablish")]
+    pub fn remove_exit_hook(&self, hook: HookId) -> Result<(), HookError> {
         hooks::disestablish(&self.world, hook)
     }
 
@@ -63,8 +62,7 @@ impl<H: Host> Kernel<H> {
     ///
     /// # Errors
     /// [`EmulError::WrongKernel`] (EXDEV).
-    ///
-    /// Seed: assigning `emul_default`, S63.
+    // Seed: assigning `emul_default`, S63.
     pub fn set_default_emul(&self, emul: EmulId) -> Result<(), EmulError> {
         let emul = Emuls::<H>::resolve(self.world.serial, emul)?;
         self.world.config.replace(Part::Birth, |config| config.default_emul = emul);
@@ -96,15 +94,15 @@ impl<H: Host> Kernel<H> {
     }
 
     /// A new key, for data of each process. Wait-free.
-    ///
-    /// Seed: `proc_specific_key_create`.
+    // Seed: `proc_specific_key_create`.
+    #[doc(alias = "proc_specific_key_create")]
     pub fn proc_key<T: Send + Sync + 'static>(&self) -> ProcKey<T> {
         ProcKey::new(self.world.serial, self.next_key())
     }
 
     /// A new key, for data of each LWP. Wait-free.
-    ///
-    /// Seed: `lwp_specific_key_create`.
+    // Seed: `lwp_specific_key_create`.
+    #[doc(alias = "lwp_specific_key_create")]
     pub fn lwp_key<T: Send + 'static>(&self) -> LwpKey<T> {
         LwpKey::new(self.world.serial, self.next_key())
     }

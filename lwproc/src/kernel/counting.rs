@@ -7,8 +7,8 @@ use crate::report::{Counts, ReclaimStats, UserCounts};
 
 impl<H: Host> Kernel<H> {
     /// Counts what lives. Wait-free; O(threads).
-    ///
-    /// Seed: `nprocs`.
+    // Seed: `nprocs`.
+    #[doc(alias = "nprocs")]
     pub fn counts(&self) -> Counts {
         let sum = self.world.participants.tally();
         // A sum read while threads work may be off, even below zero.
@@ -23,8 +23,7 @@ impl<H: Host> Kernel<H> {
 
     /// What a user has, by real uid: as charged. Exact while no thread makes, ends or
     /// changes anything. Wait-free.
-    ///
-    /// Seed: `chgproccnt`, `chglwpcnt`.
+    // Seed: `chgproccnt`, `chglwpcnt`.
     pub fn user_counts(&self, uid: u32) -> UserCounts {
         let (procs, lwps) = self.world.uids.find(uid).map_or((0, 0), |user| user.counts());
         let count = |n: i64| usize::try_from(n).unwrap_or(0);
@@ -35,7 +34,7 @@ impl<H: Host> Kernel<H> {
     pub fn user_counts_by_scan(&self, uid: u32) -> UserCounts {
         let guard = self.pin();
         let own = |p: &ProcRef<'_, H>| p.cred().is_some_and(|cred| cred.users().real == uid);
-        self.procs(&guard).filter(own).fold(UserCounts::default(), |sum, proc| UserCounts {
+        guard.procs().filter(own).fold(UserCounts::default(), |sum, proc| UserCounts {
             procs: sum.procs + 1,
             lwps: sum.lwps + proc.nlwps().saturating_sub(1) as usize,
         })

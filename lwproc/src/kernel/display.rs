@@ -26,7 +26,7 @@ impl<H: Host> fmt::Display for Kernel<H> {
         let guard = self.pin();
         let (pid, ppid, pgrp, sid) = ("PID", "PPID", "PGRP", "SID");
         writeln!(f, "{pid:>10} {ppid:>10} {pgrp:>10} {sid:>10} STAT NLWP {:<16} LWPS", "COMM")?;
-        let mut procs = self.procs(&guard);
+        let mut procs = guard.procs();
         for proc in procs.by_ref().take(SHOWN) {
             let (pid, ppid, stat) = (proc.pid(), proc.ppid(), stat(&proc));
             write!(f, "{pid:>10} {ppid:>10} ")?;
@@ -37,9 +37,9 @@ impl<H: Host> fmt::Display for Kernel<H> {
             write!(f, "{stat:<4} {:>4} {:<16}", proc.nlwps(), proc.comm())?;
             for lwp in proc.lwps().take(8) {
                 let mark = match lwp.state() {
-                    LwpState::OnProc => '*',
-                    LwpState::Run => '.',
-                    LwpState::Idle => '-',
+                    LwpState::Owned | LwpState::Sleeping => '*',
+                    LwpState::Parked => '.',
+                    LwpState::Gone => '-',
                 };
                 write!(f, " {}{mark}", lwp.lid())?;
             }

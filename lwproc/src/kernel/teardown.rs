@@ -31,7 +31,7 @@ impl<H: Host> Kernel<H> {
     ///
     /// ```
     /// let kernel = lwproc::Kernel::new();
-    /// let lwp = kernel.alloclwp(None).unwrap();
+    /// let lwp = kernel.spawn().start().unwrap();
     /// assert_eq!(kernel.shutdown().survivors.len(), 1);
     /// drop(lwp);
     /// ```
@@ -70,7 +70,7 @@ impl<H: Host> Kernel<H> {
         self.reap_all(&mut report, &mut after);
         self.drop_permanent(&mut after);
         let guard = self.pin();
-        let owned = self.lwps(&guard).map(|lwp| (lwp.pid(), lwp.lid()));
+        let owned = guard.lwps().map(|lwp| (lwp.pid(), lwp.lid()));
         // lwp0 and init's own LWP are part of the kernel.
         report.survivors = owned.filter(|(pid, lid)| *pid > Pid::INIT || pid.0 != lid.0).collect();
         drop(guard);
@@ -83,7 +83,7 @@ impl<H: Host> Kernel<H> {
 
     fn claim_parked(&self) -> Vec<Lwp<H>> {
         let guard = self.pin();
-        self.lwps(&guard).filter_map(|lwp| lwp.claim().ok()).collect()
+        guard.lwps().filter_map(|lwp| lwp.claim().ok()).collect()
     }
 
     /// Closes what is open in the tables of proc0 and init, which no LWP of theirs ever

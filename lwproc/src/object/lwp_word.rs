@@ -128,6 +128,10 @@ impl LwpWord {
     pub fn has_unslept(self) -> bool {
         self.0 & UNSLEPT != 0
     }
+    #[inline]
+    pub fn is_asleep(self) -> bool {
+        self.0 & SLEEPING != 0
+    }
     /// Whether a switch to or from it has nothing to do but to switch.
     #[inline]
     pub fn is_quiet(self) -> bool {

@@ -204,7 +204,7 @@ pub(crate) struct LwpNode<H: Host> {
     /// How deep it held the big lock when it was switched away (`l_biglocks`); the
     /// owner's.
     pub(crate) biglocks: AtomicU32,
-    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
+    /// What [`Aliases::set`](crate::Aliases::set)
     /// made of its lid.
     pub(crate) alias: Alias,
     /// Its name (`l_name`), if it has been given one.

@@ -2,21 +2,22 @@
 #![allow(unsafe_code)]
 
 use super::creds::{self, update_creds};
-use super::death::{detach, refund, release_id};
+use super::death::{detach, refund};
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit};
+use super::{drain, emit, post, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
 use crate::error::{ForkError, NewLwpError};
 use crate::family;
 use crate::filedesc::Rfork;
-use crate::filedesc::link::Borrowed;
+use crate::filedesc::link::{Borrowed, NewTable};
 use crate::host::Host;
-use crate::id::Pid;
+use crate::id::{Identity, Pid};
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
+use crate::object::home::Anchor;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::AttachRefused;
 use crate::object::resources::{Embedded, Resources};
@@ -26,35 +27,114 @@ use crate::panics;
 use crate::pgrp;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::signal::SigSet;
-use crate::sync::{AcqRel, Relaxed, Release, fence};
+use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 use crate::world::config::Enforcement;
 use crate::world::participant::{Participant, Tally};
 use std::sync::atomic::Ordering::SeqCst;
 
-/// What a new process and its first LWP are given by who makes them.
-pub(crate) struct Given<'a, H: Host> {
-    /// The descriptors of the one that makes it, and what becomes of them.
-    pub(crate) files: Borrowed<'a, H::File>,
+/// What a new process is made like. What a plain fork does not ask for costs it nothing.
+pub(crate) trait Shape<H: Host> {
+    /// Why it is not made.
+    type Error: From<NewProcError>;
+
+    /// Its credentials, from those of its parent.
+    fn cred(&mut self, parents: CredRef, pin: &Pin<'_>) -> Result<CredRef, Self::Error>;
+
+    /// Takes what may be refused. On an error nothing is taken.
+    fn prepare(
+        &mut self,
+        seat: &Seat<'_, H>,
+        parent: &ProcNode<H>,
+        id: Identity,
+        pin: &Pin<'_>,
+    ) -> Result<(), Self::Error>;
+
+    /// Gives what `prepare` took back.
+    fn undo(&mut self, seat: &Seat<'_, H>, pin: &Pin<'_>);
+
+    /// The address space that it owns.
+    fn vmspace(&mut self) -> Option<H::VmSpace>;
+
+    /// Its descriptors. From here on nothing is refused.
+    fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File>;
+
+    /// What keeps the world for its LWP.
+    fn anchor(&self, seat: &Seat<'_, H>) -> Arc<Anchor<H>>;
+
+    /// Gives it its place in a group.
+    fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>);
+
+    /// The rest, before it can be seen.
+    fn dress(&mut self, child: &ProcNode<H>, lwp: &LwpNode<H>, pin: &Pin<'_>);
+}
+
+/// A child like its parent, with what it does with these descriptors and this mask.
+pub(crate) struct Like<'p, F> {
+    pub(crate) files: Borrowed<'p, F>,
     pub(crate) how: Rfork,
-    /// The mask of the first LWP.
     pub(crate) blocked: SigSet,
-    pub(crate) vmspace: Option<H::VmSpace>,
+}
+
+impl<H: Host> Shape<H> for Like<'_, H::File> {
+    type Error = NewProcError;
+
+    #[inline]
+    fn cred(&mut self, parents: CredRef, _: &Pin<'_>) -> Result<CredRef, NewProcError> {
+        Ok(parents)
+    }
+
+    #[inline]
+    fn prepare(
+        &mut self,
+        _: &Seat<'_, H>,
+        _: &ProcNode<H>,
+        _: Identity,
+        _: &Pin<'_>,
+    ) -> Result<(), NewProcError> {
+        Ok(())
+    }
+
+    fn undo(&mut self, _: &Seat<'_, H>, _: &Pin<'_>) {}
+
+    #[inline]
+    fn vmspace(&mut self) -> Option<H::VmSpace> {
+        None
+    }
+
+    #[inline]
+    fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File> {
+        self.files.inherit(self.how, pin)
+    }
+
+    #[inline]
+    fn anchor(&self, seat: &Seat<'_, H>) -> Arc<Anchor<H>> {
+        seat.anchor()
+    }
+
+    #[inline]
+    fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
+        pgrp::inherit(parent, child, pin);
+    }
+
+    #[inline]
+    fn dress(&mut self, _: &ProcNode<H>, lwp: &LwpNode<H>, _: &Pin<'_>) {
+        post::born_blocking(lwp, self.blocked);
+    }
 }
 
 /// A new process of `parent` with its first LWP, published. Lock-free but for
 /// the allocator and the host.
 ///
-/// `parent` lives: the caller runs as one of its LWPs, or it never dies.
-///
-/// Seed: `lwproc_newproc` S219-S300 and `makelwp(procmake)`, in one step: no
-/// process is ever seen without an LWP.
-pub(crate) fn newproc<H: Host>(
+/// `parent` lives: the caller runs as one of its LWPs, or counts as one, or it never dies.
+// Seed: `lwproc_newproc` S219-S300 and `makelwp(procmake)`, in one step: no
+// process is ever seen without an LWP.
+pub(crate) fn newproc<H: Host, S: Shape<H>>(
     seat: &Seat<'_, H>,
     parent: ProcPtr<H>,
-    given: Given<'_, H>,
-) -> Result<Lwp<H>, NewProcError> {
+    mut shape: S,
+) -> Result<Lwp<H>, S::Error> {
     let (world, me) = (seat.world(), seat.me());
     let pin = me.pin();
     // SAFETY: the parent lives.
@@ -62,7 +142,8 @@ pub(crate) fn newproc<H: Host>(
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
     let (emul, nproc) = world.at_birth();
-    let place = Place::take(world, me, parent_node, nproc, &pin)?;
+    let mut place = Place::take(seat, parent_node, nproc, &mut shape, &pin)?;
+    place.prepare(parent_node)?;
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
     let vfs = host_begins(world, parents_vfs, emul, place.id());
@@ -71,25 +152,24 @@ pub(crate) fn newproc<H: Host>(
 
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
-    let (files, link) = given.files.inherit(given.how, &pin);
-    let embedded = Embedded { vmspace: given.vmspace, vfs };
+    let (files, link) = shape.files(&pin);
+    let embedded = Embedded { vmspace: shape.vmspace(), vfs };
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
     let proc = Managed::new(ProcNode::new(world.home(), id.0, resources));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(seat.anchor()));
+    let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)));
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_files(Some(files)) };
-    // Relaxed: published with the LWP [P4].
-    lwp_node.blocked.store(given.blocked.bits(), Relaxed);
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
 
-    pgrp::inherit(parent_node, node, &pin);
+    shape.join(parent_node, node, &pin);
+    shape.dress(node, lwp_node, &pin);
     // SAFETY: the parent lives; made above, under a reserved id.
     unsafe { family::beget(&world.ids, parent, proc, lwp) };
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
@@ -121,30 +201,35 @@ fn host_begins<H: Host>(
 }
 
 /// What a process takes before it is built: its credentials, and by them a place in the
-/// kernel, its user's charge, and an id. Dropped, it gives back what has been taken.
-struct Place<'a, H: Host> {
-    world: &'a World<H>,
-    me: &'a Participant<H>,
+/// kernel, its user's charge, an id, and what its shape asks for. Dropped, it gives back
+/// what has been taken.
+struct Place<'a, 'w, H: Host, S: Shape<H>> {
+    seat: &'a Seat<'w, H>,
     pin: &'a Pin<'a>,
+    shape: &'a mut S,
     cred: Option<CredRef>,
-    charged: Option<&'a UidInfo>,
+    charged: Option<&'w UidInfo>,
     id: Option<Reserved>,
+    prepared: bool,
 }
 
-impl<'a, H: Host> Place<'a, H> {
+impl<'a, 'w, H: Host, S: Shape<H>> Place<'a, 'w, H, S> {
     fn take(
-        world: &'a World<H>,
-        me: &'a Participant<H>,
-        parent: &'a ProcNode<H>,
+        seat: &'a Seat<'w, H>,
+        parent: &'w ProcNode<H>,
         nproc: Enforcement,
+        shape: &'a mut S,
         pin: &'a Pin<'a>,
-    ) -> Result<Self, NewProcError> {
+    ) -> Result<Self, S::Error> {
+        let (world, me) = (seat.world(), seat.me());
         world.reserve_place().map_err(|OverLimit| NewProcError::KernelFull)?;
+        let mut place =
+            Self { seat, pin, shape, cred: None, charged: None, id: None, prepared: false };
         // One look at the credentials: who is charged is who the child is (R14).
-        let cred = parent.resources.cred.hold(pin).expect("the parent lives");
+        let parents = parent.resources.cred.hold(pin).expect("the parent lives");
+        let limit = nproc_limit(nproc, parent, parents.get(), pin);
+        let cred = place.cred.insert(place.shape.cred(parents, pin)?);
         let user = world.uids.get_likely(parent.resources.user(), cred.get().users().real);
-        let limit = nproc_limit(nproc, parent, cred.get(), pin);
-        let mut place = Self { world, me, pin, cred: Some(cred), charged: None, id: None };
         user.charge_proc(me.lane, limit).map_err(|OverLimit| NewProcError::Limit)?;
         place.charged = Some(user);
         let id = reserve(world, me).map_err(|Exhausted| NewProcError::IdsExhausted)?;
@@ -152,12 +237,20 @@ impl<'a, H: Host> Place<'a, H> {
         Ok(place)
     }
 
+    /// Takes what the shape asks for.
+    fn prepare(&mut self, parent: &ProcNode<H>) -> Result<(), S::Error> {
+        let id = self.id().0;
+        self.shape.prepare(self.seat, parent, id, self.pin)?;
+        self.prepared = true;
+        Ok(())
+    }
+
     fn id(&self) -> Reserved {
         self.id.expect("taken")
     }
 
     /// The process has them from now on.
-    fn fill(mut self) -> (CredRef, &'a UidInfo, Reserved) {
+    fn fill(mut self) -> (CredRef, &'w UidInfo, Reserved) {
         let taken = (self.cred.take(), self.charged, self.id);
         std::mem::forget(self);
         let (Some(cred), Some(user), Some(id)) = taken else { unreachable!("taken") };
@@ -165,14 +258,19 @@ impl<'a, H: Host> Place<'a, H> {
     }
 }
 
-impl<H: Host> Drop for Place<'_, H> {
+impl<H: Host, S: Shape<H>> Drop for Place<'_, '_, H, S> {
     fn drop(&mut self) {
+        let (world, me) = (self.seat.world(), self.seat.me());
+        if self.prepared {
+            self.shape.undo(self.seat, self.pin);
+        }
         if let Some(id) = self.id {
-            release_id(self.world, self.me, id);
+            // A group that was founded for it may have others in it by now, who bear the id.
+            regroup::release_id(world, me, id.0);
         }
         match self.charged {
-            Some(user) => refund(self.world, self.me, user),
-            None => self.world.refund_place(),
+            Some(user) => refund(world, me, user),
+            None => world.refund_place(),
         }
         if let Some(cred) = self.cred.take() {
             cred.release(self.pin);
@@ -201,25 +299,24 @@ fn reserve<H: Host>(world: &World<H>, me: &Participant<H>) -> Result<Reserved, E
 }
 
 /// A new LWP in the process with that pid.
-///
-/// Seed: the look-up of `newlwp` S420-S426.
+// Seed: the look-up of `newlwp` S420-S426.
 pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
     let pin = seat.pin();
     let found = table::find(&seat.world().ids, pid, &pin);
     let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
-    makelwp(seat, proc, node, &pin)
+    makelwp(seat, proc, node, &pin, None)
 }
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
-/// host.
-///
-/// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
-/// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
+/// host. `anchor` is what keeps the world for it, when that is not the seat's.
+// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
+// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
 pub(crate) fn makelwp<H: Host>(
     seat: &Seat<'_, H>,
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
+    anchor: Option<&Arc<Anchor<H>>>,
 ) -> Result<Lwp<H>, NewLwpError> {
     node.word.attach().map_err(|why| match why {
         AttachRefused::Dead => NewLwpError::NoSuchProcess,
@@ -233,7 +330,7 @@ pub(crate) fn makelwp<H: Host>(
         return Err(NewLwpError::NoSuchProcess);
     };
     let user = node.resources.user();
-    let lwp = match publish_lwp(seat, proc, node, user) {
+    let lwp = match publish_lwp(seat, proc, node, user, anchor) {
         Ok(lwp) => lwp,
         Err(Exhausted) => {
             let mut aftermath = Aftermath::none();
@@ -276,15 +373,17 @@ fn publish_lwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     user: &UidInfo,
+    anchor: Option<&Arc<Anchor<H>>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
+    let anchor = || anchor.map_or_else(|| seat.anchor(), Arc::clone);
     let pid = node.pid();
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
-        let lwp = LwpNode::new(proc, user, pid, None, Some(seat.anchor()));
+        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()));
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
-        // `find_lwp`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
+        // `lwp::find`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
             return Ok(lwp);
         }
@@ -292,7 +391,7 @@ fn publish_lwp<H: Host>(
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
-    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(seat.anchor()));
+    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()));
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);
@@ -308,16 +407,6 @@ pub(crate) enum NewProcError {
 }
 
 impl From<NewProcError> for ForkError {
-    fn from(why: NewProcError) -> Self {
-        match why {
-            NewProcError::IdsExhausted => Self::IdsExhausted,
-            NewProcError::Limit => Self::Limit,
-            NewProcError::KernelFull => Self::KernelFull,
-        }
-    }
-}
-
-impl From<NewProcError> for NewLwpError {
     fn from(why: NewProcError) -> Self {
         match why {
             NewProcError::IdsExhausted => Self::IdsExhausted,

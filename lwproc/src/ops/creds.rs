@@ -11,8 +11,7 @@ use crate::world::World;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Refreshes an LWP's snapshot of its process's credentials. Lock-free.
-///
-/// Seed: `lwp_update_creds` S101-S118.
+// Seed: `lwp_update_creds` S101-S118.
 ///
 /// # Safety
 /// The caller owns the LWP, and nothing borrows its snapshot.

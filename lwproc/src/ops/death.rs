@@ -97,7 +97,7 @@ fn drop_specific<T, H: Host>(values: impl Iterator<Item = T>, aftermath: &mut Af
 }
 
 /// Takes an LWP off its process, and ends the process with the last.
-pub(super) fn detach<H: Host>(
+pub(crate) fn detach<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     proc: ProcPtr<H>,

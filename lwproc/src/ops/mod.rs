@@ -10,6 +10,7 @@ pub(crate) mod hooks;
 mod interrupt;
 mod oncpu;
 pub(crate) mod owned;
+pub(crate) mod plan;
 pub(crate) mod post;
 pub(crate) mod regroup;
 pub mod seat;

@@ -49,8 +49,7 @@ impl<H: Host> Seat<'_, H> {
     }
 
     /// Gives the big lock up however often it is held: the depth.
-    ///
-    /// Seed: `KERNEL_UNLOCK_ALL` S493.
+    // Seed: `KERNEL_UNLOCK_ALL` S493.
     pub(crate) fn kernel_unlock_all(&self) -> u32 {
         let depth = self.me().biglocks.replace(0);
         if depth > 0 {

@@ -11,8 +11,8 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 
 /// The right to run one LWP. Owned: there is at most one `Lwp` value for an
-/// LWP, and none while the LWP is bound to a thread; so no LWP can run twice
-/// (R6). `Send`, not `Clone`.
+/// LWP, and none while the LWP is bound to a thread; so no LWP can run twice.
+/// `Send`, not `Clone`.
 ///
 /// Dropping it releases the LWP, held or not, and with the last LWP its process.
 /// That runs host calls and the drop of a remote address space, and may block on
@@ -22,14 +22,12 @@ use std::mem::ManuallyDrop;
 /// An `Lwp` may outlive its [`Kernel`](crate::Kernel): the kernel's memory goes
 /// with the last of them.
 ///
-/// Seed: LP_RUNNING, S478-S515.
-///
 /// It cannot be used twice:
 ///
 /// ```compile_fail,E0382
 /// let kernel = lwproc::Kernel::new();
 /// let mut k = kernel.enter().unwrap();
-/// let lwp = kernel.alloclwp(None).unwrap();
+/// let lwp = kernel.spawn().start().unwrap();
 /// k.switch(lwp).unwrap();
 /// k.switch(lwp).unwrap(); // moved already
 /// ```
@@ -39,10 +37,11 @@ use std::mem::ManuallyDrop;
 /// ```
 /// let kernel = lwproc::Kernel::new();
 /// let mut k = kernel.enter().unwrap();
-/// let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+/// let (a, b) = (kernel.spawn().start().unwrap(), kernel.spawn().start().unwrap());
 /// k.switch(a).unwrap();
 /// k.switch(b).unwrap();
 /// ```
+// Seed: LP_RUNNING, S478-S515 (R6).
 #[must_use = "dropping an Lwp releases the LWP"]
 pub struct Lwp<H: Host = ThreadHost>(LwpPtr<H>);
 

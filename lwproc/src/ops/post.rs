@@ -123,6 +123,12 @@ pub(crate) fn switch_out<H: Host>(lwp: &LwpNode<H>) {
     }
 }
 
+/// Sets the mask of an LWP that nobody can see yet.
+pub(crate) fn born_blocking<H: Host>(lwp: &LwpNode<H>, mask: SigSet) {
+    // Relaxed: published with the LWP [P4].
+    lwp.blocked.store((mask - SigSet::UNBLOCKABLE).bits(), Relaxed);
+}
+
 /// Replaces an LWP's mask. Owner only. Wait-free.
 pub(crate) fn set_blocked<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, mask: SigSet) {
     // Relaxed: the fence below orders it.

@@ -24,6 +24,7 @@ use crate::object::group::{
     EXECED, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr, session_of,
 };
 use crate::object::node::{ProcNode, ProcPtr};
+use crate::ops::seat::Seat;
 use crate::pgrp::{GroupError, find, membership_of};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
@@ -38,10 +39,96 @@ struct Change<'a, H: Host> {
     pin: &'a Pin<'a>,
 }
 
+/// What is founded for a new process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Founding {
+    /// A group, in its parent's session.
+    Group,
+    /// A session, with a group in it.
+    Session,
+}
+
+/// Founds a group for a new process of that id, which nobody can see yet; the membership
+/// that it is to have. Lock-free but for the allocator.
+///
+/// The group can be found from now on, and others of its session may join it.
+pub(crate) fn found_for<H: Host>(
+    seat: &Seat<'_, H>,
+    parent: &ProcNode<H>,
+    id: Identity,
+    what: Founding,
+    pin: &Pin<'_>,
+) -> Result<Tagged<Membership>, GroupError> {
+    let (world, me) = (seat.world(), seat.me());
+    let change = Change { world, me, pin };
+    let slot = world.ids.slot(id.number()).expect("a reserved id has a slot");
+    let group = settle(|| {
+        let session = match what {
+            Founding::Group => {
+                let (_, membership) = membership_of(parent, pin).expect("the parent lives");
+                let session = membership.group(pin).session;
+                if !session_of(session, pin).attach() {
+                    // Its last group has died: the parent has moved.
+                    return Err(Stop::Again);
+                }
+                session
+            }
+            Founding::Session if !world.ids.hold(id) => {
+                return Err(GroupError::NoSuchProcess.into());
+            }
+            // Its one group is the one made below.
+            Founding::Session => Session::new(id),
+        };
+        // Acquire [P42]: as in `find`.
+        let found = slot.pgrp.load(Acquire);
+        change.found(id, found, session)
+    })?;
+    Ok(membership_for(group, id).with_tag(LED))
+}
+
+/// Counts a new process of that id, which nobody can see yet, into a group of its parent's
+/// session; the membership that it is to have. Lock-free but for the allocator.
+pub(crate) fn join_for<H: Host>(
+    seat: &Seat<'_, H>,
+    parent: &ProcNode<H>,
+    id: Identity,
+    pgid: Pid,
+    pin: &Pin<'_>,
+) -> Result<Tagged<Membership>, GroupError> {
+    match pgid.0 {
+        ..0 => return Err(GroupError::BadNumber),
+        // Nobody comes to group 0.
+        0 => return Err(GroupError::NoSuchGroup),
+        _ => {}
+    }
+    let change = Change { world: seat.world(), me: seat.me(), pin };
+    let (_, membership) = membership_of(parent, pin).expect("the parent lives");
+    let group = change.join_other(pgid, membership.group(pin).session)?;
+    Ok(membership_for(group, id))
+}
+
+/// A membership of a new process, which has been counted into the group.
+fn membership_for(group: GroupPtr, id: Identity) -> Tagged<Membership> {
+    let new = Membership::new(group, id);
+    // SAFETY: counted in.
+    let members = &unsafe { Managed::deref_counted(group) }.members;
+    // SAFETY: a new membership; the list gets the only claim on it.
+    unsafe { members.push(new) };
+    Tagged::new(new)
+}
+
+/// Gives the membership of a process back that was not made after all.
+pub(crate) fn part_unborn<H: Host>(
+    seat: &Seat<'_, H>,
+    membership: Tagged<Membership>,
+    pin: &Pin<'_>,
+) {
+    Change { world: seat.world(), me: seat.me(), pin }.part(membership.ptr());
+}
+
 /// Takes an ended process out of its group. Whether others may bear its id.
 /// Lock-free.
-///
-/// Seed: the end of `proc_free`, S183-S184.
+// Seed: the end of `proc_free`, S183-S184.
 pub(crate) fn leave<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
@@ -95,7 +182,7 @@ fn settle<R>(mut attempt: impl FnMut() -> Result<R, Stop>) -> Result<R, GroupErr
     }
 }
 
-/// Moves a process to a group. Lock-free but for the allocator.
+/// Moves the caller, or a child of it, to a group. Lock-free but for the allocator.
 pub(crate) fn setpgid<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
@@ -116,8 +203,31 @@ pub(crate) fn setpgid<H: Host>(
         let living = child.filter(|child| !child.node.word.load().is_dead());
         living.ok_or(GroupError::NoSuchProcess)?.node
     };
+    let by = if std::ptr::eq(target, own) { Mover::Itself } else { Mover::Parent(own) };
     let pgid = if pgid.0 == 0 { target.pid() } else { pgid };
-    settle(|| Change { world, me, pin }.join(own, target, pgid))
+    settle(|| Change { world, me, pin }.join(&by, target, pgid))
+}
+
+/// Moves a process to a group, as its parent. Lock-free but for the allocator.
+pub(crate) fn setpgid_of<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    target: &ProcNode<H>,
+    pgid: Pid,
+) -> Result<(), GroupError> {
+    if pgid.0 < 0 {
+        return Err(GroupError::BadNumber);
+    }
+    if target.word.load().is_dead() {
+        return Err(GroupError::NoSuchProcess);
+    }
+    if target.id.0 == 0 {
+        // proc0 has no parent, and leads session 0.
+        return Err(GroupError::SessionLeader);
+    }
+    let pin = &me.pin();
+    let pgid = if pgid.0 == 0 { target.pid() } else { pgid };
+    settle(|| Change { world, me, pin }.join(&Mover::AnyParent, target, pgid))
 }
 
 /// Makes the caller the leader of a new session, and of a new group in it.
@@ -149,15 +259,42 @@ fn mark_led<H: Host>(
     }
 }
 
+/// Who moves a process to a group.
+enum Mover<'a, H: Host> {
+    Itself,
+    /// Its parent, which runs.
+    Parent(&'a ProcNode<H>),
+    /// Whatever its parent is.
+    AnyParent,
+}
+
 impl<H: Host> Change<'_, H> {
-    /// Tries to move `target`, which is `own` or a child of it, to the group `pgid`.
-    fn join(&self, own: &ProcNode<H>, target: &ProcNode<H>, pgid: Pid) -> Result<(), Stop> {
+    /// The session of the one that moves a child.
+    fn session_of_mover(
+        &self,
+        by: &Mover<'_, H>,
+        target: &ProcNode<H>,
+    ) -> Result<SessionPtr, Stop> {
+        let parent = match by {
+            Mover::Parent(parent) => parent,
+            // None: the target has been reaped.
+            _ => {
+                let edge = family::edge_of(target, self.pin);
+                edge.ok_or(GroupError::NoSuchProcess)?.0.parent(self.pin)
+            }
+        };
+        // A parent that has been reaped left the target to another one before.
+        let (_, membership) = membership_of(parent, self.pin).ok_or(Stop::Again)?;
+        Ok(membership.group(self.pin).session)
+    }
+
+    /// Tries to move `target` to the group `pgid`.
+    fn join(&self, by: &Mover<'_, H>, target: &ProcNode<H>, pgid: Pid) -> Result<(), Stop> {
         let seen = membership_of(target, self.pin);
         let (seen, from) = seen.ok_or(GroupError::NoSuchProcess)?;
         let old = from.group(self.pin);
-        if !std::ptr::eq(target, own) {
-            let (_, callers) = membership_of(own, self.pin).expect("the caller lives");
-            if callers.group(self.pin).session != old.session {
+        if !matches!(by, Mover::Itself) {
+            if self.session_of_mover(by, target)? != old.session {
                 return Err(GroupError::OtherSession.into());
             }
             if seen.tag() & EXECED != 0 {

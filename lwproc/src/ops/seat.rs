@@ -219,7 +219,6 @@ impl<'w, H: Host> Seat<'w, H> {
     }
 
     /// A further use of this seat.
-    #[cfg(feature = "async")]
     pub(crate) fn share(&self) -> Self {
         Self::new(self.me)
     }

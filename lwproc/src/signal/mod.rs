@@ -20,10 +20,10 @@ use crate::errno::errors;
 /// let kernel = Kernel::builder().signal_model(SigModel::Record).build()?;
 /// let mut k = kernel.enter()?;
 /// k.rfork(Rfork::Fresh)?;
-/// k.kill(KillTarget::Proc(k.pid()), 15)?;
-/// assert!(k.has_pending());
-/// assert_eq!(k.take_signal(), Some(Signo::TERM));
-/// assert!(!k.has_pending());
+/// k.signals().kill(KillTarget::Proc(k.pid()), 15)?;
+/// assert!(k.signals().has_pending());
+/// assert_eq!(k.signals().take(), Some(Signo::TERM));
+/// assert!(!k.signals().has_pending());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

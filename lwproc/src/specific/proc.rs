@@ -10,7 +10,7 @@ use crate::sync::{Acquire, AtomicPtr, Relaxed, Release};
 use std::any::Any;
 use std::sync::Arc;
 
-type Value = Arc<dyn Any + Send + Sync>;
+pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 
 struct Entry {
     key: u64,

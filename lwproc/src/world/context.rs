@@ -1,7 +1,8 @@
 //! What a thread runs as: its own context, or that of a scope.
 //!
 //! A thread has one context of its own in each kernel. A scope (feature `async`)
-//! brings another for the time of a poll, which suspends the one before. Contexts
+//! brings another for the time of a poll, which suspends the one before. One that is
+//! lent to a callback is in another place meanwhile, which has its LWP. Contexts
 //! share nothing but what is the thread's: its virtual CPU and the big lock. So a
 //! borrow out of a suspended one stays good, whatever the inner one does.
 #![allow(unsafe_code)]
@@ -39,6 +40,11 @@ impl<H: Host> Context<H> {
     #[cfg(feature = "async")]
     pub(crate) unsafe fn of_scope(anchor: &Arc<Anchor<H>>) -> Self {
         Self { anchor, ..Self::new() }
+    }
+
+    /// One that stands for another one, which stays where it is as long as this.
+    pub(crate) fn lent_by(other: &Self) -> Self {
+        Self { anchor: other.anchor, ..Self::new() }
     }
 
     /// What keeps the world; `None` in a thread's own context.

@@ -192,6 +192,14 @@ impl<H: Host> World<H> {
         unsafe { init.resources.files.permanent() }
     }
 
+    /// proc0's descriptor table.
+    pub(crate) fn proc0_files(&self) -> Borrowed<'_, H::File> {
+        // SAFETY: proc0 never dies.
+        let proc0 = unsafe { Managed::deref_counted(self.proc0) };
+        // SAFETY: proc0's.
+        unsafe { proc0.resources.files.permanent() }
+    }
+
     /// What the configuration says of a new process: its emulation, and whether its
     /// user's processes are limited.
     pub(crate) fn at_birth(&self) -> (EmulPtr<H>, Enforcement) {

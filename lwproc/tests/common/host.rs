@@ -82,7 +82,7 @@ impl Counting {
     /// A hook that looks at each process that ends: all that it had is still there.
     pub fn watch_ends(&self, kernel: &lwproc::Kernel<Self>) {
         let host = self.clone();
-        kernel.exithook_establish(move |proc| {
+        kernel.add_exit_hook(move |proc| {
             assert_eq!(proc.nlwps(), 0);
             assert!(proc.vfs().0.is_some() && proc.pgid().is_some() && proc.sid().is_some());
             assert!(proc.cred().is_some() && proc.rlimit(Resource::Nofile).is_some());

@@ -1,6 +1,7 @@
 //! Shared by the tests of several kinds, and by `lwproc-stress`.
 #![allow(dead_code)]
 
+pub mod becoming;
 pub mod host;
 pub mod invariants;
 pub mod random;

@@ -1,5 +1,6 @@
 //! What a thread does at random to what a process or an LWP has.
 
+use super::becoming::Become;
 use super::host::What;
 use super::worker::{Counted, Counting, Entered, Random, Worker};
 use lwproc::*;
@@ -18,28 +19,32 @@ impl Worker<'_> {
         let fd = |random: &mut Random| Fd(random.below(20) as i32);
         let host = self.kernel.host();
         match kind {
-            0..=2 => drop(k.fd_open(host.new_one(), OnExec::Keep)),
-            3 | 4 => drop(k.fd_close(fd(&mut self.random))),
-            5 => drop(k.fd_dup2(fd(&mut self.random), fd(&mut self.random))),
-            6 => drop(k.fd_set_on_exec(fd(&mut self.random), OnExec::Close)),
-            7 => drop(k.fd_get(fd(&mut self.random)).map(|file| file.handle())),
-            8 => drop(k.setsid()),
-            9 => drop(k.setpgid(Pid(0), Pid(number))),
-            10 => drop(k.setpgid(Pid(number), Pid(0))),
-            11 => drop(k.setpgid(Pid(number), k.pgid())),
-            12 => drop(k.kill(KillTarget::Proc(Pid(number)), 1 + self.random.below(64) as i32)),
-            13 => drop(k.kill(KillTarget::OwnPgrp, 15)),
+            0..=2 => drop(k.files().open(host.new_one(), OnExec::Keep)),
+            3 | 4 => drop(k.files().close(fd(&mut self.random))),
+            5 => drop(k.files().dup2(fd(&mut self.random), fd(&mut self.random))),
+            6 => drop(k.files().set_on_exec(fd(&mut self.random), OnExec::Close)),
+            7 => drop(k.files().get(fd(&mut self.random)).map(|file| file.handle())),
+            8 => drop(k.groups().setsid()),
+            9 => drop(k.groups().setpgid(Pid(0), Pid(number))),
+            10 => drop(k.groups().setpgid(Pid(number), Pid(0))),
+            11 => drop(k.groups().setpgid(Pid(number), k.groups().pgid())),
+            12 => drop(
+                k.signals().kill(KillTarget::Proc(Pid(number)), 1 + self.random.below(64) as i32),
+            ),
+            13 => drop(k.signals().kill(KillTarget::OwnPgrp, 15)),
             14 | 15 => {
-                k.take_signal();
+                k.signals().take();
             }
-            16 => drop(k.set_blocked(SigSet::from_bits(self.random.below(usize::MAX) as u64))),
+            16 => drop(
+                k.signals().set_blocked(SigSet::from_bits(self.random.below(usize::MAX) as u64)),
+            ),
             17 => self.change_cred(k),
             18 => {
                 let limit = Limit { soft: 16 + self.random.below(8) as u64, hard: 24 };
-                let _ = k.set_rlimit(Resource::Nofile, limit);
+                let _ = k.resources().set_limit(Resource::Nofile, limit);
             }
-            19 => drop(k.set_proc_specific(self.gear.proc, host.new_one())),
-            20 => drop(k.set_lwp_specific(self.gear.lwp, host.new_one())),
+            19 => drop(k.data().set_proc(self.gear.proc, host.new_one())),
+            20 => drop(k.data_mut().set_lwp(self.gear.lwp, host.new_one())),
             21 => {
                 if k.pid() > Pid::INIT && k.exit_group(ExitStatus::exited(1)).is_ok() {
                     assert!(k.curlwp().is_none());
@@ -48,7 +53,7 @@ impl Worker<'_> {
             22 => {
                 if k.pid() > Pid::INIT {
                     k.drain();
-                    if k.execnotify("execed").is_err() {
+                    if k.exec("execed").is_err() {
                         k.reopen();
                     }
                 }
@@ -56,7 +61,7 @@ impl Worker<'_> {
             23 => {
                 let guard = self.kernel.pin();
                 let mut seen = HashSet::new();
-                if let Some(group) = self.kernel.pgrp(Pid(number), &guard) {
+                if let Some(group) = guard.pgrp(Pid(number)) {
                     assert!(group.members().all(|p| seen.insert(p.identity())), "seen twice");
                     let _ = (group.sid(), group.is_orphaned());
                 }
@@ -78,15 +83,15 @@ impl Worker<'_> {
             6 => CredChange::SetReuid(Some(id), Some(other)),
             7 => CredChange::SetResgid(Some(id), None, Some(other)),
             8 => CredChange::SetGroups(Arc::from([id, other])),
-            9 => return k.update_creds(),
+            9 => return k.creds().update(),
             // As in a login: by no rule, so that privileges come back.
             _ => {
                 let change = CredChange::SetResuid(Some(id), Some(0), Some(0));
-                let done = k.commit_cred(|_| Cred::superuser().changed(&change));
+                let done = k.creds().commit(|_| Cred::superuser().changed(&change));
                 return done.expect("the superuser may");
             }
         };
-        match k.set_cred(&change) {
+        match k.creds().set(&change) {
             Ok(()) | Err(CredError::NotPermitted) => {}
             Err(other) => panic!("{change:?}: {other}"),
         }
@@ -98,21 +103,21 @@ impl Worker<'_> {
         let (kernel, host) = (self.kernel, self.kernel.host());
         let on = self.random.below(2) == 0;
         match kind {
-            0 | 1 => match k.rfork_vmspace(host.give(What::Space), Rfork::Fresh) {
+            0 | 1 => match k.become_child_with(host.give(What::Space), Rfork::Fresh) {
                 Ok(old) => {
-                    assert!(k.vmspace().is_some());
-                    let mark = k.set_proc_specific(self.gear.space, host.new_one());
+                    assert!(k.process().vmspace().is_some());
+                    let mark = k.data().set_proc(self.gear.space, host.new_one());
                     assert!(mark.expect("this kernel's").is_none());
                     self.keep(old);
                 }
                 Err(error) => {
-                    use ForkError::{IdsExhausted, KernelFull, Limit};
+                    use SpawnError::{IdsExhausted, KernelFull, Limit};
                     assert!([IdsExhausted, KernelFull, Limit].contains(&error), "{error}");
                 }
             },
             2 if k.pid() > Pid::INIT => {
                 let limit = Limit::both(2 + self.random.below(8) as u64);
-                let got = k.set_rlimit(Resource::Nproc, limit);
+                let got = k.resources().set_limit(Resource::Nproc, limit);
                 assert!(!k.cred().is_superuser() || got.is_ok(), "{got:?}");
             }
             3 => {
@@ -124,45 +129,49 @@ impl Worker<'_> {
                 kernel.set_default_emul(emul).expect("this kernel's");
                 assert!(self.gear.emuls.contains(&kernel.default_emul()));
             }
-            5 => assert_eq!(k.sysent_usenative(), Err(EmulError::NotPermitted)),
+            5 => assert_eq!(k.process().use_native_emul(), Err(EmulError::NotPermitted)),
             6 => {
                 let name = ["a", "b"][self.random.below(2)];
-                k.set_lwp_name(name);
-                // This thread runs the LWP, and nobody else can.
-                let expected = k.lid().map(|_| name.to_string());
-                assert_eq!(k.lwp_name().map(|name| name.to_string()), expected);
+                if let Some(lwp) = k.curlwp() {
+                    lwp.set_name(name);
+                    // This thread runs the LWP, and nobody else can.
+                    assert_eq!(lwp.name().expect("it was given one").as_str(), name);
+                }
                 let guard = kernel.pin();
-                let _ = kernel.find_lwp(Lid(number), &guard).and_then(|lwp| lwp.name());
+                let _ = guard.lwp(Lid(number)).and_then(|lwp| lwp.name());
             }
             7 => {
-                k.allbetsareoff_setid(Pid(number), Lid(number));
-                assert!(k.lid().is_none() || k.shown_lid() == Some(Lid(number)));
+                k.process().alias().set(Pid(number), Lid(number));
+                assert!(k.lid().is_none() || k.process().alias().lid() == Some(Lid(number)));
             }
             8 if self.hooks.len() < 2 => {
                 let value = host.new_one();
-                self.hooks.push(kernel.exithook_establish(move |proc| {
+                self.hooks.push(kernel.add_exit_hook(move |proc| {
                     let _captured: &Counted = &value;
                     assert!(proc.nlwps() == 0 && proc.pgid().is_some());
                 }));
             }
             8 => {
                 let hook = self.hooks.swap_remove(0);
-                assert_eq!(kernel.exithook_disestablish(hook), Ok(()));
-                assert_eq!(kernel.exithook_disestablish(hook), Err(HookError::NoSuchHook));
+                assert_eq!(kernel.remove_exit_hook(hook), Ok(()));
+                assert_eq!(kernel.remove_exit_hook(hook), Err(HookError::NoSuchHook));
             }
-            9 | 10 => drop(k.set_trace(on.then(|| Listener::sink(host, Some(k.pid()))))),
+            9 | 10 => drop(k.process().set_trace(on.then(|| Listener::sink(host, Some(k.pid()))))),
             11 => drop(kernel.set_trace(on.then(|| Listener::sink(host, None)))),
-            12 => drop(k.kill(KillTarget::Pgrp(Pid(number)), Signo::CONT.number().into())),
-            13 => drop(k.kill(KillTarget::Lwp(Lid(number)), Signo::TERM.number().into())),
-            14 => drop(k.kill(KillTarget::All, 0)),
+            12 => {
+                let _ =
+                    k.signals().kill(KillTarget::Pgrp(Pid(number)), Signo::CONT.number().into());
+            }
+            13 => drop(k.signals().kill(KillTarget::Lwp(Lid(number)), Signo::TERM.number().into())),
+            14 => drop(k.signals().kill(KillTarget::All, 0)),
             15 => {
                 let guard = kernel.pin();
-                let _ = kernel.find_lwp(Lid(number), &guard).map(|lwp| lwp.unsleep());
+                let _ = guard.lwp(Lid(number)).map(|lwp| lwp.unsleep());
             }
             // The superuser's again.
-            16 => self.keep(kernel.alloclwp(None).ok()),
+            16 => self.keep(kernel.spawn().start().ok()),
             _ => {
-                if let Ok(old) = k.newlwp(Pid::KERNEL) {
+                if let Ok(old) = k.become_new_lwp(Pid::KERNEL) {
                     self.keep(old);
                 }
             }
@@ -172,15 +181,15 @@ impl Worker<'_> {
     /// Something that may block while others have the big lock or the CPUs, and not
     /// otherwise.
     pub fn block(&mut self, k: &mut Entered<'_>) {
-        let depth = k.kernel_lock_depth();
+        let depth = k.big_lock().depth();
         match self.random.below(4) {
             0 if depth < 3 => {
-                assert_eq!(k.kernel_lock(), Ok(()));
-                assert_eq!(k.kernel_lock_depth(), depth + 1);
+                assert_eq!(k.big_lock().lock(), Ok(()));
+                assert_eq!(k.big_lock().depth(), depth + 1);
             }
             0 | 1 => {
                 let held = depth > 0;
-                assert_eq!(k.kernel_unlock().is_ok(), held);
+                assert_eq!(k.big_lock().unlock().is_ok(), held);
             }
             2 => {
                 let (channel, mut looks) = (WaitChannel::new(), 0);
@@ -190,12 +199,12 @@ impl Worker<'_> {
                 });
                 // The mark is set before the signal is taken, by whoever takes it.
                 assert!(slept.is_ok() || k.lid().is_some());
-                assert_eq!(k.kernel_lock_depth(), depth, "taken again as deep");
+                assert_eq!(k.big_lock().depth(), depth, "taken again as deep");
             }
             _ => {
                 let slept = k.sleep_with(Arc::new(Deaf), || ());
                 assert!(slept.is_ok() || k.lid().is_some());
-                assert_eq!(k.kernel_lock_depth(), depth, "taken again as deep");
+                assert_eq!(k.big_lock().depth(), depth, "taken again as deep");
             }
         }
     }

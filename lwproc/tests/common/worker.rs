@@ -1,5 +1,6 @@
 //! A thread that does everything at random to the same few processes.
 
+use super::becoming::Become;
 use super::host::Emul;
 pub use super::host::{Counted, Counting};
 pub use super::random::Random;
@@ -104,7 +105,7 @@ impl Worker<'_> {
                 }
             }
             3..=5 => {
-                if let Ok(old) = k.newlwp(Pid(number)) {
+                if let Ok(old) = k.become_new_lwp(Pid(number)) {
                     assert_eq!(k.pid().0, number);
                     self.board.show(at, k.lid().unwrap().0);
                     self.keep(old);
@@ -127,7 +128,7 @@ impl Worker<'_> {
             }
             9 => {
                 let guard = self.kernel.pin();
-                let claimed = self.kernel.find_lwp(Lid(number), &guard).map(|l| l.claim());
+                let claimed = guard.lwp(Lid(number)).map(|l| l.claim());
                 if let Some(Ok(lwp)) = claimed {
                     assert_eq!(lwp.lid().0, number);
                     self.keep(Some(lwp));
@@ -146,7 +147,7 @@ impl Worker<'_> {
             }
             12 => {
                 let guard = self.kernel.pin();
-                if let Some(proc) = self.kernel.find(Pid(number), &guard) {
+                if let Some(proc) = guard.proc(Pid(number)) {
                     assert_eq!(proc.pid().0, number);
                     let mut seen = HashSet::new();
                     assert!(proc.lwps().all(|l| seen.insert(l.lid())), "an LWP seen twice");
@@ -158,12 +159,12 @@ impl Worker<'_> {
             13 => {
                 let guard = self.kernel.pin();
                 let mut seen = HashSet::new();
-                for proc in self.kernel.procs(&guard) {
+                for proc in guard.procs() {
                     assert!(seen.insert(proc.identity()), "a process seen twice");
                 }
-                assert!(self.kernel.find(Pid::INIT, &guard).is_some());
+                assert!(guard.proc(Pid::INIT).is_some());
             }
-            14 => k.set_comm(["a", "b", "c"][self.random.below(3)]),
+            14 => k.process().set_comm(["a", "b", "c"][self.random.below(3)]),
             15..=25 => {
                 let kind = self.random.below(SERVICES);
                 self.service(k, number, kind);
@@ -179,7 +180,7 @@ impl Worker<'_> {
             _ => {
                 let old = k.unbind().ok().flatten();
                 self.keep(old);
-                let _ = k.lwphold();
+                let _ = k.hold();
             }
         }
     }

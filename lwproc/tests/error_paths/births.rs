@@ -1,5 +1,6 @@
 //! Kernels, processes and LWPs that are not made.
 
+use crate::becoming::Become;
 use crate::bench::{Kernel, Lwp, *};
 use lwproc::*;
 use std::num::NonZeroUsize;
@@ -23,40 +24,37 @@ pub fn build(forced: &mut Forced) {
 }
 
 /// Every limit is enforced.
-fn limited(max_procs: u64) -> Kernel {
+pub fn limited(max_procs: u64) -> Kernel {
     let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
     kernel(|builder| builder.limits_policy(policy).max_procs(max_procs))
 }
 
 /// An LWP of proc0 is current, and proc0 is user 7's, who may have as many processes.
-fn give_proc0_to_user_7(k: &mut K<'_>, nproc: u64) {
-    k.newlwp(Pid::KERNEL).unwrap();
-    k.set_rlimit(Resource::Nproc, Limit::both(nproc)).unwrap();
-    k.set_cred(&CredChange::SetUid(7)).unwrap();
+pub fn give_proc0_to_user_7(k: &mut K<'_>, nproc: u64) {
+    k.become_new_lwp(Pid::KERNEL).unwrap();
+    k.resources().set_limit(Resource::Nproc, Limit::both(nproc)).unwrap();
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
 }
 
 /// How many processes can still be made, and what there is then is let go.
-fn room(kernel: &Kernel) -> usize {
-    let made: Vec<Lwp> = std::iter::from_fn(|| kernel.alloclwp(None).ok()).collect();
+pub fn room(kernel: &Kernel) -> usize {
+    let made: Vec<Lwp> = std::iter::from_fn(|| kernel.spawn().start().ok()).collect();
     made.len()
 }
 
 pub fn newlwp(forced: &mut Forced) {
     no_such_process(forced);
     draining(forced);
-    ids_exhausted(forced);
-    user_limit(forced);
-    kernel_full(forced);
-    wrong_kernel(forced);
+    no_id_is_left(forced);
 }
 
 fn no_such_process(forced: &mut Forced) {
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    let further = kernel.alloclwp(Some(k.pid())).unwrap();
-    let gone = kernel.alloclwp(None).unwrap();
-    let handle = kernel.find(gone.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let further = kernel.new_lwp(k.pid()).unwrap();
+    let gone = kernel.spawn().start().unwrap();
+    let handle = kernel.pin().proc(gone.pid()).unwrap().handle().unwrap();
     let gone = {
         let pid = gone.pid();
         drop(gone);
@@ -64,19 +62,19 @@ fn no_such_process(forced: &mut Forced) {
     };
     let why = NewLwpError::NoSuchProcess;
     for number in [37, -1, i32::MAX, i32::MIN, further.lid().0, gone.0] {
-        forced.refused(&kernel, &mut k, why, |k| k.newlwp(Pid(number)));
-        forced.refused(&kernel, &mut k, why, |_| kernel.alloclwp(Some(Pid(number))));
+        forced.refused(&kernel, &mut k, why, |k| k.become_new_lwp(Pid(number)));
+        forced.refused(&kernel, &mut k, why, |_| kernel.new_lwp(Pid(number)));
     }
-    forced.refused(&kernel, &mut k, why, |_| kernel.alloclwp_in(&handle));
+    forced.refused(&kernel, &mut k, why, |_| handle.new_lwp());
     // A zombie takes none.
     let zombie = child(&mut k);
     let pid = zombie.pid();
     drop(zombie);
-    forced.refused(&kernel, &mut k, why, |k| k.newlwp(pid));
+    forced.refused(&kernel, &mut k, why, |k| k.become_new_lwp(pid));
     k.try_wait(WaitTarget::Any).unwrap().unwrap();
     drop((further, handle));
     leave(k);
-    forced.refused_outside(&kernel, why, || kernel.alloclwp(Some(pid)));
+    forced.refused_outside(&kernel, why, || kernel.new_lwp(pid));
     assert_empty(kernel);
 }
 
@@ -85,93 +83,67 @@ fn draining(forced: &mut Forced) {
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
     k.drain();
-    let handle = kernel.find(k.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let handle = kernel.pin().proc(k.pid()).unwrap().handle().unwrap();
     let why = NewLwpError::Draining;
-    forced.refused(&kernel, &mut k, why, |k| k.newlwp(k.pid()));
-    forced.refused(&kernel, &mut k, why, |k| kernel.alloclwp(Some(k.pid())));
-    forced.refused(&kernel, &mut k, why, |_| kernel.alloclwp_in(&handle));
+    forced.refused(&kernel, &mut k, why, |k| k.become_new_lwp(k.pid()));
+    forced.refused(&kernel, &mut k, why, |k| kernel.new_lwp(k.pid()));
+    forced.refused(&kernel, &mut k, why, |_| handle.new_lwp());
     drop(handle);
     leave(k);
     assert_empty(kernel);
 }
 
-/// With a limit and a cap, which are charged before the id is looked for.
-fn ids_exhausted(forced: &mut Forced) {
+/// Few ids, with a limit and a cap, which are charged before the id is looked for.
+pub fn few_ids() -> Kernel {
     let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
-    let configure = |b: Builder<_>| b.id_capacity(6).max_procs(20).limits_policy(policy);
-    let kernel = kernel(configure);
+    kernel(|builder| builder.id_capacity(6).max_procs(20).limits_policy(policy))
+}
+
+fn no_id_is_left(forced: &mut Forced) {
+    let kernel = few_ids();
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    let held: Vec<Lwp> = std::iter::from_fn(|| kernel.alloclwp(None).ok()).collect();
+    let handle = kernel.pin().proc(k.pid()).unwrap().handle().unwrap();
+    let held: Vec<Lwp> = std::iter::from_fn(|| kernel.spawn().start().ok()).collect();
     assert_eq!(kernel.counts().ids, 7, "and 0");
     let why = NewLwpError::IdsExhausted;
-    forced.refused(&kernel, &mut k, why, |k| k.newlwp(k.pid()));
-    forced.refused(&kernel, &mut k, why, |_| kernel.alloclwp(None));
-    drop(held);
+    forced.refused(&kernel, &mut k, why, |k| k.become_new_lwp(k.pid()));
+    forced.refused(&kernel, &mut k, why, |k| kernel.new_lwp(k.pid()));
+    forced.refused(&kernel, &mut k, why, |_| handle.new_lwp());
+    drop((held, handle));
     leave(k);
     assert_eq!(room(&kernel), 5);
     assert_empty(kernel);
 }
 
-fn user_limit(forced: &mut Forced) {
-    let kernel = limited(8);
-    let mut k = kernel.enter().unwrap();
-    give_proc0_to_user_7(&mut k, 2);
-    let second = kernel.alloclwp(None).unwrap();
-    forced.refused(&kernel, &mut k, NewLwpError::Limit, |_| kernel.alloclwp(None));
-    // Not what an LWP of a process is refused for.
-    drop(kernel.alloclwp(Some(second.pid())).unwrap());
-    drop(second);
-    k.switch(kernel.alloclwp(None).unwrap()).unwrap();
-    leave(k);
-    assert_eq!(kernel.user_counts(7).procs, 1, "proc0");
-    assert_eq!(room(&kernel), 1, "user 7's");
-    kernel.set_limits_policy(LimitsPolicy::default());
-    assert_eq!(room(&kernel), 6, "the kernel's");
+/// Why no child is made, whether it would have been forked or spawned.
+#[derive(Clone, Copy)]
+pub enum Why {
+    IdsExhausted,
+    Limit,
+    KernelFull,
 }
 
-fn kernel_full(forced: &mut Forced) {
-    let kernel = limited(4);
-    let mut k = kernel.enter().unwrap();
-    start_as(&mut k, 5);
-    let last = kernel.alloclwp(None).unwrap();
-    forced.refused(&kernel, &mut k, NewLwpError::KernelFull, |_| kernel.alloclwp(None));
-    drop(last);
-    leave(k);
-    assert_eq!(room(&kernel), 2);
-    assert_empty(kernel);
-}
+/// Tries to make a child in each way, which is refused for the same reason each time.
+pub type Tries = fn(&mut Forced, &Kernel, &mut K<'_>, Why);
 
-fn wrong_kernel(forced: &mut Forced) {
-    let (own, other) = (plain(), plain());
-    let lwp = other.alloclwp(None).unwrap();
-    let handle = other.find(lwp.pid(), &other.pin()).unwrap().handle().unwrap();
-    let before = Snapshot::of(&other, None);
-    let mut k = own.enter().unwrap();
-    start_as(&mut k, 5);
-    let why = NewLwpError::WrongKernel;
-    forced.refused(&own, &mut k, why, |_| own.alloclwp_in(&handle));
-    Snapshot::of(&other, None).assert_eq(&before, "a refusal of the other kernel");
-    drop((lwp, handle));
-    leave(k);
-    assert_empty(own);
-    assert_empty(other);
-}
+pub const FILES: [Rfork; 3] = [Rfork::Share, Rfork::Copy, Rfork::Fresh];
 
-/// Each way to fork is refused for the same reason.
-fn forks(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: ForkError) {
-    for files in [Rfork::Share, Rfork::Copy, Rfork::Fresh] {
+fn forks(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: Why) {
+    let why = match why {
+        Why::IdsExhausted => ForkError::IdsExhausted,
+        Why::Limit => ForkError::Limit,
+        Why::KernelFull => ForkError::KernelFull,
+    };
+    for files in FILES {
         forced.refused(kernel, k, why, |k| k.rfork(files));
-        // The address space is dropped.
-        let host = kernel.host();
-        forced.refused(kernel, k, why, |k| k.rfork_vmspace(host.vmspace(), files));
     }
 }
 
 pub fn fork(forced: &mut Forced) {
-    fork_without_ids(forced);
-    fork_beyond_the_users_limit(forced);
-    fork_in_a_full_kernel(forced);
+    without_ids(forced, forks);
+    beyond_the_users_limit(forced, forks);
+    in_a_full_kernel(forced, forks);
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     for flags in [3, 4, -1, i32::MIN] {
@@ -180,13 +152,13 @@ pub fn fork(forced: &mut Forced) {
     }
 }
 
-fn fork_without_ids(forced: &mut Forced) {
+pub fn without_ids(forced: &mut Forced, tries: Tries) {
     let kernel = kernel(|builder| builder.id_capacity(6).max_procs(20));
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    k.fd_open(kernel.host().file(), OnExec::Keep).unwrap();
-    let held: Vec<Lwp> = std::iter::from_fn(|| kernel.alloclwp(None).ok()).collect();
-    forks(forced, &kernel, &mut k, ForkError::IdsExhausted);
+    k.files().open(kernel.host().file(), OnExec::Keep).unwrap();
+    let held: Vec<Lwp> = std::iter::from_fn(|| kernel.spawn().start().ok()).collect();
+    tries(forced, &kernel, &mut k, Why::IdsExhausted);
     drop(held);
     leave(k);
     assert_eq!(room(&kernel), 5);
@@ -194,29 +166,29 @@ fn fork_without_ids(forced: &mut Forced) {
 }
 
 /// What a user is refused for gives its place in the kernel back.
-fn fork_beyond_the_users_limit(forced: &mut Forced) {
+pub fn beyond_the_users_limit(forced: &mut Forced, tries: Tries) {
     let kernel = limited(8);
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_rlimit(Resource::Nproc, Limit::both(1)).unwrap();
-    k.set_cred(&CredChange::SetUid(7)).unwrap();
-    k.fd_open(kernel.host().file(), OnExec::Keep).unwrap();
+    k.resources().set_limit(Resource::Nproc, Limit::both(1)).unwrap();
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
+    k.files().open(kernel.host().file(), OnExec::Keep).unwrap();
     // Six rounds of three each: far beyond what there is room for.
-    forks(forced, &kernel, &mut k, ForkError::Limit);
+    tries(forced, &kernel, &mut k, Why::Limit);
     assert_eq!(room(&kernel), 5, "of eight there were three");
     leave(k);
     assert_empty(kernel);
 }
 
 /// What the kernel is full for is not charged to the user.
-fn fork_in_a_full_kernel(forced: &mut Forced) {
+pub fn in_a_full_kernel(forced: &mut Forced, tries: Tries) {
     let kernel = limited(4);
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_rlimit(Resource::Nproc, Limit::both(2)).unwrap();
-    k.set_cred(&CredChange::SetUid(7)).unwrap();
-    let last = kernel.alloclwp(None).unwrap();
-    forks(forced, &kernel, &mut k, ForkError::KernelFull);
+    k.resources().set_limit(Resource::Nproc, Limit::both(2)).unwrap();
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
+    let last = kernel.spawn().start().unwrap();
+    tries(forced, &kernel, &mut k, Why::KernelFull);
     drop(last);
     let parent = k.rfork(Rfork::Share).unwrap().expect("as many as the user may have");
     assert_eq!(k.rfork(Rfork::Share).unwrap_err(), ForkError::KernelFull);

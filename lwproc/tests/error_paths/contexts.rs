@@ -16,13 +16,13 @@ fn one_cpu() -> Kernel {
 pub fn enter(forced: &mut Forced) {
     let kernel = one_cpu();
     let mut k = kernel.enter().unwrap();
-    k.kernel_lock().unwrap();
+    k.big_lock().lock().unwrap();
     forced.refused(&kernel, &mut k, EnterError::AlreadyEntered, |_| kernel.enter());
     start_as(&mut k, 5);
     forced.refused(&kernel, &mut k, EnterError::AlreadyEntered, |_| kernel.enter());
     leave(k);
     // CPU and lock are there, or this waits.
-    kernel.enter().unwrap().kernel_lock().unwrap();
+    kernel.enter().unwrap().big_lock().lock().unwrap();
     assert_empty(kernel);
 }
 
@@ -31,15 +31,13 @@ pub fn claim(forced: &mut Forced) {
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
     let (pid, lid) = (k.pid(), k.lid().unwrap());
-    let owned = kernel.alloclwp(Some(pid)).unwrap();
-    let gone = kernel.alloclwp(Some(pid)).unwrap();
-    let find = |lid| kernel.find_lwp(lid, &kernel.pin()).unwrap().handle().unwrap();
+    let owned = kernel.new_lwp(pid).unwrap();
+    let gone = kernel.new_lwp(pid).unwrap();
+    let find = |lid| kernel.pin().lwp(lid).unwrap().handle().unwrap();
     for lid in [lid, owned.lid()] {
         let (handle, why) = (find(lid), ClaimError::AlreadyRunning { pid, lid });
         forced.refused(&kernel, &mut k, why, |_| handle.claim());
-        forced.refused(&kernel, &mut k, why, |_| {
-            kernel.find_lwp(lid, &kernel.pin()).unwrap().claim()
-        });
+        forced.refused(&kernel, &mut k, why, |_| kernel.pin().lwp(lid).unwrap().claim());
     }
     let handle = find(gone.lid());
     drop(gone);
@@ -53,8 +51,8 @@ pub fn unbind(forced: &mut Forced) {
     let kernel = one_cpu();
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    k.kernel_lock().unwrap();
-    k.releaselwp().unwrap();
+    k.big_lock().lock().unwrap();
+    k.release().unwrap();
     forced.refused(&kernel, &mut k, UnbindError::Exiting, |k| k.unbind());
     drop(k);
     assert_empty(kernel);
@@ -62,7 +60,7 @@ pub fn unbind(forced: &mut Forced) {
 
 /// Each way to release is refused for the same reason.
 fn releases(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: ReleaseError) {
-    forced.refused(kernel, k, why, |k| k.releaselwp());
+    forced.refused(kernel, k, why, |k| k.release());
     forced.refused(kernel, k, why, |k| k.exit(ExitStatus::exited(9)));
     // Neither drained, nor are parked LWPs released.
     forced.refused(kernel, k, why, |k| k.exit_group(ExitStatus::exited(9)));
@@ -74,16 +72,16 @@ pub fn release(forced: &mut Forced) {
     releases(forced, &kernel, &mut k, ReleaseError::NotPertinent);
     start_as(&mut k, 5);
     let parent = k.rfork(lwproc::Rfork::Share).unwrap().unwrap();
-    let parked = kernel.alloclwp(Some(k.pid())).unwrap().unclaim();
+    let parked = kernel.new_lwp(k.pid()).unwrap().unclaim();
     for _ in 0..2 {
-        k.lwphold().unwrap();
+        k.hold().unwrap();
     }
     releases(forced, &kernel, &mut k, ReleaseError::Held { holds: 2 });
     for _ in 0..2 {
-        k.lwprele().unwrap();
+        k.unhold().unwrap();
     }
     drop(parked.claim().unwrap());
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     releases(forced, &kernel, &mut k, ReleaseError::NotPertinent);
     k.switch(parent).unwrap();
     let reaped = k.try_wait(WaitTarget::Any).unwrap().unwrap();
@@ -95,23 +93,23 @@ pub fn release(forced: &mut Forced) {
 
 pub fn hold(forced: &mut Forced) {
     let kernel = kernel(|builder| builder.id_capacity(2));
-    let last = kernel.alloclwp(None).unwrap();
+    let last = kernel.spawn().start().unwrap();
     let mut k = kernel.enter().unwrap();
-    forced.refused(&kernel, &mut k, HoldError::IdsExhausted, |k| k.lwphold());
+    forced.refused(&kernel, &mut k, HoldError::IdsExhausted, |k| k.hold());
     drop(last);
     k.drain();
-    forced.refused(&kernel, &mut k, HoldError::Draining, |k| k.lwphold());
+    forced.refused(&kernel, &mut k, HoldError::Draining, |k| k.hold());
     k.reopen();
     start_as(&mut k, 5);
     // The count of 24 bits: the base reference, and as many holds.
     let mut holds = 0;
-    while holds < (1 << 24) - 2 && k.lwphold().is_ok() {
+    while holds < (1 << 24) - 2 && k.hold().is_ok() {
         holds += 1;
     }
-    forced.refused(&kernel, &mut k, HoldError::Overflow, |k| k.lwphold());
+    forced.refused(&kernel, &mut k, HoldError::Overflow, |k| k.hold());
     assert_eq!(k.curlwp().unwrap().refcnt(), (1 << 24) - 1);
     for _ in 0..holds {
-        k.lwprele().unwrap();
+        k.unhold().unwrap();
     }
     leave(k);
     assert_empty(kernel);
@@ -120,24 +118,24 @@ pub fn hold(forced: &mut Forced) {
 pub fn rele(forced: &mut Forced) {
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
-    forced.refused(&kernel, &mut k, ReleError::NotHeld, |k| k.lwprele());
+    forced.refused(&kernel, &mut k, ReleError::NotHeld, |k| k.unhold());
     start_as(&mut k, 5);
-    k.releaselwp().unwrap();
-    forced.refused(&kernel, &mut k, ReleError::NotHeld, |k| k.lwprele());
+    k.release().unwrap();
+    forced.refused(&kernel, &mut k, ReleError::NotHeld, |k| k.unhold());
     drop(k);
     assert_empty(kernel);
 }
 
 pub fn switch(forced: &mut Forced) {
     let (own, other) = (one_cpu(), plain());
-    let mut foreign = other.alloclwp(None).unwrap();
+    let mut foreign = other.spawn().start().unwrap();
     let mut k = own.enter().unwrap();
     for bound in [false, true] {
         if bound {
             start_as(&mut k, 5);
-            k.lwphold().unwrap();
+            k.hold().unwrap();
         }
-        k.kernel_lock().unwrap();
+        k.big_lock().lock().unwrap();
         let before = (Snapshot::of(&own, Some(&k)), Snapshot::of(&other, None));
         for _ in 0..3 {
             let error: SwitchError = k.switch(foreign).unwrap_err();
@@ -147,7 +145,7 @@ pub fn switch(forced: &mut Forced) {
             Snapshot::of(&other, None).assert_eq(&before.1, "a switch, there");
         }
     }
-    k.lwprele().unwrap();
+    k.unhold().unwrap();
     leave(k);
     drop(foreign);
     assert_empty(own);
@@ -156,8 +154,8 @@ pub fn switch(forced: &mut Forced) {
 
 pub fn unclaim(forced: &mut Forced) {
     let kernel = plain();
-    let handle = kernel.alloclwp(None).unwrap().unclaim();
-    let mut lwp = kernel.alloclwp(Some(Pid(handle.pid().0))).unwrap();
+    let handle = kernel.spawn().start().unwrap().unclaim();
+    let mut lwp = kernel.new_lwp(Pid(handle.pid().0)).unwrap();
     let before = Snapshot::of(&kernel, None);
     for _ in 0..3 {
         let error: UnclaimError = handle.unclaim(lwp).unwrap_err();
@@ -173,20 +171,20 @@ pub fn unclaim(forced: &mut Forced) {
 pub fn biglock(forced: &mut Forced) {
     let kernel = one_cpu();
     let mut k = kernel.enter().unwrap();
-    forced.refused(&kernel, &mut k, BigLockError::NotHeld, |k| k.kernel_unlock());
+    forced.refused(&kernel, &mut k, BigLockError::NotHeld, |k| k.big_lock().unlock());
     start_as(&mut k, 5);
-    k.kernel_lock().unwrap();
-    k.kernel_unlock().unwrap();
-    forced.refused(&kernel, &mut k, BigLockError::NotHeld, |k| k.kernel_unlock());
+    k.big_lock().lock().unwrap();
+    k.big_lock().unlock().unwrap();
+    forced.refused(&kernel, &mut k, BigLockError::NotHeld, |k| k.big_lock().unlock());
     if cfg!(debug_assertions) {
         // 2^32 calls: two minutes, and two seconds in a release build.
         return forced.saw(&BigLockError::Overflow);
     }
-    while k.kernel_lock().is_ok() {}
-    forced.refused(&kernel, &mut k, BigLockError::Overflow, |k| k.kernel_lock());
-    assert_eq!(k.kernel_lock_depth(), u32::MAX);
+    while k.big_lock().lock().is_ok() {}
+    forced.refused(&kernel, &mut k, BigLockError::Overflow, |k| k.big_lock().lock());
+    assert_eq!(k.big_lock().depth(), u32::MAX);
     leave(k);
     // CPU and lock are there, or this waits.
-    kernel.enter().unwrap().kernel_lock().unwrap();
+    kernel.enter().unwrap().big_lock().lock().unwrap();
     assert_empty(kernel);
 }

@@ -12,7 +12,7 @@ fn run_as(k: &mut K<'_>, lwp: Lwp, f: impl FnOnce(&mut K<'_>)) -> Lwp {
 
 fn exec(k: &mut K<'_>) {
     k.drain();
-    k.execnotify("other").unwrap();
+    k.exec("other").unwrap();
 }
 
 pub fn group(forced: &mut Forced) {
@@ -21,10 +21,10 @@ pub fn group(forced: &mut Forced) {
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
     let own = k.pid();
-    let outsider = kernel.alloclwp(None).unwrap();
+    let outsider = kernel.spawn().start().unwrap();
     let [ordinary, execed, leader, zombie] = [(); 4].map(|()| child(&mut k));
     let execed = run_as(&mut k, execed, exec);
-    let leader = run_as(&mut k, leader, |k| _ = k.setsid().unwrap());
+    let leader = run_as(&mut k, leader, |k| _ = k.groups().setsid().unwrap());
     let pid_of_zombie = zombie.pid();
     drop(zombie);
     let cases = [
@@ -43,19 +43,19 @@ pub fn group(forced: &mut Forced) {
         (ordinary.pid(), Pid(1 << 30), NoSuchGroup),
     ];
     for (pid, pgid, why) in cases {
-        forced.refused(&kernel, &mut k, why, |k| k.setpgid(pid, pgid));
+        forced.refused(&kernel, &mut k, why, |k| k.groups().setpgid(pid, pgid));
     }
     for pid in [Pid(-1), Pid(1 << 30)] {
-        forced.refused(&kernel, &mut k, NoSuchProcess, |k| k.getpgid(pid));
-        forced.refused(&kernel, &mut k, NoSuchProcess, |k| k.getsid(pid));
+        forced.refused(&kernel, &mut k, NoSuchProcess, |k| k.groups().pgid_of(pid));
+        forced.refused(&kernel, &mut k, NoSuchProcess, |k| k.groups().sid_of(pid));
     }
     let leader = run_as(&mut k, leader, |k| {
-        forced.refused(&kernel, k, SessionLeader, |k| k.setpgid(Pid(0), Pid(0)));
-        forced.refused(&kernel, k, SessionLeader, |k| k.setpgid(k.pid(), own));
-        forced.refused(&kernel, k, GroupExists, |k| k.setsid());
+        forced.refused(&kernel, k, SessionLeader, |k| k.groups().setpgid(Pid(0), Pid(0)));
+        forced.refused(&kernel, k, SessionLeader, |k| k.groups().setpgid(k.pid(), own));
+        forced.refused(&kernel, k, GroupExists, |k| k.groups().setsid());
     });
-    k.setpgid(Pid(0), Pid(0)).unwrap();
-    forced.refused(&kernel, &mut k, GroupExists, |k| k.setsid());
+    k.groups().setpgid(Pid(0), Pid(0)).unwrap();
+    forced.refused(&kernel, &mut k, GroupExists, |k| k.groups().setsid());
     drop((outsider, ordinary, execed, leader));
     while k.try_wait(WaitTarget::Any).is_ok() {}
     leave(k);
@@ -70,12 +70,12 @@ fn a_child_that_left_the_session_and_execed_is_in_another_session() {
     start_as(&mut k, 5);
     let first = child(&mut k);
     let gone = run_as(&mut k, first, |k| {
-        k.setsid().unwrap();
+        k.groups().setsid().unwrap();
         exec(k);
     });
-    assert_eq!(k.setpgid(gone.pid(), Pid(0)), Err(GroupError::OtherSession));
+    assert_eq!(k.groups().setpgid(gone.pid(), Pid(0)), Err(GroupError::OtherSession));
     let stayed = child(&mut k);
     let stayed = run_as(&mut k, stayed, exec);
-    assert_eq!(k.setpgid(stayed.pid(), Pid(0)), Err(GroupError::HasExeced));
+    assert_eq!(k.groups().setpgid(stayed.pid(), Pid(0)), Err(GroupError::HasExeced));
     drop((gone, stayed));
 }

@@ -7,6 +7,8 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "../common/becoming.rs"]
+mod becoming;
 mod bench;
 mod births;
 mod contexts;
@@ -19,6 +21,7 @@ mod resources;
 mod signals;
 mod sleeping;
 mod source;
+mod spawns;
 mod waiting;
 
 mod panics;
@@ -59,6 +62,7 @@ macro_rules! tests {
 tests! {
     BuildError by births::build;
     NewLwpError by births::newlwp;
+    SpawnError by spawns::spawn;
     ForkError by births::fork;
     EnterError by contexts::enter;
     ClaimError by contexts::claim;
@@ -82,7 +86,6 @@ tests! {
     HookError by replaced::hook;
     EmulError by replaced::emul;
     WaitError by waiting::wait;
-    #[cfg(feature = "async")]
     CurrentError by waiting::current;
 }
 

@@ -32,7 +32,7 @@ fn a_panic_in_a_sleep_gives_cpu_and_big_lock_back() {
             start_as(&mut k, 5);
         }
         for _ in 0..2 {
-            k.kernel_lock().unwrap();
+            k.big_lock().lock().unwrap();
         }
         for at in 1..=2 {
             panics(&kernel, &mut k, |k| {
@@ -48,14 +48,14 @@ fn a_panic_in_a_sleep_gives_cpu_and_big_lock_back() {
         panics(&kernel, &mut k, |k| {
             k.sleep_with(Arc::new(Object), || panic!("planned")).unwrap();
         });
-        assert_eq!((k.kernel_lock_depth(), k.cpu()), (2, Some(0)));
+        assert_eq!((k.big_lock().depth(), k.cpu()), (2, Some(0)));
     }
     leave(k);
     // The channel is nobody's, the CPU and the lock anybody's.
     std::thread::scope(|s| {
         s.spawn(|| {
             let mut k = kernel.enter().unwrap();
-            k.kernel_lock().unwrap();
+            k.big_lock().lock().unwrap();
             let mut asked = 0;
             let third = || {
                 channel.wake_one();
@@ -95,17 +95,17 @@ fn an_exec_is_done_though_the_files_it_closes_panic() {
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     for flag in [OnExec::Close, OnExec::Keep, OnExec::Close, OnExec::Close] {
-        k.fd_open(Noise(open.clone()), flag).map_err(|_| ()).unwrap();
+        k.files().open(Noise(open.clone()), flag).map_err(|_| ()).unwrap();
     }
     k.drain();
-    let execed = catch_unwind(AssertUnwindSafe(|| k.execnotify("new")));
+    let execed = catch_unwind(AssertUnwindSafe(|| k.exec("new")));
     assert_eq!(execed.unwrap_err().downcast_ref(), Some(&"planned"));
-    assert_eq!((k.fds(), Arc::strong_count(&open)), (vec![(Fd(1), OnExec::Keep)], 2));
-    assert_eq!(k.comm().as_str(), "new");
-    assert_eq!(k.execnotify("again"), Err(ExecError::NotDraining), "it is open again");
-    drop(kernel.alloclwp(Some(k.pid())).unwrap());
-    catch_unwind(AssertUnwindSafe(|| k.fd_close(Fd(1)))).unwrap_err();
-    k.releaselwp().unwrap();
+    assert_eq!((k.files().list(), Arc::strong_count(&open)), (vec![(Fd(1), OnExec::Keep)], 2));
+    assert_eq!(k.process().comm().as_str(), "new");
+    assert_eq!(k.exec("again"), Err(ExecError::NotDraining), "it is open again");
+    drop(kernel.new_lwp(k.pid()).unwrap());
+    catch_unwind(AssertUnwindSafe(|| k.files().close(Fd(1)))).unwrap_err();
+    k.release().unwrap();
     drop(k);
     let counts = kernel.counts();
     assert_eq!((counts.procs, counts.lwps, counts.ids), (2, 2, 2));

@@ -1,5 +1,6 @@
 //! Ids that run out, what is retired, LWPs that are parked too late.
 
+use crate::becoming::Become;
 use crate::bench::frees_all;
 use lwproc::*;
 
@@ -22,18 +23,18 @@ fn exhausted_ids_lose_nothing() {
         assert_eq!((full.ids, full.procs, full.lwps), (65, 65, 65), "round {round}");
         let here = (k.pid(), k.lid());
         for _ in 0..100 {
-            assert_eq!(k.newlwp(k.pid()).unwrap_err(), NewLwpError::IdsExhausted);
+            assert_eq!(k.become_new_lwp(k.pid()).unwrap_err(), NewLwpError::IdsExhausted);
             assert_eq!(k.rfork(Rfork::Copy).unwrap_err(), ForkError::IdsExhausted);
-            assert_eq!(kernel.alloclwp(None).unwrap_err(), NewLwpError::IdsExhausted);
-            assert_eq!(k.newlwp(Pid(-5)).unwrap_err(), NewLwpError::NoSuchProcess);
+            assert_eq!(kernel.spawn().start().unwrap_err(), SpawnError::IdsExhausted);
+            assert_eq!(k.become_new_lwp(Pid(-5)).unwrap_err(), NewLwpError::NoSuchProcess);
         }
         assert_eq!((k.pid(), k.lid()), here, "the context is unchanged");
         assert_eq!(kernel.counts(), full);
         let guard = kernel.pin();
-        assert!(kernel.procs(&guard).all(|p| p.nlwps() == 1));
+        assert!(guard.procs().all(|p| p.nlwps() == 1));
         drop(guard);
         let last = k.unbind().unwrap();
-        assert_eq!(k.lwphold(), Err(HoldError::IdsExhausted));
+        assert_eq!(k.hold(), Err(HoldError::IdsExhausted));
         assert!(k.curlwp().is_none());
         drop((last, lwps));
         drop(k);
@@ -48,12 +49,12 @@ fn exhausted_ids_lose_nothing() {
 fn a_failed_newlwp_can_be_the_end_of_the_process() {
     let kernel = Kernel::builder().id_capacity(3).build().unwrap();
     for _ in 0..2000 {
-        let lwp = kernel.alloclwp(None).unwrap();
-        let (pid, more) = (lwp.pid(), kernel.alloclwp(Some(lwp.pid())).unwrap());
+        let lwp = kernel.spawn().start().unwrap();
+        let (pid, more) = (lwp.pid(), kernel.new_lwp(lwp.pid()).unwrap());
         std::thread::scope(|s| {
             s.spawn(|| {
                 for _ in 0..3 {
-                    match kernel.alloclwp(Some(pid)) {
+                    match kernel.new_lwp(pid) {
                         Ok(lwp) => drop(lwp),
                         Err(NewLwpError::IdsExhausted | NewLwpError::NoSuchProcess) => {}
                         Err(other) => panic!("{other}"),
@@ -74,10 +75,10 @@ fn everything_retired_is_freed() {
     let mut k = kernel.enter().unwrap();
     for _ in 0..1000 {
         k.rfork(Rfork::Share).map(drop).unwrap();
-        k.set_comm("x");
-        k.set_comm("y");
+        k.process().set_comm("x");
+        k.process().set_comm("y");
     }
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     kernel.flush();
     let stats = kernel.reclaim_stats();
@@ -91,7 +92,7 @@ fn a_guard_holds_back_its_own_kernel_only() {
     let (a, b) = (Kernel::new(), Kernel::new());
     let churn = |kernel: &Kernel| {
         for _ in 0..1000 {
-            drop(kernel.alloclwp(None).unwrap());
+            drop(kernel.spawn().start().unwrap());
         }
         kernel.flush();
     };
@@ -111,9 +112,8 @@ fn a_guard_holds_back_its_own_kernel_only() {
 #[test]
 fn the_dead_in_a_list_do_not_outnumber_the_living() {
     let kernel = Kernel::new();
-    let first = kernel.alloclwp(None).unwrap();
-    let mut lwps: Vec<Lwp> =
-        (0..1000).map(|_| kernel.alloclwp(Some(first.pid())).unwrap()).collect();
+    let first = kernel.spawn().start().unwrap();
+    let mut lwps: Vec<Lwp> = (0..1000).map(|_| kernel.new_lwp(first.pid()).unwrap()).collect();
     lwps.drain(..499).for_each(drop);
     while let Some(newest) = lwps.pop() {
         drop(newest);
@@ -132,16 +132,15 @@ fn what_is_gone_gives_no_handle() {
 
 fn gone_gives_no_handle() {
     let kernel = Kernel::new();
-    let owned = kernel.alloclwp(None).unwrap();
-    let further = kernel.alloclwp(Some(owned.pid())).unwrap();
+    let owned = kernel.spawn().start().unwrap();
+    let further = kernel.new_lwp(owned.pid()).unwrap();
     let (pid, lid) = (owned.pid(), further.lid());
     {
         let guard = kernel.pin();
-        let (proc, lwp) =
-            (kernel.find(pid, &guard).unwrap(), kernel.find_lwp(lid, &guard).unwrap());
+        let (proc, lwp) = (guard.proc(pid).unwrap(), guard.lwp(lid).unwrap());
         drop((proc.handle().unwrap(), lwp.handle().unwrap()));
         drop(further);
-        assert!(lwp.handle().is_none() && lwp.state() == LwpState::Idle);
+        assert!(lwp.handle().is_none() && lwp.state() == LwpState::Gone);
         assert!(proc.handle().is_some(), "one of its LWPs has gone, and it has not");
         drop(owned);
         assert!(proc.handle().is_none() && proc.state() == ProcState::Gone);
@@ -160,10 +159,9 @@ fn what_a_handle_keeps_gives_handles() {
 
 fn kept_gives_handles() {
     let kernel = Kernel::new();
-    let owned = kernel.alloclwp(None).unwrap();
+    let owned = kernel.spawn().start().unwrap();
     let guard = kernel.pin();
-    let (proc, lwp) =
-        (kernel.find(owned.pid(), &guard).unwrap(), kernel.find_lwp(owned.lid(), &guard).unwrap());
+    let (proc, lwp) = (guard.proc(owned.pid()).unwrap(), guard.lwp(owned.lid()).unwrap());
     let kept = (proc.handle().unwrap(), lwp.handle().unwrap());
     drop(owned);
     assert_eq!((proc.handle().as_ref(), lwp.handle().as_ref()), (Some(&kept.0), Some(&kept.1)));
@@ -189,7 +187,7 @@ impl Host for Watched {
 #[test]
 fn an_lwp_is_parked_by_its_own_handle_only() {
     let kernel = Kernel::new();
-    let (a, b) = (kernel.alloclwp(None).unwrap(), kernel.alloclwp(None).unwrap());
+    let (a, b) = (kernel.spawn().start().unwrap(), kernel.spawn().start().unwrap());
     let (a_lid, b) = (a.lid(), b.unclaim());
     let refused = b.unclaim(a).unwrap_err();
     assert_eq!(refused.errno(), Errno::EINVAL);
@@ -197,9 +195,9 @@ fn an_lwp_is_parked_by_its_own_handle_only() {
     let a = refused.into_lwp().unclaim();
     for handle in [&a, &b] {
         let lwp = handle.claim().unwrap();
-        assert_eq!(handle.state(), LwpState::OnProc);
+        assert_eq!(handle.state(), LwpState::Owned);
         handle.unclaim(lwp).unwrap();
-        assert_eq!(handle.state(), LwpState::Run, "and anybody can claim it again");
+        assert_eq!(handle.state(), LwpState::Parked, "and anybody can claim it again");
     }
     drop((a.claim().unwrap(), b.claim().unwrap()));
     assert_eq!(kernel.counts().lwps, 2, "proc0's and init's");
@@ -209,7 +207,7 @@ fn an_lwp_is_parked_by_its_own_handle_only() {
 fn an_lwp_parked_by_its_handle_when_its_kernel_has_gone_is_released() {
     let alive = std::sync::Arc::new(());
     let kernel = Kernel::builder().host(Watched(alive.clone())).build().unwrap();
-    let handle = kernel.alloclwp(None).unwrap().unclaim();
+    let handle = kernel.spawn().start().unwrap().unclaim();
     let lwp = handle.claim().unwrap();
     drop(kernel);
     handle.unclaim(lwp).unwrap();
@@ -222,7 +220,7 @@ fn an_lwp_parked_by_its_handle_when_its_kernel_has_gone_is_released() {
 fn an_lwp_parked_when_its_kernel_has_gone_is_released() {
     let alive = std::sync::Arc::new(());
     let kernel = Kernel::builder().host(Watched(alive.clone())).build().unwrap();
-    let lwp = kernel.alloclwp(None).unwrap();
+    let lwp = kernel.spawn().start().unwrap();
     assert_eq!(kernel.shutdown().survivors.len(), 1);
     let handle = lwp.unclaim();
     assert_eq!(handle.claim().unwrap_err(), ClaimError::Exiting);

@@ -10,11 +10,11 @@ pub fn cred(forced: &mut Forced) {
     k.rfork(Rfork::Fresh).unwrap();
     let too_many: std::sync::Arc<[u32]> = (0..=GROUPS_MAX as u32).collect();
     let change = SetGroups(too_many.clone());
-    forced.refused(&kernel, &mut k, CredError::TooManyGroups, |k| k.set_cred(&change));
-    k.set_cred(&SetGroups([3, 4].into())).unwrap();
-    k.set_cred(&SetResgid(Some(1), Some(2), Some(3))).unwrap();
-    k.set_cred(&SetResuid(Some(5), Some(6), Some(7))).unwrap();
-    let sibling = kernel.alloclwp(Some(k.pid())).unwrap();
+    forced.refused(&kernel, &mut k, CredError::TooManyGroups, |k| k.creds().set(&change));
+    k.creds().set(&SetGroups([3, 4].into())).unwrap();
+    k.creds().set(&SetResgid(Some(1), Some(2), Some(3))).unwrap();
+    k.creds().set(&SetResuid(Some(5), Some(6), Some(7))).unwrap();
+    let sibling = kernel.new_lwp(k.pid()).unwrap();
     let no = u32::MAX;
     for change in [
         SetUid(no),
@@ -26,7 +26,7 @@ pub fn cred(forced: &mut Forced) {
         SetRegid(None, Some(no)),
         SetResgid(Some(1), Some(no), None),
     ] {
-        forced.refused(&kernel, &mut k, CredError::InvalidId, |k| k.set_cred(&change));
+        forced.refused(&kernel, &mut k, CredError::InvalidId, |k| k.creds().set(&change));
     }
     // 8 is no id of the process's; 0 is what everybody would like.
     for id in [0, 8] {
@@ -47,7 +47,7 @@ pub fn cred(forced: &mut Forced) {
             SetGroups([].into()),
             SetGroups(too_many.clone()),
         ] {
-            forced.refused(&kernel, &mut k, CredError::NotPermitted, |k| k.set_cred(&change));
+            forced.refused(&kernel, &mut k, CredError::NotPermitted, |k| k.creds().set(&change));
         }
     }
     // What is in a set of its own is let go, too.
@@ -62,20 +62,20 @@ pub fn limit(forced: &mut Forced) {
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.set_rlimit(Resource::Nofile, Limit { soft: 10, hard: 20 }).unwrap();
+    k.resources().set_limit(Resource::Nofile, Limit { soft: 10, hard: 20 }).unwrap();
     let child = child(&mut k);
     for user in [0, 5] {
         let limit = Limit { soft: 3, hard: 2 };
         for resource in Resource::ALL {
             let why = LimitError::SoftAboveHard;
-            forced.refused(&kernel, &mut k, why, |k| k.set_rlimit(*resource, limit));
-            forced.refused(&kernel, &mut k, why, |k| k.limits().with(*resource, limit));
+            forced.refused(&kernel, &mut k, why, |k| k.resources().set_limit(*resource, limit));
+            forced.refused(&kernel, &mut k, why, |k| k.resources().limits().with(*resource, limit));
         }
-        k.set_cred(&CredChange::SetUid(user)).unwrap();
+        k.creds().set(&CredChange::SetUid(user)).unwrap();
     }
     for limit in [Limit { soft: 10, hard: 21 }, Limit { soft: 0, hard: u64::MAX }] {
         forced.refused(&kernel, &mut k, LimitError::NotPermitted, |k| {
-            k.set_rlimit(Resource::Nofile, limit)
+            k.resources().set_limit(Resource::Nofile, limit)
         });
     }
     drop(child);
@@ -91,16 +91,16 @@ pub fn specific(forced: &mut Forced) {
     let foreign = (other.proc_key::<Value>(), other.lwp_key::<Value>());
     let mut k = kernel.enter().unwrap();
     forced.refused(&kernel, &mut k, SpecificError::NoLwp, |k| {
-        k.set_lwp_specific(own.1, host.other())
+        k.data_mut().set_lwp(own.1, host.other())
     });
     start_as(&mut k, 5);
-    k.set_proc_specific(own.0, host.other()).unwrap();
-    k.set_lwp_specific(own.1, host.other()).unwrap();
+    k.data().set_proc(own.0, host.other()).unwrap();
+    k.data_mut().set_lwp(own.1, host.other()).unwrap();
     let why = SpecificError::WrongKernel;
-    forced.refused(&kernel, &mut k, why, |k| k.set_proc_specific(foreign.0, host.other()));
-    forced.refused(&kernel, &mut k, why, |k| k.set_lwp_specific(foreign.1, host.other()));
-    assert!(k.take_proc_specific(foreign.0).is_none() && k.take_lwp_specific(foreign.1).is_none());
-    assert!(k.proc_specific(own.0).is_some() && k.lwp_specific(own.1).is_some());
+    forced.refused(&kernel, &mut k, why, |k| k.data().set_proc(foreign.0, host.other()));
+    forced.refused(&kernel, &mut k, why, |k| k.data_mut().set_lwp(foreign.1, host.other()));
+    assert!(k.data().take_proc(foreign.0).is_none() && k.data_mut().take_lwp(foreign.1).is_none());
+    assert!(k.data().proc(own.0).is_some() && k.data().lwp(own.1).is_some());
     leave(k);
     drop(host);
     assert_empty(kernel);

@@ -8,13 +8,14 @@ const TERM: i32 = 15;
 pub fn kill(forced: &mut Forced) {
     let (kernel, other) = (plain(), plain());
     let mut k = kernel.enter().unwrap();
-    let of_root = kernel.alloclwp(None).unwrap();
+    let of_root = kernel.spawn().start().unwrap();
     start_as(&mut k, 5);
-    let handle = kernel.find(of_root.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let handle = kernel.pin().proc(of_root.pid()).unwrap().handle().unwrap();
     for signo in [-1, 65, i32::MIN, i32::MAX] {
         let why = KillError::BadSignal { signo };
-        forced.refused(&kernel, &mut k, why, |k| k.kill(KillTarget::Proc(k.pid()), signo));
-        forced.refused(&kernel, &mut k, why, |k| k.kill(KillTarget::All, signo));
+        forced
+            .refused(&kernel, &mut k, why, |k| k.signals().kill(KillTarget::Proc(k.pid()), signo));
+        forced.refused(&kernel, &mut k, why, |k| k.signals().kill(KillTarget::All, signo));
         forced.refused(&kernel, &mut k, why, |k| handle.signal(k, signo));
     }
     for signo in [0, TERM] {
@@ -25,7 +26,9 @@ pub fn kill(forced: &mut Forced) {
             KillTarget::Pgrp(Pid(1000)),
             KillTarget::Pgrp(Pid(i32::MIN)),
         ] {
-            forced.refused(&kernel, &mut k, KillError::NoSuchProcess, |k| k.kill(target, signo));
+            forced.refused(&kernel, &mut k, KillError::NoSuchProcess, |k| {
+                k.signals().kill(target, signo)
+            });
         }
         for target in [
             KillTarget::Proc(of_root.pid()),
@@ -33,12 +36,14 @@ pub fn kill(forced: &mut Forced) {
             KillTarget::All,
             KillTarget::Proc(Pid::KERNEL),
         ] {
-            forced.refused(&kernel, &mut k, KillError::NotPermitted, |k| k.kill(target, signo));
+            forced.refused(&kernel, &mut k, KillError::NotPermitted, |k| {
+                k.signals().kill(target, signo)
+            });
         }
         forced.refused(&kernel, &mut k, KillError::NotPermitted, |k| handle.signal(k, signo));
     }
-    let foreign = other.alloclwp(None).unwrap();
-    let theirs = other.find(foreign.pid(), &other.pin()).unwrap().handle().unwrap();
+    let foreign = other.spawn().start().unwrap();
+    let theirs = other.pin().proc(foreign.pid()).unwrap().handle().unwrap();
     let there = Snapshot::of(&other, None);
     forced.refused(&kernel, &mut k, KillError::WrongKernel, |k| theirs.signal(k, TERM));
     Snapshot::of(&other, None).assert_eq(&there, "a refusal of the other kernel");
@@ -57,20 +62,20 @@ fn a_group_of_others_is_not_permitted() {
     let mut k = kernel.enter().unwrap();
     // A group of two of root's, and one of user 5's.
     k.rfork(Rfork::Fresh).unwrap();
-    k.setpgid(Pid(0), Pid(0)).unwrap();
+    k.groups().setpgid(Pid(0), Pid(0)).unwrap();
     let pgid = k.pid();
     let (second, third) = (child(&mut k), child(&mut k));
     let first = k.switch(third).unwrap().unwrap();
-    k.set_cred(&CredChange::SetUid(5)).unwrap();
-    let third = k.switch(kernel.alloclwp(None).unwrap()).unwrap().unwrap();
-    k.set_cred(&CredChange::SetUid(5)).unwrap();
-    assert_eq!(k.kill(KillTarget::Pgrp(pgid), TERM), Ok(()));
-    let pending = |pid| !kernel.find(pid, &kernel.pin()).unwrap().pending().is_empty();
+    k.creds().set(&CredChange::SetUid(5)).unwrap();
+    let third = k.switch(kernel.spawn().start().unwrap()).unwrap().unwrap();
+    k.creds().set(&CredChange::SetUid(5)).unwrap();
+    assert_eq!(k.signals().kill(KillTarget::Pgrp(pgid), TERM), Ok(()));
+    let pending = |pid| !kernel.pin().proc(pid).unwrap().pending().is_empty();
     assert_eq!([&first, &second, &third].map(|l| pending(l.pid())), [false, false, true]);
     drop(third);
     let before = Snapshot::of(&kernel, Some(&k));
     for signo in [0, TERM] {
-        assert_eq!(k.kill(KillTarget::Pgrp(pgid), signo), Err(KillError::NotPermitted));
+        assert_eq!(k.signals().kill(KillTarget::Pgrp(pgid), signo), Err(KillError::NotPermitted));
     }
     Snapshot::of(&kernel, Some(&k)).assert_eq(&before, "a kill of others");
     drop((first, second));
@@ -81,7 +86,7 @@ pub fn mask(forced: &mut Forced) {
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     let all = SigSet::from_bits(u64::MAX);
-    forced.refused(&kernel, &mut k, MaskError::Implicit, |k| k.set_blocked(all));
+    forced.refused(&kernel, &mut k, MaskError::Implicit, |k| k.signals().set_blocked(all));
     drop(k);
     assert_empty(kernel);
 }

@@ -1,5 +1,6 @@
 //! Sleeps that are interrupted, and what needs a process that drains.
 
+use crate::becoming::Become;
 use crate::bench::{Kernel, *};
 use lwproc::*;
 use std::num::NonZeroUsize;
@@ -34,7 +35,7 @@ pub fn sleep(forced: &mut Forced) {
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
     for _ in 0..2 {
-        k.kernel_lock().unwrap();
+        k.big_lock().lock().unwrap();
     }
     // Ended by somebody, once it sleeps.
     let channel = WaitChannel::new();
@@ -45,16 +46,16 @@ pub fn sleep(forced: &mut Forced) {
             asked += 1;
             if asked == 2 {
                 let guard = kernel.pin();
-                assert_eq!(kernel.find_lwp(lid, &guard).unwrap().unsleep(), Unslept::Woken);
+                assert_eq!(guard.lwp(lid).unwrap().unsleep(), Unslept::Woken);
             }
             None::<()>
         })
     });
-    k.kill(KillTarget::Proc(k.pid()), TERM).unwrap();
+    k.signals().kill(KillTarget::Proc(k.pid()), TERM).unwrap();
     sleeps(forced, &kernel, &mut k, Interrupted::Signal);
-    k.take_signal().unwrap();
+    k.signals().take().unwrap();
     // Its process drains, by another LWP.
-    let first = k.newlwp(k.pid()).unwrap().unwrap();
+    let first = k.become_new_lwp(k.pid()).unwrap().unwrap();
     k.drain();
     let second = k.switch(first).unwrap().unwrap();
     assert!(k.must_exit());
@@ -76,14 +77,14 @@ pub fn alone(forced: &mut Forced) {
     let kernel = kernel_of_one_cpu();
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    k.kernel_lock().unwrap();
-    let handle = kernel.find(k.pid(), &kernel.pin()).unwrap().handle().unwrap();
-    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.big_lock().lock().unwrap();
+    let handle = kernel.pin().proc(k.pid()).unwrap().handle().unwrap();
+    let other = kernel.new_lwp(k.pid()).unwrap();
     let why = AloneError::NotDraining;
     forced.refused(&kernel, &mut k, why, |k| k.wait_alone());
     forced.refused(&kernel, &mut k, why, |_| handle.drained().block());
     k.drain();
-    k.kill(KillTarget::Proc(k.pid()), TERM).unwrap();
+    k.signals().kill(KillTarget::Proc(k.pid()), TERM).unwrap();
     forced.refused(&kernel, &mut k, AloneError::Interrupted, |k| k.wait_alone());
     drop(other);
     assert_eq!((k.wait_alone(), handle.drained().block()), (Ok(()), Ok(())));
@@ -96,21 +97,21 @@ pub fn exec(forced: &mut Forced) {
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    k.set_comm("old");
+    k.process().set_comm("old");
     let file = kernel.host().file();
-    k.fd_open(file, OnExec::Close).unwrap();
-    forced.refused(&kernel, &mut k, ExecError::NotDraining, |k| k.execnotify("new"));
-    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.files().open(file, OnExec::Close).unwrap();
+    forced.refused(&kernel, &mut k, ExecError::NotDraining, |k| k.exec("new"));
+    let other = kernel.new_lwp(k.pid()).unwrap();
     k.drain();
     let why = ExecError::NotAlone { nlwps: 2 };
-    forced.refused(&kernel, &mut k, why, |k| k.execnotify("new"));
+    forced.refused(&kernel, &mut k, why, |k| k.exec("new"));
     drop(other);
-    k.execnotify("new").unwrap();
-    assert_eq!((k.comm().as_str(), k.fds().len()), ("new", 0));
-    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    k.exec("new").unwrap();
+    assert_eq!((k.process().comm().as_str(), k.files().list().len()), ("new", 0));
+    let other = kernel.new_lwp(k.pid()).unwrap();
     k.exit_group(ExitStatus::exited(1)).unwrap();
     k.switch(other).unwrap();
-    forced.refused(&kernel, &mut k, ExecError::Exiting, |k| k.execnotify("newer"));
+    forced.refused(&kernel, &mut k, ExecError::Exiting, |k| k.exec("newer"));
     leave(k);
     assert_empty(kernel);
 }

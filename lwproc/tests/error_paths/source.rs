@@ -6,7 +6,7 @@ use std::path::Path;
 /// Variants, and the errno of each.
 pub type Variants = BTreeMap<String, String>;
 
-/// What the macros `errors!` and `refusals!` make, by name.
+/// What the macros `errors!` and `refusals!` make, and what is written by hand, by name.
 pub fn enums() -> BTreeMap<String, Variants> {
     let mut enums = BTreeMap::new();
     read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut enums);
@@ -50,4 +50,31 @@ fn read(text: &str, enums: &mut BTreeMap<String, Variants>) {
             }
         }
     }
+    if let Some((name, variants)) = by_hand(text) {
+        enums.insert(name, variants);
+    }
+}
+
+/// The error enum that is not made by a macro, if a file has one. A variant whose errno
+/// is that of an error in it has none here.
+fn by_hand(text: &str) -> Option<(String, Variants)> {
+    let (_, text) = text.split_once("\npub enum ").filter(|(_, t)| is_error(t))?;
+    let (name, text) = text.split_once(" {\n")?;
+    let (body, text) = text.split_once("\n}\n")?;
+    let lines = body.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let variants = lines.map(|line| line.trim_end_matches(',').split('(').next().unwrap());
+    let mut variants: Variants = variants.map(|name| (name.into(), String::new())).collect();
+    for (arm, result) in text.lines().filter_map(|line| line.split_once(" => ")) {
+        if let Some((_, errno)) = result.trim_end_matches(',').rsplit_once("Errno::") {
+            for variant in arm.split(" | ") {
+                let variant = variant.trim().trim_start_matches("Self::");
+                *variants.get_mut(variant).expect("a variant of the enum") = errno.into();
+            }
+        }
+    }
+    Some((name.into(), variants))
+}
+
+fn is_error(text: &str) -> bool {
+    text.split_whitespace().next().is_some_and(|name| name.ends_with("Error"))
 }

@@ -9,9 +9,9 @@ pub fn wait(forced: &mut Forced) {
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    k.kernel_lock().unwrap();
-    let stranger = kernel.alloclwp(None).unwrap();
-    let handle = kernel.find(stranger.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    k.big_lock().lock().unwrap();
+    let stranger = kernel.spawn().start().unwrap();
+    let handle = kernel.pin().proc(stranger.pid()).unwrap().handle().unwrap();
     no_child(forced, &kernel, &mut k, WaitTarget::Any);
     let living = child(&mut k);
     let (own, none) = (Pid(k.pid().0), Pid(1000));
@@ -22,8 +22,8 @@ pub fn wait(forced: &mut Forced) {
     forced.refused(&kernel, &mut k, why, |k| handle.try_wait(k));
     forced.refused(&kernel, &mut k, why, |k| handle.wait().block(k));
     // A child, and a signal.
-    k.kill(KillTarget::Proc(own), 15).unwrap();
-    let child = kernel.find(living.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    k.signals().kill(KillTarget::Proc(own), 15).unwrap();
+    let child = kernel.pin().proc(living.pid()).unwrap().handle().unwrap();
     let why = WaitError::Interrupted;
     forced.refused(&kernel, &mut k, why, |k| k.wait(WaitTarget::Any));
     forced.refused(&kernel, &mut k, why, |k| k.wait(WaitTarget::OwnPgrp));
@@ -71,28 +71,40 @@ fn no_context(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, child: &ProcH
     forced.refused(kernel, k, WaitError::NoContext, |_| ready(child.wait()));
 }
 
-#[cfg(feature = "async")]
+fn here<R>(f: impl FnOnce(&mut K<'_>) -> R) -> Result<R, CurrentError> {
+    current_of::<Counting, _>(f)
+}
+
+fn pid_here() -> Result<Pid, CurrentError> {
+    here(|k| k.pid())
+}
+
 pub fn current(forced: &mut Forced) {
     let kernel = plain();
-    let current = || current_of::<Counting, _>(|k| k.pid());
-    forced.refused_outside(&kernel, CurrentError::NoScope, current);
+    forced.refused_outside(&kernel, CurrentError::NoContext, pid_here);
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
-    forced.refused(&kernel, &mut k, CurrentError::NoScope, |_| current());
-    let lwp = k.unbind().unwrap().unwrap();
-    let pid = lwp.pid();
-    ready(lwp.scope(async {
-        let inside = current_of::<Counting, _>(|k| {
-            forced.refused(&kernel, k, CurrentError::Busy, |_| current());
-        });
-        assert_eq!(inside, Ok(()));
-        assert_eq!(current(), Ok(pid), "and it was given back");
-        // That of another host's kernel is not meant.
-        assert_eq!(lwproc::current(|k| k.pid()), Err(CurrentError::NoScope));
-    }));
-    forced.refused(&kernel, &mut k, CurrentError::NoScope, |_| current());
+    forced.refused(&kernel, &mut k, CurrentError::NoContext, |_| pid_here());
+    let pid = k.pid();
+    k.lend(|| current_inside(forced, &kernel, pid));
+    forced.refused(&kernel, &mut k, CurrentError::NoContext, |_| pid_here());
+    #[cfg(feature = "async")]
+    {
+        let lwp = k.unbind().unwrap().unwrap();
+        ready(lwp.scope(async { current_inside(forced, &kernel, pid) }));
+        forced.refused(&kernel, &mut k, CurrentError::NoContext, |_| pid_here());
+    }
     drop(k);
     assert_empty(kernel);
+}
+
+/// Where a context is lent, or in a scope.
+fn current_inside(forced: &mut Forced, kernel: &Kernel, pid: Pid) {
+    let inside = here(|k| forced.refused(kernel, k, CurrentError::Busy, |_| pid_here()));
+    assert_eq!(inside, Ok(()));
+    assert_eq!(pid_here(), Ok(pid), "and it was given back");
+    // That of another host's kernel is not meant.
+    assert_eq!(lwproc::current(|k| k.pid()), Err(CurrentError::NoContext));
 }
 
 /// Another thread, which has entered before, ends a wait by a signal once it sleeps.
@@ -107,12 +119,12 @@ fn interrupted_asleep<E: std::fmt::Debug>(
         let deadline = Instant::now() + Duration::from_secs(20);
         let is_asleep = || {
             let guard = kernel.pin();
-            format!("{:?}", kernel.find_lwp(lid, &guard)).contains("SLEEPING")
+            format!("{:?}", guard.lwp(lid)).contains("SLEEPING")
         };
         while !is_asleep() && Instant::now() < deadline {
             std::thread::yield_now();
         }
-        kernel.enter().unwrap().kill(KillTarget::Proc(pid), 15).unwrap();
+        kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15).unwrap();
     };
     let once = |k: &mut K<'_>| {
         let error = std::thread::scope(|s| {
@@ -122,7 +134,7 @@ fn interrupted_asleep<E: std::fmt::Debug>(
             other.join().unwrap();
             error
         });
-        assert_eq!(k.take_signal().map(Signo::number), Some(15));
+        assert_eq!(k.signals().take().map(Signo::number), Some(15));
         error
     };
     // The first thread is known to the kernel from then on, and another has its place.
@@ -145,10 +157,10 @@ fn a_wait_that_is_interrupted_asleep_leaves_nothing() {
     let mut k = kernel.enter().unwrap();
     start_as(&mut k, 5);
     for _ in 0..2 {
-        k.kernel_lock().unwrap();
+        k.big_lock().lock().unwrap();
     }
     let living = child(&mut k);
-    let handle = kernel.find(living.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let handle = kernel.pin().proc(living.pid()).unwrap().handle().unwrap();
     let eintr = WaitError::Interrupted;
     let error = interrupted_asleep(&kernel, &mut k, |k| k.wait(WaitTarget::Any).map(drop));
     assert_eq!(error, eintr);
@@ -164,7 +176,7 @@ fn a_wait_that_is_interrupted_asleep_leaves_nothing() {
     let channel = WaitChannel::new();
     let slept = interrupted_asleep(&kernel, &mut k, |k| k.sleep_on(&channel, || None));
     assert_eq!(slept, Interrupted::Signal);
-    let other = kernel.alloclwp(Some(k.pid())).unwrap();
+    let other = kernel.new_lwp(k.pid()).unwrap();
     k.drain();
     let alone = interrupted_asleep(&kernel, &mut k, |k| k.wait_alone());
     assert_eq!(alone, AloneError::Interrupted);

@@ -13,35 +13,35 @@ fn a_closing_file_may_call_the_kernel() {
         move || {
             let kernel: Arc<Kernel<Files>> = Weak::upgrade(&kernel).unwrap();
             let guard = kernel.pin();
-            let proc = kernel.find(pid, &guard).unwrap();
+            let proc = guard.proc(pid).unwrap();
             assert_eq!(proc.fd_count(), 0);
             assert_eq!(proc.nlwps() > 0, alive);
             drop(guard);
             kernel.flush();
-            drop(kernel.alloclwp(None).unwrap());
+            drop(kernel.spawn().start().unwrap());
             calls.fetch_add(1, SeqCst);
         }
     };
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let pid = k.pid();
-    let fd = k.fd_open(host.file_with(1, look(pid, true)), Keep).unwrap();
-    k.fd_close(fd).unwrap();
-    let fd = k.fd_open(host.file_with(2, look(pid, true)), Keep).unwrap();
-    let handle = k.fd_get(fd).unwrap().handle();
-    k.fd_dup2(fd, Fd(9)).unwrap();
-    k.fd_close_range(Fd(0), Fd(9), CloseRange::Close).unwrap();
+    let fd = k.files().open(host.file_with(1, look(pid, true)), Keep).unwrap();
+    k.files().close(fd).unwrap();
+    let fd = k.files().open(host.file_with(2, look(pid, true)), Keep).unwrap();
+    let handle = k.files().get(fd).unwrap().handle();
+    k.files().dup2(fd, Fd(9)).unwrap();
+    k.files().close_range(Fd(0), Fd(9), CloseRange::Close).unwrap();
     drop(handle);
-    k.fd_open(host.file_with(3, look(pid, true)), Close).unwrap();
-    k.fd_close_on_exec();
+    k.files().open(host.file_with(3, look(pid, true)), Close).unwrap();
+    k.files_mut().close_on_exec();
     // At the end: by an exiting LWP, by an owned one, by a thread's end.
-    k.fd_open(host.file_with(4, look(pid, true)), Keep).unwrap();
-    k.releaselwp().unwrap();
+    k.files().open(host.file_with(4, look(pid, true)), Keep).unwrap();
+    k.release().unwrap();
     drop(k);
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     let pid = k.pid();
-    k.fd_open(host.file_with(5, look(pid, true)), Keep).unwrap();
+    k.files().open(host.file_with(5, look(pid, true)), Keep).unwrap();
     drop(k.unbind().unwrap());
     drop(k);
     let (kernel2, host2) = (kernel.clone(), host.clone());
@@ -53,11 +53,11 @@ fn a_closing_file_may_call_the_kernel() {
         let look = move || {
             let kernel: Arc<Kernel<Files>> = weak.upgrade().unwrap();
             let guard = kernel.pin();
-            assert!(kernel.find(pid, &guard).is_some());
+            assert!(guard.proc(pid).is_some());
             drop(kernel.enter().unwrap());
             mine.fetch_add(1, SeqCst);
         };
-        k.fd_open(host2.file_with(6, look), Keep).unwrap();
+        k.files().open(host2.file_with(6, look), Keep).unwrap();
     })
     .join()
     .unwrap();
@@ -75,17 +75,17 @@ fn a_process_that_closes_takes_no_lwps() {
         let (kernel, asked) = (Arc::downgrade(&kernel), asked.clone());
         move || {
             let kernel: Arc<Kernel<Files>> = kernel.upgrade().unwrap();
-            assert_eq!(kernel.alloclwp(Some(pid)).unwrap_err(), NewLwpError::NoSuchProcess);
-            assert_eq!(kernel.find(pid, &kernel.pin()).unwrap().nlwps(), 1);
+            assert_eq!(kernel.new_lwp(pid).unwrap_err(), NewLwpError::NoSuchProcess);
+            assert_eq!(kernel.pin().proc(pid).unwrap().nlwps(), 1);
             asked.fetch_add(1, SeqCst);
         }
     };
     for leaves in [true, false] {
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
-        k.fd_open(host.file_with(1, ask(k.pid())), Keep).unwrap();
+        k.files().open(host.file_with(1, ask(k.pid())), Keep).unwrap();
         if leaves {
-            k.releaselwp().unwrap();
+            k.release().unwrap();
         } else {
             k.unbind().map(drop).unwrap();
         }
@@ -107,22 +107,22 @@ fn a_panicking_file_loses_nothing() {
     let panics = |n: u32| host.file_with(n, move || std::panic::panic_any(n));
     let fill = |k: &Entered<'_, Files>| {
         for n in 1..=3 {
-            k.fd_open(panics(n), Close).unwrap();
-            k.fd_open(host.file(10), Close).unwrap();
+            k.files().open(panics(n), Close).unwrap();
+            k.files().open(host.file(10), Close).unwrap();
         }
     };
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
     fill(&k);
-    assert_eq!(caught(|| k.fd_close(Fd(2)).unwrap()), 2);
+    assert_eq!(caught(|| k.files().close(Fd(2)).unwrap()), 2);
     assert_eq!(numbers(&k), [0, 1, 3, 4, 5]);
-    assert_eq!(caught(|| _ = k.fd_dup2(Fd(1), Fd(0))), 1);
+    assert_eq!(caught(|| _ = k.files().dup2(Fd(1), Fd(0))), 1);
     assert_eq!(names(&k)[0], (0, 10, Keep));
     let all = (Fd(0), Fd(99));
-    assert_eq!(caught(|| k.fd_close_range(all.0, all.1, CloseRange::Close).unwrap()), 3);
+    assert_eq!(caught(|| k.files().close_range(all.0, all.1, CloseRange::Close).unwrap()), 3);
     assert_eq!((numbers(&k), host.is_open()), (vec![], 0));
     fill(&k);
-    assert_eq!(caught(|| k.fd_close_on_exec()), 1);
+    assert_eq!(caught(|| k.files_mut().close_on_exec()), 1);
     assert_eq!((numbers(&k), host.is_open()), (vec![], 0));
     // Dropped as an owned LWP.
     fill(&k);
@@ -131,14 +131,14 @@ fn a_panicking_file_loses_nothing() {
     // Switched away from.
     k.rfork(Rfork::Fresh).unwrap();
     fill(&k);
-    k.releaselwp().unwrap();
-    let next = kernel.alloclwp(None).unwrap();
+    k.release().unwrap();
+    let next = kernel.spawn().start().unwrap();
     let pid = next.pid();
     assert_eq!(caught(|| drop(k.switch(next))), 1);
     assert_eq!(k.pid(), pid, "switched all the same");
     // Left.
     fill(&k);
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     assert_eq!(caught(|| drop(k)), 1);
     assert_eq!(host.is_open(), 0);
     let counts = kernel.counts();
@@ -162,18 +162,18 @@ fn nothing_is_lost() {
         .unwrap();
     let mut k = kernel.enter().unwrap();
     k.rfork(Rfork::Fresh).unwrap();
-    k.fd_open(host.file(1), Keep).unwrap();
+    k.files().open(host.file(1), Keep).unwrap();
     for how in [Rfork::Share, Rfork::Copy, Rfork::Fresh] {
         assert_eq!(k.rfork(how).unwrap_err(), ForkError::IdsExhausted);
-        assert_eq!(k.newlwp(k.pid()).unwrap_err(), NewLwpError::IdsExhausted);
-        assert_eq!(k.fd_table_users(), 1);
+        assert_eq!(k.become_new_lwp(k.pid()).unwrap_err(), NewLwpError::IdsExhausted);
+        assert_eq!(k.files().table_users(), 1);
     }
     k.drain();
-    assert_eq!(k.newlwp(k.pid()).unwrap_err(), NewLwpError::Draining);
-    assert_eq!(k.fd_table_users(), 1);
-    k.fd_close(Fd(0)).unwrap();
+    assert_eq!(k.become_new_lwp(k.pid()).unwrap_err(), NewLwpError::Draining);
+    assert_eq!(k.files().table_users(), 1);
+    k.files().close(Fd(0)).unwrap();
     assert_eq!(host.is_open(), 0, "no copy was left behind");
-    k.fd_open(host.file(1), Keep).unwrap();
+    k.files().open(host.file(1), Keep).unwrap();
     drop(k.unbind().unwrap().unwrap().unclaim());
     drop(k);
     assert_eq!(kernel.shutdown().released.len(), 1);
@@ -188,12 +188,12 @@ fn everything_retired_is_freed() {
     for i in 0..200 {
         k.rfork(Rfork::Fresh).map(drop).unwrap();
         for n in 0..100 {
-            k.fd_open(host.file(n), Keep).unwrap();
+            k.files().open(host.file(n), Keep).unwrap();
         }
-        k.fd_close(Fd(i % 100)).unwrap();
+        k.files().close(Fd(i % 100)).unwrap();
         k.rfork(Rfork::Copy).map(drop).unwrap();
     }
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop(k);
     assert_eq!(host.is_open(), 0);
     kernel.flush();

@@ -2,6 +2,8 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "../common/becoming.rs"]
+mod becoming;
 mod closing;
 mod descriptors;
 #[path = "../common/random.rs"]
@@ -10,6 +12,7 @@ mod references;
 mod sequences;
 mod sharing;
 
+use becoming::Become;
 use lwproc::*;
 use random::Random;
 use std::collections::BTreeMap;
@@ -104,11 +107,15 @@ fn kernel() -> (Files, Kernel<Files>) {
 }
 
 fn names(k: &Entered<'_, Files>) -> Vec<(i32, u32, OnExec)> {
-    k.fds().iter().map(|(fd, flag)| (fd.0, k.fd_get(*fd).unwrap().name, *flag)).collect()
+    k.files()
+        .list()
+        .iter()
+        .map(|(fd, flag)| (fd.0, k.files().get(*fd).unwrap().name, *flag))
+        .collect()
 }
 
 fn numbers(k: &Entered<'_, Files>) -> Vec<i32> {
-    k.fds().iter().map(|(fd, _)| fd.0).collect()
+    k.files().list().iter().map(|(fd, _)| fd.0).collect()
 }
 
 use OnExec::{Close, Keep};

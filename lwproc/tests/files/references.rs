@@ -55,12 +55,12 @@ impl Model {
 
     fn check(&self, kernel: &Kernel<Files>, host: &Files) {
         let guard = kernel.pin();
-        for proc in kernel.procs(&guard) {
+        for proc in guard.procs() {
             let (table, lwps) = &self.procs[&proc.pid()];
             assert_eq!(proc.nlwps() as usize, lwps.len());
             assert_eq!(proc.fd_table_users(), self.users(*table));
             for (pid, (other, _)) in &self.procs {
-                let other_proc = kernel.find(*pid, &guard).unwrap();
+                let other_proc = guard.proc(*pid).unwrap();
                 assert_eq!(proc.shares_fds_with(&other_proc), table == other);
             }
         }
@@ -79,7 +79,7 @@ fn run(ops: &[Op]) {
     let mut owned: Vec<Lwp<Files>> = Vec::new();
     k.rfork(Rfork::Fresh).unwrap();
     model.born(k.pid(), k.lid().unwrap(), None);
-    k.fd_open(host.file(0), Keep).unwrap();
+    k.files().open(host.file(0), Keep).unwrap();
     for op in ops {
         match *op {
             Op::Fork(how) => {
@@ -88,14 +88,14 @@ fn run(ops: &[Op]) {
                 let shares = (how == Rfork::Share).then_some(table);
                 model.born(k.pid(), k.lid().unwrap(), shares);
                 if how != Rfork::Share {
-                    let _ = k.fd_close(Fd(0));
-                    k.fd_open(host.file(0), Keep).unwrap();
+                    let _ = k.files().close(Fd(0));
+                    k.files().open(host.file(0), Keep).unwrap();
                 }
             }
             Op::Newlwp(i) => {
                 let pids: Vec<Pid> = model.procs.keys().copied().collect();
                 let pid = pids[usize::from(i) % pids.len()];
-                let lwp = kernel.alloclwp(Some(pid)).unwrap();
+                let lwp = kernel.new_lwp(pid).unwrap();
                 model.procs.get_mut(&pid).unwrap().1.insert(lwp.lid());
                 owned.push(lwp);
             }
@@ -116,28 +116,28 @@ fn run(ops: &[Op]) {
             }
             Op::Exit => {
                 let (pid, lid) = (k.pid(), k.lid().unwrap());
-                k.releaselwp().unwrap();
+                k.release().unwrap();
                 k.rfork(Rfork::Fresh).unwrap();
                 model.gone(pid, lid);
                 model.born(k.pid(), k.lid().unwrap(), None);
-                k.fd_open(host.file(0), Keep).unwrap();
+                k.files().open(host.file(0), Keep).unwrap();
             }
             Op::Exec => {
                 let (table, lwps) = model.procs[&k.pid()].clone();
                 let unshares = lwps.len() == 1 && model.users(table) > 1;
                 k.drain();
-                k.fd_close_on_exec();
+                k.files_mut().close_on_exec();
                 k.reopen();
                 if unshares {
                     model.born(k.pid(), k.lid().unwrap(), None);
-                    k.fd_close(Fd(0)).unwrap();
-                    k.fd_open(host.file(0), Keep).unwrap();
+                    k.files().close(Fd(0)).unwrap();
+                    k.files().open(host.file(0), Keep).unwrap();
                 }
             }
         }
         model.check(&kernel, &host);
     }
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop((k, owned));
     assert_eq!(host.is_open(), 0);
     kernel.flush();
@@ -174,20 +174,20 @@ fn a_storm_in_one_table() {
                     let mut random =
                         Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul((round * 8 + me + 1) as u64));
                     let mut k = kernel.enter().unwrap();
-                    k.newlwp(pid).unwrap();
+                    k.become_new_lwp(pid).unwrap();
                     for n in 0..1000 {
                         storm(&k, host, &mut random, n);
                     }
-                    k.releaselwp().unwrap();
+                    k.release().unwrap();
                 });
             }
         });
-        assert_eq!(k.fd_table_users(), 1);
+        assert_eq!(k.files().table_users(), 1);
         let open = names(&k);
         let mut files: Vec<_> = open.iter().map(|(fd, ..)| *fd).collect();
         files.retain(|fd| {
             let same = |other: &i32| {
-                let (a, b) = (k.fd_get(Fd(*fd)).unwrap(), k.fd_get(Fd(*other)).unwrap());
+                let (a, b) = (k.files().get(Fd(*fd)).unwrap(), k.files().get(Fd(*other)).unwrap());
                 a.same_file(&b)
             };
             open.iter().map(|(fd, ..)| *fd).find(same) == Some(*fd)
@@ -196,14 +196,14 @@ fn a_storm_in_one_table() {
         // Every free descriptor is found, lowest first.
         let taken: BTreeSet<i32> = open.iter().map(|(fd, ..)| *fd).collect();
         for free in (0..200).filter(|fd| !taken.contains(fd)) {
-            assert_eq!(k.fd_open(host.file(0), Keep).unwrap(), Fd(free), "round {round}");
+            assert_eq!(k.files().open(host.file(0), Keep).unwrap(), Fd(free), "round {round}");
         }
-        k.fd_close_range(Fd(0), Fd(i32::MAX), CloseRange::Close).unwrap();
+        k.files().close_range(Fd(0), Fd(i32::MAX), CloseRange::Close).unwrap();
         assert_eq!(host.is_open(), 0);
         for fd in 0..200 {
-            assert_eq!(k.fd_open(host.file(0), Keep).unwrap(), Fd(fd));
+            assert_eq!(k.files().open(host.file(0), Keep).unwrap(), Fd(fd));
         }
-        k.fd_close_range(Fd(0), Fd(i32::MAX), CloseRange::Close).unwrap();
+        k.files().close_range(Fd(0), Fd(i32::MAX), CloseRange::Close).unwrap();
     }
 }
 
@@ -211,27 +211,27 @@ fn storm(k: &Entered<'_, Files>, host: &Files, random: &mut Random, n: u32) {
     let fd = Fd(random.below(24) as i32);
     let other = Fd(random.below(24) as i32);
     match random.below(12) {
-        0..=1 => _ = k.fd_open(host.file(n), Keep).unwrap(),
-        2..=4 => _ = k.fd_close(fd),
-        5 => _ = k.fd_dup2(fd, other),
-        6 => _ = k.fd_dup(fd),
-        7 => _ = k.fd_set_on_exec(fd, Close),
+        0..=1 => _ = k.files().open(host.file(n), Keep).unwrap(),
+        2..=4 => _ = k.files().close(fd),
+        5 => _ = k.files().dup2(fd, other),
+        6 => _ = k.files().dup(fd),
+        7 => _ = k.files().set_on_exec(fd, Close),
         8 => {
-            if let Ok(file) = k.fd_get(fd) {
-                let _ = k.fd_close(fd);
+            if let Ok(file) = k.files().get(fd) {
+                let _ = k.files().close(fd);
                 assert!(file.host.is_open() > 0);
             }
         }
         9 => {
-            let reserved = k.fd_reserve(Keep).unwrap();
-            assert_eq!(k.fd_close(reserved.fd()), Err(FdError::BadFd));
-            assert_eq!(k.fd_get(reserved.fd()).err(), Some(FdError::BadFd));
+            let reserved = k.files().reserve(Keep).unwrap();
+            assert_eq!(k.files().close(reserved.fd()), Err(FdError::BadFd));
+            assert_eq!(k.files().get(reserved.fd()).err(), Some(FdError::BadFd));
             if n.is_multiple_of(2) {
                 reserved.fill(host.file(n));
             }
         }
-        10 => _ = k.fd_close_range(fd, other, CloseRange::Close),
-        _ => _ = k.fds(),
+        10 => _ = k.files().close_range(fd, other, CloseRange::Close),
+        _ => _ = k.files().list(),
     }
 }
 
@@ -257,17 +257,17 @@ fn a_storm_of_processes() {
                             pids[at].store(k.pid().0, SeqCst);
                         }
                         1..=2 => {
-                            if let Ok(old) = k.newlwp(Pid(pids[at].load(SeqCst))) {
+                            if let Ok(old) = k.become_new_lwp(Pid(pids[at].load(SeqCst))) {
                                 owned.extend(old);
-                                assert!(k.fd_table_users() >= 1);
+                                assert!(k.files().table_users() >= 1);
                             }
                         }
-                        3 => _ = k.releaselwp(),
+                        3 => _ = k.release(),
                         4 => storm(&k, host, &mut random, n),
                         _ => {
                             let guard = kernel.pin();
                             let pid = Pid(pids[at].load(SeqCst));
-                            if let Some(proc) = kernel.find(pid, &guard) {
+                            if let Some(proc) = guard.proc(pid) {
                                 let _ = (proc.fd_count(), proc.fd_table_users());
                             }
                         }
@@ -288,8 +288,8 @@ fn a_storm_of_processes() {
         }
     });
     let k = kernel.enter().unwrap();
-    assert_eq!(k.fd_table_users(), 1);
-    k.fd_close_range(Fd(0), Fd(i32::MAX), CloseRange::Close).unwrap();
+    assert_eq!(k.files().table_users(), 1);
+    k.files().close_range(Fd(0), Fd(i32::MAX), CloseRange::Close).unwrap();
     drop(k);
     // Threads of a scope may still be ending; the teardown takes the rest.
     assert_eq!(kernel.shutdown().survivors, []);

@@ -90,13 +90,13 @@ fn run(ops: &[Op]) {
         match *op {
             Op::Open(flag) => {
                 name += 1;
-                let fd = k.fd_open(host.file(name), flag).unwrap();
+                let fd = k.files().open(host.file(name), flag).unwrap();
                 assert_eq!(fd.0, lowest(&table, 0));
                 table.insert(fd.0, Some((name, flag)));
             }
             // A leaked one: it stays reserved.
             Op::Reserve(flag) => {
-                let reservation = k.fd_reserve(flag).unwrap();
+                let reservation = k.files().reserve(flag).unwrap();
                 let fd = reservation.fd();
                 std::mem::forget(reservation);
                 assert_eq!(fd.0, lowest(&table, 0));
@@ -105,20 +105,20 @@ fn run(ops: &[Op]) {
             Op::Fill(flag) => {
                 let flag = if flag % 2 == 0 { Keep } else { Close };
                 name += 1;
-                let reservation = k.fd_reserve(flag).unwrap();
+                let reservation = k.files().reserve(flag).unwrap();
                 let fd = reservation.fd();
-                assert_eq!(k.fd_dup2(fd, fd), Err(FdError::BadFd));
+                assert_eq!(k.files().dup2(fd, fd), Err(FdError::BadFd));
                 assert_eq!(reservation.fill(host.file(name)), fd);
                 assert_eq!(fd.0, lowest(&table, 0));
                 table.insert(fd.0, Some((name, flag)));
             }
             Op::Unreserve => {
-                let fd = k.fd_reserve(Keep).unwrap().fd();
+                let fd = k.files().reserve(Keep).unwrap().fd();
                 assert_eq!(fd.0, lowest(&table, 0));
             }
             Op::Close(fd) => {
                 let expected = get(&table, fd).map(|_| _ = table.remove(&fd));
-                assert_eq!(k.fd_close(Fd(fd)), expected);
+                assert_eq!(k.files().close(Fd(fd)), expected);
             }
             Op::Dup(fd) => {
                 let expected = get(&table, fd).map(|(name, _)| {
@@ -126,7 +126,7 @@ fn run(ops: &[Op]) {
                     table.insert(new, Some((name, Keep)));
                     Fd(new)
                 });
-                assert_eq!(k.fd_dup(Fd(fd)), expected);
+                assert_eq!(k.files().dup(Fd(fd)), expected);
             }
             Op::DupFrom(fd, min, flag) => {
                 let expected = get(&table, fd).and_then(|(name, _)| {
@@ -140,30 +140,30 @@ fn run(ops: &[Op]) {
                     table.insert(new, Some((name, flag)));
                     Ok(Fd(new))
                 });
-                assert_eq!(k.fd_dup_from(Fd(fd), Fd(min), flag), expected);
+                assert_eq!(k.files().dup_from(Fd(fd), Fd(min), flag), expected);
             }
             Op::Dup2(old, new) => {
                 let expected = match old == new {
                     true => get(&table, old).map(|_| Fd(new)),
                     false => dup3(&mut table, old, new, Keep),
                 };
-                assert_eq!(k.fd_dup2(Fd(old), Fd(new)), expected);
+                assert_eq!(k.files().dup2(Fd(old), Fd(new)), expected);
             }
             Op::Dup3(old, new, flag) => {
                 let expected = match old == new {
                     true => Err(FdError::SameFd),
                     false => dup3(&mut table, old, new, flag),
                 };
-                assert_eq!(k.fd_dup3(Fd(old), Fd(new), flag), expected);
+                assert_eq!(k.files().dup3(Fd(old), Fd(new), flag), expected);
             }
             Op::SetOnExec(fd, flag) => {
                 let expected = get(&table, fd).map(|(name, _)| {
                     table.insert(fd, Some((name, flag)));
                 });
-                assert_eq!(k.fd_set_on_exec(Fd(fd), flag), expected);
+                assert_eq!(k.files().set_on_exec(Fd(fd), flag), expected);
             }
             Op::Range(first, last, how) => {
-                let result = k.fd_close_range(Fd(first), Fd(last), how);
+                let result = k.files().close_range(Fd(first), Fd(last), how);
                 if first < 0 || first > last {
                     assert_eq!(result, Err(FdError::BadRange));
                     continue;
@@ -178,18 +178,18 @@ fn run(ops: &[Op]) {
                 });
             }
             Op::Exec => {
-                if k.fd_table_users() > 1 {
+                if k.files().table_users() > 1 {
                     // It gets a copy, without what is reserved.
                     let left = behind.iter_mut().rev().find(|(_, table)| table.is_none());
                     left.unwrap().1 = Some(table.clone());
                     table.retain(|_, entry| entry.is_some());
                 }
                 k.drain();
-                k.fd_close_on_exec();
+                k.files_mut().close_on_exec();
                 k.reopen();
                 table.retain(|_, entry| !matches!(entry, Some((_, Close))));
             }
-            Op::Keep(fd) => match k.fd_get(Fd(fd)) {
+            Op::Keep(fd) => match k.files().get(Fd(fd)) {
                 Ok(file) => {
                     assert_eq!(Ok(file.name), get(&table, fd).map(|(name, _)| name));
                     handles.push(file.handle());
@@ -203,7 +203,7 @@ fn run(ops: &[Op]) {
             }
             Op::Install(i, flag) => {
                 if let Some(i) = usize::from(i).checked_rem(handles.len()) {
-                    let fd = k.fd_install(&handles[i], flag).unwrap();
+                    let fd = k.files().install(&handles[i], flag).unwrap();
                     assert_eq!(fd.0, lowest(&table, 0));
                     table.insert(fd.0, Some((handles[i].name, flag)));
                 }
@@ -224,12 +224,12 @@ fn run(ops: &[Op]) {
     }
     // Back through those that forked: they have what they had.
     while let Some((parent, kept)) = behind.pop() {
-        k.releaselwp().unwrap();
+        k.release().unwrap();
         k.switch(parent).unwrap();
         table = kept.unwrap_or(table);
         check(&host, &k, &table, &behind, &handles);
     }
-    k.releaselwp().unwrap();
+    k.release().unwrap();
     drop((k, handles));
     assert_eq!(host.is_open(), 0);
     assert_eq!(kernel.counts().procs, 2);
@@ -249,7 +249,7 @@ fn check(
         table.iter().filter_map(|(fd, e)| e.map(|(name, flag)| (*fd, name, flag))).collect();
     assert_eq!(names(k), expected);
     let sharing = behind.iter().rev().take_while(|(_, kept)| kept.is_none()).count();
-    assert_eq!(k.fd_table_users(), 1 + sharing);
+    assert_eq!(k.files().table_users(), 1 + sharing);
     // Open are those that some table or handle has.
     let tables = behind.iter().filter_map(|(_, table)| table.as_ref()).chain([table]);
     let mut open: Vec<u32> = tables.flat_map(|t| t.values().flatten().map(|e| e.0)).collect();

@@ -24,7 +24,8 @@ impl Driver<'_> {
             k.curlwp().map(|l| (l.pid(), l.lid(), l.refcnt())),
             current.map(|cur| (cur.pid, cur.lid, cur.refcnt))
         );
-        let faults = (k.usage().minor_faults, k.children_usage().minor_faults);
+        let faults =
+            (k.resources().usage().minor_faults, k.resources().children_usage().minor_faults);
         assert_eq!(faults, model.procs[&model.curproc()].faults);
         self.check_names();
         self.check_creds();
@@ -35,7 +36,7 @@ impl Driver<'_> {
         self.check_known();
         let guard = self.kernel.pin();
         let mut seen = BTreeSet::new();
-        for proc in self.kernel.procs(&guard) {
+        for proc in guard.procs() {
             let lwps: Vec<Lid> = proc.lwps().map(|l| l.lid()).collect();
             assert_eq!(proc.nlwps() as usize, lwps.len(), "nlwps is the size of p_lwps");
             let (zombie, draining) = match proc.state() {
@@ -65,13 +66,13 @@ impl Driver<'_> {
             let children: BTreeSet<Pid> = proc.children().map(|c| c.pid()).collect();
             let expected = model.procs.iter().filter(|(pid, p)| p.ppid == proc.pid() && pid.0 > 0);
             assert_eq!(children, expected.map(|(pid, _)| *pid).collect());
-            assert!(self.kernel.find(proc.pid(), &guard).is_some());
+            assert!(guard.proc(proc.pid()).is_some());
         }
         assert_eq!(seen, model.procs.keys().copied().collect());
-        for lwp in self.kernel.lwps(&guard) {
+        for lwp in guard.lwps() {
             let parked = model.parked.contains(&(lwp.pid(), lwp.lid()));
-            assert_eq!(lwp.state() == LwpState::Run, parked);
-            assert_eq!(self.kernel.find_lwp(lwp.lid(), &guard).map(|l| l.pid()), Some(lwp.pid()));
+            assert_eq!(lwp.state() == LwpState::Parked, parked);
+            assert_eq!(guard.lwp(lwp.lid()).map(|l| l.pid()), Some(lwp.pid()));
         }
         let counts = self.kernel.counts();
         let zombies = model.procs.values().filter(|p| p.zombie).count();
@@ -84,7 +85,7 @@ impl Driver<'_> {
     /// What the host knows: each LWP, and which one runs.
     fn check_host(&self) {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
-        let current = self.kernel.curlwp_hypercall();
+        let current = self.kernel.host_curlwp();
         assert_eq!(current.map(LwpToken::lid), model.cur.map(|cur| cur.lid));
         assert!(k.curlwp().is_none_or(|lwp| Some(lwp.token()) == current));
         let lids = model.procs.values().flat_map(|p| p.lwps.iter().copied());

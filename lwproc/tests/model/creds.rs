@@ -156,11 +156,11 @@ impl Driver<'_> {
     pub fn cred_step(&mut self, op: CredOp) {
         let k = self.k.as_mut().unwrap();
         let got = match (op.to_change(), op) {
-            (Some(change), _) => k.set_cred(&change),
+            (Some(change), _) => k.creds().set(&change),
             (None, CredOp::Become(id)) => {
-                k.commit_cred(|_| Cred::superuser().changed(&CredChange::SetUid(id)))
+                k.creds().commit(|_| Cred::superuser().changed(&CredChange::SetUid(id)))
             }
-            _ => k.commit_cred(|_| Err(CredError::NotPermitted)),
+            _ => k.creds().commit(|_| Err(CredError::NotPermitted)),
         };
         let pid = self.model.curproc();
         let expected = self.model.procs.get_mut(&pid).unwrap().cred.change(op);

@@ -66,7 +66,7 @@ impl Driver<'_> {
         let (pid, key) = (self.model.curproc(), n % KEYS);
         let value = self.value((pid, None), n);
         let k = self.k.as_ref().unwrap();
-        let old = k.set_proc_specific(self.keys.proc[usize::from(key)], value).unwrap();
+        let old = k.data().set_proc(self.keys.proc[usize::from(key)], value).unwrap();
         let known = self.model.procs.get_mut(&pid).unwrap().data.insert(key, n.into());
         assert_eq!(old.map(|old| old.value), known);
         self.model.destroyed.extend(known.map(|_| ((pid, None), key)));
@@ -77,7 +77,7 @@ impl Driver<'_> {
         let (of, key) = (at.unwrap_or((Pid(1), None)), n % KEYS);
         let value = self.value(of, n);
         let k = self.k.as_mut().unwrap();
-        let got = k.set_lwp_specific(self.keys.lwp[usize::from(key)], value);
+        let got = k.data_mut().set_lwp(self.keys.lwp[usize::from(key)], value);
         match self.model.lwp() {
             None => {
                 assert_eq!(got.err(), Some(SpecificError::NoLwp));
@@ -102,9 +102,9 @@ impl Driver<'_> {
         let of_lwp = model.cur.map(|cur| &model.lwp_state[&(cur.pid, cur.lid)].data);
         for n in 0..KEYS {
             let (proc, lwp) = (self.keys.proc[usize::from(n)], self.keys.lwp[usize::from(n)]);
-            assert_eq!(k.proc_specific(proc).map(|v| v.value).as_ref(), own.get(&n));
+            assert_eq!(k.data().proc(proc).map(|v| v.value).as_ref(), own.get(&n));
             let known = of_lwp.and_then(|data| data.get(&n));
-            assert_eq!(k.lwp_specific(lwp).map(|v| v.value).as_ref(), known);
+            assert_eq!(k.data().lwp(lwp).map(|v| v.value).as_ref(), known);
         }
         // Several LWPs that go together do so in any order; each has its own.
         let mut destroyed = take(&mut *self.keys.destroyed.0.lock().unwrap());

@@ -45,7 +45,7 @@ impl Driver<'_> {
                 self.make_default(number);
             }
             EmulOp::UseNative => {
-                let got = self.k.as_mut().unwrap().sysent_usenative();
+                let got = self.k.as_mut().unwrap().process().use_native_emul();
                 let pid = self.model.curproc();
                 if self.model.settings.native_sysents {
                     assert_eq!(got, Ok(()));
@@ -65,7 +65,7 @@ impl Driver<'_> {
     /// Those of all processes are compared with the processes.
     pub fn check_emuls(&mut self) {
         let k = self.k.as_ref().unwrap();
-        assert_eq!(k.emul().0, self.model.procs[&self.model.curproc()].emul);
+        assert_eq!(k.process().emul().0, self.model.procs[&self.model.curproc()].emul);
         let default = self.emuls[self.model.default_emul as usize];
         assert_eq!(self.kernel.default_emul(), default);
         assert_eq!(self.kernel.native_emul(), self.emuls[0]);

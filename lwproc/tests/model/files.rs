@@ -143,13 +143,13 @@ impl Driver<'_> {
             FdOp::Open(n) => {
                 let name = self.model.files.next_name;
                 self.model.files.next_name += 1;
-                let got = k.fd_open(files.add(name), flag(n)).map_err(FdError::from);
+                let got = k.files().open(files.add(name), flag(n)).map_err(FdError::from);
                 self.expect_open(name, flag(n), got, 0);
             }
             FdOp::Reserve(n) => {
                 let name = self.model.files.next_name;
                 self.model.files.next_name += 1;
-                let got = k.fd_reserve(flag(n)).map(|reserved| {
+                let got = k.files().reserve(flag(n)).map(|reserved| {
                     if n % 3 == 0 { None } else { Some(reserved.fill(files.add(name))) }
                 });
                 match got {
@@ -159,19 +159,19 @@ impl Driver<'_> {
                 }
             }
             FdOp::Close(n) => {
-                let got = k.fd_close(fd(n));
+                let got = k.files().close(fd(n));
                 assert_eq!(got, self.slot(fd(n)).map(drop));
                 self.table().remove(&fd(n).0);
             }
             FdOp::Dup(n) => {
-                let got = k.fd_dup(fd(n));
+                let got = k.files().dup(fd(n));
                 match self.slot(fd(n)) {
                     Ok((name, _)) => self.expect_open(name, OnExec::Keep, got, 0),
                     Err(error) => assert_eq!(got, Err(error)),
                 }
             }
             FdOp::DupFrom(n, min) => {
-                let got = k.fd_dup_from(fd(n), fd(min), flag(n / 9));
+                let got = k.files().dup_from(fd(n), fd(min), flag(n / 9));
                 let in_range = (0..self.limit()).contains(&fd(min).0);
                 match self.slot(fd(n)) {
                     Err(error) => assert_eq!(got, Err(error)),
@@ -181,7 +181,7 @@ impl Driver<'_> {
             }
             FdOp::Dup2(a, b) => {
                 let (old, new) = (fd(a), fd(b));
-                let got = k.fd_dup2(old, new);
+                let got = k.files().dup2(old, new);
                 if old == new {
                     assert_eq!(got, self.slot(old).map(|_| new));
                 } else {
@@ -190,7 +190,7 @@ impl Driver<'_> {
             }
             FdOp::Dup3(a, b) => {
                 let (old, new) = (fd(a), fd(b));
-                let got = k.fd_dup3(old, new, flag(a / 9));
+                let got = k.files().dup3(old, new, flag(a / 9));
                 if old == new {
                     assert_eq!(got, Err(FdError::SameFd));
                 } else {
@@ -198,14 +198,14 @@ impl Driver<'_> {
                 }
             }
             FdOp::SetOnExec(n, f) => {
-                assert_eq!(k.fd_set_on_exec(fd(n), flag(f)), self.slot(fd(n)).map(drop));
+                assert_eq!(k.files().set_on_exec(fd(n), flag(f)), self.slot(fd(n)).map(drop));
                 self.table().entry(fd(n).0).and_modify(|slot| slot.1 = flag(f));
             }
             FdOp::CloseRange(a, b) | FdOp::MarkRange(a, b) => {
                 let mark = matches!(op, FdOp::MarkRange(..));
                 let how = if mark { CloseRange::SetOnExec } else { CloseRange::Close };
                 let (first, last) = (fd(a).0, fd(b).0);
-                let got = k.fd_close_range(fd(a), fd(b), how);
+                let got = k.files().close_range(fd(a), fd(b), how);
                 if first < 0 || last < first {
                     assert_eq!(got, Err(FdError::BadRange));
                 } else if mark {
@@ -217,11 +217,11 @@ impl Driver<'_> {
                 }
             }
             FdOp::CloseOnExec => {
-                k.fd_close_on_exec();
+                k.files_mut().close_on_exec();
                 self.model_close_on_exec();
             }
             FdOp::Take(n) => {
-                let got = k.fd_get(fd(n)).map(|file| file.handle());
+                let got = k.files().get(fd(n)).map(|file| file.handle());
                 assert_eq!(
                     got.as_ref().map(|file| file.name).map_err(|e| *e),
                     self.slot(fd(n)).map(|s| s.0)
@@ -230,7 +230,7 @@ impl Driver<'_> {
             }
             FdOp::Install(n) => {
                 if let Some(i) = pick(0..self.files.len(), n) {
-                    let got = self.k.as_ref().unwrap().fd_install(&self.files[i], flag(n));
+                    let got = self.k.as_ref().unwrap().files().install(&self.files[i], flag(n));
                     self.expect_open(self.files[i].name, flag(n), got, 0);
                 }
             }
@@ -266,17 +266,18 @@ impl Driver<'_> {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         let table = model.files.of(model.curproc());
         let seen: Table = k
-            .fds()
+            .files()
+            .list()
             .into_iter()
-            .map(|(fd, flag)| (fd.0, (k.fd_get(fd).unwrap().name, flag)))
+            .map(|(fd, flag)| (fd.0, (k.files().get(fd).unwrap().name, flag)))
             .collect();
         assert_eq!(seen, model.files.tables[&table]);
-        assert_eq!(k.fd_table_users(), model.files.users(table), "one reference for each LWP");
+        assert_eq!(k.files().table_users(), model.files.users(table), "one reference for each LWP");
         let taken = self.files.iter().map(|file| file.name);
         let open: BTreeSet<u32> = model.files.open_files().into_iter().chain(taken).collect();
         assert_eq!(self.kernel.host().files.names(), open, "closed by the last reference");
         let guard = self.kernel.pin();
-        for proc in self.kernel.procs(&guard) {
+        for proc in guard.procs() {
             let alive = proc.nlwps() > 0;
             let expected = alive.then(|| model.files.of(proc.pid()));
             let users = expected.map_or(0, |table| model.files.users(table));

@@ -37,7 +37,7 @@ impl Driver<'_> {
                 let pid = self.any_pid(i);
                 let place = self.model.procs[&pid].place.own;
                 let guard = self.kernel.pin();
-                let handle = self.kernel.find(pid, &guard).unwrap().handle().unwrap();
+                let handle = guard.proc(pid).unwrap().handle().unwrap();
                 drop(guard);
                 self.known.push(Known { handle, place });
             }
@@ -48,7 +48,7 @@ impl Driver<'_> {
                     true => self.model.newlwp_error(pid),
                     false => Some(NewLwpError::NoSuchProcess),
                 };
-                match self.kernel.alloclwp_in(&self.known[i].handle) {
+                match self.known[i].handle.new_lwp() {
                     Err(error) => assert_eq!(Some(error), expected),
                     Ok(lwp) => {
                         assert_eq!((expected, lwp.pid()), (None, pid));
@@ -77,7 +77,7 @@ impl Driver<'_> {
             let (handle, alive) = (&known.handle, self.is_alive(known));
             let nlwps = if alive { self.model.procs[&handle.pid()].lwps.len() } else { 0 };
             assert_eq!((handle.is_alive(), handle.nlwps() as usize), (alive, nlwps));
-            let found = self.kernel.find(handle.pid(), &guard);
+            let found = guard.proc(handle.pid());
             let same = found.is_some_and(|proc| proc.identity() == handle.identity());
             assert!(same || !alive, "{handle:?} is not found");
         }

@@ -65,7 +65,7 @@ impl Model {
 
 impl Driver<'_> {
     pub fn set_limit(&mut self, resource: Resource, limit: Limit) {
-        let got = self.k.as_ref().unwrap().set_rlimit(resource, limit);
+        let got = self.k.as_ref().unwrap().resources().set_limit(resource, limit);
         assert_eq!(got, self.model.set_limit(resource, limit));
     }
 
@@ -84,10 +84,10 @@ impl Driver<'_> {
     pub fn check_limits(&self) {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         assert_eq!(self.kernel.limits_policy().nproc, model.nproc);
-        let limits = k.limits();
+        let limits = k.resources().limits();
         for resource in Resource::ALL {
             let known = model.limit(model.curproc(), *resource);
-            assert_eq!((limits.get(*resource), k.rlimit(*resource)), (known, known));
+            assert_eq!((limits.get(*resource), k.resources().limit(*resource)), (known, known));
         }
     }
 }

@@ -2,6 +2,8 @@
 //! behaviour, and a driver that runs the same operations on both and compares
 //! every answer and the whole state after every step.
 
+#[path = "../common/becoming.rs"]
+mod becoming;
 mod check;
 mod creds;
 mod data;
@@ -117,7 +119,7 @@ pub fn run(settings: Settings, ops: &[Op]) {
         builder = builder.virtual_cpus(count);
     }
     if native_sysents {
-        builder = builder.allow_native_sysents();
+        builder = builder.allow_native_emul();
     }
     let embedder = Embedder::default();
     let kernel = builder.host(embedder.clone()).build().unwrap();
@@ -157,7 +159,7 @@ fn run_in(kernel: &Kernel<Embedder>, model: Model, ops: &[Op]) {
     let counts = kernel.counts();
     // init may be in a group that another process made: it keeps that id.
     let guard = kernel.pin();
-    let init = kernel.find(Pid::INIT, &guard).unwrap();
+    let init = guard.proc(Pid::INIT).unwrap();
     let ids = BTreeSet::from([Some(Pid(0)), Some(Pid(1)), init.pgid(), init.sid()]);
     assert_eq!((counts.procs, counts.lwps, counts.zombies), (2, 2, 0));
     assert_eq!(counts.ids, ids.len());

@@ -27,14 +27,17 @@ impl Driver<'_> {
         match op {
             NameOp::Lwp(n) => {
                 let name = ["", "worker", "longer than there is room for"][usize::from(n) % 3];
-                k.set_lwp_name(name);
-                if let Some(lwp) = self.model.lwp() {
+                if let Some(lwp) = k.curlwp() {
+                    lwp.set_name(name);
+                }
+                let exiting = self.model.cur.is_some_and(|cur| cur.exiting);
+                if let Some(lwp) = self.model.lwp().filter(|_| !exiting) {
                     // 16 bytes are kept.
                     lwp.name = Some(name.chars().take(16).collect());
                 }
             }
             NameOp::Alias(pid, lid) => {
-                k.allbetsareoff_setid(Pid(pid), Lid(lid));
+                k.process().alias().set(Pid(pid), Lid(lid));
                 let own = self.model.curproc();
                 self.model.procs.get_mut(&own).unwrap().alias = Some(Pid(pid));
                 if let Some(lwp) = self.model.lwp() {
@@ -48,17 +51,18 @@ impl Driver<'_> {
     pub fn check_names(&self) {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         let pid = model.curproc();
-        assert_eq!(k.shown_pid(), model.procs[&pid].alias.unwrap_or(pid));
+        assert_eq!(k.process().alias().pid(), model.procs[&pid].alias.unwrap_or(pid));
         let lwp = model.cur.map(|cur| (cur.lid, &model.lwp_state[&(cur.pid, cur.lid)]));
-        assert_eq!(k.shown_lid(), lwp.map(|(lid, lwp)| lwp.alias.unwrap_or(lid)));
+        assert_eq!(k.process().alias().lid(), lwp.map(|(lid, lwp)| lwp.alias.unwrap_or(lid)));
         let guard = self.kernel.pin();
         for (at, known) in &model.lwp_state {
-            let name = self.kernel.find_lwp(at.1, &guard).unwrap().name();
+            let name = guard.lwp(at.1).unwrap().name();
             assert_eq!(name.map(|name| name.to_string()), known.name);
         }
+        let current = lwp.filter(|_| !model.cur.is_some_and(|cur| cur.exiting));
         assert_eq!(
-            k.lwp_name().map(|name| name.to_string()),
-            lwp.and_then(|lwp| lwp.1.name.clone())
+            k.curlwp().map(|lwp| (lwp.lid(), lwp.name().map(|name| name.to_string()))),
+            current.map(|(lid, lwp)| (lid, lwp.name.clone()))
         );
     }
 }

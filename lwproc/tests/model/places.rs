@@ -21,8 +21,8 @@ impl Driver<'_> {
         assert_eq!(self.kernel.host().take_released(), gone, "at each end, once");
         let (model, k, host) = (&self.model, self.k.as_ref().unwrap(), self.kernel.host());
         let known = &model.procs[&model.curproc()].place;
-        assert_eq!((k.vfs().name(), k.vfs().from), (known.own, known.from));
-        assert_eq!(k.vmspace().map(|space| space.name), known.space);
+        assert_eq!((k.process().vfs().name(), k.process().vfs().from), (known.own, known.from));
+        assert_eq!(k.process().vmspace().map(|space| space.name), known.space);
         let living = || model.procs.values().filter(|p| !p.zombie);
         let own: BTreeSet<u32> = living().map(|p| p.place.own).filter(|own| *own > 0).collect();
         assert_eq!(own.len() + 2, living().count(), "no two have one place");

@@ -1,5 +1,6 @@
 //! The part of the driver that is about processes and LWPs.
 
+use super::becoming::Become;
 use super::state::Cur;
 use super::{Driver, Embedder, Op, pick};
 use lwproc::*;
@@ -21,12 +22,13 @@ pub enum How {
     GiveBack,
 }
 
-/// What `alloclwp` says when a process cannot be made.
-fn of_fork(error: ForkError) -> NewLwpError {
+/// What [`Spawn::start`] says when `rfork` says that.
+fn of_fork(error: ForkError) -> SpawnError {
     match error {
-        ForkError::KernelFull => NewLwpError::KernelFull,
-        ForkError::Limit => NewLwpError::Limit,
-        _ => NewLwpError::IdsExhausted,
+        ForkError::KernelFull => SpawnError::KernelFull,
+        ForkError::Limit => SpawnError::Limit,
+        ForkError::IdsExhausted => SpawnError::IdsExhausted,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -57,16 +59,16 @@ impl Driver<'_> {
         let expected = self.model.fork_error(parent);
         let k = self.k.as_mut().unwrap();
         let (space, got) = match with {
-            AddressSpace::Local => (None, k.rfork(how)),
+            AddressSpace::Local => (None, k.rfork(how).map_err(of_fork)),
             AddressSpace::Remote => {
                 // As its place will be.
                 let name = self.model.places + 1;
                 let space = self.kernel.host().spaces.add(name);
-                (Some(name), k.rfork_vmspace(space, how))
+                (Some(name), k.become_child_with(space, how))
             }
         };
         match got {
-            Err(error) => assert_eq!(Some(error), expected),
+            Err(error) => assert_eq!(Some(error), expected.map(of_fork)),
             Ok(old) => {
                 assert_eq!(expected, None);
                 let (pid, lid) = self.here();
@@ -81,7 +83,7 @@ impl Driver<'_> {
 
     fn newlwp(&mut self, pid: Pid) {
         let expected = self.model.newlwp_error(pid);
-        match self.k.as_mut().unwrap().newlwp(pid) {
+        match self.k.as_mut().unwrap().become_new_lwp(pid) {
             Err(error) => assert_eq!(Some(error), expected),
             Ok(old) => {
                 assert_eq!(expected, None);
@@ -99,7 +101,7 @@ impl Driver<'_> {
         let k = self.k.as_mut().unwrap();
         let result = match status {
             Some(status) => k.exit(status),
-            None => k.releaselwp(),
+            None => k.release(),
         };
         let expected = self.model.release(status);
         assert_eq!(result, expected);
@@ -152,7 +154,7 @@ impl Driver<'_> {
             Op::NewlwpNumber(number) => self.newlwp(Pid(number)),
             Op::Alloclwp => {
                 let expected = self.model.fork_error(Pid(0));
-                match self.kernel.alloclwp(None) {
+                match self.kernel.spawn().start() {
                     Err(error) => assert_eq!(Some(error), expected.map(of_fork)),
                     Ok(lwp) => {
                         assert_eq!(expected, None);
@@ -164,7 +166,7 @@ impl Driver<'_> {
             Op::AlloclwpIn(i) => {
                 let pid = self.any_pid(i);
                 let expected = self.model.newlwp_error(pid);
-                match self.kernel.alloclwp(Some(pid)) {
+                match self.kernel.new_lwp(pid) {
                     Err(error) => assert_eq!(Some(error), expected),
                     Ok(lwp) => {
                         assert_eq!(expected, None);
@@ -199,7 +201,7 @@ impl Driver<'_> {
             Op::Exit(code) => self.release(Some(ExitStatus::exited(code))),
             Op::Hold => {
                 let full = self.model.full();
-                let result = self.k.as_mut().unwrap().lwphold();
+                let result = self.k.as_mut().unwrap().hold();
                 match (&mut self.model.cur, result) {
                     (Some(cur), result) => {
                         assert_eq!(result, Ok(()));
@@ -219,7 +221,7 @@ impl Driver<'_> {
                 }
             }
             Op::Rele => {
-                let result = self.k.as_mut().unwrap().lwprele();
+                let result = self.k.as_mut().unwrap().unhold();
                 match &mut self.model.cur {
                     Some(cur) if cur.refcnt > 0 => {
                         assert_eq!(result, Ok(()));
@@ -241,7 +243,7 @@ impl Driver<'_> {
                     let (pid, lid) = (lwp.pid(), lwp.lid());
                     let handle = lwp.unclaim();
                     if self.model.procs[&pid].exiting {
-                        assert_eq!(handle.state(), LwpState::Idle);
+                        assert_eq!(handle.state(), LwpState::Gone);
                         self.model.freelwp(pid, lid);
                     } else {
                         self.model.parked.insert((pid, lid));
@@ -278,13 +280,13 @@ impl Driver<'_> {
             Op::Rename(n) => {
                 let (name, pid) =
                     (["", "sh", "cat", "init"][usize::from(n) % 4], self.model.curproc());
-                self.k.as_mut().unwrap().set_comm(name);
+                self.k.as_mut().unwrap().process().set_comm(name);
                 self.model.procs.get_mut(&pid).unwrap().comm = name.into();
             }
             Op::AddUsage(n) => {
                 let pid = self.model.curproc();
                 let more = Usage { minor_faults: n.into(), ..Usage::default() };
-                self.k.as_ref().unwrap().add_usage(more);
+                self.k.as_ref().unwrap().resources().add_usage(more);
                 self.model.procs.get_mut(&pid).unwrap().faults.0 += u64::from(n);
             }
             Op::Cred(op) => self.cred_step(op),

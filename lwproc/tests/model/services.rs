@@ -104,11 +104,11 @@ impl Driver<'_> {
                 let odd = |n: u8| Pid([0, -1, i32::MAX][usize::from(n) % 3]);
                 let pid = if a < 60 { odd(a) } else { self.any_pid(a) };
                 let pgid = if b < 60 { odd(b) } else { self.any_pid(b) };
-                let got = self.k.as_ref().unwrap().setpgid(pid, pgid);
+                let got = self.k.as_ref().unwrap().groups().setpgid(pid, pgid);
                 assert_eq!(got, self.model.setpgid(pid, pgid), "setpgid({pid}, {pgid})");
             }
             ServiceOp::Setsid => {
-                let got = self.k.as_ref().unwrap().setsid();
+                let got = self.k.as_ref().unwrap().groups().setsid();
                 assert_eq!(got, self.model.setsid());
             }
             ServiceOp::Kill(..)
@@ -119,7 +119,7 @@ impl Driver<'_> {
             | ServiceOp::Take => self.signal_step(op),
             ServiceOp::Exec(n) => {
                 let comm = ["true", "false"][usize::from(n) % 2];
-                let got = self.k.as_mut().unwrap().execnotify(comm);
+                let got = self.k.as_mut().unwrap().exec(comm);
                 let pid = self.model.curproc();
                 let proc = self.model.procs.get_mut(&pid).unwrap();
                 let nlwps = proc.lwps.len() as u32;
@@ -164,16 +164,20 @@ impl Driver<'_> {
         let lwp = self.model.lwp().cloned().unwrap_or_default();
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
         let proc = &model.procs[&model.curproc()];
-        assert_eq!((k.pgid(), k.sid()), (proc.pgid, proc.sid));
-        assert_eq!(k.pending(), lwp.pending | proc.pending);
-        assert_eq!((k.blocked(), k.must_exit()), (lwp.blocked, lwp.must_exit));
-        assert_eq!(k.has_pending(), !(own | procs).is_empty(), "the mark follows the sets");
+        assert_eq!((k.groups().pgid(), k.groups().sid()), (proc.pgid, proc.sid));
+        assert_eq!(k.signals().pending(), lwp.pending | proc.pending);
+        assert_eq!((k.signals().blocked(), k.must_exit()), (lwp.blocked, lwp.must_exit));
+        assert_eq!(
+            k.signals().has_pending(),
+            !(own | procs).is_empty(),
+            "the mark follows the sets"
+        );
         let guard = self.kernel.pin();
         let groups: BTreeSet<Pid> = model.procs.values().map(|p| p.pgid).collect();
-        let seen: Vec<Pid> = self.kernel.pgrps(&guard).map(|group| group.id()).collect();
+        let seen: Vec<Pid> = guard.pgrps().map(|group| group.id()).collect();
         assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), groups);
         assert_eq!(seen.len(), groups.len(), "a group seen twice");
-        for group in self.kernel.pgrps(&guard) {
+        for group in guard.pgrps() {
             let members: BTreeSet<Pid> = group.members().map(|p| p.pid()).collect();
             let own = model.procs.iter().filter(|(_, p)| p.pgid == group.id());
             assert_eq!(members, own.map(|(pid, _)| *pid).collect());

@@ -77,7 +77,7 @@ impl Driver<'_> {
         match op {
             ServiceOp::Kill(a, n) => {
                 let pid = self.any_pid(a);
-                let got = self.k.as_ref().unwrap().kill(KillTarget::Proc(pid), signo(n));
+                let got = self.k.as_ref().unwrap().signals().kill(KillTarget::Proc(pid), signo(n));
                 assert_eq!(got, self.model.kill(vec![pid], None, signo(n)));
             }
             ServiceOp::KillLwp(a, n) => {
@@ -85,19 +85,19 @@ impl Driver<'_> {
                 let (pid, lid) = lwps[usize::from(a) % lwps.len()];
                 let target =
                     if n < 128 { KillTarget::Lwp(lid) } else { KillTarget::LwpOf(pid, lid) };
-                let got = self.k.as_ref().unwrap().kill(target, signo(n));
+                let got = self.k.as_ref().unwrap().signals().kill(target, signo(n));
                 assert_eq!(got, self.model.kill(vec![pid], Some(lid), signo(n)));
             }
             ServiceOp::KillGroup(a, n) => {
                 let (own, pid) = (a < 60, self.any_pid(a));
                 let target = if own { KillTarget::OwnPgrp } else { KillTarget::Pgrp(pid) };
                 let pgid = if own { self.model.procs[&self.model.curproc()].pgid } else { pid };
-                let got = self.k.as_ref().unwrap().kill(target, signo(n));
+                let got = self.k.as_ref().unwrap().signals().kill(target, signo(n));
                 let members = self.model.members(pgid);
                 assert_eq!(got, self.model.kill(members, None, signo(n)));
             }
             ServiceOp::KillAll(n) => {
-                let got = self.k.as_ref().unwrap().kill(KillTarget::All, signo(n));
+                let got = self.k.as_ref().unwrap().signals().kill(KillTarget::All, signo(n));
                 let own = self.model.curproc();
                 let others = self.model.procs.keys().copied().filter(|p| *p > Pid(1) && *p != own);
                 let others = others.collect();
@@ -105,7 +105,7 @@ impl Driver<'_> {
             }
             ServiceOp::Block(mask) => {
                 let mask = SigSet::from_bits(mask);
-                let got = self.k.as_mut().unwrap().set_blocked(mask);
+                let got = self.k.as_mut().unwrap().signals().set_blocked(mask);
                 match self.model.lwp() {
                     None => assert_eq!(got, Err(MaskError::Implicit)),
                     Some(lwp) => {
@@ -115,7 +115,7 @@ impl Driver<'_> {
                 }
             }
             ServiceOp::Take => {
-                let got = self.k.as_mut().unwrap().take_signal();
+                let got = self.k.as_mut().unwrap().signals().take();
                 let (own, procs) = self.model.takeable();
                 assert_eq!(got, own.first().or(procs.first()));
                 if let Some(signo) = own.first() {

@@ -95,13 +95,13 @@ impl Driver<'_> {
         let k = self.k.as_mut().unwrap();
         match op {
             ThreadOp::Lock => {
-                assert_eq!(k.kernel_lock(), Ok(()));
+                assert_eq!(k.big_lock().lock(), Ok(()));
                 self.model.biglocks += 1;
             }
             ThreadOp::Unlock => {
                 let held = self.model.biglocks > 0;
                 assert_eq!(
-                    k.kernel_unlock(),
+                    k.big_lock().unlock(),
                     if held { Ok(()) } else { Err(BigLockError::NotHeld) }
                 );
                 self.model.biglocks -= u32::from(held);
@@ -131,7 +131,7 @@ impl Driver<'_> {
             ThreadOp::Unsleep(i) => {
                 let lids: Vec<Lid> = self.model.lwp_state.keys().map(|at| at.1).collect();
                 let guard = self.kernel.pin();
-                let lwp = self.kernel.find_lwp(lids[usize::from(i) % lids.len()], &guard);
+                let lwp = guard.lwp(lids[usize::from(i) % lids.len()]);
                 assert_eq!(lwp.unwrap().unsleep(), Unslept::Awake);
             }
         }
@@ -141,7 +141,7 @@ impl Driver<'_> {
     fn while_asleep(kernel: &Kernel<Embedder>, lid: Option<Lid>, bed: Bed) {
         let guard = kernel.pin();
         if let (Bed::Unslept, Some(lid)) = (bed, lid) {
-            let lwp = kernel.find_lwp(lid, &guard).unwrap();
+            let lwp = guard.lwp(lid).unwrap();
             assert_eq!(lwp.unsleep(), Unslept::Woken);
         }
     }
@@ -152,7 +152,7 @@ impl Driver<'_> {
         let has_cpus = self.model.settings.cpus.is_some();
         let got = self.k.as_mut().unwrap().sleep_on(&channel, || {
             looks += 1;
-            let runs = kernel.cpu_curlwp(0, &kernel.pin()).map(|lwp| lwp.lid());
+            let runs = kernel.pin().cpu_lwp(0).map(|lwp| lwp.lid());
             assert_eq!(runs, lid.filter(|_| has_cpus), "a condition has the CPU");
             if looks > 1 {
                 Self::while_asleep(kernel, lid, bed);
@@ -187,7 +187,7 @@ impl Driver<'_> {
         let (kernel, lid) = (self.kernel, self.model.cur.map(|cur| cur.lid));
         let object = Arc::new(Unsleeps(lid.unwrap_or(Lid(0)), AtomicUsize::new(0)));
         let sleep = || {
-            assert!(kernel.cpu_curlwp(0, &kernel.pin()).is_none(), "others may have the CPU");
+            assert!(kernel.pin().cpu_lwp(0).is_none(), "others may have the CPU");
             Self::while_asleep(kernel, lid, bed);
         };
         let got = self.k.as_mut().unwrap().sleep_with(object.clone(), sleep);
@@ -199,7 +199,7 @@ impl Driver<'_> {
     /// What the thread has of the kernel.
     pub fn check_thread(&self) {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
-        assert_eq!(k.kernel_lock_depth(), model.biglocks);
+        assert_eq!(k.big_lock().depth(), model.biglocks);
         assert_eq!(
             k.cpu(),
             model.settings.cpus.map(|_| 0),
@@ -207,7 +207,7 @@ impl Driver<'_> {
         );
         let guard = self.kernel.pin();
         for cpu in 0..4 {
-            let runs = self.kernel.cpu_curlwp(cpu, &guard).map(|lwp| lwp.lid());
+            let runs = guard.cpu_lwp(cpu).map(|lwp| lwp.lid());
             let own = model.cur.map(|cur| cur.lid).filter(|_| k.cpu() == Some(cpu));
             assert_eq!(runs, own, "cpu {cpu}");
         }
@@ -216,6 +216,6 @@ impl Driver<'_> {
     /// Outside, nothing runs.
     pub fn check_outside(&self) {
         let guard = self.kernel.pin();
-        assert!((0..4).all(|cpu| self.kernel.cpu_curlwp(cpu, &guard).is_none()));
+        assert!((0..4).all(|cpu| guard.cpu_lwp(cpu).is_none()));
     }
 }

@@ -171,7 +171,7 @@ impl Driver<'_> {
             WatchOp::Establish => {
                 let (hook, log) = (self.watchers.hooks.len() as u32, self.watchers.log.clone());
                 let (own, keys) = (self.kernel.host().hooks.add(hook), self.keys.proc);
-                let id = self.kernel.exithook_establish(move |proc| {
+                let id = self.kernel.add_exit_hook(move |proc| {
                     // All of it, and not only its number.
                     let own: &Alive = &own;
                     let (hook, had) = (own.name, Box::new(Had::seen(proc, keys)));
@@ -182,7 +182,7 @@ impl Driver<'_> {
             }
             WatchOp::Disestablish(i) => {
                 let Some(hook) = pick(0..self.watchers.hooks.len(), i) else { return };
-                let got = self.kernel.exithook_disestablish(self.watchers.hooks[hook]);
+                let got = self.kernel.remove_exit_hook(self.watchers.hooks[hook]);
                 let before = watch.hooks.len();
                 watch.hooks.retain(|known| *known != hook as u32);
                 let was_there = watch.hooks.len() < before;
@@ -190,7 +190,7 @@ impl Driver<'_> {
             }
             WatchOp::ProcSink(sink) => {
                 let sink = self.sink(sink);
-                let old = self.k.as_ref().unwrap().set_trace(sink.1);
+                let old = self.k.as_ref().unwrap().process().set_trace(sink.1);
                 let pid = self.model.curproc();
                 let known = &mut self.model.procs.get_mut(&pid).unwrap().sink;
                 assert_eq!(old.is_some(), known.is_some());

@@ -29,6 +29,7 @@ static ALLOCATOR: lwproc_stress::alloc::OwnArenas = lwproc_stress::alloc::OwnAre
 #[cfg(all(target_os = "linux", not(lwproc_loom)))]
 mod run {
     use lwproc::*;
+    use lwproc_stress::common::becoming::Become;
     use lwproc_stress::common::invariants::{check, check_host};
     use lwproc_stress::common::worker::{Board, Counting, Gear, KINDS, Random, Worker};
     use lwproc_stress::freeze::{self, Freezable};
@@ -150,47 +151,54 @@ mod run {
                 4 => {
                     let guard = kernel.pin();
                     let lid = Lid(self.asleep[1].load(SeqCst));
-                    let _ = kernel.find_lwp(lid, &guard).map(|lwp| lwp.unsleep());
+                    let _ = guard.lwp(lid).map(|lwp| lwp.unsleep());
                 }
-                5 => drop(k.kill(KillTarget::Proc(Pid(self.asleep[0].load(SeqCst))), 1)),
+                5 => drop(k.signals().kill(KillTarget::Proc(Pid(self.asleep[0].load(SeqCst))), 1)),
                 6 => {
-                    let hook = kernel.exithook_establish(|_| ());
-                    kernel.exithook_disestablish(hook).expect("just established");
+                    let hook = kernel.add_exit_hook(|_| ());
+                    kernel.remove_exit_hook(hook).expect("just established");
                 }
                 7 => {
                     let _ = (kernel.counts(), kernel.reclaim_stats());
                     kernel.flush();
                 }
                 8 => {
-                    let init = kernel.find(Pid::INIT, &kernel.pin()).expect("init").handle();
+                    let init = kernel.pin().proc(Pid::INIT).expect("init").handle();
                     let handle = init.expect("init never dies");
                     drop(handle.clone());
-                    drop(kernel.alloclwp_in(&handle));
+                    drop(handle.new_lwp());
                 }
                 9 => {
-                    let fd = k.fd_open(self.host.new_one(), OnExec::Close).map_err(FdError::from);
-                    let _ = fd.and_then(|fd| k.fd_dup(fd));
-                    let _ = fd.and_then(|fd| k.fd_dup_from(fd, Fd(8), OnExec::Keep));
-                    let _ = fd.and_then(|fd| k.fd_on_exec(fd));
-                    let file = fd.and_then(|fd| Ok(k.fd_get(fd)?.handle()));
-                    let _ = file.and_then(|file| k.fd_install(&file, OnExec::Keep));
-                    let _ = k.fd_reserve(OnExec::Keep).map(|fd| fd.fill(self.host.new_one()));
-                    drop(k.fd_reserve(OnExec::Keep));
-                    drop((k.fds(), k.fd_table_users()));
+                    let fd =
+                        k.files().open(self.host.new_one(), OnExec::Close).map_err(FdError::from);
+                    let _ = fd.and_then(|fd| k.files().dup(fd));
+                    let _ = fd.and_then(|fd| k.files().dup_from(fd, Fd(8), OnExec::Keep));
+                    let _ = fd.and_then(|fd| k.files().on_exec(fd));
+                    let file = fd.and_then(|fd| Ok(k.files().get(fd)?.handle()));
+                    let _ = file.and_then(|file| k.files().install(&file, OnExec::Keep));
+                    let _ = k.files().reserve(OnExec::Keep).map(|fd| fd.fill(self.host.new_one()));
+                    drop(k.files().reserve(OnExec::Keep));
+                    drop((k.files().list(), k.files().table_users()));
                 }
-                10 => k.fd_close_on_exec(),
-                11 => drop(k.fd_close_range(Fd(4), Fd(12), CloseRange::Close)),
+                10 => k.files_mut().close_on_exec(),
+                11 => drop(k.files().close_range(Fd(4), Fd(12), CloseRange::Close)),
                 12 => {
                     kernel.set_trace(Some(Arc::new(Silent)));
-                    k.set_trace(Some(Arc::new(Silent)));
+                    k.process().set_trace(Some(Arc::new(Silent)));
                     kernel.set_trace(None);
-                    k.set_trace(None);
+                    k.process().set_trace(None);
                 }
                 _ => {
                     drop(k.claim_zombie(WaitTarget::Any));
-                    drop(k.proc_specific(self.gear.proc));
-                    let _ = k.lwp_specific(self.gear.lwp).is_some();
-                    let _ = (k.must_exit(), k.pending(), k.ppid(), k.comm(), k.sid());
+                    drop(k.data().proc(self.gear.proc));
+                    let _ = k.data().lwp(self.gear.lwp).is_some();
+                    let _ = (
+                        k.must_exit(),
+                        k.signals().pending(),
+                        k.ppid(),
+                        k.process().comm(),
+                        k.groups().sid(),
+                    );
                     drop(self.locked());
                 }
             }
@@ -216,15 +224,15 @@ mod run {
                     let child = k.switch(own.expect("was bound")).expect("this kernel's");
                     self.put(0, child);
                     while let Err(WaitError::Interrupted) = k.wait(WaitTarget::Pid(pid)) {
-                        while k.take_signal().is_some() {}
+                        while k.signals().take().is_some() {}
                     }
                 }
-                if let Ok(own) = k.newlwp(k.pid()) {
+                if let Ok(own) = k.become_new_lwp(k.pid()) {
                     let other = k.switch(own.expect("was bound")).expect("this kernel's");
                     self.put(1, other);
                     k.drain();
                     while k.wait_alone().is_err() {
-                        while k.take_signal().is_some() {}
+                        while k.signals().take().is_some() {}
                     }
                     k.reopen();
                 }
@@ -241,7 +249,7 @@ mod run {
                 let seen = self.events.load(SeqCst);
                 let changed = || (self.events.load(SeqCst) != seen).then_some(());
                 if k.sleep_on(&self.channel, changed).is_err() {
-                    while k.take_signal().is_some() {}
+                    while k.signals().take().is_some() {}
                 }
             }
         }
@@ -267,7 +275,7 @@ mod run {
         /// Ends the LWPs that nobody owns.
         fn end_ownerless(&self) {
             let guard = self.kernel.pin();
-            self.kernel.lwps(&guard).for_each(|lwp| drop(lwp.claim()));
+            guard.lwps().for_each(|lwp| drop(lwp.claim()));
         }
 
         /// Everybody rests, and everything adds up. Then ownerless LWPs go, so that ids

@@ -44,9 +44,10 @@ const THREADS: usize = 2;
 fn cycle(kernel: &Kernel) {
     let mut k = kernel.enter().expect("not entered");
     k.rfork(Rfork::Fresh).expect("ids are left");
-    k.fd_open((), lwproc::OnExec::Keep).expect("descriptors are left");
-    drop(k.newlwp(k.pid()).expect("ids are left"));
-    k.releaselwp().expect("not held");
+    k.files().open((), lwproc::OnExec::Keep).expect("descriptors are left");
+    let second = k.new_lwp(k.pid()).expect("ids are left");
+    drop(k.switch(second).expect("the same kernel"));
+    k.release().expect("not held");
 }
 
 /// The most bytes in use when everything is flushed, over a few looks.

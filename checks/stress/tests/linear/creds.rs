@@ -54,18 +54,18 @@ fn done(result: Result<(), CredError>) -> Ret {
 /// One history, checked; how many pairs of calls overlapped.
 pub fn round(seed: u64) -> usize {
     let kernel = Kernel::new();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     let look = || {
         let guard = kernel.pin();
-        kernel.find(pid, &guard).and_then(|proc| proc.cred()).expect("it lives").users()
+        guard.proc(pid).and_then(|proc| proc.cred()).expect("it lives").users()
     };
     let calls = of_lwps(&kernel, pid, seed, |k, r| {
         let id = r.random.below(3) as u32;
         match r.random.below(4) {
-            0 | 1 => r.call(Op::SetEffective(id), || done(k.set_cred(&CredChange::SetEuid(id)))),
+            0 | 1 => r.call(Op::SetEffective(id), || done(k.creds().set(&CredChange::SetEuid(id)))),
             2 => r.call(Op::SetReal(id), || {
-                done(k.set_cred(&CredChange::SetResuid(Some(id), None, None)))
+                done(k.creds().set(&CredChange::SetResuid(Some(id), None, None)))
             }),
             _ => r.call(Op::Look, || Ret::Seen(look())),
         }

@@ -41,7 +41,7 @@ impl SequentialSpec for Gate {
 /// One history, checked; how many pairs of calls overlapped.
 pub fn round(seed: u64) -> usize {
     let kernel = Kernel::new();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     let calls = of_lwps(&kernel, pid, seed, |k, r| match r.random.below(6) {
         0 => r.call(Op::Drain, || {
@@ -52,7 +52,7 @@ pub fn round(seed: u64) -> usize {
             k.reopen();
             Ret::Done
         }),
-        _ => r.call(Op::New, || match kernel.alloclwp(Some(pid)) {
+        _ => r.call(Op::New, || match kernel.new_lwp(pid) {
             Ok(lwp) => {
                 drop(lwp);
                 Ret::Done

@@ -158,9 +158,11 @@ pub fn round(seed: u64) -> usize {
     let (kept, lwps) = {
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
-        k.set_rlimit(Resource::Nofile, Limit { soft: LIMIT as u64, hard: LIMIT as u64 }).unwrap();
-        let lwps: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(k.pid())).unwrap()).collect();
-        k.releaselwp().unwrap();
+        k.resources()
+            .set_limit(Resource::Nofile, Limit { soft: LIMIT as u64, hard: LIMIT as u64 })
+            .unwrap();
+        let lwps: Vec<_> = (0..3).map(|_| kernel.new_lwp(k.pid()).unwrap()).collect();
+        k.release().unwrap();
         (Mutex::new(Vec::new()), Mutex::new(lwps))
     };
     let calls = record(3, seed, |thread, start, r| {
@@ -181,13 +183,17 @@ pub fn round(seed: u64) -> usize {
                 0..=2 => {
                     let file = (thread * 100 + i) as u32;
                     r.call(Op::Open(file), || {
-                        opened(k.fd_open(file, OnExec::Keep).map_err(|e| e.error()))
+                        opened(k.files().open(file, OnExec::Keep).map_err(|e| e.error()))
                     });
                 }
-                3 => r.call(Op::Dup(a), || opened(k.fd_dup(at(a)))),
-                4 if a != b => r.call(Op::Dup2(a, b), || opened(k.fd_dup2(at(a), at(b)))),
-                5 => r.call(Op::Get(a), || k.fd_get(at(a)).map_or(Ret::BadFd, |f| Ret::File(*f))),
-                _ => r.call(Op::Close(a), || k.fd_close(at(a)).map_or(Ret::BadFd, |()| Ret::Done)),
+                3 => r.call(Op::Dup(a), || opened(k.files().dup(at(a)))),
+                4 if a != b => r.call(Op::Dup2(a, b), || opened(k.files().dup2(at(a), at(b)))),
+                5 => r.call(Op::Get(a), || {
+                    k.files().get(at(a)).map_or(Ret::BadFd, |f| Ret::File(*f))
+                }),
+                _ => r.call(Op::Close(a), || {
+                    k.files().close(at(a)).map_or(Ret::BadFd, |()| Ret::Done)
+                }),
             }
         }
         let own = k.unbind().unwrap();

@@ -83,14 +83,14 @@ pub fn round(seed: u64) -> usize {
     let (parent, child, lwps) = {
         let mut k = kernel.enter().unwrap();
         k.rfork(Rfork::Fresh).unwrap();
-        k.setpgid(Pid(0), Pid(0)).unwrap();
+        k.groups().setpgid(Pid(0), Pid(0)).unwrap();
         let parent = k.pid();
         let own = k.rfork(Rfork::Fresh).unwrap().unwrap();
         let child = k.pid();
         let childs = k.switch(own).unwrap().unwrap();
-        let others = kernel.alloclwp(Some(parent)).unwrap();
-        let third = kernel.alloclwp(Some(parent)).unwrap();
-        k.releaselwp().unwrap();
+        let others = kernel.new_lwp(parent).unwrap();
+        let third = kernel.new_lwp(parent).unwrap();
+        k.release().unwrap();
         (parent, child, Mutex::new(vec![third, others, childs]))
     };
     let group = |pid: Pid| match pid {
@@ -109,13 +109,13 @@ pub fn round(seed: u64) -> usize {
         start();
         for _ in 0..6 {
             match r.random.below(6) {
-                0 => r.call(Op::Found, || Ret::Changed(k.setpgid(of, child))),
-                1 | 2 => r.call(Op::Join, || Ret::Changed(k.setpgid(of, parent))),
+                0 => r.call(Op::Found, || Ret::Changed(k.groups().setpgid(of, child))),
+                1 | 2 => r.call(Op::Join, || Ret::Changed(k.groups().setpgid(of, parent))),
                 3 if of == Pid(0) => {
-                    r.call(Op::Setsid, || Ret::Changed(k.setsid().map(drop)));
+                    r.call(Op::Setsid, || Ret::Changed(k.groups().setsid().map(drop)));
                 }
-                3 | 4 => r.call(Op::Getpgid, || Ret::Is(group(k.getpgid(of).unwrap()))),
-                _ => r.call(Op::Getsid, || Ret::Is(group(k.getsid(of).unwrap()))),
+                3 | 4 => r.call(Op::Getpgid, || Ret::Is(group(k.groups().pgid_of(of).unwrap()))),
+                _ => r.call(Op::Getsid, || Ret::Is(group(k.groups().sid_of(of).unwrap()))),
             }
         }
         // Nobody ends before the others have looked.

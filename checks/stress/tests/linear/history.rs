@@ -60,7 +60,7 @@ pub fn of_lwps<Op: Send, Ret: Send>(
     seed: u64,
     call: impl Fn(&mut Entered<'_>, &mut Recorder<'_, Op, Ret>) + Sync,
 ) -> Vec<Call<Op, Ret>> {
-    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.alloclwp(Some(pid)).unwrap()).collect();
+    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.new_lwp(pid).unwrap()).collect();
     let lwps = Mutex::new(lwps);
     record(3, seed, |_, start, r| {
         let mut k = kernel.enter().unwrap();
@@ -70,7 +70,7 @@ pub fn of_lwps<Op: Send, Ret: Send>(
         for _ in 0..6 {
             call(&mut k, r);
         }
-        k.releaselwp().unwrap();
+        k.release().unwrap();
     })
 }
 

@@ -79,7 +79,7 @@ pub fn round(seed: u64) -> usize {
         for _ in 0..6 {
             match r.random.below(5) {
                 0 | 1 => r.call(Op::New, || {
-                    let new = kernel.alloclwp(None).ok();
+                    let new = kernel.spawn().start().ok();
                     let pid = new.as_ref().map(|lwp| lwp.pid().0);
                     pid.inspect(|pid| board.store(*pid, SeqCst));
                     own.extend(new);
@@ -94,9 +94,7 @@ pub fn round(seed: u64) -> usize {
                 }
                 _ => {
                     let pid = board.load(SeqCst);
-                    r.call(Op::Find(pid), || {
-                        Ret::Found(kernel.find(Pid(pid), &kernel.pin()).is_some())
-                    });
+                    r.call(Op::Find(pid), || Ret::Found(kernel.pin().proc(Pid(pid)).is_some()));
                 }
             }
         }

@@ -74,9 +74,9 @@ impl SequentialSpec for TheOne {
 pub fn round(seed: u64) -> usize {
     let (kernel, left) = (Kernel::new(), Mutex::new(Vec::new()));
     // Not the first: its number would be given to another once it is gone.
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
-    let second = kernel.alloclwp(Some(pid)).unwrap();
+    let second = kernel.new_lwp(pid).unwrap();
     let lid = second.lid();
     drop(first);
     drop(second.unclaim());
@@ -86,7 +86,7 @@ pub fn round(seed: u64) -> usize {
         start();
         for _ in 0..6 {
             match r.random.below(6) {
-                0 => r.call(Op::New, || match kernel.alloclwp(Some(pid)) {
+                0 => r.call(Op::New, || match kernel.new_lwp(pid) {
                     Ok(lwp) => {
                         own.push(lwp);
                         Ret::Done
@@ -117,7 +117,7 @@ pub fn round(seed: u64) -> usize {
                 }
                 _ => r.call(Op::Claim, || {
                     let guard = kernel.pin();
-                    match kernel.find_lwp(lid, &guard).map(|lwp| lwp.claim()) {
+                    match guard.lwp(lid).map(|lwp| lwp.claim()) {
                         Some(Ok(lwp)) => {
                             the_one = Some(lwp);
                             Ret::Claimed

@@ -46,18 +46,18 @@ impl SequentialSpec for Pending {
 /// One history, checked; how many pairs of calls overlapped.
 pub fn round(seed: u64) -> usize {
     let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
-    let first = kernel.alloclwp(None).unwrap();
+    let first = kernel.spawn().start().unwrap();
     let pid = first.pid();
     let calls = of_lwps(&kernel, pid, seed, |k, r| match r.random.below(5) {
         0 | 1 => {
             let signo = 1 + r.random.below(3) as u8;
             r.call(Op::Kill(signo), || {
-                k.kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
+                k.signals().kill(KillTarget::Proc(pid), i32::from(signo)).unwrap();
                 Ret::Sent
             });
         }
-        2 => r.call(Op::Pending, || Ret::Pending(k.pending().bits())),
-        _ => r.call(Op::Take, || Ret::Taken(k.take_signal().map(|signo| signo.number()))),
+        2 => r.call(Op::Pending, || Ret::Pending(k.signals().pending().bits())),
+        _ => r.call(Op::Take, || Ret::Taken(k.signals().take().map(|signo| signo.number()))),
     });
     let overlaps = overlapping(&calls);
     check(Pending(0), &calls);

@@ -95,8 +95,8 @@ pub fn round(seed: u64) -> usize {
             pids.push(k.pid());
             children.push((i, k.switch(own).unwrap().unwrap()));
         }
-        let lwps: Vec<_> = (0..3).map(|_| kernel.alloclwp(Some(k.pid())).unwrap()).collect();
-        k.releaselwp().unwrap();
+        let lwps: Vec<_> = (0..3).map(|_| kernel.new_lwp(k.pid()).unwrap()).collect();
+        k.release().unwrap();
         (Mutex::new(children), Mutex::new(lwps))
     };
     let calls = record(3, seed, |_, start, r| {

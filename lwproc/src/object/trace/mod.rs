@@ -19,7 +19,7 @@ use crate::id::{Lid, Pid};
 pub enum TraceEvent {
     /// A process was made. For the sink of the parent.
     Fork {
-        /// Who forked; 0 for a process made by [`alloclwp`](crate::Kernel::alloclwp).
+        /// Who forked; 0 for a process made by [`Kernel::spawn`](crate::Kernel::spawn).
         parent: Pid,
         /// The new process.
         child: Pid,

@@ -6,7 +6,7 @@ use ::tracing::trace;
 /// A sink that passes each event on to the `tracing` crate: at level `TRACE`, with
 /// the target `lwproc`, and fields `pid`, `lid`, `parent`, `status` where they
 /// apply. For [`Kernel::set_trace`](crate::Kernel::set_trace) or
-/// [`Entered::set_trace`](crate::Entered::set_trace). Feature `tracing`.
+/// [`Process::set_trace`](crate::Process::set_trace). Feature `tracing`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct TracingSink;
 

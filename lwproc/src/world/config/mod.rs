@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub enum Enforcement {
     /// What would exceed it fails.
     Enforced,
-    /// It may be exceeded, as in the seed.
+    /// It may be exceeded.
     #[default]
     Ignored,
 }

@@ -39,8 +39,8 @@ fn pid_of(scene: &Scene<'_, '_>, id: CallId, who: Option<Who>) -> Pid {
 /// What the kernel says about a process, zombies included.
 fn ours(scene: &mut Scene<'_, '_>, which: Which, pid: Pid) -> Result<Pid, GroupError> {
     match which {
-        Which::Pgrp => scene.world.cpu().getpgid(pid),
-        Which::Session => scene.world.cpu().getsid(pid),
+        Which::Pgrp => scene.world.cpu().groups().pgid_of(pid),
+        Which::Session => scene.world.cpu().groups().sid_of(pid),
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) fn moves_now(
 /// Whether the group that a process leads, or led, exists.
 pub(super) fn exists(scene: &Scene<'_, '_>, leader: ProcId) -> bool {
     let guard = scene.world.kernel().pin();
-    scene.world.kernel().pgrp(scene.world.pid(leader), &guard).is_some()
+    guard.pgrp(scene.world.pid(leader)).is_some()
 }
 
 /// Moves in flight, by others: the call, who is moved, and the group; `None` for one of its own.
@@ -213,14 +213,14 @@ pub(super) fn act(
             let pid = pid_of(scene, id, who);
             // One outside the log that could not be joined: none of that number will do.
             let pgid = group.map_or(pid, |group| scene.world.group_number(group));
-            let ours = scene.world.cpu().setpgid(pid, pgid).map_err(|error| error.errno());
+            let ours = scene.world.cpu().groups().setpgid(pid, pgid).map_err(|error| error.errno());
             if ours.err() == answer.err().map(errno) {
                 return Ok(());
             }
             Err(differs(answer.map(|()| "done".to_owned()), ours.map(|()| "done".to_owned())))
         }
         Groups::Lead { answer } => {
-            let ours = scene.world.cpu().setsid().map_err(|error| error.errno());
+            let ours = scene.world.cpu().groups().setsid().map_err(|error| error.errno());
             let agrees = match (answer, ours) {
                 (Ok(session), Ok(ours)) => number(scene, Which::Session, session) == Some(ours),
                 (Err(refusal), Err(ours)) => errno(refusal) == ours,

@@ -78,7 +78,7 @@ pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, ids: &Ids) -> Result<Se
     let Ids::Change(change, granted) = ids else {
         return Ok(Settled::Agreed);
     };
-    let ours = scene.world.cpu().set_cred(change).map_err(|error| error.errno());
+    let ours = scene.world.cpu().creds().set(change).map_err(|error| error.errno());
     if ours.err() == errno_of(*granted) {
         return Ok(Settled::Agreed);
     }

@@ -29,7 +29,7 @@ pub(super) fn verdict(scene: &mut Scene<'_, '_>, id: CallId, limits: &Limits<Who
     if scene.world.run_in(of).is_err() {
         return Verdict::Disagrees;
     }
-    let ours = scene.world.cpu().rlimit(limits.resource);
+    let ours = scene.world.cpu().resources().limit(limits.resource);
     let agrees = limits.old.is_none_or(|old| old == ours);
     Verdict::or_after(agrees, || pull_changes(scene, id, of, limits))
 }
@@ -73,14 +73,14 @@ pub(super) fn act(
     let of = of(scene, id, limits);
     scene.world.run_in(of).map_err(|trouble| trouble.to_string())?;
     let cpu = scene.world.cpu();
-    let ours = cpu.set_rlimit(limits.resource, new).map_err(|error| error.errno());
+    let ours = cpu.resources().set_limit(limits.resource, new).map_err(|error| error.errno());
     match (limits.granted, ours) {
         (Granted::Yes, Ok(_))
         | (Granted::NotPermitted, Err(Errno::EPERM))
         | (Granted::Invalid, Err(Errno::EINVAL)) => Ok(Settled::Agreed),
         // User 0 without the capability (CAP_SYS_RESOURCE), or above what the system can.
         (Granted::NotPermitted, Ok(old)) if cpu.cred().is_superuser() => {
-            let back = cpu.set_rlimit(limits.resource, old);
+            let back = cpu.resources().set_limit(limits.resource, old);
             back.map_err(|error| error.to_string())?;
             Ok(Settled::Unexplained(Cause::Capability))
         }
@@ -105,7 +105,7 @@ pub(super) fn describe(scene: &mut Scene<'_, '_>, id: CallId, limits: &Limits<Wh
     if let Err(trouble) = scene.world.run_in(of) {
         return trouble.to_string();
     }
-    let ours = scene.world.cpu().rlimit(limits.resource);
+    let ours = scene.world.cpu().resources().limit(limits.resource);
     let log = limits.old.map_or_else(|| says(limits.granted).to_owned(), text);
     format!("{:?}: the log says {log}, the kernel {}", limits.resource, text(ours))
 }

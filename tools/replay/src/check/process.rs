@@ -109,7 +109,7 @@ pub(super) fn exec(scene: &mut Scene<'_, '_>, id: CallId, exec: &Exec) -> Result
     if cpu.lid().is_none_or(|lid| lid.0 != cpu.pid().0) {
         return Err("after the execve the LWP does not bear the pid".to_owned());
     }
-    match cpu.comm().to_string() {
+    match cpu.process().comm().to_string() {
         comm if comm == exec.comm => Ok(()),
         comm => Err(format!("the comm is {comm}, not {}", exec.comm)),
     }

@@ -83,7 +83,7 @@ impl World<'_, '_> {
     fn fork_from_outside(&mut self, child: TaskId) -> Result<(), Trouble> {
         self.run_init()?;
         self.cpu.rfork(Rfork::Fresh).map_err(|error| refused("rfork")(error.errno()))?;
-        let led = self.cpu.setsid().map_err(|error| refused("setsid")(error.errno()))?;
+        let led = self.cpu.groups().setsid().map_err(|error| refused("setsid")(error.errno()))?;
         self.outer_group = led;
         let forked = self.cpu.rfork(Rfork::Fresh);
         let parent = forked.map_err(|error| refused("rfork")(error.errno()))?;
@@ -106,8 +106,7 @@ impl World<'_, '_> {
         let proc = self.plan.proc_of(parent);
         let runs = if self.is_alive(parent) { Some(parent) } else { self.runnable_in(proc) };
         self.run(runs.ok_or(Trouble::NoParent)?)?;
-        let old =
-            self.cpu.newlwp(self.pid(proc)).map_err(|error| refused("newlwp")(error.errno()))?;
+        let old = self.become_new_lwp(self.pid(proc))?;
         self.arrived(Some(task), old);
         self.born(task).map(drop)
     }

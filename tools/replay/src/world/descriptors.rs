@@ -37,33 +37,33 @@ impl World<'_, '_> {
 
     /// A descriptor at the lowest free number, in the process that runs.
     pub fn open(&mut self, mark: OnExec) -> Answer<i32> {
-        number(self.cpu.fd_open((), mark).map_err(|error| error.errno()))
+        number(self.cpu.files().open((), mark).map_err(|error| error.errno()))
     }
 
     /// Closes one.
     pub fn close(&mut self, fd: i32) -> Answer<()> {
-        errno(self.cpu.fd_close(Fd(fd)))
+        errno(self.cpu.files().close(Fd(fd)))
     }
 
     /// A copy at the lowest free number, from `min` on if there is one.
     pub fn copy(&mut self, old: i32, min: Option<i32>, mark: OnExec) -> Answer<i32> {
         number(errno(match min {
-            None => self.cpu.fd_dup(Fd(old)),
-            Some(min) => self.cpu.fd_dup_from(Fd(old), Fd(min), mark),
+            None => self.cpu.files().dup(Fd(old)),
+            Some(min) => self.cpu.files().dup_from(Fd(old), Fd(min), mark),
         }))
     }
 
     /// A copy at `new`.
     pub fn copy_to(&mut self, old: i32, new: i32, by: CopyBy) -> Answer<i32> {
         number(errno(match by {
-            CopyBy::Dup2 => self.cpu.fd_dup2(Fd(old), Fd(new)),
-            CopyBy::Dup3(mark) => self.cpu.fd_dup3(Fd(old), Fd(new), mark),
+            CopyBy::Dup2 => self.cpu.files().dup2(Fd(old), Fd(new)),
+            CopyBy::Dup3(mark) => self.cpu.files().dup3(Fd(old), Fd(new), mark),
         }))
     }
 
     /// Looks up the file of one.
     pub fn use_one(&mut self, fd: i32) -> Answer<()> {
-        errno(self.cpu.fd_get(Fd(fd)).map(drop))
+        errno(self.cpu.files().get(Fd(fd)).map(drop))
     }
 
     /// Makes a call that should fail.
@@ -82,10 +82,10 @@ impl World<'_, '_> {
 
     /// Opens one, while the others that are wanted are held.
     fn open_many(&mut self, wanted: usize) -> Answer<()> {
-        let reserve = |_| errno(self.cpu.fd_reserve(OnExec::Keep));
+        let reserve = |_| errno(self.cpu.files().reserve(OnExec::Keep));
         let held: Answer<Vec<_>> = (1..wanted).map(reserve).collect();
         let _held = held?;
-        self.cpu.fd_open((), OnExec::Keep).map(drop).map_err(|error| error.errno())
+        self.cpu.files().open((), OnExec::Keep).map(drop).map_err(|error| error.errno())
     }
 
     /// Makes a call while an open under way has this number, if none has it for good.
@@ -94,7 +94,7 @@ impl World<'_, '_> {
             return self.attempt(attempt);
         };
         let mut held = Vec::new();
-        while let Ok(next) = self.cpu.fd_reserve(OnExec::Keep) {
+        while let Ok(next) = self.cpu.files().reserve(OnExec::Keep) {
             let at = next.fd().0;
             held.push(next);
             if at >= fd {
@@ -102,25 +102,25 @@ impl World<'_, '_> {
             }
         }
         errno(match by {
-            CopyBy::Dup2 => self.cpu.fd_dup2(Fd(old), Fd(new)),
-            CopyBy::Dup3(mark) => self.cpu.fd_dup3(Fd(old), Fd(new), mark),
+            CopyBy::Dup2 => self.cpu.files().dup2(Fd(old), Fd(new)),
+            CopyBy::Dup3(mark) => self.cpu.files().dup3(Fd(old), Fd(new), mark),
         })
         .map(drop)
     }
 
     /// Closes or marks all from `first` to `last`.
     pub fn range(&mut self, first: i32, last: i32, how: CloseRange) -> Answer<()> {
-        errno(self.cpu.fd_close_range(Fd(first), Fd(last), how))
+        errno(self.cpu.files().close_range(Fd(first), Fd(last), how))
     }
 
     /// The mark of one.
     pub fn mark(&mut self, fd: i32) -> Answer<OnExec> {
-        errno(self.cpu.fd_on_exec(Fd(fd)))
+        errno(self.cpu.files().on_exec(Fd(fd)))
     }
 
     /// Sets the mark of one.
     pub fn set_mark(&mut self, fd: i32, mark: OnExec) -> Answer<()> {
-        errno(self.cpu.fd_set_on_exec(Fd(fd), mark))
+        errno(self.cpu.files().set_on_exec(Fd(fd), mark))
     }
 
     /// Makes one number of a process as the log has it, and tells its table so.
@@ -176,7 +176,7 @@ impl World<'_, '_> {
 
     /// The first difference between the kernel's table and what the log has told, if any.
     pub fn table_difference(&mut self, proc: ProcId) -> Option<(i32, Descriptor, Descriptor)> {
-        let ours = self.cpu.fds();
+        let ours = self.cpu.files().list();
         let mut ours = ours.into_iter().map(|(fd, mark)| (fd.0, mark)).peekable();
         let mut told = self.table(proc).all().peekable();
         loop {

@@ -12,17 +12,20 @@ impl World<'_, '_> {
         // It may have led its session, or its group, from the start.
         let own = |who| matches!(who, Some(Who::Task(led)) if led == task);
         if own(plan.outer.session) {
-            self.cpu.setsid().map_err(|error| refused("setsid")(error.errno()))?;
+            self.cpu.groups().setsid().map_err(|error| refused("setsid")(error.errno()))?;
         } else if own(plan.outer.pgrp) {
             let own = self.cpu.pid();
-            self.cpu.setpgid(own, own).map_err(|error| refused("setpgid")(error.errno()))?;
+            self.cpu
+                .groups()
+                .setpgid(own, own)
+                .map_err(|error| refused("setpgid")(error.errno()))?;
         }
         for (resource, limit) in &plan.outer.limits {
-            let set = self.cpu.set_rlimit(*resource, *limit);
+            let set = self.cpu.resources().set_limit(*resource, *limit);
             set.map_err(|error| refused("a limit")(error.errno()))?;
         }
         for change in plan.outer.changes() {
-            self.cpu.set_cred(&change).map_err(|error| refused("ids")(error.errno()))?;
+            self.cpu.creds().set(&change).map_err(|error| refused("ids")(error.errno()))?;
         }
         Ok(())
     }
@@ -40,7 +43,7 @@ impl World<'_, '_> {
         };
         if let Some(cred) = cred {
             // No rule is asked: it is born so.
-            let born = self.cpu.commit_cred(|_| Ok::<_, Infallible>(cred.clone()));
+            let born = self.cpu.creds().commit(|_| Ok::<_, Infallible>(cred.clone()));
             born.unwrap_or_else(|never| match never {});
         }
         self.procs[proc.index()].other_ids = self.procs[giver.index()].other_ids;

@@ -24,7 +24,7 @@ impl FdLimit {
 impl World<'_, '_> {
     /// The limit of the process that runs.
     pub fn fd_limit(&self) -> FdLimit {
-        let soft = self.cpu.rlimit(Resource::Nofile).soft;
+        let soft = self.cpu.resources().limit(Resource::Nofile).soft;
         let ours = i32::try_from(soft).unwrap_or(i32::MAX);
         // No system lets a process be without one: it is the kernel's from the start.
         let least = if soft == Limit::INFINITY { USUAL } else { ours };

@@ -63,7 +63,7 @@ impl World<'_, '_> {
     /// What the kernel knows about a process.
     pub fn life(&self, proc: ProcId) -> Life {
         let guard = self.kernel.pin();
-        match self.kernel.find(self.pid(proc), &guard) {
+        match guard.proc(self.pid(proc)) {
             Some(found) if found.nlwps() == 0 => Life::Zombie,
             Some(_) => Life::Alive,
             None => Life::Unknown,
@@ -73,7 +73,7 @@ impl World<'_, '_> {
     /// Whether the kernel knows a process of the number that the log names.
     pub fn exists(&self, who: Who) -> bool {
         let guard = self.kernel.pin();
-        self.kernel.find(self.number(who), &guard).is_some()
+        guard.proc(self.number(who)).is_some()
     }
 
     /// Whether a process has ended as an orphan. Who has adopted it reaps it at some time, which
@@ -90,19 +90,19 @@ impl World<'_, '_> {
     /// The kernel's number of a process's parent.
     pub fn ppid(&self, proc: ProcId) -> Option<Pid> {
         let guard = self.kernel.pin();
-        self.kernel.find(self.pid(proc), &guard).map(|found| found.ppid())
+        guard.proc(self.pid(proc)).map(|found| found.ppid())
     }
 
     /// The kernel's number of a process's group.
     pub fn pgid(&self, proc: ProcId) -> Option<Pid> {
         let guard = self.kernel.pin();
-        self.kernel.find(self.pid(proc), &guard).and_then(|found| found.pgid())
+        guard.proc(self.pid(proc)).and_then(|found| found.pgid())
     }
 
     /// How many LWPs the kernel counts in a process.
     pub fn nlwps(&self, proc: ProcId) -> usize {
         let guard = self.kernel.pin();
-        self.kernel.find(self.pid(proc), &guard).map_or(0, |found| found.nlwps() as usize)
+        guard.proc(self.pid(proc)).map_or(0, |found| found.nlwps() as usize)
     }
 
     /// How the log calls a number of the kernel's, for messages.

@@ -241,13 +241,19 @@ impl<'p, 'k> World<'p, 'k> {
         self.switches += 1;
     }
 
+    /// Runs a new LWP of a process; what ran before comes back.
+    fn become_new_lwp(&mut self, pid: Pid) -> Result<Option<Lwp>, Trouble> {
+        let new = self.cpu.new_lwp(pid).map_err(|error| refused("new_lwp")(error.errno()))?;
+        self.cpu.switch(new).map_err(|error| refused("switch")(error.errno()))
+    }
+
     /// Moves the context to init.
     pub(super) fn run_init(&mut self) -> Result<(), Trouble> {
         let old = match self.cpu.unbind() {
             Ok(old) => old,
             // The LWP is exiting, and only a switch frees it: to an LWP of init, which is
             // released when the context moves on.
-            Err(_) => self.cpu.newlwp(INIT).map_err(|error| refused("newlwp")(error.errno()))?,
+            Err(_) => self.become_new_lwp(INIT)?,
         };
         self.arrived(None, old);
         Ok(())
@@ -267,7 +273,7 @@ impl<'p, 'k> World<'p, 'k> {
         if self.procs[proc.index()].live == 1 {
             let last = &mut self.procs[proc.index()];
             last.last_cred = Some(self.cpu.cred().clone());
-            last.orphan_in = (self.cpu.ppid() == INIT).then(|| self.cpu.pgid());
+            last.orphan_in = (self.cpu.ppid() == INIT).then(|| self.cpu.groups().pgid());
         }
         let ended = self.cpu.exit(exit_status(status));
         ended.map_err(|error| refused("exit")(error.errno()))?;
@@ -291,7 +297,7 @@ impl<'p, 'k> World<'p, 'k> {
         self.own_table(proc);
         self.table_mut(proc).exec();
         self.cpu.drain();
-        let done = self.cpu.execnotify(comm).map_err(|error| refused("execnotify")(error.errno()));
+        let done = self.cpu.exec(comm).map_err(|error| refused("exec")(error.errno()));
         if done.is_err() {
             self.cpu.reopen();
         }

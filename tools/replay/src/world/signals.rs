@@ -20,12 +20,12 @@ fn ours(signal: i32) -> i32 {
 impl World<'_, '_> {
     /// Sends a signal, by its number on Linux, as the task that runs; what the kernel refuses.
     pub fn kill(&mut self, target: KillTarget, signal: i32) -> Option<Errno> {
-        self.cpu.kill(target, ours(signal)).err().map(|error| error.errno())
+        self.cpu.signals().kill(target, ours(signal)).err().map(|error| error.errno())
     }
 
     /// Whether a signal is pending for the task that runs, or for its process.
     pub fn pends(&self, signal: i32) -> bool {
-        Signo::new(ours(signal)).is_some_and(|signal| self.cpu.pending().contains(signal))
+        Signo::new(ours(signal)).is_some_and(|signal| self.cpu.signals().pending().contains(signal))
     }
 
     /// Takes one pending signal of the task that runs, by its number on Linux; whether the kernel
@@ -34,15 +34,15 @@ impl World<'_, '_> {
         let Some(wanted) = Signo::new(ours(signal)) else {
             return false;
         };
-        let Ok(before) = self.cpu.set_blocked(SigSet::ALL.without(wanted)) else {
+        let Ok(before) = self.cpu.signals().set_blocked(SigSet::ALL.without(wanted)) else {
             return false;
         };
         // SIGSTOP cannot be blocked, and comes first when SIGCONT has overtaken it.
-        let mut taken = self.cpu.take_signal();
+        let mut taken = self.cpu.signals().take();
         if taken == Some(Signo::STOP) && wanted != Signo::STOP {
-            taken = self.cpu.take_signal();
+            taken = self.cpu.signals().take();
         }
-        self.cpu.set_blocked(before).is_ok() && taken == Some(wanted)
+        self.cpu.signals().set_blocked(before).is_ok() && taken == Some(wanted)
     }
 }
 

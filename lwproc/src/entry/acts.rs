@@ -1,0 +1,78 @@
+//! Acting on a process that one is not: by its handle, with nobody's rights but those that
+//! its holder has.
+
+use super::files::index;
+use super::opened::FileHandle;
+use crate::error::NewLwpError;
+use crate::filedesc::{Fd, FdError};
+use crate::handles::proc::ProcHandle;
+use crate::handles::spawn::Spawn;
+use crate::host::Host;
+use crate::id::Pid;
+use crate::ops::owned::Lwp;
+use crate::ops::{birth, regroup};
+use crate::pgrp::GroupError;
+use std::mem::ManuallyDrop;
+
+/// # Acting on it
+/// A handle is a right to its process: whoever holds it may make LWPs and children of it,
+/// move it to another group, and take its files. Who may hold one is the embedder's
+/// to say.
+impl<H: Host> ProcHandle<H> {
+    /// A new child of the process, made by a builder: [`Spawn`]. It shares the parent's
+    /// descriptors, unless [`Spawn::files`] says otherwise. The process cannot end while
+    /// [`Spawn::start`] runs: it counts as one LWP more. Wait-free.
+    pub fn spawn(&self) -> Spawn<'_, H> {
+        Spawn::of_handle(self)
+    }
+
+    /// A new LWP in the process; never in another one that got the same pid later. It
+    /// is owned, and bound to no thread.
+    ///
+    /// Lock-free but for the allocator and [`Host::create`].
+    ///
+    /// # Errors
+    /// [`NewLwpError::NoSuchProcess`] (ESRCH): it has ended.
+    /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
+    #[doc(alias = "alloclwp_in")]
+    pub fn new_lwp(&self) -> Result<Lwp<H>, NewLwpError> {
+        let seat = self.anchor().seat();
+        let pin = seat.pin();
+        birth::makelwp(&seat, self.ptr(), self.node(), &pin, Some(self.anchor()))
+    }
+
+    /// Moves the process into a group, as its parent could by
+    /// [`Groups::setpgid`](crate::Groups::setpgid). `pgid` 0 is its own number. Lock-free
+    /// but for the allocator.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    /// * [`GroupError::BadNumber`] (EINVAL): `pgid` is negative.
+    /// * [`GroupError::NoSuchProcess`] (ESRCH): the process has ended.
+    /// * [`GroupError::HasExeced`] (EACCES): it has run another program.
+    /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
+    ///   [`GroupError::NoSuchGroup`] (EPERM): it leads a session; it is not in its
+    ///   parent's session, or the group is not; there is no such group.
+    pub fn setpgid(&self, pgid: Pid) -> Result<(), GroupError> {
+        let seat = self.anchor().seat();
+        regroup::setpgid_of(seat.world(), seat.me(), self.node(), pgid)
+    }
+
+    /// A handle of the file that the process has at a descriptor (`pidfd_getfd`), to be
+    /// [installed](crate::Files::install) elsewhere. Lock-free.
+    ///
+    /// # Errors
+    /// [`FdError::NoSuchProcess`] (ESRCH): the process has ended.
+    /// [`FdError::BadFd`] (EBADF): the descriptor is not open.
+    #[doc(alias = "pidfd_getfd")]
+    pub fn take_file(&self, fd: Fd) -> Result<FileHandle<H>, FdError> {
+        if !self.is_alive() {
+            return Err(FdError::NoSuchProcess);
+        }
+        let seat = self.anchor().seat();
+        let pin = seat.pin();
+        let table = self.node().resources.files.get(&pin).ok_or(FdError::NoSuchProcess)?;
+        let (hold, _) = table.hold(index(fd).ok_or(FdError::BadFd)?, &pin)?;
+        Ok(FileHandle { hold: ManuallyDrop::new(hold), anchor: self.anchor().clone() })
+    }
+}

@@ -1,0 +1,273 @@
+//! Making a process without becoming it.
+#![allow(unsafe_code)]
+
+use super::proc::ProcHandle;
+use crate::cred::{Cred, CredChange};
+use crate::filedesc::link::{Borrowed, TableUse};
+use crate::filedesc::{Fd, Rfork};
+use crate::host::{Host, ThreadHost};
+use crate::object::comm::Comm;
+use crate::object::node::ProcPtr;
+use crate::object::proc_word::AttachRefused;
+use crate::ops::owned::Lwp;
+use crate::ops::plan::{FdStep, Plan, Planned, SpawnError, SpawnGroup, SpawnSession};
+use crate::ops::seat::Seat;
+use crate::ops::{birth, death};
+use crate::panics;
+use crate::reclaim::{Managed, Pin};
+use crate::signal::SigSet;
+use crate::specific::ProcKey;
+use crate::world::aftermath::Aftermath;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+/// A process that is to be made: a builder. What it does not say, the child has from
+/// its parent, as in a fork; nobody becomes the child.
+///
+/// ```
+/// use lwproc::{Fd, Kernel, OnExec, Rfork, SpawnGroup, ThreadHost, WaitPolicy, WaitTarget};
+///
+/// let kernel = Kernel::builder().host(ThreadHost::<&str>::new());
+/// let kernel = kernel.wait_policy(WaitPolicy::Wait).build()?;
+/// let mut k = kernel.enter()?;
+/// k.rfork(Rfork::Fresh)?;
+/// let out = k.files().open("pipe", OnExec::Keep)?;
+/// let child = k
+///     .spawn()
+///     .files(Rfork::Fresh) // none, but for:
+///     .fd(out, Fd(1))
+///     .fd(out, Fd(2))
+///     .group(SpawnGroup::New)
+///     .name("make")
+///     .start()?;
+/// let handle = child.proc_handle();
+/// assert_eq!(k.pid(), k.pin().proc(handle.pid()).unwrap().ppid());
+///
+/// // Some thread runs it; here it ends at once.
+/// drop(child);
+/// assert_eq!(k.wait(WaitTarget::Any)?.pid, handle.pid());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Who may
+/// Whoever has the parent's right: the thread that runs as it, the holder of its handle,
+/// the owner of the kernel. What a member of the parent may not do, its child cannot be
+/// made with: [`Spawn::change_cred`] and [`Spawn::group`] go by the rules of
+/// [`Creds::set`](crate::Creds::set) and [`Groups::setpgid`](crate::Groups::setpgid).
+#[doc(alias = "posix_spawn")]
+#[must_use = "nothing is made until `start`"]
+pub struct Spawn<'a, H: Host = ThreadHost> {
+    seat: Seat<'a, H>,
+    parent: Parent<'a, H>,
+    plan: Plan<H>,
+    /// The first thing that was wrong.
+    refused: Option<SpawnError>,
+}
+
+/// Whose child it will be.
+enum Parent<'a, H: Host> {
+    /// One that lives as long as this, with its descriptors.
+    Living(ProcPtr<H>, Borrowed<'a, H::File>),
+    /// One that may have ended.
+    Known(&'a ProcHandle<H>),
+}
+
+/// A process that is kept from ending, as by one LWP more, which uses its descriptors.
+struct Kept<'a, H: Host> {
+    seat: &'a Seat<'a, H>,
+    proc: &'a ProcHandle<H>,
+    files: ManuallyDrop<TableUse<H::File>>,
+}
+
+impl<'a, H: Host> Kept<'a, H> {
+    fn new(seat: &'a Seat<'a, H>, proc: &'a ProcHandle<H>) -> Result<Self, SpawnError> {
+        let node = proc.node();
+        node.word.attach().map_err(|why| match why {
+            AttachRefused::Dead => SpawnError::NoSuchProcess,
+            AttachRefused::Draining => SpawnError::Draining,
+        })?;
+        let pin = seat.pin();
+        let Some(files) = node.resources.files.join(&pin) else {
+            // Its last LWP has given its use back: it is at its end.
+            Self::detach(seat, proc, &pin, Aftermath::none()).settle();
+            return Err(SpawnError::NoSuchProcess);
+        };
+        Ok(Self { seat, proc, files: ManuallyDrop::new(files) })
+    }
+
+    fn detach(
+        seat: &Seat<'_, H>,
+        proc: &ProcHandle<H>,
+        pin: &Pin<'_>,
+        aftermath: Aftermath<H>,
+    ) -> Aftermath<H> {
+        death::detach(seat.world(), seat.me(), proc.ptr(), proc.node(), pin, aftermath)
+    }
+}
+
+impl<H: Host> Drop for Kept<'_, H> {
+    fn drop(&mut self) {
+        let mut aftermath = Aftermath::none();
+        // SAFETY: once, here.
+        let files = unsafe { ManuallyDrop::take(&mut self.files) };
+        aftermath.close_files(self.seat.me(), files);
+        // All LWPs may have gone meanwhile: then it ends here.
+        Self::detach(self.seat, self.proc, &self.seat.pin(), aftermath).settle();
+    }
+}
+
+impl<'a, H: Host> Spawn<'a, H> {
+    /// # Safety
+    /// The process lives as long as this.
+    pub(crate) unsafe fn of_living(
+        seat: Seat<'a, H>,
+        parent: ProcPtr<H>,
+        table: Borrowed<'a, H::File>,
+        files: Rfork,
+    ) -> Self {
+        Self { seat, parent: Parent::Living(parent, table), plan: Plan::new(files), refused: None }
+    }
+
+    pub(crate) fn of_handle(parent: &'a ProcHandle<H>) -> Self {
+        let seat = parent.anchor().seat();
+        Self { seat, parent: Parent::Known(parent), plan: Plan::new(Rfork::Share), refused: None }
+    }
+
+    /// What the child does with its parent's descriptors. Default: it shares them; a
+    /// child of proc0, which [`Kernel::spawn`](crate::Kernel::spawn) makes, has none.
+    pub fn files(mut self, files: Rfork) -> Self {
+        self.plan.files = files;
+        self
+    }
+
+    /// Makes the child's descriptor `to` refer to the file of `from`, and closes what it
+    /// was; an exec keeps it. (`posix_spawn_file_actions_adddup2`.) Steps are taken in
+    /// the order in which they are given, on top of [`Spawn::files`]: `from` is what the
+    /// child has there by then. With [`Rfork::Fresh`], where it has nothing there, it is
+    /// the parent's; so the child has the descriptors that are named, and no other.
+    ///
+    /// The child of any step has a table of its own: one that it would share is copied.
+    pub fn fd(mut self, from: Fd, to: Fd) -> Self {
+        self.plan.steps.push(FdStep::Dup { from, to });
+        self
+    }
+
+    /// Closes the child's descriptor, if it is open. A step as [`Spawn::fd`].
+    /// (`posix_spawn_file_actions_addclose`.)
+    pub fn close(mut self, fd: Fd) -> Self {
+        self.plan.steps.push(FdStep::Close(fd));
+        self
+    }
+
+    /// Gives the child credentials, whatever they are: what the embedder decides, as
+    /// [`Creds::commit`](crate::Creds::commit). Its real user is charged with the child.
+    pub fn cred(mut self, cred: Cred) -> Self {
+        self.plan.cred = Some(cred);
+        self
+    }
+
+    /// Changes the child's credentials, by the rules: those of its parent, or of
+    /// [`Spawn::cred`]. Several changes are made in their order.
+    pub fn change_cred(mut self, change: &CredChange) -> Self {
+        self.plan.changes.push(change.clone());
+        self
+    }
+
+    /// The child's process group. (`posix_spawnattr_setpgroup`.)
+    pub fn group(mut self, group: SpawnGroup) -> Self {
+        self.plan.group = group;
+        self
+    }
+
+    /// The child leads a new session, and a new group in it. (`POSIX_SPAWN_SETSID`.)
+    pub fn session(mut self) -> Self {
+        self.plan.session = SpawnSession::New;
+        self
+    }
+
+    /// The signals that the child's LWP blocks. Default: those that the LWP blocks which
+    /// makes it; none, for a child of proc0 or of a process known by its handle.
+    /// (`posix_spawnattr_setsigmask`.)
+    pub fn blocked(mut self, mask: SigSet) -> Self {
+        self.plan.blocked = mask;
+        self
+    }
+
+    /// The child's command name, cut to 16 bytes.
+    pub fn name(mut self, name: &str) -> Self {
+        self.plan.name = Some(Comm::new(name));
+        self
+    }
+
+    /// An address space that the child owns, and drops when it ends.
+    #[doc(alias = "rfork_vmspace")]
+    pub fn vmspace(mut self, vmspace: H::VmSpace) -> Self {
+        self.plan.vmspace = Some(vmspace);
+        self
+    }
+
+    /// Data of the child's, under a key: see [`Data::set_proc`](crate::Data::set_proc).
+    /// Under one key the last counts.
+    pub fn data<T: Send + Sync + 'static>(mut self, key: ProcKey<T>, value: T) -> Self {
+        match key.of_kernel(self.seat.world().serial) {
+            Ok(number) => self.plan.data.push((number, Arc::new(value))),
+            Err(_) => self.refused = self.refused.or(Some(SpawnError::WrongKernel)),
+        }
+        self
+    }
+
+    /// Makes the process, with its first LWP: owned, and bound to no thread. A handle of
+    /// the process is [`Lwp::proc_handle`]. It is whole when it can first be seen.
+    ///
+    /// Lock-free but for the allocator and the host; O(descriptors) when they are copied.
+    ///
+    /// # Errors
+    /// Nothing is made then, and what was given is dropped.
+    /// * [`SpawnError::NoSuchProcess`] (ESRCH), [`SpawnError::Draining`] (EBUSY): the
+    ///   parent, known by its handle, has ended, or [drains](crate::Entered::drain).
+    /// * [`SpawnError::IdsExhausted`], [`SpawnError::Limit`], [`SpawnError::KernelFull`]
+    ///   (EAGAIN), as [`Entered::rfork`](crate::Entered::rfork). The limit is the parent's
+    ///   one, of the child's user; a parent that is the superuser has none.
+    /// * [`SpawnError::Files`]: [`FdError::BadFd`](crate::FdError::BadFd) (EBADF), as
+    ///   [`Files::dup2`](crate::Files::dup2).
+    /// * [`SpawnError::Cred`]: as [`Creds::set`](crate::Creds::set).
+    /// * [`SpawnError::Group`]: as [`Groups::setpgid`](crate::Groups::setpgid) of the
+    ///   child; [`GroupError::SessionLeader`](crate::GroupError::SessionLeader) (EPERM): it
+    ///   leads a session, and cannot join a group.
+    /// * [`SpawnError::WrongKernel`] (EXDEV): a key of [`Spawn::data`] is of another kernel.
+    pub fn start(self) -> Result<Lwp<H>, SpawnError> {
+        let Self { seat, parent, mut plan, refused } = self;
+        let made = match (refused, parent) {
+            (Some(why), _) => Ok(Err(why)),
+            (None, Parent::Living(parent, table)) => panics::catch(|| {
+                birth::newproc(&seat, parent, Planned::new(&mut plan, table, None))
+            }),
+            (None, Parent::Known(parent)) => panics::catch(|| {
+                let kept = Kept::new(&seat, parent)?;
+                let (table, anchor) = (kept.files.borrow(), Some(parent.anchor()));
+                birth::newproc(&seat, parent.ptr(), Planned::new(&mut plan, table, anchor))
+            }),
+        };
+        let mut aftermath = Aftermath::<H>::none();
+        plan.drop_all(&mut aftermath);
+        match made {
+            Ok(made) => {
+                aftermath.settle();
+                made
+            }
+            Err(panic) => panic.go_on(),
+        }
+    }
+}
+
+impl<H: Host> fmt::Debug for Spawn<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parent = match &self.parent {
+            // SAFETY: it lives as long as this.
+            Parent::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) }.pid(),
+            Parent::Known(proc) => proc.pid(),
+        };
+        write!(f, "Spawn(child of {parent})")
+    }
+}
