@@ -251,9 +251,9 @@ impl<'k, H: Host> Entered<'k, H> {
     // Seed: `rump_lwproc_rfork` S459-S464.
     #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
-        let like = Like(self.own_files(), files);
+        let (table, blocked) = (self.own_files(), self.signals().blocked());
+        let like = Like { table, how: files, blocked, vmspace: None };
         let new = birth::newproc(&self.seat, self.proc_ptr(), like)?;
-        self.hand_mask_down(&new);
         Ok(self.replace(new))
     }
 

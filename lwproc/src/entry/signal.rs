@@ -9,7 +9,6 @@ use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::object::node::ProcNode;
 use crate::object::table;
-use crate::ops::owned::Lwp;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::Pin;
@@ -160,16 +159,6 @@ impl<H: Host> Entered<'_, H> {
         let Sending { result, aftermath, .. } = sending;
         aftermath.settle();
         result
-    }
-
-    /// The first LWP of a fork blocks what the forking one does.
-    pub(crate) fn hand_mask_down(&self, child: &Lwp<H>) {
-        let mask = self.signals().blocked();
-        if !mask.is_empty() {
-            let node = child.node();
-            // SAFETY: owned by `child`.
-            post::set_blocked(node, unsafe { node.proc_owned() }, mask);
-        }
     }
 }
 

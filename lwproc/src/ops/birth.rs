@@ -5,7 +5,7 @@ use super::creds::{self, update_creds};
 use super::death::detach;
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit, regroup};
+use super::{drain, emit, post, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
@@ -25,6 +25,7 @@ use crate::object::table;
 use crate::object::trace::TraceEvent;
 use crate::panics::{self, Panic};
 use crate::reclaim::{Managed, Pin, Tagged};
+use crate::signal::SigSet;
 use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -74,10 +75,17 @@ pub(crate) trait Shape<H: Host> {
     fn dress(&mut self, child: &ProcNode<H>, lwp: &LwpNode<H>, pin: &Pin<'_>);
 }
 
-/// A child like its parent, whose descriptors are these.
-pub(crate) struct Like<'p, F>(pub(crate) Borrowed<'p, F>, pub(crate) Rfork);
+/// A child like its parent.
+pub(crate) struct Like<'p, H: Host> {
+    /// The parent's descriptors, and what the child does with them.
+    pub(crate) table: Borrowed<'p, H::File>,
+    pub(crate) how: Rfork,
+    /// What its LWP blocks.
+    pub(crate) blocked: SigSet,
+    pub(crate) vmspace: Option<H::VmSpace>,
+}
 
-impl<H: Host> Shape<H> for Like<'_, H::File> {
+impl<H: Host> Shape<H> for Like<'_, H> {
     type Error = NewProcError;
 
     #[inline]
@@ -100,12 +108,12 @@ impl<H: Host> Shape<H> for Like<'_, H::File> {
 
     #[inline]
     fn vmspace(&mut self) -> Option<H::VmSpace> {
-        None
+        self.vmspace.take()
     }
 
     #[inline]
     fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File> {
-        self.0.inherit(self.1, pin)
+        self.table.inherit(self.how, pin)
     }
 
     #[inline]
@@ -119,7 +127,9 @@ impl<H: Host> Shape<H> for Like<'_, H::File> {
     }
 
     #[inline]
-    fn dress(&mut self, _: &ProcNode<H>, _: &LwpNode<H>, _: &Pin<'_>) {}
+    fn dress(&mut self, _: &ProcNode<H>, lwp: &LwpNode<H>, _: &Pin<'_>) {
+        post::born_blocking(lwp, self.blocked);
+    }
 }
 
 /// A new process of `parent` with its first LWP, published. Lock-free but for
@@ -245,6 +255,7 @@ fn nproc_limit<H: Host>(
 
 /// Takes a process's place in the kernel, its user's charge, and its id: all, or
 /// nothing.
+#[inline(always)]
 fn charge_and_reserve<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
@@ -282,11 +293,11 @@ pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, Ne
     let pin = seat.pin();
     let found = table::find(&seat.world().ids, pid, &pin);
     let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
-    makelwp(seat, proc, node, &pin, None)
+    makelwp(seat, proc, node, &pin, || seat.anchor())
 }
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
-/// host. `anchor` is what keeps the world for it, when that is not the seat's.
+/// host. `anchor` takes a share in what keeps the world for it.
 // Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
 // whose "XXX what holds proc?" is the attach here (R1, R2, R9).
 pub(crate) fn makelwp<H: Host>(
@@ -294,7 +305,7 @@ pub(crate) fn makelwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
-    anchor: Option<&Arc<Anchor<H>>>,
+    anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<Lwp<H>, NewLwpError> {
     node.word.attach().map_err(|why| match why {
         AttachRefused::Dead => NewLwpError::NoSuchProcess,
@@ -351,10 +362,9 @@ fn publish_lwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     user: &UidInfo,
-    anchor: Option<&Arc<Anchor<H>>>,
+    anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
-    let anchor = || anchor.map_or_else(|| seat.anchor(), Arc::clone);
     let pid = node.pid();
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
