@@ -450,7 +450,7 @@ fn survivors_after_shutdown() {
     t.join().unwrap();
 }
 
-/// A newlwp that finds no id must give its place back, and may be the end of
+/// A `new_lwp` that finds no id must give its place back, and may be the end of
 /// the process.
 fn exhausted_newlwp_against_release() {
     let kernel = kernel_with(WaitPolicy::AutoReap, 2);

@@ -6,17 +6,10 @@ use lwproc::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-#[derive(Clone, Debug)]
-struct Shared;
-impl Host for Shared {
-    type VmSpace = ();
-    type File = Arc<&'static str>;
-    type Emul = ();
-    type Vfs = ();
-}
+type Shared = ThreadHost<Arc<&'static str>>;
 
 fn kernel() -> Kernel<Shared> {
-    Kernel::builder().host(Shared).wait_policy(WaitPolicy::Wait).build().unwrap()
+    Kernel::builder().host(Shared::new()).wait_policy(WaitPolicy::Wait).build().unwrap()
 }
 
 #[test]
@@ -169,9 +162,20 @@ fn files_are_taken_by_handle() {
     assert_eq!(proc0.take_file(Fd(0)).unwrap_err(), FdError::BadFd);
 }
 
+/// A host that is dropped with its kernel's memory.
+#[derive(Clone)]
+struct Kept(Arc<()>);
+impl Host for Kept {
+    type VmSpace = ();
+    type File = ();
+    type Emul = ();
+    type Vfs = ();
+}
+
 #[test]
 fn a_handle_acts_when_its_kernel_has_gone() {
-    let kernel = kernel();
+    let host = Kept(Arc::default());
+    let kernel = Kernel::builder().host(host.clone()).build().unwrap();
     let lwp = kernel.spawn().start().unwrap();
     let handle = lwp.proc_handle();
     assert_eq!(kernel.shutdown().survivors.len(), 1);
@@ -184,6 +188,56 @@ fn a_handle_acts_when_its_kernel_has_gone() {
     drop((lwp, second));
     assert_eq!(handle.spawn().start().unwrap_err(), SpawnError::NoSuchProcess);
     assert!(child.proc_handle().is_alive());
+    drop((child, handle));
+    assert_eq!(Arc::strong_count(&host.0), 1, "nothing keeps its memory");
+}
+
+#[test]
+fn a_handle_of_an_lwp_says_where_it_is() {
+    let kernel = Kernel::builder().signal_model(SigModel::Record).build().unwrap();
+    let lwp = kernel.spawn().start().unwrap();
+    let handle = lwp.unclaim();
+    let seen = || (handle.state(), kernel.pin().lwp(handle.lid()).map(|lwp| lwp.state()));
+    let state = |state| (state, Some(state));
+    assert_eq!(seen(), state(LwpState::Parked));
+    let lwp = handle.claim().unwrap();
+    assert_eq!(seen(), state(LwpState::Owned));
+    let (channel, go) = (WaitChannel::new(), AtomicBool::new(false));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(lwp).unwrap();
+            assert_eq!(seen(), state(LwpState::Owned), "bound");
+            let go = || go.load(SeqCst).then_some(());
+            assert_eq!(k.sleep_on(&channel, go), Ok(()));
+            assert_eq!(seen(), state(LwpState::Owned), "awake again");
+            k.release().unwrap();
+        });
+        while seen() != state(LwpState::Sleeping) {
+            std::thread::yield_now();
+        }
+        go.store(true, SeqCst);
+        channel.wake_all();
+    });
+    assert_eq!(seen(), (LwpState::Gone, None));
+}
+
+#[test]
+fn the_current_lwp_has_a_name_of_its_own() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    assert!(k.curlwp().is_none());
+    k.rfork(Rfork::Fresh).unwrap();
+    assert_eq!(k.curlwp().unwrap().name(), None);
+    k.curlwp().unwrap().set_name("a name of more than sixteen");
+    let expected = Some(Comm::new("a name of more t"));
+    assert_eq!(k.curlwp().unwrap().name(), expected);
+    let guard = k.pin();
+    assert_eq!(guard.lwp(k.lid().unwrap()).unwrap().name(), expected);
+    let lid = k.lid().unwrap();
+    k.release().unwrap();
+    drop(k);
+    assert!(guard.lwp(lid).is_none(), "a guard may outlive the entry");
 }
 
 /// LWPs come and go, the last may go at any time, and others fork it meanwhile: each fork
@@ -191,7 +245,7 @@ fn a_handle_acts_when_its_kernel_has_gone() {
 #[test]
 fn forks_race_with_the_end_of_the_parent() {
     for _ in 0..200 {
-        let kernel = Kernel::builder().host(Shared).build().unwrap();
+        let kernel = Kernel::builder().host(Shared::new()).build().unwrap();
         let before = kernel.counts();
         let file = Arc::new("file");
         let parent = kernel.spawn().start().unwrap();

@@ -38,7 +38,7 @@ impl<H: Host> ProcHandle<H> {
     pub fn new_lwp(&self) -> Result<Lwp<H>, NewLwpError> {
         let seat = self.anchor().seat();
         let pin = seat.pin();
-        birth::makelwp(&seat, self.ptr(), self.node(), &pin, Some(self.anchor()))
+        birth::makelwp(&seat, self.ptr(), self.node(), &pin, || self.anchor().clone())
     }
 
     /// Moves the process into a group, as its parent could by

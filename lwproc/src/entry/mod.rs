@@ -251,7 +251,8 @@ impl<'k, H: Host> Entered<'k, H> {
     // Seed: `rump_lwproc_rfork` S459-S464.
     #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
-        let like = Like { files: self.own_files(), how: files, blocked: self.signals().blocked() };
+        let (table, blocked) = (self.own_files(), self.signals().blocked());
+        let like = Like { table, how: files, blocked, vmspace: None };
         let new = birth::newproc(&self.seat, self.proc_ptr(), like)?;
         Ok(self.replace(new))
     }

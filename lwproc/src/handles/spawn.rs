@@ -9,10 +9,11 @@ use crate::host::{Host, ThreadHost};
 use crate::object::comm::Comm;
 use crate::object::node::ProcPtr;
 use crate::object::proc_word::AttachRefused;
+use crate::ops::birth::{self, Like};
+use crate::ops::death;
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{FdStep, Plan, Planned, SpawnError, SpawnGroup, SpawnSession};
 use crate::ops::seat::Seat;
-use crate::ops::{birth, death};
 use crate::panics;
 use crate::reclaim::{Managed, Pin};
 use crate::signal::SigSet;
@@ -60,9 +61,11 @@ use std::sync::Arc;
 pub struct Spawn<'a, H: Host = ThreadHost> {
     seat: Seat<'a, H>,
     parent: Parent<'a, H>,
-    plan: Plan<H>,
-    /// The first thing that was wrong.
-    refused: Option<SpawnError>,
+    files: Rfork,
+    blocked: SigSet,
+    vmspace: Option<H::VmSpace>,
+    /// What else there is to say: made when it is first said.
+    more: Option<Box<Plan<H>>>,
 }
 
 /// Whose child it will be.
@@ -126,18 +129,25 @@ impl<'a, H: Host> Spawn<'a, H> {
         table: Borrowed<'a, H::File>,
         files: Rfork,
     ) -> Self {
-        Self { seat, parent: Parent::Living(parent, table), plan: Plan::new(files), refused: None }
+        Self::new(seat, Parent::Living(parent, table), files)
     }
 
     pub(crate) fn of_handle(parent: &'a ProcHandle<H>) -> Self {
-        let seat = parent.anchor().seat();
-        Self { seat, parent: Parent::Known(parent), plan: Plan::new(Rfork::Share), refused: None }
+        Self::new(parent.anchor().seat(), Parent::Known(parent), Rfork::Share)
+    }
+
+    fn new(seat: Seat<'a, H>, parent: Parent<'a, H>, files: Rfork) -> Self {
+        Self { seat, parent, files, blocked: SigSet::EMPTY, vmspace: None, more: None }
+    }
+
+    fn plan(&mut self) -> &mut Plan<H> {
+        self.more.get_or_insert_default()
     }
 
     /// What the child does with its parent's descriptors. Default: it shares them; a
     /// child of proc0, which [`Kernel::spawn`](crate::Kernel::spawn) makes, has none.
     pub fn files(mut self, files: Rfork) -> Self {
-        self.plan.files = files;
+        self.files = files;
         self
     }
 
@@ -149,40 +159,40 @@ impl<'a, H: Host> Spawn<'a, H> {
     ///
     /// The child of any step has a table of its own: one that it would share is copied.
     pub fn fd(mut self, from: Fd, to: Fd) -> Self {
-        self.plan.steps.push(FdStep::Dup { from, to });
+        self.plan().steps.push(FdStep::Dup { from, to });
         self
     }
 
     /// Closes the child's descriptor, if it is open. A step as [`Spawn::fd`].
     /// (`posix_spawn_file_actions_addclose`.)
     pub fn close(mut self, fd: Fd) -> Self {
-        self.plan.steps.push(FdStep::Close(fd));
+        self.plan().steps.push(FdStep::Close(fd));
         self
     }
 
     /// Gives the child credentials, whatever they are: what the embedder decides, as
     /// [`Creds::commit`](crate::Creds::commit). Its real user is charged with the child.
     pub fn cred(mut self, cred: Cred) -> Self {
-        self.plan.cred = Some(cred);
+        self.plan().cred = Some(cred);
         self
     }
 
     /// Changes the child's credentials, by the rules: those of its parent, or of
     /// [`Spawn::cred`]. Several changes are made in their order.
     pub fn change_cred(mut self, change: &CredChange) -> Self {
-        self.plan.changes.push(change.clone());
+        self.plan().changes.push(change.clone());
         self
     }
 
     /// The child's process group. (`posix_spawnattr_setpgroup`.)
     pub fn group(mut self, group: SpawnGroup) -> Self {
-        self.plan.group = group;
+        self.plan().group = group;
         self
     }
 
     /// The child leads a new session, and a new group in it. (`POSIX_SPAWN_SETSID`.)
     pub fn session(mut self) -> Self {
-        self.plan.session = SpawnSession::New;
+        self.plan().session = SpawnSession::New;
         self
     }
 
@@ -190,20 +200,20 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// makes it; none, for a child of proc0 or of a process known by its handle.
     /// (`posix_spawnattr_setsigmask`.)
     pub fn blocked(mut self, mask: SigSet) -> Self {
-        self.plan.blocked = mask;
+        self.blocked = mask;
         self
     }
 
     /// The child's command name, cut to 16 bytes.
     pub fn name(mut self, name: &str) -> Self {
-        self.plan.name = Some(Comm::new(name));
+        self.plan().name = Some(Comm::new(name));
         self
     }
 
     /// An address space that the child owns, and drops when it ends.
     #[doc(alias = "rfork_vmspace")]
     pub fn vmspace(mut self, vmspace: H::VmSpace) -> Self {
-        self.plan.vmspace = Some(vmspace);
+        self.vmspace = Some(vmspace);
         self
     }
 
@@ -211,8 +221,8 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// Under one key the last counts.
     pub fn data<T: Send + Sync + 'static>(mut self, key: ProcKey<T>, value: T) -> Self {
         match key.of_kernel(self.seat.world().serial) {
-            Ok(number) => self.plan.data.push((number, Arc::new(value))),
-            Err(_) => self.refused = self.refused.or(Some(SpawnError::WrongKernel)),
+            Ok(number) => self.plan().data.push((number, Arc::new(value))),
+            Err(_) => self.plan().refused = Some(SpawnError::WrongKernel),
         }
         self
     }
@@ -237,18 +247,31 @@ impl<'a, H: Host> Spawn<'a, H> {
     ///   leads a session, and cannot join a group.
     /// * [`SpawnError::WrongKernel`] (EXDEV): a key of [`Spawn::data`] is of another kernel.
     pub fn start(self) -> Result<Lwp<H>, SpawnError> {
-        let Self { seat, parent, mut plan, refused } = self;
-        let made = match (refused, parent) {
-            (Some(why), _) => Ok(Err(why)),
-            (None, Parent::Living(parent, table)) => panics::catch(|| {
+        match (&self.parent, &self.more) {
+            (&Parent::Living(parent, table), None) => {
+                let Self { seat, files: how, blocked, vmspace, .. } = self;
+                Ok(birth::newproc(&seat, parent, Like { table, how, blocked, vmspace })?)
+            }
+            _ => self.carry_out(),
+        }
+    }
+
+    /// Makes it as is planned.
+    fn carry_out(self) -> Result<Lwp<H>, SpawnError> {
+        let Self { seat, parent, files, blocked, vmspace, more } = self;
+        let mut plan =
+            Plan { files, blocked, vmspace, ..more.map(|more| *more).unwrap_or_default() };
+        let made = panics::catch(|| match (plan.refused, parent) {
+            (Some(why), _) => Err(why),
+            (None, Parent::Living(parent, table)) => {
                 birth::newproc(&seat, parent, Planned::new(&mut plan, table, None))
-            }),
-            (None, Parent::Known(parent)) => panics::catch(|| {
+            }
+            (None, Parent::Known(parent)) => {
                 let kept = Kept::new(&seat, parent)?;
                 let (table, anchor) = (kept.files.borrow(), Some(parent.anchor()));
                 birth::newproc(&seat, parent.ptr(), Planned::new(&mut plan, table, anchor))
-            }),
-        };
+            }
+        });
         let mut aftermath = Aftermath::<H>::none();
         plan.drop_all(&mut aftermath);
         match made {

@@ -70,14 +70,17 @@ pub(crate) trait Shape<H: Host> {
     fn dress(&mut self, child: &ProcNode<H>, lwp: &LwpNode<H>, pin: &Pin<'_>);
 }
 
-/// A child like its parent, with what it does with these descriptors and this mask.
-pub(crate) struct Like<'p, F> {
-    pub(crate) files: Borrowed<'p, F>,
+/// A child like its parent.
+pub(crate) struct Like<'p, H: Host> {
+    /// The parent's descriptors, and what the child does with them.
+    pub(crate) table: Borrowed<'p, H::File>,
     pub(crate) how: Rfork,
+    /// What its LWP blocks.
     pub(crate) blocked: SigSet,
+    pub(crate) vmspace: Option<H::VmSpace>,
 }
 
-impl<H: Host> Shape<H> for Like<'_, H::File> {
+impl<H: Host> Shape<H> for Like<'_, H> {
     type Error = NewProcError;
 
     #[inline]
@@ -100,12 +103,12 @@ impl<H: Host> Shape<H> for Like<'_, H::File> {
 
     #[inline]
     fn vmspace(&mut self) -> Option<H::VmSpace> {
-        None
+        self.vmspace.take()
     }
 
     #[inline]
     fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File> {
-        self.files.inherit(self.how, pin)
+        self.table.inherit(self.how, pin)
     }
 
     #[inline]
@@ -304,11 +307,11 @@ pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, Ne
     let pin = seat.pin();
     let found = table::find(&seat.world().ids, pid, &pin);
     let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
-    makelwp(seat, proc, node, &pin, None)
+    makelwp(seat, proc, node, &pin, || seat.anchor())
 }
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
-/// host. `anchor` is what keeps the world for it, when that is not the seat's.
+/// host. `anchor` takes a share in what keeps the world for it.
 // Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
 // whose "XXX what holds proc?" is the attach here (R1, R2, R9).
 pub(crate) fn makelwp<H: Host>(
@@ -316,7 +319,7 @@ pub(crate) fn makelwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
-    anchor: Option<&Arc<Anchor<H>>>,
+    anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<Lwp<H>, NewLwpError> {
     node.word.attach().map_err(|why| match why {
         AttachRefused::Dead => NewLwpError::NoSuchProcess,
@@ -373,10 +376,9 @@ fn publish_lwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     user: &UidInfo,
-    anchor: Option<&Arc<Anchor<H>>>,
+    anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
-    let anchor = || anchor.map_or_else(|| seat.anchor(), Arc::clone);
     let pid = node.pid();
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.

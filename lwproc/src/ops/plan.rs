@@ -126,6 +126,8 @@ pub(crate) enum FdStep {
 
 /// What a child is to be, where it is not as its parent.
 pub(crate) struct Plan<H: Host> {
+    /// The first thing that was wrong with it.
+    pub(crate) refused: Option<SpawnError>,
     pub(crate) files: Rfork,
     pub(crate) steps: Vec<FdStep>,
     pub(crate) cred: Option<Cred>,
@@ -142,10 +144,11 @@ pub(crate) struct Plan<H: Host> {
     pub(crate) replaced: Vec<Value>,
 }
 
-impl<H: Host> Plan<H> {
-    pub(crate) fn new(files: Rfork) -> Self {
+impl<H: Host> Default for Plan<H> {
+    fn default() -> Self {
         Self {
-            files,
+            refused: None,
+            files: Rfork::Share,
             steps: Vec::new(),
             cred: None,
             changes: Vec::new(),
@@ -159,7 +162,9 @@ impl<H: Host> Plan<H> {
             replaced: Vec::new(),
         }
     }
+}
 
+impl<H: Host> Plan<H> {
     /// Drops what the child does not have, each value whatever the others do.
     pub(crate) fn drop_all(self, aftermath: &mut Aftermath<H>) {
         let Self { vmspace, data, closed, replaced, .. } = self;

@@ -123,10 +123,13 @@ pub(crate) fn switch_out<H: Host>(lwp: &LwpNode<H>) {
     }
 }
 
-/// Sets the mask of an LWP that nobody can see yet.
+/// Sets the mask of an LWP that nobody can see yet, and that blocks nothing.
+#[inline]
 pub(crate) fn born_blocking<H: Host>(lwp: &LwpNode<H>, mask: SigSet) {
-    // Relaxed: published with the LWP [P4].
-    lwp.blocked.store((mask - SigSet::UNBLOCKABLE).bits(), Relaxed);
+    if !mask.is_empty() {
+        // Relaxed: published with the LWP [P4].
+        lwp.blocked.store((mask - SigSet::UNBLOCKABLE).bits(), Relaxed);
+    }
 }
 
 /// Replaces an LWP's mask. Owner only. Wait-free.

@@ -43,8 +43,8 @@ fn exhausted_ids_lose_nothing() {
     }
 }
 
-/// The last LWP goes while a newlwp that will find no id has attached: then
-/// the failed newlwp ends the process.
+/// The last LWP goes while a `new_lwp` that will find no id has attached: then
+/// the failed `new_lwp` ends the process.
 #[test]
 fn a_failed_newlwp_can_be_the_end_of_the_process() {
     let kernel = Kernel::builder().id_capacity(3).build().unwrap();
