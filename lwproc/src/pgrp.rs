@@ -163,8 +163,7 @@ pub(crate) fn permanent<L>(slot: &Slot<L, Pgrp>) -> Tagged<Membership> {
 /// Lock-free but for the allocator.
 ///
 /// It is listed before it is published, so whoever finds it finds it there.
-///
-/// Seed: `newproc` S233, S296-S297, in one step (R13).
+// Seed: `newproc` S233, S296-S297, in one step (R13).
 pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
     loop {
         let (seen, membership) = membership_of(parent, pin).expect("the parent lives");

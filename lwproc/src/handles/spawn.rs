@@ -154,8 +154,8 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// Makes the child's descriptor `to` refer to the file of `from`, and closes what it
     /// was; an exec keeps it. (`posix_spawn_file_actions_adddup2`.) Steps are taken in
     /// the order in which they are given, on top of [`Spawn::files`]: `from` is what the
-    /// child has there by then. With [`Rfork::Fresh`], where it has nothing there, it is
-    /// the parent's; so the child has the descriptors that are named, and no other.
+    /// child has there by then. With [`Rfork::Fresh`] the child has nothing that could be
+    /// meant, and `from` is the parent's, whatever the steps before made of the child's.
     ///
     /// The child of any step has a table of its own: one that it would share is copied.
     pub fn fd(mut self, from: Fd, to: Fd) -> Self {

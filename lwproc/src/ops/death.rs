@@ -24,8 +24,7 @@ use crate::world::participant::{Participant, Tally};
 
 /// Frees an owned LWP. Lock-free but for the allocator and the host; with the
 /// process's last LWP, O(its children).
-///
-/// Seed: `lwproc_freelwp` S302-S342.
+// Seed: `lwproc_freelwp` S302-S342.
 ///
 /// # Safety
 /// The caller owns the LWP and never uses it again.
@@ -117,8 +116,7 @@ pub(crate) fn detach<H: Host>(
 
 /// Ends a process whose last LWP has gone. Lock-free; O(own children). The
 /// address space is the aftermath's to drop.
-///
-/// Seed: `lwproc_proc_free` S150-S210.
+// Seed: `lwproc_proc_free` S150-S210.
 ///
 /// # Safety
 /// The caller took the last LWP off.

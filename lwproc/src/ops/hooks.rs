@@ -10,7 +10,7 @@ use crate::world::config::hooks::{ExitHook, Hook, HookError, HookId};
 use crate::world::participant::Participant;
 use std::sync::Arc;
 
-/// Seed: `exithook_establish`.
+// Seed: `exithook_establish`.
 pub(crate) fn establish<H: Host>(world: &World<H>, hook: Arc<dyn ExitHook<H>>) -> HookId {
     let mut number = 0;
     world.config.replace(Part::Hooks, |config| {
@@ -22,7 +22,7 @@ pub(crate) fn establish<H: Host>(world: &World<H>, hook: Arc<dyn ExitHook<H>>) -
     HookId { kernel: world.serial, number }
 }
 
-/// Seed: `exithook_disestablish`.
+// Seed: `exithook_disestablish`.
 pub(crate) fn disestablish<H: Host>(world: &World<H>, id: HookId) -> Result<(), HookError> {
     if id.kernel != world.serial {
         return Err(HookError::WrongKernel);
@@ -36,8 +36,7 @@ pub(crate) fn disestablish<H: Host>(world: &World<H>, id: HookId) -> Result<(), 
 }
 
 /// Runs the hooks, the last established first. Each is run whatever the others do.
-///
-/// Seed: `doexithooks`, S189 (R18).
+// Seed: `doexithooks`, S189 (R18).
 ///
 /// # Safety
 /// `proc` is in the table, and is ended by the caller.

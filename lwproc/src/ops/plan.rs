@@ -236,10 +236,11 @@ impl<'p, H: Host> Planned<'p, H> {
             FdStep::Dup { from, to } => {
                 let from = index(from, FDS_MAX).ok_or(FdError::BadFd)?;
                 let to = index(to, limit).ok_or(FdError::BadFd)?;
-                let (file, _) = match (table.hold(from, pin), self.plan.files) {
-                    (Err(_), Rfork::Fresh) => self.table.table().hold(from, pin)?,
-                    (found, _) => found?,
+                let source = match self.plan.files {
+                    Rfork::Fresh => self.table.table(),
+                    Rfork::Share | Rfork::Copy => table,
                 };
+                let (file, _) = source.hold(from, pin)?;
                 match table.place(to, file, OnExec::Keep, pin) {
                     Ok(before) => (before, Ok(())),
                     Err(file) => (Some(file), Err(FdError::Busy)),
