@@ -62,12 +62,13 @@ pub(crate) fn newproc<H: Host>(
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
     let (emul, nproc) = world.at_birth();
-    let place = Place::take(world, me, parent_node, nproc, &pin)?;
+    let mut place = Place::of(world, me, parent_node, &pin);
+    let id = place.take(nproc_limit(nproc, parent_node, place.cred(), &pin))?;
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
-    let vfs = host_begins(world, parents_vfs, emul, place.id());
+    let vfs = host_begins(world, parents_vfs, emul, id);
     // From here on nothing refuses it.
-    let (cred, user, id) = place.fill();
+    let (cred, user) = place.fill();
 
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
@@ -103,8 +104,9 @@ pub(crate) fn newproc<H: Host>(
     Ok(lwp)
 }
 
-/// What the host does for a process that is not yet visible, S250-S253 and S288. When it
-/// panics, it has not begun.
+/// What the host does for a process that is not yet visible. When it panics, it has not
+/// begun.
+// S250-S253 and S288.
 fn host_begins<H: Host>(
     world: &World<H>,
     parents_vfs: &H::Vfs,
@@ -127,57 +129,89 @@ struct Place<'a, H: Host> {
     me: &'a Participant<H>,
     pin: &'a Pin<'a>,
     cred: Option<CredRef>,
-    charged: Option<&'a UidInfo>,
-    id: Option<Reserved>,
+    user: &'a UidInfo,
+    taken: Taken,
 }
 
+/// Each with those before it.
+#[derive(Clone, Copy)]
+enum Taken {
+    Nothing,
+    Room,
+    Charge,
+    Id(Reserved),
+}
+
+// All inlined, or what a fork takes would be written to memory, and read again.
 impl<'a, H: Host> Place<'a, H> {
-    fn take(
+    #[inline(always)]
+    fn of(
         world: &'a World<H>,
         me: &'a Participant<H>,
         parent: &'a ProcNode<H>,
-        nproc: Enforcement,
         pin: &'a Pin<'a>,
-    ) -> Result<Self, NewProcError> {
-        world.reserve_place().map_err(|OverLimit| NewProcError::KernelFull)?;
+    ) -> Self {
         // One look at the credentials: who is charged is who the child is (R14).
         let cred = parent.resources.cred.hold(pin).expect("the parent lives");
         let user = world.uids.get_likely(parent.resources.user(), cred.get().users().real);
-        let limit = nproc_limit(nproc, parent, cred.get(), pin);
-        let mut place = Self { world, me, pin, cred: Some(cred), charged: None, id: None };
-        user.charge_proc(me.lane, limit).map_err(|OverLimit| NewProcError::Limit)?;
-        place.charged = Some(user);
+        Self { world, me, pin, cred: Some(cred), user, taken: Taken::Nothing }
+    }
+
+    #[inline(always)]
+    fn cred(&self) -> &Cred {
+        self.cred.as_ref().expect("until it is filled").get()
+    }
+
+    #[inline(always)]
+    fn take(&mut self, limit: Option<u64>) -> Result<Reserved, NewProcError> {
+        let Self { world, me, .. } = *self;
+        world.reserve_place().map_err(|OverLimit| NewProcError::KernelFull)?;
+        self.taken = Taken::Room;
+        self.user.charge_proc(me.lane, limit).map_err(|OverLimit| NewProcError::Limit)?;
+        self.taken = Taken::Charge;
         let id = reserve(world, me).map_err(|Exhausted| NewProcError::IdsExhausted)?;
-        place.id = Some(id);
-        Ok(place)
+        self.taken = Taken::Id(id);
+        Ok(id)
     }
 
-    fn id(&self) -> Reserved {
-        self.id.expect("taken")
-    }
-
-    /// The process has them from now on.
-    fn fill(mut self) -> (CredRef, &'a UidInfo, Reserved) {
-        let taken = (self.cred.take(), self.charged, self.id);
+    /// The process has it all from now on.
+    #[inline(always)]
+    fn fill(mut self) -> (CredRef, &'a UidInfo) {
+        let (cred, user) = (self.cred.take().expect("until it is filled"), self.user);
         std::mem::forget(self);
-        let (Some(cred), Some(user), Some(id)) = taken else { unreachable!("taken") };
-        (cred, user, id)
+        (cred, user)
     }
 }
 
 impl<H: Host> Drop for Place<'_, H> {
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            release_id(self.world, self.me, id);
-        }
-        match self.charged {
-            Some(user) => refund(self.world, self.me, user),
-            None => self.world.refund_place(),
-        }
+        let Self { world, me, pin, user, taken, .. } = *self;
         if let Some(cred) = self.cred.take() {
-            cred.release(self.pin);
+            give_back(world, me, pin, user, taken, cred);
         }
     }
+}
+
+#[cold]
+fn give_back<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    pin: &Pin<'_>,
+    user: &UidInfo,
+    taken: Taken,
+    cred: CredRef,
+) {
+    match taken {
+        Taken::Nothing => {}
+        Taken::Room => world.refund_place(),
+        Taken::Charge => refund(world, me, user),
+        Taken::Id(id) => {
+            release_id(world, me, id);
+            refund(world, me, user);
+        }
+    }
+    cred.release(pin);
 }
 
 /// The most processes that the user of a forking process may have; `None`: any
