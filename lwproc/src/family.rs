@@ -47,6 +47,7 @@ pub(crate) const REAPING: usize = 3;
 /// # Safety
 /// The parent lives. The caller made both, and nobody can see them yet; their id is
 /// reserved.
+#[inline]
 pub(crate) unsafe fn beget<H: Host>(
     ids: &Table<H>,
     parent: ProcPtr<H>,

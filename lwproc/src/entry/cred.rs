@@ -14,7 +14,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// `&mut self` operations.
     #[inline]
     pub(super) fn refresh_creds(&self) {
-        if !self.cx.has_current_creds(self.seat.world().init) {
+        if !self.cx.has_current_creds(&self.seat.world().init) {
             self.replace_creds();
         }
     }

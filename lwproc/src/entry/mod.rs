@@ -84,7 +84,7 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(EnterError::AlreadyEntered);
         }
         let cx = &seat.me().own;
-        let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world().init);
+        let plain = seat.world().cpus.is_none() && cx.has_current_creds(&seat.world().init);
         let entered = Self { seat, cx };
         Ok(if plain { entered } else { entered.prepared() })
     }

@@ -23,7 +23,7 @@ use crate::object::proc_word::AttachRefused;
 use crate::object::resources::{Embedded, Resources};
 use crate::object::table;
 use crate::object::trace::TraceEvent;
-use crate::panics;
+use crate::panics::{self, Panic};
 use crate::pgrp;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::signal::SigSet;
@@ -145,13 +145,25 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
     let (emul, nproc) = world.at_birth();
-    let mut place = Place::take(seat, parent_node, nproc, &mut shape, &pin)?;
-    place.prepare(parent_node)?;
+    let parents = parent_node.resources.cred.hold(&pin).expect("the parent lives");
+    let limit = nproc_limit(nproc, parent_node, parents.get(), &pin);
+    // One look at the credentials: who is charged is who the child is (R14).
+    let cred = shape.cred(parents, &pin)?;
+    let mut place = Place::of(world, me, parent_node, cred, &pin);
+    let id = place.take(limit)?;
+    shape.prepare(seat, parent_node, id.0, &pin)?;
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
-    let vfs = host_begins(world, parents_vfs, emul, place.id());
+    let vfs = match host_begins(world, parents_vfs, emul, id) {
+        Ok(vfs) => vfs,
+        Err(panic) => {
+            shape.undo(seat, &pin);
+            drop(place);
+            panic.go_on()
+        }
+    };
     // From here on nothing refuses it.
-    let (cred, user, id) = place.fill();
+    let (cred, user) = place.fill();
 
     let snapshot = cred.share();
     user.add_lwps(me.lane, 1);
@@ -186,99 +198,111 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     Ok(lwp)
 }
 
-/// What the host does for a process that is not yet visible, S250-S253 and S288. When it
-/// panics, it has not begun.
+/// What the host does for a process that is not yet visible; or the panic with which it
+/// did not.
+// S250-S253 and S288.
 fn host_begins<H: Host>(
     world: &World<H>,
     parents_vfs: &H::Vfs,
     emul: EmulPtr<H>,
     id: Reserved,
-) -> H::Vfs {
-    let vfs = world.host.vfs_init(parents_vfs);
+) -> Result<H::Vfs, Panic> {
+    let vfs = panics::catch(|| world.host.vfs_init(parents_vfs))?;
     let intern = || world.host.syscall_intern(world.emuls.get(emul), id.0.pid());
-    if let Err(panic) = panics::catch(intern) {
-        let _ = panics::catch(|| world.host.vfs_release(vfs));
-        panic.go_on();
+    match panics::catch(intern) {
+        Ok(()) => Ok(vfs),
+        Err(panic) => {
+            let _ = panics::catch(|| world.host.vfs_release(vfs));
+            Err(panic)
+        }
     }
-    vfs
 }
 
 /// What a process takes before it is built: its credentials, and by them a place in the
-/// kernel, its user's charge, an id, and what its shape asks for. Dropped, it gives back
-/// what has been taken.
-struct Place<'a, 'w, H: Host, S: Shape<H>> {
-    seat: &'a Seat<'w, H>,
+/// kernel, its user's charge, and an id. Dropped, it gives back what has been taken.
+struct Place<'a, H: Host> {
+    world: &'a World<H>,
+    me: &'a Participant<H>,
     pin: &'a Pin<'a>,
-    shape: &'a mut S,
     cred: Option<CredRef>,
-    charged: Option<&'w UidInfo>,
-    id: Option<Reserved>,
-    prepared: bool,
+    user: &'a UidInfo,
+    taken: Taken,
 }
 
-impl<'a, 'w, H: Host, S: Shape<H>> Place<'a, 'w, H, S> {
-    fn take(
-        seat: &'a Seat<'w, H>,
-        parent: &'w ProcNode<H>,
-        nproc: Enforcement,
-        shape: &'a mut S,
+/// Each with those before it.
+#[derive(Clone, Copy)]
+enum Taken {
+    Nothing,
+    Room,
+    Charge,
+    Id(Reserved),
+}
+
+// All inlined, or what a fork takes would be written to memory, and read again.
+impl<'a, H: Host> Place<'a, H> {
+    #[inline(always)]
+    fn of(
+        world: &'a World<H>,
+        me: &'a Participant<H>,
+        parent: &'a ProcNode<H>,
+        cred: CredRef,
         pin: &'a Pin<'a>,
-    ) -> Result<Self, S::Error> {
-        let (world, me) = (seat.world(), seat.me());
-        world.reserve_place().map_err(|OverLimit| NewProcError::KernelFull)?;
-        let mut place =
-            Self { seat, pin, shape, cred: None, charged: None, id: None, prepared: false };
-        // One look at the credentials: who is charged is who the child is (R14).
-        let parents = parent.resources.cred.hold(pin).expect("the parent lives");
-        let limit = nproc_limit(nproc, parent, parents.get(), pin);
-        let cred = place.cred.insert(place.shape.cred(parents, pin)?);
+    ) -> Self {
         let user = world.uids.get_likely(parent.resources.user(), cred.get().users().real);
-        user.charge_proc(me.lane, limit).map_err(|OverLimit| NewProcError::Limit)?;
-        place.charged = Some(user);
+        Self { world, me, pin, cred: Some(cred), user, taken: Taken::Nothing }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, limit: Option<u64>) -> Result<Reserved, NewProcError> {
+        let Self { world, me, .. } = *self;
+        world.reserve_place().map_err(|OverLimit| NewProcError::KernelFull)?;
+        self.taken = Taken::Room;
+        self.user.charge_proc(me.lane, limit).map_err(|OverLimit| NewProcError::Limit)?;
+        self.taken = Taken::Charge;
         let id = reserve(world, me).map_err(|Exhausted| NewProcError::IdsExhausted)?;
-        place.id = Some(id);
-        Ok(place)
+        self.taken = Taken::Id(id);
+        Ok(id)
     }
 
-    /// Takes what the shape asks for.
-    fn prepare(&mut self, parent: &ProcNode<H>) -> Result<(), S::Error> {
-        let id = self.id().0;
-        self.shape.prepare(self.seat, parent, id, self.pin)?;
-        self.prepared = true;
-        Ok(())
-    }
-
-    fn id(&self) -> Reserved {
-        self.id.expect("taken")
-    }
-
-    /// The process has them from now on.
-    fn fill(mut self) -> (CredRef, &'w UidInfo, Reserved) {
-        let taken = (self.cred.take(), self.charged, self.id);
+    /// The process has it all from now on.
+    #[inline(always)]
+    fn fill(mut self) -> (CredRef, &'a UidInfo) {
+        let (cred, user) = (self.cred.take().expect("until it is filled"), self.user);
         std::mem::forget(self);
-        let (Some(cred), Some(user), Some(id)) = taken else { unreachable!("taken") };
-        (cred, user, id)
+        (cred, user)
     }
 }
 
-impl<H: Host, S: Shape<H>> Drop for Place<'_, '_, H, S> {
+impl<H: Host> Drop for Place<'_, H> {
+    #[inline(always)]
     fn drop(&mut self) {
-        let (world, me) = (self.seat.world(), self.seat.me());
-        if self.prepared {
-            self.shape.undo(self.seat, self.pin);
-        }
-        if let Some(id) = self.id {
-            // A group that was founded for it may have others in it by now, who bear the id.
-            regroup::release_id(world, me, id.0);
-        }
-        match self.charged {
-            Some(user) => refund(world, me, user),
-            None => world.refund_place(),
-        }
+        let Self { world, me, pin, user, taken, .. } = *self;
         if let Some(cred) = self.cred.take() {
-            cred.release(self.pin);
+            give_back(world, me, pin, user, taken, cred);
         }
     }
+}
+
+#[cold]
+fn give_back<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    pin: &Pin<'_>,
+    user: &UidInfo,
+    taken: Taken,
+    cred: CredRef,
+) {
+    match taken {
+        Taken::Nothing => {}
+        Taken::Room => world.refund_place(),
+        Taken::Charge => refund(world, me, user),
+        Taken::Id(id) => {
+            // A group that was founded for it may have others in it by now, who bear the id.
+            regroup::drop_bearer(world, me, id.0);
+            refund(world, me, user);
+        }
+    }
+    cred.release(pin);
 }
 
 /// The most processes that the user of a forking process may have; `None`: any

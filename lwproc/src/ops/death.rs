@@ -235,7 +235,7 @@ unsafe fn reap<H: Host>(
     me.tally.add(Tally { procs: -1, ..Tally::default() });
     match bearers {
         Bearers::One => release_id(world, me, Reserved(id)),
-        Bearers::Several => regroup::release_id(world, me, id),
+        Bearers::Several => regroup::drop_bearer(world, me, id),
     }
     // A thread may wait for the last of its children to be gone; or somebody for this
     // one, which a pin still protects.

@@ -94,6 +94,9 @@ impl<H: Host> Lwp<H> {
 }
 
 impl<H: Host> Drop for Lwp<H> {
+    // Inlined down to the call, which takes the pointer by value: so an `Lwp` that may be
+    // dropped need not lie in memory.
+    #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: owned by this value, which is never used again.
         unsafe { release(self.0) };
@@ -104,6 +107,7 @@ impl<H: Host> Drop for Lwp<H> {
 ///
 /// # Safety
 /// The caller owns the LWP and never uses it again.
+#[inline(never)]
 unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
     // SAFETY: an owned LWP lives.
     let node = unsafe { Managed::deref_counted(lwp) };

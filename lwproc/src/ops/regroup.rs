@@ -151,7 +151,7 @@ pub(crate) enum Bearers {
 }
 
 /// Takes a bearer off an id. Lock-free.
-pub(crate) fn release_id<H: Host>(world: &World<H>, me: &Participant<H>, id: Identity) {
+pub(crate) fn drop_bearer<H: Host>(world: &World<H>, me: &Participant<H>, id: Identity) {
     if world.ids.unhold(&me.shard, Reserved(id)) {
         me.tally.add(Tally { ids: -1, ..Tally::default() });
     }
@@ -402,7 +402,7 @@ impl<H: Host> Change<'_, H> {
         }
         // SAFETY: published nowhere.
         unsafe { Managed::free(group) };
-        release_id(self.world, self.me, id);
+        drop_bearer(self.world, self.me, id);
         self.detach_session(session);
         Err(Stop::Again)
     }
@@ -465,7 +465,7 @@ impl<H: Host> Change<'_, H> {
         // SAFETY: no process has it and no slot, and zero is reached once.
         unsafe { self.pin.retire(group) };
         self.detach_session(session);
-        release_id(self.world, self.me, id);
+        drop_bearer(self.world, self.me, id);
     }
 
     /// Takes a group off its session, and ends that with the last.
@@ -475,7 +475,7 @@ impl<H: Host> Change<'_, H> {
             let id = node.id;
             // SAFETY: no group has it any more, and zero is reached once.
             unsafe { self.pin.retire(session) };
-            release_id(self.world, self.me, id);
+            drop_bearer(self.world, self.me, id);
         }
     }
 }

@@ -262,6 +262,9 @@ impl Pin<'_> {
     /// # Safety
     /// `object` came from [`Managed::new`], can no longer be reached by a
     /// thread that pins from now on, and is retired once.
+    // Not inlined: most of those that give a reference back retire nothing, and would save
+    // the registers that this needs.
+    #[inline(never)]
     pub unsafe fn retire<T>(&self, object: *mut Managed<T>) {
         let local = self.local;
         // Relaxed: statistics, written by the owning thread only.

@@ -88,6 +88,7 @@ impl<T: ?Sized> SharedCell<T> {
     }
 
     /// Takes the value out when nobody can be looking.
+    #[cold]
     pub fn take(&mut self) -> Option<Arc<T>> {
         // Relaxed: nobody else is left.
         let old = self.0.load(Relaxed);
@@ -107,7 +108,10 @@ impl<T: ?Sized> SharedCell<T> {
 }
 
 impl<T: ?Sized> Drop for SharedCell<T> {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.take());
+        if !self.is_empty() {
+            drop(self.take());
+        }
     }
 }

@@ -99,7 +99,17 @@ impl ProcSpecific {
 }
 
 impl Drop for ProcSpecific {
+    #[inline]
     fn drop(&mut self) {
+        if !self.is_empty() {
+            self.free();
+        }
+    }
+}
+
+impl ProcSpecific {
+    #[cold]
+    fn free(&mut self) {
         // Relaxed: the grace period is over, nobody else is left.
         let mut at = self.0.load(Relaxed);
         while !at.is_null() {

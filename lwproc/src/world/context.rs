@@ -76,14 +76,14 @@ impl<H: Host> Context<H> {
     /// Whether the snapshot that it runs on is that of its process, as far as it has
     /// been told. Wait-free; two loads.
     #[inline]
-    pub(crate) fn has_current_creds(&self, init: ProcPtr<H>) -> bool {
+    pub(crate) fn has_current_creds(&self, init: &ProcPtr<H>) -> bool {
         let bound = self.bound();
         if !bound.is_null() {
             // SAFETY: bound to this thread, so owned by it.
             return !unsafe { Managed::deref_counted(bound) }.word.load().has_crmod();
         }
         // SAFETY: init never dies.
-        let init = unsafe { Managed::deref_counted(init) };
+        let init = unsafe { Managed::deref_counted(*init) };
         // SAFETY: the owner's field; not replaced meanwhile.
         unsafe { self.init_cred() }.is_some_and(|snapshot| init.resources.cred.is(snapshot))
     }

@@ -25,8 +25,8 @@ pub struct HookId {
     pub(crate) number: u64,
 }
 
-/// What is called at the end of a process. It is told of the process what those know
-/// that end it; `handles/ending.rs` makes of that what a user's closure looks at.
+/// What is called at the end of a process. It gets the process in the terms of the thread
+/// that ends it; `handles/ending.rs` turns that into what a user's closure looks at.
 pub(crate) trait ExitHook<H: Host>: Send + Sync {
     /// # Safety
     /// `proc` is in the table, and is ended by the caller: it is taken out, and what its
