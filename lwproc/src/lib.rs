@@ -66,6 +66,7 @@ mod errno;
 mod error;
 mod family;
 mod filedesc;
+#[cfg(feature = "async")]
 mod futures;
 mod handles;
 mod host;
@@ -100,6 +101,7 @@ pub use entry::current::CurLwp;
 pub use entry::drain::{AloneError, Drain, ExecError};
 pub use entry::files::{Files, FilesMut};
 pub use entry::groups::Groups;
+pub use entry::innermost::{CurrentError, current, current_of};
 pub use entry::opened::{FdReservation, FileHandle, FileRef};
 pub use entry::pidfd::{Drained, Exited, WaitProc};
 pub use entry::process::Process;
@@ -116,7 +118,6 @@ pub use error::{
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, Rfork};
 #[cfg(feature = "async")]
 pub use futures::Scope;
-pub use futures::{CurrentError, current, current_of};
 pub use handles::ending::Ending;
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
-use crate::futures::within;
+use super::innermost::within;
 use crate::host::Host;
 use crate::world::context::Context;
 

@@ -9,6 +9,7 @@ pub(crate) mod current;
 pub(crate) mod drain;
 pub(crate) mod files;
 pub(crate) mod groups;
+pub(crate) mod innermost;
 mod lent;
 pub(crate) mod opened;
 pub(crate) mod pidfd;

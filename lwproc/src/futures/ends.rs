@@ -1,7 +1,7 @@
 //! What is waited for of a process, as futures.
 
-use super::current_of;
 use crate::entry::drain::AloneError;
+use crate::entry::innermost::current_of;
 use crate::entry::pidfd::{Drained, Exited, Wait, WaitProc};
 use crate::entry::wait::{Reaped, Zombie};
 use crate::error::WaitError;

@@ -1,7 +1,7 @@
 //! A future that runs as an LWP.
 #![allow(unsafe_code)]
 
-use super::current::within;
+use crate::entry::innermost::within;
 use crate::entry::scoped::Scoped;
 use crate::host::{Host, ThreadHost};
 use crate::object::home::Anchor;

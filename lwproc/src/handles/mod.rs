@@ -4,6 +4,7 @@
 
 pub(crate) mod ending;
 pub(crate) mod guard;
+mod look;
 pub(crate) mod lwp;
 pub(crate) mod pgrp;
 pub(crate) mod proc;

@@ -266,12 +266,13 @@ impl<'p, H: Host> Planned<'p, H> {
         id: Identity,
         pin: &Pin<'_>,
     ) -> Result<Option<Tagged<Membership>>, GroupError> {
-        let found = |what| regroup::found_for(seat, parent, id, what, pin).map(Some);
+        let found =
+            |what| regroup::found_for(seat.world(), seat.me(), parent, id, what, pin).map(Some);
         match (self.plan.session, self.plan.group) {
             (SpawnSession::Inherit, SpawnGroup::Inherit) => Ok(None),
             (SpawnSession::Inherit, SpawnGroup::New) => found(Founding::Group),
             (SpawnSession::Inherit, SpawnGroup::Join(pgid)) => {
-                regroup::join_for(seat, parent, id, pgid, pin).map(Some)
+                regroup::join_for(seat.world(), seat.me(), parent, id, pgid, pin).map(Some)
             }
             (SpawnSession::New, SpawnGroup::Inherit | SpawnGroup::New) => found(Founding::Session),
             (SpawnSession::New, SpawnGroup::Join(_)) => Err(GroupError::SessionLeader),
@@ -318,7 +319,7 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
 
     fn undo(&mut self, seat: &Seat<'_, H>, pin: &Pin<'_>) {
         if let Some(membership) = self.membership.take() {
-            regroup::part_unborn(seat, membership, pin);
+            regroup::part_unborn(seat.world(), seat.me(), membership, pin);
         }
         self.give_files_back(seat);
     }

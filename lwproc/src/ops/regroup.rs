@@ -24,7 +24,6 @@ use crate::object::group::{
     EXECED, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr, session_of,
 };
 use crate::object::node::{ProcNode, ProcPtr};
-use crate::ops::seat::Seat;
 use crate::pgrp::{GroupError, find, membership_of};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
@@ -53,13 +52,13 @@ pub(crate) enum Founding {
 ///
 /// The group can be found from now on, and others of its session may join it.
 pub(crate) fn found_for<H: Host>(
-    seat: &Seat<'_, H>,
+    world: &World<H>,
+    me: &Participant<H>,
     parent: &ProcNode<H>,
     id: Identity,
     what: Founding,
     pin: &Pin<'_>,
 ) -> Result<Tagged<Membership>, GroupError> {
-    let (world, me) = (seat.world(), seat.me());
     let change = Change { world, me, pin };
     let slot = world.ids.slot(id.number()).expect("a reserved id has a slot");
     let group = settle(|| {
@@ -89,7 +88,8 @@ pub(crate) fn found_for<H: Host>(
 /// Counts a new process of that id, which nobody can see yet, into a group of its parent's
 /// session; the membership that it is to have. Lock-free but for the allocator.
 pub(crate) fn join_for<H: Host>(
-    seat: &Seat<'_, H>,
+    world: &World<H>,
+    me: &Participant<H>,
     parent: &ProcNode<H>,
     id: Identity,
     pgid: Pid,
@@ -101,7 +101,7 @@ pub(crate) fn join_for<H: Host>(
         0 => return Err(GroupError::NoSuchGroup),
         _ => {}
     }
-    let change = Change { world: seat.world(), me: seat.me(), pin };
+    let change = Change { world, me, pin };
     let (_, membership) = membership_of(parent, pin).expect("the parent lives");
     let group = change.join_other(pgid, membership.group(pin).session)?;
     Ok(membership_for(group, id))
@@ -119,11 +119,12 @@ fn membership_for(group: GroupPtr, id: Identity) -> Tagged<Membership> {
 
 /// Gives the membership of a process back that was not made after all.
 pub(crate) fn part_unborn<H: Host>(
-    seat: &Seat<'_, H>,
+    world: &World<H>,
+    me: &Participant<H>,
     membership: Tagged<Membership>,
     pin: &Pin<'_>,
 ) {
-    Change { world: seat.world(), me: seat.me(), pin }.part(membership.ptr());
+    Change { world, me, pin }.part(membership.ptr());
 }
 
 /// Takes an ended process out of its group. Whether others may bear its id.
