@@ -129,4 +129,6 @@ fn bad_steps_are_refused() {
     assert_eq!(closed.unwrap_err(), SpawnError::Files(FdError::BadFd));
     assert_eq!(k.files().list().len(), 3);
     drop(files);
+    k.files().close_range(Fd(0), Fd(2), CloseRange::Close).unwrap();
+    assert_eq!(bench.host.alive(), 0, "no copy that was given up has them");
 }

@@ -65,6 +65,8 @@ fn each_error_leaves_what_was() {
     k.resources().set_limit(Resource::Nproc, Limit::both(0)).unwrap();
     k.creds().set(&CredChange::SetResuid(Some(8), Some(8), None)).unwrap();
     refuse(&k, SpawnError::Limit, &|spawn| spawn.start());
+    k.files().close(Fd(0)).unwrap();
+    assert_eq!(bench.host.alive(), 0, "no copy that was given up has it");
 }
 
 #[test]
@@ -94,6 +96,8 @@ fn a_panic_of_the_host_leaves_what_was() {
     }
     drop(full(k.spawn(), &bench, key).start().unwrap());
     assert_eq!(bench.seen(), before);
+    k.files().close(Fd(0)).unwrap();
+    assert_eq!(bench.host.alive(), 0, "no copy that was given up has it");
 }
 
 /// A file whose closing panics.
