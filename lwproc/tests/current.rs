@@ -218,6 +218,21 @@ mod scopes {
         task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    /// A task moves between threads, and what an embedder keeps beside it.
+    const _: () = {
+        const fn moves<T: Send + Sync>() {}
+        const fn scope<F: Send + Sync>() {
+            moves::<Scope<F>>();
+        }
+        scope::<()>();
+        moves::<Kernel>();
+        moves::<Lwp>();
+        moves::<LwpHandle>();
+        moves::<ProcHandle>();
+        moves::<FileHandle>();
+        moves::<(Exited, Drained, WaitProc)>();
+    };
+
     #[test]
     fn a_scope_in_a_loan_is_found_first_and_the_loan_again_after_it() {
         let kernel = Kernel::new();

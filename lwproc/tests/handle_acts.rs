@@ -63,6 +63,9 @@ fn a_process_that_has_ended_is_refused() {
         assert_eq!(handle.setpgid(Pid(0)), Err(GroupError::NoSuchProcess));
         assert_eq!(handle.take_file(Fd(0)).unwrap_err(), FdError::NoSuchProcess);
     };
+    // One that never had a descriptor is refused as well.
+    let fresh = kernel.spawn().start().unwrap().proc_handle();
+    assert_eq!(fresh.take_file(Fd(0)).unwrap_err(), FdError::NoSuchProcess);
     let before = kernel.counts();
     refused(true);
     k.try_wait(WaitTarget::Any).unwrap().unwrap();

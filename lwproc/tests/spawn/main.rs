@@ -101,6 +101,24 @@ fn credentials_are_given_without_a_rule_and_changed_by_the_rules() {
 }
 
 #[test]
+fn an_address_space_is_the_childs() {
+    let bench = Bench::new();
+    let mut k = bench.kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let children = [k.spawn(), k.spawn().name("named"), bench.kernel.spawn()];
+    let children = children.map(|spawn| spawn.vmspace(bench.host.value()).start().unwrap());
+    assert_eq!(bench.host.alive(), 3);
+    for child in children {
+        let before = bench.host.alive();
+        let back = k.switch(child).unwrap().unwrap();
+        assert!(k.process().vmspace().is_some());
+        k.release().unwrap();
+        k.switch(back).unwrap();
+        assert_eq!(bench.host.alive(), before - 1, "it goes with the process");
+    }
+}
+
+#[test]
 fn a_mask_that_is_given_counts_and_not_the_parents() {
     let (kernel, _) = kernel();
     let mut k = kernel.enter().unwrap();
