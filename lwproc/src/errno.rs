@@ -22,6 +22,7 @@ pub enum Errno {
     EOVERFLOW,
     EPERM,
     ESRCH,
+    ETIMEDOUT,
     EXDEV,
 }
 

@@ -99,7 +99,7 @@ pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
 pub use entry::{
     AloneError, BigLockError, CurLwp, Drain, Entered, ExecError, FdReservation, FileHandle,
-    FileRef, Interrupted, KillTarget, Reaped, Rfork, WaitTarget, Zombie,
+    FileRef, Interrupted, KillTarget, Reaped, Rfork, Until, WaitTarget, Zombie,
 };
 pub use errno::Errno;
 pub use error::{
@@ -113,7 +113,7 @@ pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::owned::Lwp;
 pub use handles::pgrp::PgrpRef;
-pub use handles::pidfd::{Drained, Exited, WaitProc};
+pub use handles::pidfd::{Drained, Exited, ExitedError, WaitProc};
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};

@@ -1,17 +1,32 @@
 //! The big lock in an entered thread.
 
-use super::Entered;
+use super::{Entered, Interrupted};
 use crate::errno::errors;
 use crate::host::Host;
 use crate::sync::Relaxed;
+use crate::world::clock::Deadline;
 
 errors! {
-    /// Why the big lock was not given up.
+    /// Why the big lock was not taken or given up.
     BigLockError {
         /// This context does not hold it.
         NotHeld => EPERM, "the big lock is not held here";
         /// It is held 2^32 - 1 times.
         Overflow => EOVERFLOW, "the big lock is held too often";
+        /// Another has it, and an unblocked signal is pending, the LWP is to exit, or
+        /// somebody ended its sleep.
+        Interrupted => EINTR, "interrupted";
+        /// The deadline has come, and another has it.
+        TimedOut => ETIMEDOUT, "timed out";
+    }
+}
+
+impl From<Interrupted> for BigLockError {
+    fn from(why: Interrupted) -> Self {
+        match why {
+            Interrupted::TimedOut => Self::TimedOut,
+            _ => Self::Interrupted,
+        }
     }
 }
 
@@ -25,6 +40,9 @@ impl<H: Host> Entered<'_, H> {
     /// sleeps in the kernel. Leaving gives it up for good, and so does a switch from
     /// an implicit context, which has no LWP to keep the depth.
     ///
+    /// Nothing interrupts it; [`Until::kernel_lock`](crate::Until::kernel_lock) can be
+    /// interrupted.
+    ///
     /// # Errors
     /// [`BigLockError::Overflow`] (EOVERFLOW).
     ///
@@ -33,6 +51,16 @@ impl<H: Host> Entered<'_, H> {
         let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
         if depth == 1 {
             self.seat.take_big_lock();
+        }
+        self.seat.me().biglocks.set(depth);
+        Ok(())
+    }
+
+    /// As [`Entered::kernel_lock`], until that time, and interrupted as a sleep is.
+    pub(super) fn kernel_lock_by(&mut self, deadline: Deadline) -> Result<(), BigLockError> {
+        let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        if depth == 1 && !self.seat.world().big_lock.try_lock() {
+            self.sleep_for_big_lock(deadline)?;
         }
         self.seat.me().biglocks.set(depth);
         Ok(())

@@ -1,6 +1,6 @@
 //! Draining, exec, and the exit of a whole process.
 
-use super::Entered;
+use super::{Entered, Interrupted};
 use crate::errno::errors;
 use crate::error::ReleaseError;
 use crate::handles::owned::Lwp;
@@ -9,6 +9,7 @@ use crate::proc::comm::Comm;
 use crate::proc::status::ExitStatus;
 use crate::trace::{self, TraceEvent};
 use crate::world::aftermath::Aftermath;
+use crate::world::clock::Deadline;
 use crate::world::drain;
 
 errors! {
@@ -16,8 +17,11 @@ errors! {
     AloneError {
         /// The process does not drain, or no longer: LWPs may come at any time.
         NotDraining => EINVAL, "the process is not draining";
-        /// An unblocked signal is pending, or the LWP is itself to exit.
+        /// An unblocked signal is pending, the LWP is itself to exit, or somebody ended
+        /// its sleep.
         Interrupted => EINTR, "interrupted";
+        /// The deadline has come, and there are several LWPs.
+        TimedOut => ETIMEDOUT, "timed out";
     }
 
     /// Why the process did not exec.
@@ -28,6 +32,15 @@ errors! {
         NotAlone { nlwps: u32 } => EBUSY, "the process has {nlwps} LWPs";
         /// Another LWP has [ended](Entered::exit_group) the process.
         Exiting => EINTR, "the process is exiting";
+    }
+}
+
+impl From<Interrupted> for AloneError {
+    fn from(why: Interrupted) -> Self {
+        match why {
+            Interrupted::TimedOut => Self::TimedOut,
+            _ => Self::Interrupted,
+        }
     }
 }
 
@@ -88,6 +101,10 @@ impl<H: Host> Entered<'_, H> {
     /// [`AloneError::NotDraining`] (EINVAL), also when it is reopened meanwhile;
     /// [`AloneError::Interrupted`] (EINTR).
     pub fn wait_alone(&self) -> Result<(), AloneError> {
+        self.wait_alone_by(None)
+    }
+
+    pub(super) fn wait_alone_by(&self, deadline: Deadline) -> Result<(), AloneError> {
         let done = || {
             let word = self.proc().word.load();
             match (word.nlwps(), word.is_draining()) {
@@ -98,9 +115,7 @@ impl<H: Host> Entered<'_, H> {
         };
         match done() {
             Some(done) => done,
-            None => {
-                self.sleep_in(&self.proc().waiters, done).unwrap_or(Err(AloneError::Interrupted))
-            }
+            None => self.sleep_in(&self.proc().waiters, deadline, done)?,
         }
     }
 

@@ -16,6 +16,7 @@ mod signal;
 mod sleep;
 mod specific;
 mod trace;
+mod until;
 mod wait;
 
 pub use biglock::BigLockError;
@@ -27,6 +28,7 @@ pub use opened::{FdReservation, FileHandle, FileRef};
 pub(crate) use scoped::Scoped;
 pub use signal::KillTarget;
 pub use sleep::Interrupted;
+pub use until::Until;
 pub use wait::{Reaped, WaitTarget, Zombie};
 
 use crate::error::{
@@ -47,6 +49,7 @@ use crate::world::birth;
 use crate::world::context::Context;
 use crate::world::seat::Seat;
 use std::fmt;
+use std::time::Duration;
 
 /// What a new process does with its parent's descriptors.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -118,6 +121,20 @@ impl<'k, H: Host> Entered<'k, H> {
         let plain = seat.world().cpus.is_none() && cx.has_current_creds(seat.world());
         let entered = Self { seat, cx };
         Ok(if plain { entered } else { entered.prepared() })
+    }
+
+    /// As [`Entered::new`], until that time.
+    pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
+        if seat.me().entered.replace(true) {
+            return Err(EnterError::AlreadyEntered);
+        }
+        if !seat.acquire_cpu_by(deadline) {
+            seat.me().entered.set(false);
+            return Err(EnterError::TimedOut);
+        }
+        let entered = Self { cx: &seat.me().own, seat };
+        entered.refresh_creds();
+        Ok(entered)
     }
 
     /// With what it lacks: a virtual CPU, the process's credentials.

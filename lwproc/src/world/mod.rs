@@ -10,6 +10,7 @@
 pub(crate) mod aftermath;
 pub mod biglock;
 pub(crate) mod birth;
+pub(crate) mod clock;
 pub(crate) mod context;
 pub mod cpus;
 pub(crate) mod creds;

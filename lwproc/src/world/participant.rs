@@ -5,6 +5,7 @@
 //! most threads at once, and there is no limit.
 #![allow(unsafe_code)]
 
+use super::clock::Shown;
 use super::context::Context;
 use super::{Anchor, World};
 use crate::cred::uids::Lane;
@@ -47,8 +48,10 @@ pub(crate) struct Participant<H: Host> {
     pub(crate) shard: Shard,
     /// Read by everybody.
     pub(crate) tally: AtomicTally,
-    /// Made at the first sleep.
+    /// Made at the first sleep. Others read it once they have seen a deadline.
     parking: OnceCell<Parking>,
+    /// What the thread's sleep ends by, at the latest.
+    pub(super) deadline: Shown,
     /// Made at first use, taken by the teardown.
     pub(super) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
 }
@@ -79,6 +82,13 @@ impl<H: Host> Participant<H> {
     /// What the thread sleeps by.
     pub(crate) fn parker(&self) -> &Parker {
         &self.parking().parker
+    }
+
+    /// Wakes the thread, which shows a deadline, or has shown one that was seen.
+    pub(super) fn wake(&self) {
+        if let Some(parking) = self.parking.get() {
+            parking.parker.unparker().unpark();
+        }
     }
 
     /// What an LWP that sleeps by [`Participant::parker`] points to.
@@ -193,6 +203,7 @@ impl<H: Host> Registry<H> {
             shard: Shard::new(),
             tally: AtomicTally::default(),
             parking: OnceCell::new(),
+            deadline: Shown::new(),
             anchor: UnsafeCell::new(None),
         }));
         // Relaxed: nothing is read through it here; the CAS carries on the
