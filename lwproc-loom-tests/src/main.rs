@@ -22,6 +22,8 @@ mod before;
 #[cfg(lwproc_loom)]
 mod creds;
 #[cfg(lwproc_loom)]
+mod deadlines;
+#[cfg(lwproc_loom)]
 mod drain;
 #[cfg(lwproc_loom)]
 mod edges;
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         signals::models(),
         drain::models(),
         sleep::models(),
+        deadlines::models(),
         matrix::models(),
         triples::models(),
         before::models(),

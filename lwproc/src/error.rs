@@ -16,6 +16,8 @@ errors! {
     EnterError {
         /// The thread has entered this kernel already, and not left.
         AlreadyEntered => EDEADLK, "this thread has already entered this kernel";
+        /// The deadline has come, and all virtual CPUs are taken.
+        TimedOut => ETIMEDOUT, "timed out";
     }
 
     /// Why no LWP was made.
@@ -93,9 +95,11 @@ errors! {
     WaitError {
         /// No child matches.
         NoChild => ECHILD, "no child to wait for";
-        /// The wait was interrupted: an unblocked signal is pending, or the LWP is
-        /// to exit.
+        /// The wait was interrupted: an unblocked signal is pending, the LWP is to
+        /// exit, or somebody ended its sleep.
         Interrupted => EINTR, "interrupted";
+        /// The deadline has come, and no child has ended.
+        TimedOut => ETIMEDOUT, "timed out";
         /// A future that waits was not polled in a [scope] or a [loan], or its context
         /// was in use.
         ///

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use crate::id::{Lid, Pid};
 use crate::report::Teardown;
@@ -171,10 +173,39 @@ pub trait Host: Send + Sync + Sized + 'static {
         panic!("{signo} for process {pid}, in a kernel built to take no signals");
     }
 
+    /// What time it is: how long ago an origin of the host's choice was. It never goes
+    /// back. Deadlines are such times ([`Entered::until`](crate::Entered::until)).
+    /// Default: what has passed since this host process first asked, by
+    /// [`Instant`].
+    ///
+    /// A host with a time of its own replaces [`sleep_limit`](Self::sleep_limit) as
+    /// well, and calls [`Kernel::tick`](crate::Kernel::tick) when time has passed.
+    ///
+    /// Threads that sleep with a deadline ask this, without a virtual CPU and the big
+    /// lock. It must not sleep in the kernel.
+    fn now(&self) -> Duration {
+        since_first_asked()
+    }
+
+    /// How long a thread may sleep, by the time that threads sleep by
+    /// ([`std::thread::park_timeout`]), before it asks [`now`](Self::now) again because of
+    /// that deadline; `None`: until a [`Kernel::tick`](crate::Kernel::tick). Default: what
+    /// is left of it.
+    fn sleep_limit(&self, deadline: Duration) -> Option<Duration> {
+        Some(deadline.saturating_sub(self.now()))
+    }
+
     /// The kernel is torn down; `report` says who survived.
     fn teardown(&self, report: &Teardown) {
         let _ = report;
     }
+}
+
+/// The time of hosts that have none of their own.
+fn since_first_asked() -> Duration {
+    // Not `crate::sync`: it publishes nothing, and the models' hosts own their time.
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    ORIGIN.get_or_init(Instant::now).elapsed()
 }
 
 std::thread_local! {

@@ -103,12 +103,13 @@ pub use entry::files::{Files, FilesMut};
 pub use entry::groups::Groups;
 pub use entry::innermost::{CurrentError, current, current_of};
 pub use entry::opened::{FdReservation, FileHandle, FileRef};
-pub use entry::pidfd::{Drained, Exited, WaitProc};
+pub use entry::pidfd::{Drained, Exited, ExitedError, WaitProc};
 pub use entry::process::Process;
 pub use entry::resources::Resources;
 pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
+pub use entry::until::Until;
 pub use entry::wait::{Reaped, WaitTarget, Zombie};
 pub use errno::{Abi, Errno};
 pub use error::{

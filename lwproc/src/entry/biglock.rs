@@ -1,18 +1,34 @@
 //! The big lock in an entered thread.
 
 use super::Entered;
+use super::sleep::Interrupted;
 use super::view::view;
 use crate::errno::errors;
 use crate::host::Host;
 use crate::sync::Relaxed;
+use crate::world::clock::Deadline;
 
 errors! {
-    /// Why the big lock was not given up.
+    /// Why the big lock was not taken or given up.
     BigLockError {
         /// This context does not hold it.
         NotHeld => EPERM, "the big lock is not held here";
         /// It is held 2^32 - 1 times.
         Overflow => EOVERFLOW, "the big lock is held too often";
+        /// Another has it, and an unblocked signal is pending, the LWP is to exit, or
+        /// somebody ended its sleep.
+        Interrupted => EINTR, "interrupted";
+        /// The deadline has come, and another has it.
+        TimedOut => ETIMEDOUT, "timed out";
+    }
+}
+
+impl From<Interrupted> for BigLockError {
+    fn from(why: Interrupted) -> Self {
+        match why {
+            Interrupted::TimedOut => Self::TimedOut,
+            _ => Self::Interrupted,
+        }
     }
 }
 
@@ -37,6 +53,16 @@ impl<H: Host> Entered<'_, H> {
     #[inline]
     pub fn big_lock(&self) -> BigLock<'_, H> {
         BigLock(self)
+    }
+
+    /// As [`BigLock::lock`], until that time, and interrupted as a sleep is.
+    pub(super) fn big_lock_by(&mut self, deadline: Deadline) -> Result<(), BigLockError> {
+        let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        if depth == 1 && !self.seat.world().big_lock.try_lock() {
+            self.sleep_for_big_lock(deadline)?;
+        }
+        self.seat.me().biglocks.set(depth);
+        Ok(())
     }
 
     /// Gives the lock up, and leaves the depth with the bound LWP, if there is one: the

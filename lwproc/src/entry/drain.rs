@@ -1,6 +1,7 @@
 //! Draining, exec, and the exit of a whole process.
 
 use super::Entered;
+use super::sleep::Interrupted;
 use crate::errno::errors;
 use crate::error::ReleaseError;
 use crate::host::Host;
@@ -10,14 +11,18 @@ use crate::object::trace::TraceEvent;
 use crate::ops::owned::Lwp;
 use crate::ops::{drain, emit};
 use crate::world::aftermath::Aftermath;
+use crate::world::clock::Deadline;
 
 errors! {
     /// Why an LWP is not alone in its process.
     AloneError {
         /// The process does not drain, or no longer: LWPs may come at any time.
         NotDraining => EINVAL, "the process is not draining";
-        /// An unblocked signal is pending, or the LWP is itself to exit.
+        /// An unblocked signal is pending, the LWP is itself to exit, or somebody ended
+        /// its sleep.
         Interrupted => EINTR, "interrupted";
+        /// The deadline has come, and there are several LWPs.
+        TimedOut => ETIMEDOUT, "timed out";
     }
 
     /// Why the process did not exec.
@@ -28,6 +33,15 @@ errors! {
         NotAlone { nlwps: u32 } => EBUSY, "the process has {nlwps} LWPs";
         /// Another LWP has [ended](Entered::exit_group) the process.
         Exiting => EINTR, "the process is exiting";
+    }
+}
+
+impl From<Interrupted> for AloneError {
+    fn from(why: Interrupted) -> Self {
+        match why {
+            Interrupted::TimedOut => Self::TimedOut,
+            _ => Self::Interrupted,
+        }
     }
 }
 
@@ -87,6 +101,10 @@ impl<H: Host> Entered<'_, H> {
     /// [`AloneError::NotDraining`] (EINVAL), also when it is reopened meanwhile;
     /// [`AloneError::Interrupted`] (EINTR).
     pub fn wait_alone(&self) -> Result<(), AloneError> {
+        self.wait_alone_by(None)
+    }
+
+    pub(super) fn wait_alone_by(&self, deadline: Deadline) -> Result<(), AloneError> {
         let done = || {
             let word = self.proc().word.load();
             match (word.nlwps(), word.is_draining()) {
@@ -97,9 +115,7 @@ impl<H: Host> Entered<'_, H> {
         };
         match done() {
             Some(done) => done,
-            None => {
-                self.sleep_in(&self.proc().waiters, done).unwrap_or(Err(AloneError::Interrupted))
-            }
+            None => self.sleep_in(&self.proc().waiters, deadline, done)?,
         }
     }
 

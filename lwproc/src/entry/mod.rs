@@ -20,6 +20,7 @@ pub(crate) mod scoped;
 pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
+pub(crate) mod until;
 mod view;
 pub(crate) mod wait;
 
@@ -45,6 +46,7 @@ use crate::sync::Relaxed;
 use crate::world::context::Context;
 use current::CurLwp;
 use std::fmt;
+use std::time::Duration;
 
 /// A thread in the kernel. `!Send`; one at a time for a thread and a kernel.
 ///
@@ -88,6 +90,20 @@ impl<'k, H: Host> Entered<'k, H> {
         let plain = seat.world().cpus.is_none() && cx.has_current_creds(&seat.world().init);
         let entered = Self { seat, cx };
         Ok(if plain { entered } else { entered.prepared() })
+    }
+
+    /// As [`Entered::new`], until that time.
+    pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
+        if seat.me().entered.replace(true) {
+            return Err(EnterError::AlreadyEntered);
+        }
+        if !seat.acquire_cpu_by(deadline) {
+            seat.me().entered.set(false);
+            return Err(EnterError::TimedOut);
+        }
+        let entered = Self { cx: &seat.me().own, seat };
+        entered.refresh_creds();
+        Ok(entered)
     }
 
     /// With what it lacks: a virtual CPU, the process's credentials.

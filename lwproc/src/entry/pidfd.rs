@@ -8,6 +8,7 @@
 use super::Entered;
 use super::drain::AloneError;
 use super::wait::{Reaped, Zombie};
+use crate::errno::errors;
 use crate::error::WaitError;
 use crate::family;
 use crate::handles::proc::ProcHandle;
@@ -16,7 +17,17 @@ use crate::object::status::ExitStatus;
 use crate::signal::KillError;
 #[cfg(feature = "async")]
 use crate::waitq::Waiting;
+use crate::world::clock::Deadline;
 use std::fmt;
+use std::time::Duration;
+
+errors! {
+    /// Why nobody learned how a process has ended.
+    ExitedError {
+        /// The deadline has come, and it has not ended.
+        TimedOut => ETIMEDOUT, "timed out";
+    }
+}
 
 impl<H: Host> ProcHandle<H> {
     /// Sends the process a signal as `sender`, by the rules of [`Signals::kill`](crate::Signals::kill); 0 asks
@@ -96,15 +107,17 @@ impl<H: Host> Wait<H> {
         }
     }
 
-    /// Sleeps until `done` yields a value.
-    fn block<R>(&self, done: impl Fn(&ProcHandle<H>) -> Option<R>) -> R {
+    /// Sleeps until `done` yields a value; `None` when the time is over.
+    fn block<R>(
+        &self,
+        deadline: Deadline,
+        done: impl Fn(&ProcHandle<H>) -> Option<R>,
+    ) -> Option<R> {
         let proc = &self.proc;
-        match done(proc) {
-            Some(result) => result,
-            None => {
-                Entered::sleep_anyhow(&proc.anchor().seat(), &proc.node().waiters, || done(proc))
-            }
-        }
+        done(proc).or_else(|| {
+            let (seat, waiters) = (proc.anchor().seat(), &proc.node().waiters);
+            Entered::sleep_anyhow(&seat, waiters, deadline, || done(proc))
+        })
     }
 }
 
@@ -125,7 +138,15 @@ impl<H: Host> Exited<H> {
     /// entered, its virtual CPU and the big lock are others' meanwhile. Nothing
     /// interrupts it.
     pub fn block(self) -> ExitStatus {
-        self.0.block(ProcHandle::exit_status)
+        self.0.block(None, ProcHandle::exit_status).expect("no deadline")
+    }
+
+    /// As [`Exited::block`], until that time of [`Kernel::now`](crate::Kernel::now).
+    ///
+    /// # Errors
+    /// [`ExitedError::TimedOut`] (ETIMEDOUT): it has not ended by then.
+    pub fn block_until(self, deadline: Duration) -> Result<ExitStatus, ExitedError> {
+        self.0.block(Some(deadline), ProcHandle::exit_status).ok_or(ExitedError::TimedOut)
     }
 }
 
@@ -143,7 +164,16 @@ impl<H: Host> Drained<H> {
     /// # Errors
     /// As said of [`Drained`].
     pub fn block(self) -> Result<(), AloneError> {
-        self.0.block(ProcHandle::drain_result)
+        self.0.block(None, ProcHandle::drain_result).expect("no deadline")
+    }
+
+    /// As [`Drained::block`], until that time of [`Kernel::now`](crate::Kernel::now).
+    ///
+    /// # Errors
+    /// As said of [`Drained`]; [`AloneError::TimedOut`] (ETIMEDOUT).
+    pub fn block_until(self, deadline: Duration) -> Result<(), AloneError> {
+        let drained = self.0.block(Some(deadline), ProcHandle::drain_result);
+        drained.unwrap_or(Err(AloneError::TimedOut))
     }
 }
 
@@ -169,15 +199,19 @@ impl<H: Host> WaitProc<H> {
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD); [`WaitError::Interrupted`] (EINTR).
     pub fn block(self, parent: &Entered<'_, H>) -> Result<Reaped, WaitError> {
-        let proc = &self.0.proc;
-        let done = || parent.claim_by_handle(proc).transpose();
-        let zombie = match done() {
-            Some(zombie) => zombie,
-            None => {
-                parent.sleep_in(&proc.node().waiters, done).map_err(|_| WaitError::Interrupted)?
-            }
-        };
-        zombie.map(Zombie::reap)
+        parent.wait_by_handle(&self.0.proc, None)
+    }
+
+    /// As [`WaitProc::block`], until that time of [`Kernel::now`](crate::Kernel::now).
+    ///
+    /// # Errors
+    /// As [`WaitProc::block`]; [`WaitError::TimedOut`] (ETIMEDOUT).
+    pub fn block_until(
+        self,
+        parent: &Entered<'_, H>,
+        deadline: Duration,
+    ) -> Result<Reaped, WaitError> {
+        parent.wait_by_handle(&self.0.proc, Some(deadline))
     }
 }
 

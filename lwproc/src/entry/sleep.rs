@@ -8,8 +8,11 @@ use crate::ops::post;
 use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use crate::sleep::{SleepObject, SyncObject, WaitChannel};
-use crate::waitq::WaitQueue;
+use crate::waitq::{Bed, WaitQueue};
+use crate::ops::timer::Timer;
+use crate::world::clock::Deadline;
 use std::sync::Arc;
+use std::time::Duration;
 
 errors! {
     /// Why a sleep ended before its time.
@@ -20,7 +23,27 @@ errors! {
         Exit => EINTR, "interrupted: the lwp is to exit";
         /// Somebody ended the sleep: `LwpRef::unsleep`.
         Unslept => EINTR, "the sleep was ended";
+        /// The [deadline](crate::Entered::until) has come.
+        TimedOut => ETIMEDOUT, "timed out";
     }
+}
+
+impl Interrupted {
+    /// The time is over: a last look at what was slept for.
+    fn unless_timed_out<R>(self, done: impl FnOnce() -> Option<R>) -> Result<R, Self> {
+        match self {
+            Self::TimedOut => done().ok_or(self),
+            _ => Err(self),
+        }
+    }
+}
+
+/// What a sleeper asks how long it may park; nothing without a deadline.
+fn limit_of<'b, H: Host>(
+    timer: &Timer<'_, H>,
+    limit: &'b dyn Fn() -> Option<Duration>,
+) -> Option<&'b dyn Fn() -> Option<Duration>> {
+    timer.is_set().then_some(limit)
 }
 
 /// A sleep, which others may end: over at the end of its scope, also when user code
@@ -100,43 +123,87 @@ impl<'k, H: Host> Entered<'k, H> {
         Asleep { entered: self, on }
     }
 
-    /// Sleeps in a process's queue; an explicit unsleep does not end it.
+    /// Sleeps in a queue, without the big lock and a virtual CPU, until `done` yields a
+    /// value. It looks once more when the time is over.
     pub(crate) fn sleep_in<R>(
         &self,
         waiters: &WaitQueue,
-        done: impl FnMut() -> Option<R>,
+        deadline: Deadline,
+        mut done: impl FnMut() -> Option<R>,
     ) -> Result<R, Interrupted> {
-        let due = || self.interruption().filter(|why| *why != Interrupted::Unslept);
-        if let Some(why) = due() {
+        if let Some(why) = self.interruption() {
             return Err(why);
         }
+        let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
         let asleep = self.fall_asleep(None);
         let aside = Aside::step(&self.seat);
-        let result = waiters.wait_for(self.seat.me().parker(), done, due, None, || ());
-        drop((asleep, aside));
-        if result.is_err() {
-            // Clears away what is left of this sleeper.
-            waiters.wake_all();
+        let result = waiters.wait_for(
+            Bed::new(self.seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
+            &mut done,
+            || self.interruption_or_end(&timer),
+            || (),
+        );
+        drop((asleep, aside, timer));
+        match result {
+            Ok(result) => Ok(result),
+            Err(why) => {
+                // Clears away what is left of this sleeper.
+                waiters.wake_all();
+                why.unless_timed_out(done)
+            }
         }
-        result
+    }
+
+    fn interruption_or_end(&self, timer: &Timer<'_, H>) -> Option<Interrupted> {
+        self.interruption().or_else(|| timer.is_due().then_some(Interrupted::TimedOut))
+    }
+
+    /// Sleeps until the big lock is this thread's.
+    pub(super) fn sleep_for_big_lock(&self, deadline: Deadline) -> Result<(), Interrupted> {
+        let lock = &self.seat.world().big_lock;
+        if let Some(why) = self.interruption() {
+            return Err(why);
+        }
+        let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
+        let asleep = self.fall_asleep(None);
+        // Who holds the lock may need the CPU to get on.
+        let aside = Aside::step(&self.seat);
+        let locked = lock.lock_unless(
+            Bed::new(self.seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
+            || self.interruption_or_end(&timer),
+        );
+        drop((asleep, aside, timer));
+        locked.or_else(|why| why.unless_timed_out(|| lock.try_lock().then_some(())))
     }
 
     /// Sleeps in a process's queue, whatever context the thread has, or none; nothing
-    /// interrupts it. `done` must not panic.
+    /// interrupts it. `None` when the time is over. `done` must not panic.
     pub(crate) fn sleep_anyhow<R>(
         seat: &Seat<'k, H>,
         waiters: &WaitQueue,
-        done: impl FnMut() -> Option<R>,
-    ) -> R {
+        deadline: Deadline,
+        mut done: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
         let biglocks = seat.kernel_unlock_all();
         let had_cpu = seat.me().cpu.get().is_some();
         seat.release_cpu();
-        let result = waiters.wait_until(seat.me().parker(), done);
+        let timer = Timer::start(seat.world(), seat.me(), deadline);
+        let result = waiters.wait_for(
+            Bed::new(seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
+            &mut done,
+            || timer.is_due().then_some(()),
+            || (),
+        );
+        drop(timer);
         if had_cpu {
             seat.acquire_cpu();
         }
         seat.kernel_lock_to(biglocks);
-        result
+        result.ok().or_else(|| {
+            // Clears away what is left of this sleeper.
+            waiters.wake_all();
+            done()
+        })
     }
 
     /// Sleeps on a channel until `condition` yields a value. **Blocks** the thread;
@@ -153,6 +220,15 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn sleep_on<R>(
         &mut self,
         channel: &WaitChannel,
+        condition: impl FnMut() -> Option<R>,
+    ) -> Result<R, Interrupted> {
+        self.sleep_on_by(channel, None, condition)
+    }
+
+    pub(super) fn sleep_on_by<R>(
+        &mut self,
+        channel: &WaitChannel,
+        deadline: Deadline,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Interrupted> {
         if let Some(r) = condition() {
@@ -161,14 +237,18 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(why) = self.interruption() {
             return Err(why);
         }
-        let _asleep = self.fall_asleep(None);
-        channel.queue().wait_for(
-            self.seat.me().parker(),
-            condition,
-            || self.interruption(),
-            Some(&|| channel.wake_all()),
+        let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
+        let asleep = self.fall_asleep(None);
+        let result = channel.queue().wait_for(
+            Bed::new(self.seat.me().parker())
+                .limit(limit_of(&timer, &|| timer.limit()))
+                .missed(&|| channel.wake_all()),
+            &mut condition,
+            || self.interruption_or_end(&timer),
             || Aside::step(&self.seat),
-        )
+        );
+        drop((asleep, timer));
+        result.or_else(|why| why.unless_timed_out(condition))
     }
 
     /// Sleeps in a way of the embedder's: `sleep` blocks, and returns when

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Entered;
+use super::sleep::Interrupted;
 use crate::error::WaitError;
 use crate::family::{self, Child};
 use crate::handles::proc::ProcHandle;
@@ -15,7 +16,17 @@ use crate::reclaim::{Managed, Pin};
 use crate::usage::Usage;
 use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
+use crate::world::clock::Deadline;
 use std::fmt;
+
+impl From<Interrupted> for WaitError {
+    fn from(why: Interrupted) -> Self {
+        match why {
+            Interrupted::TimedOut => Self::TimedOut,
+            _ => Self::Interrupted,
+        }
+    }
+}
 
 /// Which children are waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -161,27 +172,55 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): there is none, or none is left.
     /// [`WaitError::Interrupted`] (EINTR): no child has ended, and an unblocked signal
-    /// is pending or the LWP is [to exit](Entered::must_exit). An implicit context
-    /// is not interrupted.
+    /// is pending, the LWP is [to exit](Entered::must_exit), or somebody
+    /// [unsleeps](crate::LwpRef::unsleep) it. An implicit context is not interrupted.
     pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
+        self.wait_by(target, None)
+    }
+
+    pub(super) fn wait_by(
+        &self,
+        target: WaitTarget,
+        deadline: Deadline,
+    ) -> Result<Reaped, WaitError> {
         let target = match target {
             WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.groups().pgid()),
             other => other,
         };
-        loop {
-            if let Some(outcome) = self.try_wait(target).transpose() {
-                return outcome;
-            }
-            self.sleep_in(&self.proc().waiters, || self.may_wait_end(target).then_some(()))
-                .map_err(|_| WaitError::Interrupted)?;
-        }
+        // One sleep, however often it looks: what ends it is not lost between two.
+        let done = || self.claim_zombie(target).transpose();
+        let zombie = match done() {
+            Some(zombie) => zombie,
+            None => self.sleep_in(&self.proc().waiters, deadline, done)?,
+        };
+        zombie.map(Zombie::reap)
     }
 
-    /// Whether [`Entered::try_wait`] would be worth a try.
-    fn may_wait_end(&self, target: WaitTarget) -> bool {
-        let pin = self.seat.pin();
-        let mut children = self.awaited(target, &pin).peekable();
-        children.peek().is_none() || children.any(|child| child.is_zombie())
+    /// As [`Entered::wait`], for one child that is known by its handle.
+    pub(crate) fn wait_by_handle(
+        &self,
+        child: &ProcHandle<H>,
+        deadline: Deadline,
+    ) -> Result<Reaped, WaitError> {
+        let done = || self.claim_by_handle(child).transpose();
+        let zombie = match done() {
+            Some(zombie) => zombie,
+            None => self.sleep_in(&child.node().waiters, deadline, done)?,
+        };
+        zombie.map(Zombie::reap)
+    }
+
+    /// Sleeps until `done` yields something of a process, be it a child or not.
+    pub(super) fn watch<R>(
+        &self,
+        proc: &ProcHandle<H>,
+        deadline: Deadline,
+        done: impl Fn(&ProcHandle<H>) -> Option<R>,
+    ) -> Result<R, Interrupted> {
+        match done(proc) {
+            Some(result) => Ok(result),
+            None => self.sleep_in(&proc.node().waiters, deadline, || done(proc)),
+        }
     }
 
     /// The children that are waited for, zombies included.

@@ -127,9 +127,12 @@ impl<'g, H: Host> LwpRef<'g, H> {
     }
 
     /// Ends its sleep, if it sleeps: [`Entered::sleep_on`](crate::Entered::sleep_on)
-    /// returns [`Interrupted::Unslept`](crate::Interrupted::Unslept), and what it
-    /// [sleeps with](crate::Entered::sleep_with) is called. A wait for children is
-    /// not ended. Lock-free but for the [`SyncObject`](crate::SyncObject).
+    /// returns [`Interrupted::Unslept`](crate::Interrupted::Unslept), a
+    /// [wait](crate::Entered::wait) for children or [to be
+    /// alone](crate::Entered::wait_alone) is interrupted, and what it
+    /// [sleeps with](crate::Entered::sleep_with) is called. A sleep whose condition
+    /// comes at the same moment ends with that.
+    /// Lock-free but for the [`SyncObject`](crate::SyncObject).
     // Seed: `lwp_unsleep` S65-S73, without the lock; a thread that is about to sleep
     // counts as asleep.
     #[doc(alias = "lwp_unsleep")]

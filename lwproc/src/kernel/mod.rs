@@ -19,6 +19,7 @@ use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::sync::Arc;
 use crate::world::World;
+use std::time::Duration;
 
 /// One instance of the process world: proc0, init, the id table, and all that
 /// is made in it. Any number can live in one host process; nothing is shared
@@ -58,6 +59,28 @@ impl<H: Host> Kernel<H> {
     #[inline]
     pub fn enter(&self) -> Result<Entered<'_, H>, EnterError> {
         Entered::new(self.seat())
+    }
+
+    /// As [`Kernel::enter`], until that time of [`Kernel::now`]. In a kernel without
+    /// virtual CPUs entering never waits, and this is the same.
+    ///
+    /// # Errors
+    /// As [`Kernel::enter`]; [`EnterError::TimedOut`] (ETIMEDOUT): all virtual CPUs are
+    /// taken.
+    pub fn enter_until(&self, deadline: Duration) -> Result<Entered<'_, H>, EnterError> {
+        Entered::new_by(self.seat(), deadline)
+    }
+
+    /// What time it is: [`Host::now`].
+    pub fn now(&self) -> Duration {
+        self.world.host.now()
+    }
+
+    /// Time has passed: wakes the threads that sleep with a deadline which has come by
+    /// now. For hosts that own the time ([`Host::now`]); what made it pass must come
+    /// before. Lock-free but for the unparking of threads; O(threads).
+    pub fn tick(&self) {
+        self.world.tick();
     }
 
     /// Takes a guard to look around under.

@@ -14,3 +14,4 @@ pub(crate) mod plan;
 pub(crate) mod post;
 pub(crate) mod regroup;
 pub mod seat;
+pub(crate) mod timer;

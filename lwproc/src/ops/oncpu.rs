@@ -4,7 +4,10 @@
 use super::seat::Seat;
 use crate::host::Host;
 use crate::object::node::LwpPtr;
+use crate::waitq::Bed;
+use crate::ops::timer::Timer;
 use std::ptr::null_mut;
+use std::time::Duration;
 
 impl<H: Host> Seat<'_, H> {
     /// Takes a virtual CPU, in a kernel that has some. Blocks while all are taken.
@@ -12,11 +15,31 @@ impl<H: Host> Seat<'_, H> {
     pub(crate) fn acquire_cpu(&self) {
         if let Some(cpus) = &self.world().cpus {
             let me = self.me();
-            let cpu = cpus.acquire(me.last_cpu.get(), || me.parker());
-            me.last_cpu.set(cpu);
-            me.cpu.set(Some(cpu));
-            self.tell_cpu(me.innermost().bound());
+            self.has_cpu(cpus.acquire(me.last_cpu.get(), || me.parker()));
         }
+    }
+
+    /// As [`Seat::acquire_cpu`], until that time; whether it has one then, or needs none.
+    #[cold]
+    #[must_use]
+    pub(crate) fn acquire_cpu_by(&self, deadline: Duration) -> bool {
+        let Some(cpus) = &self.world().cpus else {
+            return true;
+        };
+        let me = self.me();
+        let timer = Timer::start(self.world(), self.me(), Some(deadline));
+        let limit = || timer.limit();
+        let bed = Bed::new(me.parker()).limit(Some(&limit));
+        let stop = || timer.is_due().then_some(());
+        let acquired = cpus.acquire_unless(me.last_cpu.get(), bed, stop);
+        acquired.inspect(|cpu| self.has_cpu(*cpu)).is_some()
+    }
+
+    fn has_cpu(&self, cpu: usize) {
+        let me = self.me();
+        me.last_cpu.set(cpu);
+        me.cpu.set(Some(cpu));
+        self.tell_cpu(me.innermost().bound());
     }
 
     /// Gives the virtual CPU back.

@@ -14,6 +14,9 @@ use super::{AtomicBool, AtomicPtr};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+#[cfg(not(lwproc_shuttle))]
+use std::time::Instant;
 
 struct Inner {
     token: AtomicBool,
@@ -45,6 +48,14 @@ pub struct Parker(Unparker);
 #[derive(Clone)]
 pub struct Unparker(Arc<Inner>);
 
+/// What came of one sleep of the thread.
+enum Slept {
+    /// It may have been woken: there is a token, or it sleeps again.
+    Perhaps,
+    /// The time is over.
+    Enough,
+}
+
 impl Parker {
     pub fn new() -> Self {
         let (token, sleeper) = (AtomicBool::new(false), AtomicPtr::new(null_mut()));
@@ -53,6 +64,39 @@ impl Parker {
 
     /// Sleeps until there is a token, and takes it. **Blocks**.
     pub fn park(&self) {
+        self.park_by(|| {
+            thread::park();
+            Slept::Perhaps
+        });
+    }
+
+    /// As [`Parker::park`], but no longer than `limit`, by the threads' own time.
+    /// **Blocks**.
+    #[cfg(not(lwproc_shuttle))]
+    pub fn park_for(&self, limit: Duration) {
+        // None: later than time can tell.
+        let end = Instant::now().checked_add(limit);
+        self.park_by(|| match end.map(|end| end.saturating_duration_since(Instant::now())) {
+            None => {
+                thread::park();
+                Slept::Perhaps
+            }
+            Some(Duration::ZERO) => Slept::Enough,
+            Some(left) => {
+                thread::park_timeout(left);
+                Slept::Perhaps
+            }
+        });
+    }
+
+    /// Shuttle knows no time: its tests end such a sleep themselves.
+    #[cfg(lwproc_shuttle)]
+    pub fn park_for(&self, _limit: Duration) {
+        self.park();
+    }
+
+    /// Sleeps by `sleep` until there is a token, or it is enough.
+    fn park_by(&self, sleep: impl Fn() -> Slept) {
         let inner = &self.0.0;
         let mut slept = false;
         loop {
@@ -61,8 +105,10 @@ impl Parker {
             if inner.token.swap(false, SeqCst) {
                 break;
             }
-            thread::park();
-            slept = true;
+            match sleep() {
+                Slept::Perhaps => slept = true,
+                Slept::Enough => break,
+            }
         }
         drop(inner.show(null_mut()));
         if slept {
@@ -107,6 +153,23 @@ mod tests {
                 ping.park();
             }
         });
+    }
+
+    /// Each time anew, though every sleep leaves the thread a token of its own.
+    #[cfg(not(lwproc_shuttle))]
+    #[test]
+    fn a_limited_sleep_lasts_as_long_as_its_limit() {
+        let (parker, limit) = (Parker::new(), Duration::from_millis(5));
+        for _ in 0..3 {
+            let begin = Instant::now();
+            parker.park_for(limit);
+            assert!(begin.elapsed() >= limit);
+        }
+        parker.unparker().unpark();
+        parker.park_for(Duration::MAX);
+        parker.park_for(Duration::ZERO);
+        parker.unparker().unpark();
+        parker.park();
     }
 
     #[test]

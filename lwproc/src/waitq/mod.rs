@@ -26,6 +26,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// In the stack, or on the way to a waker.
 const WAITING: u32 = 0;
@@ -101,6 +102,44 @@ impl Drop for Leave<'_> {
     }
 }
 
+/// How a thread sleeps in a queue.
+#[derive(Clone, Copy)]
+pub struct Bed<'b> {
+    parker: &'b Parker,
+    /// How long it may park at a time; `None` of it, or said by it: until it is unparked.
+    limit: Option<&'b dyn Fn() -> Option<Duration>>,
+    /// For queues that wake one sleeper at a time: called when this one was woken and
+    /// did not look, and when it stopped.
+    missed: Option<&'b dyn Fn()>,
+}
+
+impl fmt::Debug for Bed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bed")
+    }
+}
+
+impl<'b> Bed<'b> {
+    pub fn new(parker: &'b Parker) -> Self {
+        Self { parker, limit: None, missed: None }
+    }
+
+    pub fn limit(self, limit: Option<&'b dyn Fn() -> Option<Duration>>) -> Self {
+        Self { limit, ..self }
+    }
+
+    pub fn missed(self, missed: &'b dyn Fn()) -> Self {
+        Self { missed: Some(missed), ..self }
+    }
+
+    fn park(&self) {
+        match self.limit.and_then(|limit| limit()) {
+            None => self.parker.park(),
+            Some(limit) => self.parker.park_for(limit),
+        }
+    }
+}
+
 impl WaitQueue {
     pub fn new() -> Self {
         Self {
@@ -114,35 +153,31 @@ impl WaitQueue {
     /// after every wake-up, and must see what the waker did before
     /// [`WaitQueue::wake_all`].
     pub fn wait_until<R>(&self, parker: &Parker, done: impl FnMut() -> Option<R>) -> R {
-        match self.wait_for(parker, done, || None::<Infallible>, None, || ()) {
+        match self.wait_for(Bed::new(parker), done, || None::<Infallible>, || ()) {
             Ok(r) => r,
             Err(never) => match never {},
         }
     }
 
     /// As [`WaitQueue::wait_until`], until `stop` yields a value. `stop` is
-    /// called before each parking: who makes it yield must unpark `parker`
-    /// afterwards. After a stop this sleeper is still in the queue, to the next
-    /// wake-up.
-    ///
-    /// `missed` is for queues that wake one sleeper at a time: called when this
-    /// one was woken and did not look, and when it stopped.
+    /// called before each parking: who makes it yield must unpark the parker
+    /// afterwards, unless the time that it may park has a limit. After a stop this
+    /// sleeper is still in the queue, to the next wake-up.
     ///
     /// What `aside` yields is kept while it sleeps, and dropped before `done` is called.
     pub fn wait_for<R, I, A>(
         &self,
-        parker: &Parker,
+        bed: Bed<'_>,
         mut done: impl FnMut() -> Option<R>,
         mut stop: impl FnMut() -> Option<I>,
-        missed: Option<&dyn Fn()>,
         mut aside: impl FnMut() -> A,
     ) -> Result<R, I> {
         if let Some(r) = done() {
             return Ok(r);
         }
         loop {
-            let sleeper = self.register(Who::Thread(parker.unparker().clone()));
-            let mut leave = Leave { sleeper: &sleeper, early: true, missed };
+            let sleeper = self.register(Who::Thread(bed.parker.unparker().clone()));
+            let mut leave = Leave { sleeper: &sleeper, early: true, missed: bed.missed };
             // SeqCst fence [P12]: either `done` sees what the waker did, or
             // the waker's fence comes later and it sees this sleeper.
             fence(SeqCst);
@@ -158,7 +193,7 @@ impl WaitQueue {
                     drop(leave);
                     return Err(why);
                 }
-                parker.park();
+                bed.park();
             }
             drop(back);
             if let Some(r) = done() {

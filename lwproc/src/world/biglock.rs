@@ -2,7 +2,7 @@
 //! embedders with code that cannot run beside itself; the library takes it nowhere.
 
 use crate::sync::{Acquire, AtomicBool, Parker, Relaxed, Release};
-use crate::waitq::WaitQueue;
+use crate::waitq::{Bed, WaitQueue};
 
 /// See the module. How often the holder has taken it is the holder's to count.
 #[derive(Debug)]
@@ -27,6 +27,20 @@ impl BigLock {
     /// thread's parker.
     pub fn lock(&self, parker: &Parker) {
         self.waiters.wait_until(parker, || self.try_lock().then_some(()));
+    }
+
+    /// As [`BigLock::lock`], in that bed, until `stop` yields a value.
+    pub(crate) fn lock_unless<I>(
+        &self,
+        bed: Bed<'_>,
+        stop: impl FnMut() -> Option<I>,
+    ) -> Result<(), I> {
+        let locked = self.waiters.wait_for(bed, || self.try_lock().then_some(()), stop, || ());
+        if locked.is_err() {
+            // Clears away what is left of this sleeper.
+            self.waiters.wake_all();
+        }
+        locked
     }
 
     /// Gives it up, by the holder. Lock-free.

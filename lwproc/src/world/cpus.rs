@@ -5,7 +5,7 @@
 //! it waits. A kernel built without CPUs has none of this.
 
 use crate::sync::{Acquire, AtomicBool, AtomicPtr, Parker, Relaxed, Release};
-use crate::waitq::WaitQueue;
+use crate::waitq::{Bed, WaitQueue};
 use crossbeam_utils::CachePadded;
 use std::num::NonZeroUsize;
 
@@ -42,6 +42,22 @@ impl Cpus {
             Some(cpu) => cpu,
             None => self.waiters.wait_until(parker(), || self.try_acquire(preferred)),
         }
+    }
+
+    /// As [`Cpus::acquire`], in that bed, until `stop` says that it is enough; `None` if
+    /// even then none is free.
+    pub(crate) fn acquire_unless(
+        &self,
+        preferred: usize,
+        bed: Bed<'_>,
+        stop: impl FnMut() -> Option<()>,
+    ) -> Option<usize> {
+        let acquired = self.waiters.wait_for(bed, || self.try_acquire(preferred), stop, || ());
+        acquired.ok().or_else(|| {
+            // Clears away what is left of this sleeper.
+            self.waiters.wake_all();
+            self.try_acquire(preferred)
+        })
     }
 
     fn try_acquire(&self, preferred: usize) -> Option<usize> {

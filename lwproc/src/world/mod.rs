@@ -9,6 +9,7 @@
 
 pub(crate) mod aftermath;
 pub mod biglock;
+pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod context;
 pub mod cpus;

@@ -5,6 +5,7 @@
 //! most threads at once, and there is no limit.
 #![allow(unsafe_code)]
 
+use super::clock::Shown;
 use super::context::Context;
 use crate::cred::uids::Lane;
 use crate::host::Host;
@@ -49,8 +50,10 @@ pub(crate) struct Participant<H: Host> {
     pub(crate) shard: Shard,
     /// Read by everybody.
     pub(crate) tally: AtomicTally,
-    /// Made at the first sleep.
+    /// Made at the first sleep. Others read it once they have seen a deadline.
     parking: OnceCell<Parking>,
+    /// What the thread's sleep ends by, at the latest.
+    pub(crate) deadline: Shown,
     /// Made at first use, taken by the teardown.
     pub(crate) anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
 }
@@ -75,6 +78,13 @@ impl<H: Host> Participant<H> {
     /// What the thread sleeps by.
     pub(crate) fn parker(&self) -> &Parker {
         &self.parking().parker
+    }
+
+    /// Wakes the thread, which shows a deadline, or has shown one that was seen.
+    pub(crate) fn wake(&self) {
+        if let Some(parking) = self.parking.get() {
+            parking.parker.unparker().unpark();
+        }
     }
 
     /// What an LWP that sleeps by [`Participant::parker`] points to.
@@ -189,6 +199,7 @@ impl<H: Host> Registry<H> {
             shard: Shard::new(),
             tally: AtomicTally::default(),
             parking: OnceCell::new(),
+            deadline: Shown::new(),
             anchor: UnsafeCell::new(None),
         }));
         // Relaxed: nothing is read through it here; the CAS carries on the
