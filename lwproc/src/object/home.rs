@@ -2,6 +2,7 @@
 //!
 //! What a kernel consists of stands above. `world/mod.rs` makes these, and it alone turns
 //! them into a `&World`.
+#![allow(unsafe_code)]
 
 use crate::host::Host;
 use std::any::Any;
@@ -19,6 +20,12 @@ impl<H: Host> Clone for Home<H> {
     }
 }
 impl<H: Host> Copy for Home<H> {}
+
+// SAFETY: an address. What `world/mod.rs` makes of it is a `World`, which is `Send` and
+// `Sync`.
+unsafe impl<H: Host> Send for Home<H> {}
+// SAFETY: as above.
+unsafe impl<H: Host> Sync for Home<H> {}
 
 impl<H: Host> Home<H> {
     #[inline]
