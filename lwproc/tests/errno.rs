@@ -107,6 +107,7 @@ fn every_error_turns_into_its_errno() {
         (errno_of(Err(EmulError::NotPermitted)), Errno::EPERM),
         (errno_of(Err(EnterError::AlreadyEntered)), Errno::EDEADLK),
         (errno_of(Err(ExecError::NotAlone { nlwps: 2 })), Errno::EBUSY),
+        (errno_of(Err(ExitedError::TimedOut)), Errno::ETIMEDOUT),
         (errno_of(Err(FdError::TooMany)), Errno::EMFILE),
         (errno_of(Err(ForkError::Limit)), Errno::EAGAIN),
         (errno_of(Err(GroupError::HasExeced)), Errno::EACCES),

@@ -4,8 +4,8 @@
 use super::seat::Seat;
 use crate::host::Host;
 use crate::object::node::LwpPtr;
-use crate::waitq::Bed;
 use crate::ops::timer::Timer;
+use crate::waitq::Bed;
 use std::ptr::null_mut;
 use std::time::Duration;
 

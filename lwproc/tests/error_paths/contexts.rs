@@ -3,10 +3,12 @@
 use crate::bench::*;
 use crate::{SwitchError, UnclaimError};
 use lwproc::{
-    BigLockError, ClaimError, EnterError, ExitStatus, HoldError, Pid, ReleError, ReleaseError,
-    UnbindError, WaitTarget,
+    BigLockError, ClaimError, EnterError, ExitStatus, HoldError, KillTarget, Pid, ReleError,
+    ReleaseError, UnbindError, WaitTarget,
 };
 use std::num::NonZeroUsize;
+use std::sync::Barrier;
+use std::time::Duration;
 
 /// A kernel of one virtual CPU: whatever takes a second one waits for ever.
 fn one_cpu() -> Kernel {
@@ -21,6 +23,20 @@ pub fn enter(forced: &mut Forced) {
     start_as(&mut k, 5);
     forced.refused(&kernel, &mut k, EnterError::AlreadyEntered, |_| kernel.enter());
     leave(k);
+    // Another thread has the one virtual CPU.
+    let (taken, done) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|s| {
+        let other = s.spawn(|| {
+            let _other = kernel.enter().unwrap();
+            taken.wait();
+            done.wait();
+        });
+        taken.wait();
+        let late = || kernel.enter_until(Duration::ZERO);
+        forced.refused_outside(&kernel, EnterError::TimedOut, late);
+        done.wait();
+        other.join().unwrap();
+    });
     // CPU and lock are there, or this waits.
     kernel.enter().unwrap().big_lock().lock().unwrap();
     assert_empty(kernel);
@@ -168,7 +184,36 @@ pub fn unclaim(forced: &mut Forced) {
     assert_empty(kernel);
 }
 
+/// Another thread has the big lock.
+fn biglock_of_another(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    let (taken, done) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|s| {
+        let other = s.spawn(|| {
+            let other = kernel.enter().unwrap();
+            other.big_lock().lock().unwrap();
+            taken.wait();
+            done.wait();
+        });
+        taken.wait();
+        let why = BigLockError::TimedOut;
+        forced.refused(&kernel, &mut k, why, |k| k.until(Duration::ZERO).big_lock());
+        k.signals().kill(KillTarget::Proc(k.pid()), 15).unwrap();
+        let why = BigLockError::Interrupted;
+        forced.refused(&kernel, &mut k, why, |k| k.within(Duration::MAX).big_lock());
+        done.wait();
+        other.join().unwrap();
+    });
+    // Nobody waits for it who has gone.
+    k.big_lock().lock().unwrap();
+    leave(k);
+    assert_empty(kernel);
+}
+
 pub fn biglock(forced: &mut Forced) {
+    biglock_of_another(forced);
     let kernel = one_cpu();
     let mut k = kernel.enter().unwrap();
     forced.refused(&kernel, &mut k, BigLockError::NotHeld, |k| k.big_lock().unlock());

@@ -86,6 +86,7 @@ tests! {
     HookError by replaced::hook;
     EmulError by replaced::emul;
     WaitError by waiting::wait;
+    ExitedError by waiting::exited;
     CurrentError by waiting::current;
 }
 

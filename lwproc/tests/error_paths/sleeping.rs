@@ -6,6 +6,7 @@ use lwproc::*;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 const TERM: i32 = 15;
 
@@ -51,6 +52,10 @@ pub fn sleep(forced: &mut Forced) {
             None::<()>
         })
     });
+    // Nothing comes, and there is no time.
+    forced.refused(&kernel, &mut k, Interrupted::TimedOut, |k| {
+        k.until(Duration::ZERO).sleep_on(&channel, || None::<()>)
+    });
     k.signals().kill(KillTarget::Proc(k.pid()), TERM).unwrap();
     sleeps(forced, &kernel, &mut k, Interrupted::Signal);
     k.signals().take().unwrap();
@@ -84,6 +89,9 @@ pub fn alone(forced: &mut Forced) {
     forced.refused(&kernel, &mut k, why, |k| k.wait_alone());
     forced.refused(&kernel, &mut k, why, |_| handle.drained().block());
     k.drain();
+    let why = AloneError::TimedOut;
+    forced.refused(&kernel, &mut k, why, |k| k.until(Duration::ZERO).wait_alone());
+    forced.refused(&kernel, &mut k, why, |_| handle.drained().block_until(Duration::ZERO));
     k.signals().kill(KillTarget::Proc(k.pid()), TERM).unwrap();
     forced.refused(&kernel, &mut k, AloneError::Interrupted, |k| k.wait_alone());
     drop(other);

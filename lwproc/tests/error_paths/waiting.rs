@@ -21,9 +21,14 @@ pub fn wait(forced: &mut Forced) {
     let why = WaitError::NoChild;
     forced.refused(&kernel, &mut k, why, |k| handle.try_wait(k));
     forced.refused(&kernel, &mut k, why, |k| handle.wait().block(k));
+    // A child, and no time.
+    let why = WaitError::TimedOut;
+    forced.refused(&kernel, &mut k, why, |k| k.until(Duration::ZERO).wait(WaitTarget::Any));
+    forced.refused(&kernel, &mut k, why, |k| k.within(Duration::ZERO).wait(WaitTarget::OwnPgrp));
+    let child = kernel.pin().proc(living.pid()).unwrap().handle().unwrap();
+    forced.refused(&kernel, &mut k, why, |k| child.wait().block_until(k, Duration::ZERO));
     // A child, and a signal.
     k.signals().kill(KillTarget::Proc(own), 15).unwrap();
-    let child = kernel.pin().proc(living.pid()).unwrap().handle().unwrap();
     let why = WaitError::Interrupted;
     forced.refused(&kernel, &mut k, why, |k| k.wait(WaitTarget::Any));
     forced.refused(&kernel, &mut k, why, |k| k.wait(WaitTarget::OwnPgrp));
@@ -34,6 +39,21 @@ pub fn wait(forced: &mut Forced) {
     assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, child.pid());
     forced.refused(&kernel, &mut k, WaitError::NoChild, |k| child.wait().block(k));
     drop((stranger, handle, child));
+    leave(k);
+    assert_empty(kernel);
+}
+
+pub fn exited(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    k.big_lock().lock().unwrap();
+    let other = kernel.spawn().start().unwrap();
+    let handle = other.proc_handle();
+    let why = ExitedError::TimedOut;
+    forced.refused(&kernel, &mut k, why, |_| handle.exited().block_until(Duration::ZERO));
+    forced.refused_outside(&kernel, why, || handle.exited().block_until(Duration::ZERO));
+    drop((other, handle));
     leave(k);
     assert_empty(kernel);
 }
