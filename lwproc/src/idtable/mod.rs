@@ -252,13 +252,15 @@ impl<P, L, G> IdTable<P, L, G> {
             }
         };
         let first = seen + 1;
+        // First: once the others are ready, a thief may publish under them. A batch is
+        // in two segments at most.
+        for end in [first, first + count - 1] {
+            self.procs.ensure(end);
+            self.slots.ensure(end);
+        }
         // Descending, so that they are popped in ascending order.
         let rest = (first + 1)..(first + count);
         own.install_fresh(rest.rev(), &self.slots);
-        // A batch is in two segments at most.
-        self.procs.ensure(first);
-        self.procs.ensure(first + count - 1);
-        self.slots.ensure(first);
         Some(first)
     }
 }
@@ -267,6 +269,7 @@ impl<P, L, G> IdTable<P, L, G> {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::sync::Barrier;
 
     type Table = IdTable<(), ()>;
 
@@ -308,6 +311,31 @@ mod tests {
             for id in held {
                 table.release(&shards[1], id);
             }
+        }
+    }
+
+    /// The last id is the first of a segment, which takes its time to make.
+    #[test]
+    fn an_id_that_is_stolen_from_a_fresh_batch_has_its_place() {
+        const LAST: usize = 64 * 255;
+        for _ in 0..200 {
+            let (table, shards) = (Table::new(LAST), [Shard::new(), Shard::new()]);
+            (16..LAST).for_each(|_| _ = reserve(&table, &shards[0]).unwrap());
+            let (start, left) = (Barrier::new(2), AtomicU32::new(16));
+            let take = |own: &Shard| {
+                start.wait();
+                while left.load(Relaxed) > 0 {
+                    if let Ok(id) = table.reserve(own, shards.iter()) {
+                        left.fetch_sub(1, Relaxed);
+                        let number = id.0.number();
+                        assert!(table.proc(number).is_some() && table.slot(number).is_some());
+                    }
+                }
+            };
+            std::thread::scope(|s| {
+                s.spawn(|| take(&shards[1]));
+                take(&shards[0]);
+            });
         }
     }
 
