@@ -13,6 +13,7 @@ pub fn models() -> Vec<Model> {
         pair("ids_steal_against_reserve_and_release", steal_against_owner),
         pair("ids_steal_of_what_is_just_made_ready", steal_of_just_ready),
         pair("ids_steal_that_lost_to_a_refill", steal_that_lost),
+        pair("ids_steal_across_segments", steal_across_segments),
         pair("ids_growth_against_growth", growth_against_growth),
         pair("ids_growth_keeps_what_was_written", growth_keeps),
         pair("ids_unhold_against_unhold", unhold_against_unhold),
@@ -38,7 +39,7 @@ impl Ids {
 }
 
 fn reserve_against_reserve() {
-    let ids = Ids::new(2);
+    let ids = Ids::new(4);
     let other = ids.clone();
     let t = loom::thread::spawn(move || other.reserve(1));
     let here = ids.reserve(0);
@@ -92,10 +93,29 @@ fn steal_against_owner() {
     assert_eq!(left + taken.len(), 3, "none lost");
 }
 
+/// The last batch begins in one segment and ends in the next: whoever gets an id of
+/// it, also from the other's hands, has a place to publish it in.
+fn steal_across_segments() {
+    let ids = Ids::new(4);
+    for number in [1, 2] {
+        assert_eq!(ids.reserve(0).unwrap().0.get(), number, "the constants of idtable");
+    }
+    let check = |ids: &Ids, taken: Option<Reserved>| {
+        let number = taken.map(|id| id.0.get() as i32);
+        assert!(number.is_none_or(|n| ids.table.proc(n).is_some() && ids.table.slot(n).is_some()));
+        number
+    };
+    let other = ids.clone();
+    let t = loom::thread::spawn(move || check(&other, other.reserve(1).ok()));
+    let here = check(&ids, ids.reserve(0).ok());
+    let there = t.join().unwrap();
+    assert!(here != there && (here.is_some() || there.is_some()));
+}
+
 /// Both make the segment of index 4; one copy is dropped, no slot with it.
 fn growth_against_growth() {
     let ids = Ids::new(16);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let _ = ids.reserve(0).unwrap();
     }
     let other = ids.clone();
@@ -154,8 +174,8 @@ fn steal_that_lost() {
 /// Both make the same segment and write to their slots: neither write goes
 /// with the copy that is dropped.
 fn growth_keeps() {
-    let ids = Ids::new(5);
-    let held: Vec<_> = (0..3).map(|_| ids.reserve(0).unwrap()).collect();
+    let ids = Ids::new(6);
+    let held: Vec<_> = (0..2).map(|_| ids.reserve(0).unwrap()).collect();
     let other = ids.clone();
     let use_one = |ids: &Ids, me| {
         let id = ids.reserve(me).unwrap();

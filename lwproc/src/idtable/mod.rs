@@ -40,7 +40,7 @@ use segments::Segments;
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const BATCH: u32 = 16;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
-const BATCH: u32 = 1;
+const BATCH: u32 = 2;
 
 /// How many ids must have been freed on a shard before it prefers them over
 /// fresh ones: keeps a number out of use for a while.
