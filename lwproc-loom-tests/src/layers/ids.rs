@@ -1,7 +1,9 @@
 //! The id table: free lists, growth, publication.
 
 use crate::runner::{Model, pair};
-use lwproc::layers::{Exhausted, IdTable, Managed, Reserved, Shard, Tagged};
+use lwproc::layers::{
+    Exhausted, IdTable, Managed, Reserved, Segments, Shard, Slot, Surplus, Tagged,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,6 +18,13 @@ pub fn models() -> Vec<Model> {
         pair("ids_steal_across_segments", steal_across_segments),
         pair("ids_growth_against_growth", growth_against_growth),
         pair("ids_growth_keeps_what_was_written", growth_keeps),
+        pair("ids_hand_over_against_reserve", || hand_over_and_reserve(true)),
+        pair("ids_reserve_against_hand_over", || hand_over_and_reserve(false)),
+        pair("ids_put_against_put_of_surplus", put_against_put),
+        pair("ids_take_against_put_of_surplus", take_against_put),
+        pair("ids_put_against_take_of_surplus", put_against_take),
+        pair("ids_take_against_take_of_surplus", take_against_take),
+        pair("ids_take_against_takes_and_put_of_surplus", take_against_takes_and_put),
         pair("ids_unhold_against_unhold", unhold_against_unhold),
         pair("ids_hold_against_last_unhold", hold_against_last_unhold),
     ]
@@ -239,4 +248,130 @@ fn hold_against_last_unhold() {
         Ok(next) => assert!(released && next != id && ids.table.unhold(&ids.shards[0], next)),
         Err(Exhausted) => assert!(held && ids.table.unhold(&ids.shards[0], id)),
     }
+}
+
+/// How many freed ids make a batch: the constants of idtable.
+const FULL: usize = 3;
+
+/// The owner frees its last id, and hands all of them over; another thread wants one.
+fn hand_over_and_reserve(release_there: bool) {
+    let ids = Ids::new(FULL);
+    let held: Vec<_> = (0..FULL).map(|_| ids.reserve(0).unwrap()).collect();
+    let (last, others) = held.split_last().unwrap();
+    others.iter().for_each(|id| ids.release(0, *id));
+    let (other, last) = (ids.clone(), *last);
+    let release = move |ids: &Ids| {
+        ids.release(0, last);
+        None
+    };
+    let reserve = |ids: &Ids| ids.reserve(1).ok();
+    let t = loom::thread::spawn(move || match release_there {
+        true => release(&other),
+        false => reserve(&other),
+    });
+    let here = if release_there { reserve(&ids) } else { release(&ids) };
+    let mut taken: Vec<_> = [here, t.join().unwrap()].into_iter().flatten().collect();
+    while let Ok(id) = ids.reserve(0) {
+        taken.push(id);
+    }
+    assert!(taken.iter().all(|id| !held.contains(id)), "an identity was issued twice");
+    taken.sort_by_key(|id| id.0.get());
+    taken.dedup();
+    assert_eq!(taken.len(), FULL, "none lost, none twice");
+}
+
+/// The slots, and what is handed over.
+struct Handed {
+    slots: Segments<Slot<u32, u32>>,
+    surplus: Surplus,
+}
+
+impl Handed {
+    /// With the batches that begin with these.
+    fn new(firsts: &[u32]) -> Arc<Self> {
+        let this = Self { slots: Segments::new(), surplus: Surplus::new() };
+        firsts.iter().for_each(|first| this.put(*first));
+        Arc::new(this)
+    }
+
+    /// Hands a batch of one over; what it was released as goes with it.
+    fn put(&self, first: u32) {
+        let slot = self.slots.ensure(first);
+        slot.link.store(0, Relaxed);
+        slot.generation.store(u64::from(first), Relaxed);
+        self.surplus.put(first, &self.slots);
+    }
+
+    fn take(&self) -> Option<u32> {
+        let first = self.surplus.take(&self.slots)?;
+        let slot = self.slots.ensure(first);
+        assert_eq!(slot.generation.load(Relaxed), u64::from(first), "as it was put");
+        assert_eq!(slot.link.load(Relaxed) as u32, 0, "its own chain");
+        Some(first)
+    }
+
+    /// What is left, and what was taken: all of it, each once.
+    fn check(&self, taken: impl IntoIterator<Item = Option<u32>>, all: &[u32]) {
+        let mut seen: Vec<u32> = taken.into_iter().flatten().collect();
+        while let Some(first) = self.take() {
+            seen.push(first);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, all);
+    }
+}
+
+fn put_against_put() {
+    let handed = Handed::new(&[]);
+    let other = handed.clone();
+    let t = loom::thread::spawn(move || other.put(1));
+    handed.put(2);
+    t.join().unwrap();
+    handed.check([], &[1, 2]);
+}
+
+fn take_against_put() {
+    let handed = Handed::new(&[1]);
+    let other = handed.clone();
+    let t = loom::thread::spawn(move || other.take());
+    handed.put(2);
+    let taken = t.join().unwrap();
+    assert!(taken.is_some(), "one was there all the time");
+    handed.check([taken], &[1, 2]);
+}
+
+fn put_against_take() {
+    let handed = Handed::new(&[1]);
+    let other = handed.clone();
+    let t = loom::thread::spawn(move || other.put(2));
+    let taken = handed.take();
+    t.join().unwrap();
+    assert!(taken.is_some(), "one was there all the time");
+    handed.check([taken], &[1, 2]);
+}
+
+fn take_against_take() {
+    let handed = Handed::new(&[1, 2]);
+    let other = handed.clone();
+    let t = loom::thread::spawn(move || other.take());
+    let here = handed.take();
+    handed.check([here, t.join().unwrap()], &[1, 2]);
+}
+
+/// A batch that one thread looks at is taken, and so is the one below it, and then the
+/// first comes back.
+fn take_against_takes_and_put() {
+    let handed = Handed::new(&[1, 2]);
+    let other = handed.clone();
+    let t = loom::thread::spawn(move || other.take());
+    let [first, second] = [handed.take(), handed.take()];
+    let kept = match first {
+        Some(2) => {
+            handed.put(2);
+            [None, second]
+        }
+        _ => [first, second],
+    };
+    let there = t.join().unwrap();
+    handed.check([kept[0], kept[1], there], &[1, 2]);
 }
