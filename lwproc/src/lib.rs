@@ -91,7 +91,9 @@ pub mod layers {
     pub use crate::filedesc::file::FileHold;
     pub use crate::filedesc::link::{Borrowed, TableLink, TableUse};
     pub use crate::filedesc::table::FdTable;
-    pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard};
+    pub use crate::idtable::segments::Segments;
+    pub use crate::idtable::surplus::Surplus;
+    pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard, Slot};
     pub use crate::list::{List, Node};
     pub use crate::object::{lwp_word, proc_word};
     pub use crate::reclaim::counted::{CountedCell, CountedRef};
