@@ -98,7 +98,7 @@ fn sleep_until_against_event_and_tick() {
 fn inner_until_against_tick() {
     let kernel = clocked();
     let other = kernel.spawn().start().unwrap();
-    let proc = kernel.find(other.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let proc = kernel.pin().proc(other.pid()).unwrap().handle().unwrap();
     let k = kernel.clone();
     let there = move || {
         let mut looks = 0;
@@ -122,7 +122,7 @@ fn inner_until_against_tick() {
 fn exited_until_against_tick() {
     let kernel = clocked();
     let other = kernel.spawn().start().unwrap();
-    let proc = kernel.find(other.pid(), &kernel.pin()).unwrap().handle().unwrap();
+    let proc = kernel.pin().proc(other.pid()).unwrap().handle().unwrap();
     let there = move || assert_eq!(proc.exited().block_until(ONE), Err(ExitedError::TimedOut));
     at_once(&kernel, there, || pass(&kernel, 1));
     drop(other);

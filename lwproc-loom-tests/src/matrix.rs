@@ -341,7 +341,7 @@ fn ids(_: &mut Scene) -> Job {
     })
 }
 
-/// An LWP whose id is in a part of the table that has to be made.
+/// An LWP whose id is taken together with one in a part of the table that has to be made.
 fn grow(scene: &mut Scene) -> Job {
     attach(scene)
 }
@@ -430,6 +430,7 @@ const LONG: &[&str] = &[
     "pair_setcred_drain",
     "pair_iterate_ids",
     "pair_rfork_exit_child",
+    "pair_ids_rfork",
 ];
 
 fn model(name: String, body: impl Fn() + Send + Sync + 'static) -> Model {

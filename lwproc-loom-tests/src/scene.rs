@@ -30,7 +30,8 @@ pub struct Needs {
     pub files: bool,
     /// Children that end become zombies; so does C, if it is nobody's.
     pub zombie: bool,
-    /// The next id is the first of a part of the table that is not there yet.
+    /// The next ids are taken together, and the last of them is the first of a part of
+    /// the table that is not there yet.
     pub full_table: bool,
     /// An LWP of P that stays.
     pub keeper: bool,
@@ -137,13 +138,14 @@ impl Scene {
         }
     }
 
-    /// Takes ids until the next one lies in a part of the table that is still to be made.
+    /// Takes ids until the next two, a batch, end in a part of the table that is still to
+    /// be made.
     fn fill_the_table(&mut self) {
         loop {
             let filler = self.kernel.new_lwp(Pid::KERNEL).unwrap();
             let last = filler.lid().0;
             self.kept.push(Kept::Owned(filler));
-            if PARTS.contains(&(last + 1)) {
+            if PARTS.contains(&(last + 2)) {
                 break;
             }
         }

@@ -1,29 +1,74 @@
-//! Processes and LWPs (lightweight processes) for library OSes, hypervisors,
-//! emulators and language runtimes: create, attach, switch, hold, release,
-//! free, wait; lock-free.
+//! Processes and LWPs (lightweight processes) for library OSes, hypervisors, emulators
+//! and language runtimes: make, find, switch, signal, end, wait; lock-free.
 //!
 //! ```
-//! use lwproc::{ExitStatus, Kernel, Rfork, WaitPolicy, WaitTarget};
+//! use lwproc::{ExitStatus, Kernel, WaitPolicy, WaitTarget};
 //!
 //! let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build()?;
-//! let mut k = kernel.enter()?; // implicit: runs as init
-//! assert!(k.curlwp().is_none());
+//! let mut k = kernel.enter()?;
+//! k.switch(kernel.spawn().name("sh").start()?)?; // this thread runs as a process
 //!
-//! k.rfork(Rfork::Fresh)?; // a process, and a switch to its first LWP
-//! let parent = k.rfork(Rfork::Copy)?.expect("the LWP that forked");
-//! let child = k.pid();
+//! let child = k.spawn().name("true").start()?; // another one, and the right to run it
+//! let parent = k.switch(child)?.expect("the LWP that ran until now");
 //! assert_eq!(k.ppid(), parent.pid());
-//!
-//! k.exit(ExitStatus::exited(3))?; // goes at the next switch
+//! k.exit(ExitStatus::exited(3))?; // it goes at the next switch
 //! k.switch(parent)?;
-//! let reaped = k.try_wait(WaitTarget::Any)?.expect("a zombie");
-//! assert_eq!((reaped.pid, reaped.status.exit_code()), (child, Some(3)));
 //!
+//! let reaped = k.wait(WaitTarget::Any)?;
+//! assert_eq!(reaped.status.exit_code(), Some(3));
 //! k.release()?;
-//! drop(k); // leaves; with its last LWP the process ends
+//! drop(k); // leaves; with its last LWP a process ends
 //! assert_eq!(kernel.counts().procs, 2); // proc0 and init
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | kernel | one world of processes: the value [`Kernel`]; any number may live at once |
+//! | process | what has a number ([`Pid`]), a parent, a group, credentials, descriptors and an exit status; it lives as long as it has an LWP |
+//! | LWP | a lightweight process, a thread of a process: what a host thread or a task runs *as*; its number is a [`Lid`] |
+//! | to enter | to become a thread in the kernel: [`Kernel::enter`] gives an [`Entered`], and dropping that leaves |
+//! | bound | the LWP that an entered thread runs as; it stays the thread's when the thread leaves |
+//! | implicit context | an entered thread with no LWP bound: it acts as init, with init's credentials |
+//! | owned | somebody has the right to run the LWP: an [`Lwp`] value, or the thread that it is bound to |
+//! | parked | nobody has that right; whoever finds the LWP may [claim](LwpRef::claim) it |
+//! | hold | a count on the current LWP that keeps [`Entered::release`] from ending it |
+//! | guard | a section in which what is found stays readable: [`Guard`] |
+//! | zombie | an ended process that its parent has not reaped |
+//! | to reap | to take an ended child's status, and with it the last of the child |
+//! | init, proc0 | processes 1 and 0, which never end: the foster parent of orphans, and the kernel itself |
+//! | drain | to close a process to new LWPs and to tell those that it has to end |
+//!
+//! # Which type for what
+//!
+//! | to | take |
+//! |---|---|
+//! | act as a process: open files, signal others, fork, wait | [`Entered`] and its views [`Files`], [`Signals`], [`Groups`], [`Creds`], [`Resources`], [`Data`] |
+//! | make a child without becoming it | [`Spawn`], from [`Entered::spawn`], [`Kernel::spawn`] or [`ProcHandle::spawn`] |
+//! | run an LWP later, or on another thread | [`Lwp`]; park it with [`Lwp::unclaim`], and keep an [`LwpHandle`] |
+//! | run an async task as an LWP | [`Lwp::scope`] (feature `async`) |
+//! | look at processes, LWPs, groups | [`Guard`], and [`ProcRef`], [`LwpRef`], [`PgrpRef`] under it |
+//! | keep hold of a process: wait for it, signal it, end it | [`ProcHandle`] |
+//! | supply files, address spaces, a clock, hypercalls | [`Host`] |
+//! | hand an error to a guest | [`Errno`], which every error converts into |
+//!
+//! # Guides
+//!
+//! * [Spawning](guide::spawning)
+//! * [Waiting, with a deadline, for any child](guide::waiting)
+//! * [Ending a process from outside](guide::ending)
+//! * [Signals](guide::signals)
+//! * [Exec](guide::exec)
+//! * [Descriptors](guide::descriptors)
+//! * [A host of one's own](guide::host)
+//! * [Under an executor](guide::executors)
+//!
+//! # Features
+//!
+//! * `async`: [scopes](Lwp::scope) and futures; no executor comes with it.
+//! * `tracing`: `TracingSink`, which hands a kernel's events to the crate `tracing`.
 
 // The models see layers that are not part of the documented interface.
 #![cfg_attr(any(lwproc_loom, lwproc_shuttle), allow(missing_docs, missing_debug_implementations))]
@@ -46,7 +91,9 @@ pub mod layers {
     pub use crate::filedesc::file::FileHold;
     pub use crate::filedesc::link::{Borrowed, TableLink, TableUse};
     pub use crate::filedesc::table::FdTable;
-    pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard};
+    pub use crate::idtable::segments::Segments;
+    pub use crate::idtable::surplus::Surplus;
+    pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard, Slot};
     pub use crate::list::{List, Node};
     pub use crate::object::{lwp_word, proc_word};
     pub use crate::reclaim::counted::{CountedCell, CountedRef};
@@ -68,6 +115,8 @@ mod family;
 mod filedesc;
 #[cfg(feature = "async")]
 mod futures;
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
+pub mod guide;
 mod handles;
 mod host;
 mod id;

@@ -31,7 +31,10 @@ pub fn models() -> Vec<Model> {
         pair("files_fill_against_get", fill_against_get),
         pair("files_copy_against_close", copy_against_close),
         pair("files_copy_against_dup2", copy_against_dup2),
+        pair("files_copy_against_close_in_a_block", copy_against_close_in_a_block),
         pair("files_growth_against_growth", growth_against_growth),
+        pair("files_growth_of_blocks_against_growth", growth_of_blocks),
+        pair("files_open_in_a_block_against_close", open_in_a_block),
         pair("files_last_use_against_join", last_use_against_join),
         pair("files_last_use_against_join_swapped", last_use_against_join_swapped),
         pair("files_last_use_against_last_use", last_use_against_last_use),
@@ -423,8 +426,13 @@ fn fill_against_get() {
 
 /// A copy has the file, counted, or not.
 fn copy_against(here: impl FnOnce(&Here<'_>), closed: usize, files: usize) {
+    copy_of_one_against(0, here, closed, files);
+}
+
+/// What is open, at `fd` or above it, is copied while it is closed or replaced.
+fn copy_of_one_against(fd: u32, here: impl FnOnce(&Here<'_>), closed: usize, files: usize) {
     let world = World::new();
-    world.open(1, Close);
+    assert!(world.table().open(world.file(1), Close, fd, LIMIT).is_ok());
     let there = |t: &Here<'_>| t.world.this.borrow().inherit(Rfork::Copy, &t.local.pin());
     let ((copy, link), ()) = at_once(&world, there, here);
     let entries: Vec<_> = copy.borrow().table().iter().collect();
@@ -452,14 +460,45 @@ fn copy_against_dup2() {
     copy_against(|t| t.place(0, t.world.file(2)).unwrap(), 0, 2);
 }
 
-fn growth_against_growth() {
+/// A descriptor beyond the word of the table, in the last block that there is.
+const IN_A_BLOCK: u32 = LIMIT - 1;
+
+fn copy_against_close_in_a_block() {
+    copy_of_one_against(IN_A_BLOCK, |t| t.close(IN_A_BLOCK).unwrap(), 1, 1);
+}
+
+fn growth(first: u32, second: u32) {
     let world = World::new();
-    let (a, b) = at_once(&world, |t| t.place(5, t.world.file(1)), |t| t.place(6, t.world.file(2)));
+    let there = move |t: &Here<'_>| t.place(first, t.world.file(1));
+    let (a, b) = at_once(&world, there, |t| t.place(second, t.world.file(2)));
     assert_eq!((a, b), (Ok(()), Ok(())));
     let here = Here::new(&world);
-    assert_eq!((here.get(5), here.get(6)), (Ok((1, Keep)), Ok((2, Keep))));
+    assert_eq!((here.get(first), here.get(second)), (Ok((1, Keep)), Ok((2, Keep))));
     drop(here);
     world.end(2);
+}
+
+/// Both make the same segment.
+fn growth_against_growth() {
+    growth(1, 2);
+}
+
+/// Both make the same segment of blocks, for two blocks of it.
+fn growth_of_blocks() {
+    growth(IN_A_BLOCK, IN_A_BLOCK + 1);
+}
+
+/// All descriptors of the table's own word are taken: the next one is in a block, or
+/// the one that is closed.
+fn open_in_a_block() {
+    let world = World::new();
+    let last = (1..=4).map(|name| world.open(name, Keep)).last();
+    assert_eq!(last, Some(3), "the constants of filedesc/slots.rs");
+    let (new, closed) = at_once(&world, |t| t.world.open(5, Keep), |t| t.close(1));
+    assert!(closed.is_ok() && [1, 4].contains(&new), "{new}");
+    let taken: &[u32] = if new == 1 { &[0, 1, 2, 3] } else { &[0, 2, 3, 4] };
+    Here::new(&world).check_free(taken);
+    world.end(8);
 }
 
 /// An LWP that joins gets a use that counts, with all that is open, or none (R5).

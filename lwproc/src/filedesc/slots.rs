@@ -19,24 +19,22 @@ pub type Slot<F> = Link<FileNode<F>>;
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const FIRST: u32 = 16;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
-const FIRST: u32 = 2;
+const FIRST: u32 = 1;
 /// Descriptors below the blocks.
 const LOW: u32 = 4 * FIRST;
 /// Segments of blocks.
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const HIGH: usize = 7;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
-const HIGH: usize = 0;
-/// Descriptors of a block and bits of a word.
-const BLOCK: u32 = 64;
+const HIGH: usize = 1;
+/// Descriptors of a block, as many as are below the first, and bits of a word that are
+/// used.
+pub(super) const BLOCK: u32 = LOW;
 
 /// No descriptor is as high as this.
-#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
-pub const FDS_MAX: u32 = 1 << 20;
-#[cfg(any(lwproc_loom, lwproc_shuttle))]
-pub const FDS_MAX: u32 = LOW;
+pub const FDS_MAX: u32 = BLOCK << (2 * HIGH);
 
-/// 64 slots and their word of the bitmap.
+/// Slots and their word of the bitmap.
 struct Block<F> {
     used: AtomicU64,
     slots: [Slot<F>; BLOCK as usize],

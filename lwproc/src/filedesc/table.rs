@@ -24,7 +24,7 @@
 #![allow(unsafe_code)]
 
 use super::file::{FileHold, FileNode};
-use super::slots::{FDS_MAX, Slot, Slots};
+use super::slots::{BLOCK, FDS_MAX, Slot, Slots};
 use super::{FdError, OnExec};
 use crate::reclaim::{Pin, RefCount, Tagged};
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
@@ -33,6 +33,9 @@ use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
 pub const ON_EXEC: usize = 1;
 /// With null: somebody has the descriptor and no file in it yet.
 pub const RESERVED: usize = 2;
+
+/// The bits of a word that are descriptors.
+const ALL: u64 = u64::MAX >> (u64::BITS - BLOCK);
 
 /// What a slot may have.
 type Entry<F> = Tagged<FileNode<F>>;
@@ -53,7 +56,7 @@ fn on_exec<F>(entry: Entry<F>) -> OnExec {
 }
 
 fn bit(fd: u32) -> u64 {
-    1 << (fd % 64)
+    1 << (fd % BLOCK)
 }
 
 /// Clears the bit of a descriptor that was seen empty.
@@ -96,12 +99,12 @@ impl<F> FdTable<F> {
         while at < limit {
             // Relaxed: a hint; the CAS below decides.
             let used = self.slots.word(at).map_or(0, |word| word.load(Relaxed));
-            let free = !used & (u64::MAX << (at % 64));
+            let free = !used & ALL & (u64::MAX << (at % BLOCK));
             if free == 0 {
-                at = (at | 63) + 1;
+                at = (at | (BLOCK - 1)) + 1;
                 continue;
             }
-            let fd = (at & !63) + free.trailing_zeros();
+            let fd = (at & !(BLOCK - 1)) + free.trailing_zeros();
             if fd >= limit {
                 break;
             }

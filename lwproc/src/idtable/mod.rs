@@ -23,9 +23,10 @@
 //! Look-up is wait-free: three dependent loads, no store. Reserving is
 //! lock-free, and touches only the thread's own [`Shard`] in the steady state.
 
-mod segments;
+pub mod segments;
 mod shard;
 mod slot;
+pub mod surplus;
 
 pub use shard::Shard;
 pub use slot::Slot;
@@ -35,12 +36,13 @@ use crate::reclaim::Link;
 use crate::sync::{AcqRel, AtomicU32, Relaxed};
 use crossbeam_utils::CachePadded;
 use segments::Segments;
+use surplus::Surplus;
 
 /// How many fresh ids a thread takes at a time.
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 const BATCH: u32 = 16;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
-const BATCH: u32 = 1;
+const BATCH: u32 = 2;
 
 /// How many ids must have been freed on a shard before it prefers them over
 /// fresh ones: keeps a number out of use for a while.
@@ -48,6 +50,12 @@ const BATCH: u32 = 1;
 const QUARANTINE: u32 = 64;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
 const QUARANTINE: u32 = 1;
+
+/// A thread that has freed so many ids, and not used them again, hands them over.
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
+const FULL: u32 = 2 * QUARANTINE;
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
+const FULL: u32 = 3;
 
 /// Bits of a slot's `generation` that are the generation.
 const GENERATION: u64 = BEARER - 1;
@@ -77,6 +85,8 @@ pub struct IdTable<P, L, G = ()> {
     index_bits: u32,
     /// The highest index handed out so far, by batches.
     fresh: CachePadded<AtomicU32>,
+    /// Free ids that no thread has.
+    surplus: Surplus,
 }
 
 impl<P, L, G> IdTable<P, L, G> {
@@ -96,6 +106,7 @@ impl<P, L, G> IdTable<P, L, G> {
             index_mask: (1 << index_bits) - 1,
             index_bits,
             fresh: CachePadded::new(AtomicU32::new(0)),
+            surplus: Surplus::new(),
         }
     }
 
@@ -147,7 +158,7 @@ impl<P, L, G> IdTable<P, L, G> {
     ///
     /// `own` is the calling thread's shard, `all` every shard of the table:
     /// the last free ids are taken from other threads' shards. (An id that
-    /// another thread is moving between its lists at that moment is missed.)
+    /// another thread is moving at that moment, between its lists or to all, is missed.)
     pub fn reserve<'a>(
         &'a self,
         own: &Shard,
@@ -156,6 +167,7 @@ impl<P, L, G> IdTable<P, L, G> {
         let index = own
             .pop(&self.slots)
             .or_else(|| own.recycle(&self.slots, QUARANTINE))
+            .or_else(|| self.take_surplus(own))
             .or_else(|| self.take_fresh(own))
             .or_else(|| own.recycle(&self.slots, 0))
             .or_else(|| {
@@ -164,6 +176,8 @@ impl<P, L, G> IdTable<P, L, G> {
                     other.pop(&self.slots).or_else(|| own.steal(other, &self.slots))
                 })
             })
+            // What was handed over meanwhile.
+            .or_else(|| self.take_surplus(own))
             .ok_or(Exhausted)?;
         // Relaxed: the free list handed the slot over, generation included.
         let word = self.slots.ensure(index).generation.load(Relaxed);
@@ -188,7 +202,7 @@ impl<P, L, G> IdTable<P, L, G> {
         let word = slot.generation.load(Relaxed);
         debug_assert!(word < BEARER, "released while others bear it");
         slot.generation.store((word + 1) & GENERATION, Relaxed);
-        own.push_freed(index, &self.slots);
+        self.set_free(own, index);
     }
 
     /// Adds a bearer to an id, unless it has been released. Lock-free.
@@ -233,9 +247,30 @@ impl<P, L, G> IdTable<P, L, G> {
             }
         };
         if last {
-            own.push_freed(index, &self.slots);
+            self.set_free(own, index);
         }
         last
+    }
+
+    /// Puts a released id among the calling thread's free ones.
+    #[inline]
+    fn set_free(&self, own: &Shard, index: u32) {
+        if own.push_freed(index, &self.slots) >= FULL {
+            self.hand_over(own);
+        }
+    }
+
+    /// Gives what the calling thread has freed to all.
+    #[cold]
+    fn hand_over(&self, own: &Shard) {
+        // Nothing is there when a thief was quicker.
+        if let Some(first) = own.take_freed() {
+            self.surplus.put(first, &self.slots);
+        }
+    }
+
+    fn take_surplus(&self, own: &Shard) -> Option<u32> {
+        Some(own.adopt(self.surplus.take(&self.slots)?, &self.slots))
     }
 
     fn take_fresh(&self, own: &Shard) -> Option<u32> {
@@ -252,13 +287,15 @@ impl<P, L, G> IdTable<P, L, G> {
             }
         };
         let first = seen + 1;
+        // First: once the others are ready, a thief may publish under them. A batch is
+        // in two segments at most.
+        for end in [first, first + count - 1] {
+            self.procs.ensure(end);
+            self.slots.ensure(end);
+        }
         // Descending, so that they are popped in ascending order.
         let rest = (first + 1)..(first + count);
         own.install_fresh(rest.rev(), &self.slots);
-        // A batch is in two segments at most.
-        self.procs.ensure(first);
-        self.procs.ensure(first + count - 1);
-        self.slots.ensure(first);
         Some(first)
     }
 }
@@ -267,6 +304,7 @@ impl<P, L, G> IdTable<P, L, G> {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::sync::Barrier;
 
     type Table = IdTable<(), ()>;
 
@@ -308,6 +346,59 @@ mod tests {
             for id in held {
                 table.release(&shards[1], id);
             }
+        }
+    }
+
+    /// One thread makes, another ends.
+    #[test]
+    fn the_table_grows_with_what_is_in_use_and_not_with_what_was() {
+        let (table, [maker, ender]) = (Table::new(1 << 20), [Shard::new(), Shard::new()]);
+        let mut held = std::collections::VecDeque::new();
+        for _ in 0..100_000 {
+            held.push_back(table.reserve(&maker, [].iter()).unwrap());
+            if held.len() > 500 {
+                table.release(&ender, held.pop_front().unwrap());
+            }
+        }
+        let most = 500 + 2 * (FULL + BATCH);
+        assert!(table.used() <= most as usize, "{} slots for 500 ids", table.used());
+    }
+
+    /// They all make, and then all end, one after the other.
+    #[test]
+    fn what_some_threads_have_freed_others_take() {
+        let table = Table::new(1 << 20);
+        let shards = [(); 8].map(|()| Shard::new());
+        for own in &shards {
+            let held: Vec<_> = (0..5000).map(|_| table.reserve(own, [].iter()).unwrap()).collect();
+            held.into_iter().for_each(|id| table.release(own, id));
+        }
+        let most = 5000 + 8 * 2 * FULL;
+        assert!(table.used() <= most as usize, "{} slots for 5000 ids", table.used());
+    }
+
+    /// The last id is the first of a segment, which takes its time to make.
+    #[test]
+    fn an_id_that_is_stolen_from_a_fresh_batch_has_its_place() {
+        const LAST: usize = 64 * 255;
+        for _ in 0..200 {
+            let (table, shards) = (Table::new(LAST), [Shard::new(), Shard::new()]);
+            (16..LAST).for_each(|_| _ = reserve(&table, &shards[0]).unwrap());
+            let (start, left) = (Barrier::new(2), AtomicU32::new(16));
+            let take = |own: &Shard| {
+                start.wait();
+                while left.load(Relaxed) > 0 {
+                    if let Ok(id) = table.reserve(own, shards.iter()) {
+                        left.fetch_sub(1, Relaxed);
+                        let number = id.0.number();
+                        assert!(table.proc(number).is_some() && table.slot(number).is_some());
+                    }
+                }
+            };
+            std::thread::scope(|s| {
+                s.spawn(|| take(&shards[1]));
+                take(&shards[0]);
+            });
         }
     }
 

@@ -5,27 +5,34 @@
 //! makes the pop safe against reuse. `freed` is only pushed to and taken
 //! whole, so it needs no tag. When `ready` is empty and enough ids lie in
 //! `freed`, the owner moves the whole of `freed` over: that is the quarantine
-//! of a released number.
+//! of a released number. When very many lie there, it hands them over to all
+//! (`surplus.rs`).
 
 use super::segments::Segments;
 use super::slot::Slot;
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
 use crossbeam_utils::CachePadded;
 
-/// An index (0: none) in the low half, a tag or a depth in the high half.
+/// An index (0: none) in the low half; in the high half a tag, a depth, or another index.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Word(u64);
+pub(super) struct Word(u64);
 
 impl Word {
     const EMPTY: Word = Word(0);
 
-    fn new(index: u32, high: u32) -> Self {
+    pub(super) fn new(index: u32, high: u32) -> Self {
         Word(u64::from(high) << 32 | u64::from(index))
     }
-    fn index(self) -> u32 {
+    pub(super) fn of(bits: u64) -> Self {
+        Word(bits)
+    }
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+    pub(super) fn index(self) -> u32 {
         self.0 as u32
     }
-    fn high(self) -> u32 {
+    pub(super) fn high(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
@@ -68,8 +75,9 @@ impl Shard {
         None
     }
 
-    /// Puts an id aside for later. Lock-free.
-    pub fn push_freed<L, G>(&self, index: u32, slots: &Segments<Slot<L, G>>) {
+    /// Puts an id aside for later; how many lie there now. Owner only. Lock-free.
+    #[must_use]
+    pub fn push_freed<L, G>(&self, index: u32, slots: &Segments<Slot<L, G>>) -> u32 {
         let link = &slots.ensure(index).link;
         // Relaxed: the CAS publishes.
         let mut head = Word(self.0.freed.load(Relaxed));
@@ -80,10 +88,19 @@ impl Shard {
             // Release [P2]: the slot's link, generation and cleared pointers;
             // pairs with Acquire in `take_freed`.
             match self.0.freed.compare_exchange(head.0, new.0, Release, Relaxed) {
-                Ok(_) => return,
+                Ok(_) => return new.high(),
                 Err(seen) => head = Word(seen),
             }
         }
+    }
+
+    /// Takes all that has been freed here, if there is any: the first of a chain that is
+    /// the caller's now.
+    pub fn take_freed(&self) -> Option<u32> {
+        // Acquire [P2]: for every pushed slot (each push continues the
+        // release sequence of those below it).
+        let first = Word(self.0.freed.swap(0, Acquire)).index();
+        (first != 0).then_some(first)
     }
 
     /// If more than `at_least` ids have been freed here, makes them ready and
@@ -99,17 +116,18 @@ impl Shard {
     /// Takes all that `victim` has freed: one to return, the rest made ready
     /// here. Owner only.
     pub fn steal<L, G>(&self, victim: &Shard, slots: &Segments<Slot<L, G>>) -> Option<u32> {
-        let chain = victim.take_freed();
-        let first = chain.index();
-        if first == 0 {
-            return None;
-        }
+        Some(self.adopt(victim.take_freed()?, slots))
+    }
+
+    /// Takes a chain over that is the caller's: returns the first, and makes the rest
+    /// ready here. Owner only.
+    pub fn adopt<L, G>(&self, first: u32, slots: &Segments<Slot<L, G>>) -> u32 {
         // Relaxed: the chain is this thread's alone.
         let rest = Word(slots.ensure(first).link.load(Relaxed)).index();
         if rest != 0 {
             self.install(rest);
         }
-        Some(first)
+        first
     }
 
     /// Makes fresh ids ready, the last of the iterator on top. Owner only.
@@ -127,12 +145,6 @@ impl Shard {
         if top != 0 {
             self.install(top);
         }
-    }
-
-    fn take_freed(&self) -> Word {
-        // Acquire [P2]: for every pushed slot (each push continues the
-        // release sequence of those below it).
-        Word(self.0.freed.swap(0, Acquire))
     }
 
     /// Makes a chain the content of `ready`, which is empty: only the owner

@@ -53,6 +53,7 @@ enum Slept {
     /// It may have been woken: there is a token, or it sleeps again.
     Perhaps,
     /// The time is over.
+    #[cfg_attr(lwproc_shuttle, allow(dead_code))]
     Enough,
 }
 

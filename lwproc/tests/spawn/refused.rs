@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+/// What an attempt to spawn comes to.
+type Started = Result<Lwp<Counting>, SpawnError>;
+
 /// A spawn with all that it can have, which takes a group, files, data.
 fn full<'a>(
     spawn: Spawn<'a, Counting>,
@@ -35,9 +38,7 @@ fn each_error_leaves_what_was() {
     k.files().open(bench.host.value(), OnExec::Keep).unwrap();
     bench.kernel.set_limits_policy(LimitsPolicy::default().with_nproc(Enforcement::Enforced));
     let refuse =
-        |k: &Entered<'_, Counting>,
-         expected,
-         what: &dyn Fn(Spawn<'_, Counting>) -> Result<Lwp<Counting>, SpawnError>| {
+        |k: &Entered<'_, Counting>, expected, what: &dyn Fn(Spawn<'_, Counting>) -> Started| {
             for _ in 0..3 {
                 let before = bench.seen();
                 assert_eq!(what(full(k.spawn(), &bench, key)).unwrap_err(), expected);
