@@ -198,7 +198,7 @@ static void waiting(void)
     struct lwp *parent, *child, *l;
     pthread_t thread;
     pid_t pid;
-    int alone = -1, signo;
+    int alone = -1, signo, slept;
 
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     waiting_pid = lwproc_getpid();
@@ -217,12 +217,18 @@ static void waiting(void)
     IS(signo, 15);
     rump_pub_lwproc_switch(child);
 
-    /* It is not unslept: it waits for the child. */
+    /* Unslept, it waits no more, although the child lives. */
     OK(pthread_create(&thread, NULL, waits, &l));
     until_it_began();
-    lwp_unsleep(l, 0);
-    usleep(2000);
-    lwp_unsleep(l, 0);
+    do
+        OK(lwproc_try_unsleep(l, &slept));
+    while (slept == 0);
+    OK(pthread_join(thread, NULL));
+    IS(waited, EINTR);
+
+    /* Until the child ends. */
+    OK(pthread_create(&thread, NULL, waits, &l));
+    until_it_began();
     rump_pub_lwproc_releaselwp();
     OK(pthread_join(thread, NULL));
     OK(waited);
