@@ -2,11 +2,14 @@
 # Measures. Nothing here passes or fails by a time.
 #
 #   ci/bench.sh quick                 the table of operations, then as TSV; at most 3 minutes
+#   ci/bench.sh compare OTHER [ROW...] [--rounds N] [--lives N,...] [--threads N,...]
+#                                     this checkout and another (a directory, or a commit) in turns
 #   ci/bench.sh full [FILTER]         the same by criterion, 1 to 8 threads: target/criterion/report/index.html; long
 #   ci/bench.sh latency               p50, p99, p99.9 and the most, under load
 #   ci/bench.sh memory                bytes of a process and of an LWP
 #   ci/bench.sh replay                the largest logs in 256 copies, against a locked process table
-#   ci/bench.sh instructions [--save] callgrind's counts against benches/instructions.tsv
+#   ci/bench.sh instructions [--save] callgrind's counts against benches/instructions.tsv, or
+#                                     with --against OTHER those of another checkout
 #   ci/bench.sh pictures              quick, and 1 to 8 threads; draws docs/cost-against-live.svg
 #                                     and docs/throughput-against-threads.svg
 #   ci/bench.sh document              all but full; the figures go into docs/PERFORMANCE.md, the
@@ -30,6 +33,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 case "${1:-}" in
 quick) quick ;;
+compare) ci/compare "${@:2}" ;;
 full) measure full "${@:2}" ;;
 latency) measure latency ;;
 memory) cargo bench -q -p lwproc-benches --bench memory ;;
