@@ -50,7 +50,7 @@ impl<H: Host> Kernel<H> {
     ///
     /// Wait-free, and writes nothing that another thread reads; but the first
     /// entry of a thread allocates, and in a kernel with
-    /// [virtual CPUs](Builder::virtual_cpus) it **blocks** while all are taken.
+    /// [virtual CPUs](crate::Builder::virtual_cpus) it **blocks** while all are taken.
     ///
     /// # Errors
     /// [`EnterError::AlreadyEntered`] (EDEADLK): this thread is in this kernel.
