@@ -213,18 +213,19 @@ fn wait_for_children_is_interrupted() {
     let (pid, lid) = (k.pid(), k.lid().unwrap());
     let parent = k.rfork(Rfork::Share).unwrap().unwrap();
     let child = k.switch(parent).unwrap().unwrap();
+    let unslept = AtomicBool::new(false);
     std::thread::scope(|s| {
         s.spawn(|| {
             until(|| is_asleep(&kernel, lid));
-            let guard = kernel.pin();
-            // Only wakes it: it sleeps again.
-            guard.lwp(lid).unwrap().unsleep();
-            drop(guard);
-            std::thread::sleep(Duration::from_millis(10));
-            assert!(is_asleep(&kernel, lid));
+            let woken = kernel.pin().lwp(lid).map(|lwp| lwp.unsleep());
+            assert_eq!(woken, Some(Unslept::Woken));
+            until(|| unslept.load(SeqCst) && is_asleep(&kernel, lid));
             kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), 15).unwrap();
         });
-        assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::Interrupted));
+        assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::Interrupted), "it was unslept");
+        assert!(!k.signals().has_pending());
+        unslept.store(true, SeqCst);
+        assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::Interrupted), "a signal came");
     });
     assert_eq!(WaitError::Interrupted.errno(), Errno::EINTR);
     assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::Interrupted), "still pending");
