@@ -6,7 +6,7 @@
 #   ci/test.sh quick    at most three minutes on two cores, in a workspace that is built:
 #                       formatting, the lints of the workspace, the unit and integration
 #                       tests of lwproc, the tests of the tools and of the examples, the
-#                       tables of the documents, a handful of models
+#                       tables of the documents, the layers, a handful of models
 #
 # What quick leaves out: of lwproc's tests most of the long random sequences and storms
 # (few ids, few processes, virtual CPUs); its documentation and doc tests; the C library;
@@ -45,6 +45,7 @@ quick() {
     if command -v python3 >/dev/null; then
         step ci/seed-map
         step ci/progress
+        step ci/layers
     fi
     for model in "${handful[@]}"; do
         grep -qx "$model" lwproc-loom-tests/MODELS || { echo "no model $model" >&2; exit 1; }
