@@ -15,6 +15,9 @@ errors! {
         NotHeld => EPERM, "the big lock is not held here";
         /// It is held 2^32 - 1 times.
         Overflow => EOVERFLOW, "the big lock is held too often";
+        /// Another context of this thread runs, which was entered later: the lock is its
+        /// business. To wait for it would be to wait for oneself.
+        Suspended => EDEADLK, "a suspended context";
         /// Another has it, and an unblocked signal is pending, the LWP is to exit, or
         /// somebody ended its sleep.
         Interrupted => EINTR, "interrupted";
@@ -57,23 +60,35 @@ impl<H: Host> Entered<'_, H> {
 
     /// As [`BigLock::lock`], until that time, and interrupted as a sleep is.
     pub(super) fn big_lock_by(&mut self, deadline: Deadline) -> Result<(), BigLockError> {
-        let depth = self.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        let depth = self.one_deeper()?;
         if depth == 1 && !self.seat.world().big_lock.try_lock() {
             self.sleep_for_big_lock(deadline)?;
         }
-        self.seat.me().biglocks.set(depth);
+        self.cx.biglocks.set(depth);
         Ok(())
+    }
+
+    /// What the depth is to be, when the lock is the thread's.
+    fn one_deeper(&self) -> Result<u32, BigLockError> {
+        if self.is_suspended() {
+            return Err(BigLockError::Suspended);
+        }
+        self.cx.biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)
     }
 
     /// Gives the lock up, and leaves the depth with the bound LWP, if there is one: the
     /// context is about to switch.
     #[inline]
     pub(super) fn save_biglocks(&self) {
-        if self.seat.me().biglocks.get() == 0 {
+        let depth = self.cx.biglocks.get();
+        if depth == 0 {
             return;
         }
-        let depth = self.seat.kernel_unlock_all();
-        if let (Some(node), 1..) = (self.node(), depth) {
+        if !self.is_suspended() {
+            self.seat.put_big_lock_down();
+        }
+        self.cx.biglocks.set(0);
+        if let Some(node) = self.node() {
             // Relaxed: the owner's.
             node.biglocks.store(depth, Relaxed);
         }
@@ -87,7 +102,10 @@ impl<H: Host> Entered<'_, H> {
             let depth = node.biglocks.load(Relaxed);
             if depth > 0 {
                 node.biglocks.store(0, Relaxed);
-                self.seat.kernel_lock_to(depth);
+                self.cx.biglocks.set(depth);
+                if !self.is_suspended() {
+                    self.seat.pick_big_lock_up();
+                }
             }
         }
     }
@@ -104,37 +122,42 @@ impl<H: Host> BigLock<'_, H> {
     /// an implicit context, which has no LWP to keep the depth.
     ///
     /// # Errors
-    /// [`BigLockError::Overflow`] (EOVERFLOW).
+    /// [`BigLockError::Overflow`] (EOVERFLOW); [`BigLockError::Suspended`] (EDEADLK): a
+    /// scope is being polled inside this entry. It has the lock again after that.
     // Seed: `KERNEL_LOCK` S502.
     #[doc(alias = "kernel_lock")]
     #[doc(alias = "KERNEL_LOCK")]
     pub fn lock(self) -> Result<(), BigLockError> {
-        let depth = self.0.seat.me().biglocks.get().checked_add(1).ok_or(BigLockError::Overflow)?;
+        let depth = self.0.one_deeper()?;
         if depth == 1 {
             self.0.seat.take_big_lock();
         }
-        self.0.seat.me().biglocks.set(depth);
+        self.0.cx.biglocks.set(depth);
         Ok(())
     }
 
     /// Gives the big lock up once. Lock-free.
     ///
     /// # Errors
-    /// [`BigLockError::NotHeld`] (EPERM).
+    /// [`BigLockError::NotHeld`] (EPERM); [`BigLockError::Suspended`] (EDEADLK).
     #[doc(alias = "kernel_unlock")]
     pub fn unlock(self) -> Result<(), BigLockError> {
-        match self.0.seat.me().biglocks.get() {
+        let depth = match self.0.cx.biglocks.get() {
             0 => return Err(BigLockError::NotHeld),
-            1 => self.0.seat.world().big_lock.unlock(),
-            _ => {}
+            _ if self.0.is_suspended() => return Err(BigLockError::Suspended),
+            depth => depth - 1,
+        };
+        if depth == 0 {
+            self.0.seat.world().big_lock.unlock();
         }
-        self.0.seat.me().biglocks.set(self.0.seat.me().biglocks.get() - 1);
+        self.0.cx.biglocks.set(depth);
         Ok(())
     }
 
-    /// How often this context has taken the big lock. Wait-free.
+    /// How often this context has taken the big lock, or while it is suspended, will
+    /// have. Wait-free.
     #[doc(alias = "kernel_lock_depth")]
     pub fn depth(self) -> u32 {
-        self.0.seat.me().biglocks.get()
+        self.0.cx.biglocks.get()
     }
 }

@@ -19,6 +19,7 @@ impl<H: Host> Drop for GetBack<'_, '_, H> {
     fn drop(&mut self) {
         let me = self.entered.seat.me();
         self.entered.cx.bind(self.lent.take_bound());
+        self.entered.cx.biglocks.set(self.lent.biglocks.get());
         if let Some(outer) = self.outer {
             me.innermost.set(outer);
         }

@@ -12,6 +12,7 @@ pub(crate) mod groups;
 pub(crate) mod innermost;
 mod lent;
 pub(crate) mod opened;
+mod passage;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod resources;
@@ -24,9 +25,7 @@ pub(crate) mod until;
 mod view;
 pub(crate) mod wait;
 
-use crate::error::{
-    EnterError, ForkError, HoldError, NewLwpError, ReleError, ReleaseError, UnbindError,
-};
+use crate::error::{ForkError, HoldError, NewLwpError, ReleError, ReleaseError, UnbindError};
 use crate::family;
 use crate::filedesc::Rfork;
 use crate::handles::guard::Guard;
@@ -46,7 +45,6 @@ use crate::sync::Relaxed;
 use crate::world::context::Context;
 use current::CurLwp;
 use std::fmt;
-use std::time::Duration;
 
 /// A thread in the kernel. `!Send`; one at a time for a thread and a kernel.
 ///
@@ -81,39 +79,6 @@ pub struct Entered<'k, H: Host = ThreadHost> {
 }
 
 impl<'k, H: Host> Entered<'k, H> {
-    #[inline]
-    pub(crate) fn new(seat: Seat<'k, H>) -> Result<Self, EnterError> {
-        if seat.me().entered.replace(true) {
-            return Err(EnterError::AlreadyEntered);
-        }
-        let cx = &seat.me().own;
-        let plain = seat.world().cpus.is_none() && cx.has_current_creds(&seat.world().init);
-        let entered = Self { seat, cx };
-        Ok(if plain { entered } else { entered.prepared() })
-    }
-
-    /// As [`Entered::new`], until that time.
-    pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
-        if seat.me().entered.replace(true) {
-            return Err(EnterError::AlreadyEntered);
-        }
-        if !seat.acquire_cpu_by(deadline) {
-            seat.me().entered.set(false);
-            return Err(EnterError::TimedOut);
-        }
-        let entered = Self { cx: &seat.me().own, seat };
-        entered.refresh_creds();
-        Ok(entered)
-    }
-
-    /// With what it lacks: a virtual CPU, the process's credentials.
-    #[cold]
-    fn prepared(self) -> Self {
-        self.seat.acquire_cpu();
-        self.refresh_creds();
-        self
-    }
-
     /// Takes a guard to look around under. It may outlive this entry.
     #[inline]
     pub fn pin(&self) -> Guard<'k, H> {
@@ -170,8 +135,8 @@ impl<'k, H: Host> Entered<'k, H> {
             return None;
         }
         let suspended = self.is_suspended();
+        self.save_biglocks();
         if !suspended {
-            self.save_biglocks();
             self.seat.tell_cpu(std::ptr::null_mut());
         }
         self.cx.bind(std::ptr::null_mut());
@@ -187,16 +152,16 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Makes `lwp` current on the thread, which has none.
     #[inline]
     fn attach_current(&self, lwp: Lwp<H>) {
+        // An implicit context's, which no LWP can keep.
+        self.save_biglocks();
         if self.is_suspended() {
             self.cx.bind(lwp.into_raw());
         } else {
-            // An implicit context's, which no LWP can keep.
-            self.save_biglocks();
             self.seat.world().host.set(lwp.token());
             self.cx.bind(lwp.into_raw());
             self.seat.tell_cpu(self.bound());
-            self.restore_biglocks();
         }
+        self.restore_biglocks();
         self.refresh_creds();
         if let Some(node) = self.node() {
             post::refresh(node, self.proc());
@@ -443,50 +408,6 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn unhold(&mut self) -> Result<(), ReleError> {
         let node = self.node().ok_or(ReleError::NotHeld)?;
         node.word.rele().map(drop).map_err(|_| ReleError::NotHeld)
-    }
-}
-
-/// Leaves at the end of its scope, even when the host panics in it.
-struct Leaving<'e, 'k, H: Host>(&'e Entered<'k, H>);
-
-impl<H: Host> Drop for Leaving<'_, '_, H> {
-    fn drop(&mut self) {
-        self.0.seat.kernel_unlock_all();
-        self.0.seat.release_cpu();
-        self.0.seat.me().entered.set(false);
-    }
-}
-
-impl<H: Host> Entered<'_, H> {
-    /// Leaves with something to give back: the LWP, the big lock, a virtual CPU.
-    #[cold]
-    fn leave_with_more(&mut self) {
-        let leaving = Leaving(self);
-        let closed = self.leave_files();
-        if self.node().is_some_and(|node| node.word.load().is_exiting()) {
-            drop(self.detach_current());
-        }
-        drop(leaving);
-        if let Some(closed) = closed {
-            closed.settle();
-        }
-    }
-}
-
-impl<H: Host> Drop for Entered<'_, H> {
-    #[inline]
-    fn drop(&mut self) {
-        let me = self.seat.me();
-        if !std::ptr::eq(self.cx, &me.own) {
-            // That of a scope, which is left when its poll ends.
-            return;
-        }
-        let exiting = self.node().is_some_and(|node| node.word.load().is_exiting());
-        if exiting || me.biglocks.get() != 0 || me.cpu.get().is_some() {
-            self.leave_with_more();
-        } else {
-            me.entered.set(false);
-        }
     }
 }
 

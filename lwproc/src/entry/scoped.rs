@@ -19,9 +19,7 @@ pub(crate) struct Scoped<'s, H: Host> {
     home: &'s mut Option<Lwp<H>>,
     /// What is put back.
     outer: *const Context<H>,
-    was_entered: bool,
     took_cpu: bool,
-    biglocks: u32,
 }
 
 /// What the host knows the LWP by that is bound to the thread's innermost context.
@@ -47,16 +45,9 @@ impl<'s, H: Host> Scoped<'s, H> {
             seat.world().host.clear(outer);
         }
         let entered = Entered { seat, cx };
-        let biglocks = entered.seat.kernel_unlock_all();
+        entered.seat.put_big_lock_down();
         let took_cpu = me.cpu.get().is_none();
-        let this = Self {
-            entered,
-            home,
-            outer: me.innermost.replace(cx),
-            was_entered: me.entered.replace(true),
-            took_cpu,
-            biglocks,
-        };
+        let this = Self { entered, home, outer: me.innermost.replace(cx), took_cpu };
         if took_cpu {
             this.entered.seat.acquire_cpu();
         }
@@ -97,8 +88,8 @@ impl<H: Host> Drop for Scoped<'_, H> {
             cred.release(&me.pin());
         }
         me.innermost.set(self.outer);
-        me.entered.set(self.was_entered);
-        if self.took_cpu {
+        // The context around may have been left meanwhile.
+        if self.took_cpu || !me.innermost().entered.get() {
             entered.seat.release_cpu();
         } else {
             entered.seat.tell_cpu(me.innermost().bound());
@@ -106,7 +97,7 @@ impl<H: Host> Drop for Scoped<'_, H> {
         if let Some(outer) = token_of(me) {
             aftermath.run(|| world.host.set(outer));
         }
-        entered.seat.kernel_lock_to(self.biglocks);
+        entered.seat.pick_big_lock_up();
         aftermath.settle();
     }
 }

@@ -61,10 +61,15 @@ struct Aside<'e, 'k, H: Host> {
 }
 
 impl<'e, 'k, H: Host> Aside<'e, 'k, H> {
-    fn step(seat: &'e Seat<'k, H>) -> Self {
+    /// `None` for a suspended context: what the thread has is not its own to give.
+    fn step(entered: &'e Entered<'k, H>) -> Option<Self> {
+        if entered.is_suspended() {
+            return None;
+        }
+        let seat = &entered.seat;
         let biglocks = seat.kernel_unlock_all();
         seat.release_cpu();
-        Self { seat, biglocks }
+        Some(Self { seat, biglocks })
     }
 }
 
@@ -136,7 +141,7 @@ impl<'k, H: Host> Entered<'k, H> {
         }
         let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
         let asleep = self.fall_asleep(None);
-        let aside = Aside::step(&self.seat);
+        let aside = Aside::step(self);
         let result = waiters.wait_for(
             Bed::new(self.seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
             &mut done,
@@ -167,7 +172,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
         let asleep = self.fall_asleep(None);
         // Who holds the lock may need the CPU to get on.
-        let aside = Aside::step(&self.seat);
+        let aside = Aside::step(self);
         let locked = lock.lock_unless(
             Bed::new(self.seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
             || self.interruption_or_end(&timer),
@@ -245,7 +250,7 @@ impl<'k, H: Host> Entered<'k, H> {
                 .missed(&|| channel.wake_all()),
             &mut condition,
             || self.interruption_or_end(&timer),
-            || Aside::step(&self.seat),
+            || Aside::step(self),
         );
         drop((asleep, timer));
         result.or_else(|why| why.unless_timed_out(condition))
@@ -276,7 +281,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let slept = match self.interruption() {
             Some(why) => Err(why),
             None => {
-                let aside = Aside::step(&self.seat);
+                let aside = Aside::step(self);
                 Ok((sleep(), aside))
             }
         };

@@ -26,7 +26,9 @@ use std::task::{Context, Poll};
 ///   released or unbound inside, the scope goes on in an implicit context: as init.
 /// * **Nesting.** A scope inside a scope, or on a thread that has entered by
 ///   [`Kernel::enter`](crate::Kernel::enter), suspends the context around it for the time
-///   of a poll. It starts without the big lock, and the other has it again afterwards.
+///   of a poll. It starts without the big lock, and the other has it again afterwards;
+///   meanwhile the other's big lock is [`Suspended`](crate::BigLockError::Suspended). An
+///   [`Entered`](crate::Entered) that is dropped inside ends that entry.
 /// * **Panics.** A panic of the future leaves the kernel as at the end of any poll, and
 ///   goes on.
 /// * **Dropping** it drops the future in its context, and then releases the LWP as

@@ -1,5 +1,5 @@
 //! What a thread has while it runs in the kernel, whatever it runs as: a virtual CPU,
-//! and the big lock.
+//! and the big lock. It is the innermost context's: `world/context.rs`.
 
 use super::seat::Seat;
 use crate::host::Host;
@@ -74,18 +74,27 @@ impl<H: Host> Seat<'_, H> {
     /// Gives the big lock up however often it is held: the depth.
     // Seed: `KERNEL_UNLOCK_ALL` S493.
     pub(crate) fn kernel_unlock_all(&self) -> u32 {
-        let depth = self.me().biglocks.replace(0);
-        if depth > 0 {
-            self.world().big_lock.unlock();
-        }
-        depth
+        self.put_big_lock_down();
+        self.me().innermost().biglocks.replace(0)
     }
 
     /// Takes the big lock as deep as it was.
     pub(crate) fn kernel_lock_to(&self, depth: u32) {
-        if depth > 0 {
+        self.me().innermost().biglocks.set(depth);
+        self.pick_big_lock_up();
+    }
+
+    /// The innermost context is about to be suspended.
+    pub(crate) fn put_big_lock_down(&self) {
+        if self.me().innermost().biglocks.get() > 0 {
+            self.world().big_lock.unlock();
+        }
+    }
+
+    /// The innermost context goes on, which the thread has not followed yet.
+    pub(crate) fn pick_big_lock_up(&self) {
+        if self.me().innermost().biglocks.get() > 0 {
             self.take_big_lock();
-            self.me().biglocks.set(depth);
         }
     }
 }

@@ -5,6 +5,11 @@
 //! lent to a callback is in another place meanwhile, which has its LWP. Contexts
 //! share nothing but what is the thread's: its virtual CPU and the big lock. So a
 //! borrow out of a suspended one stays good, whatever the inner one does.
+//!
+//! The thread has what its innermost context is entitled to: a CPU when that has been
+//! entered, and the big lock when its depth is not zero. A suspended context changes its
+//! own entitlement and nothing of the thread's; the thread follows when the contexts
+//! inside it have ended.
 #![allow(unsafe_code)]
 
 use crate::cred::{CredCell, CredRef};
@@ -13,7 +18,7 @@ use crate::object::home::Anchor;
 use crate::object::node::{LwpNode, LwpPtr, ProcPtr};
 use crate::reclaim::{Managed, Pin};
 use crate::sync::{Arc, AtomicPtr, Relaxed};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 
 /// See the module. The fields are the thread's, but for what is said of `bound`.
 pub(crate) struct Context<H: Host> {
@@ -22,6 +27,10 @@ pub(crate) struct Context<H: Host> {
     bound: AtomicPtr<Managed<LwpNode<H>>>,
     /// init's credentials as this context saw them last, while it was implicit.
     init_cred: UnsafeCell<Option<CredRef>>,
+    /// It has been entered, and not left.
+    pub(crate) entered: Cell<bool>,
+    /// How often it has taken the big lock.
+    pub(crate) biglocks: Cell<u32>,
     /// What keeps the world for a scope; null in a thread's own context.
     anchor: *const Arc<Anchor<H>>,
 }
@@ -29,22 +38,28 @@ pub(crate) struct Context<H: Host> {
 impl<H: Host> Context<H> {
     /// A thread's own, implicit.
     pub(crate) fn new() -> Self {
-        let bound = AtomicPtr::new(std::ptr::null_mut());
-        Self { bound, init_cred: UnsafeCell::new(None), anchor: std::ptr::null() }
+        Self {
+            bound: AtomicPtr::new(std::ptr::null_mut()),
+            init_cred: UnsafeCell::new(None),
+            entered: Cell::new(false),
+            biglocks: Cell::new(0),
+            anchor: std::ptr::null(),
+        }
     }
 
-    /// A scope's, implicit.
+    /// A scope's, implicit, and entered.
     ///
     /// # Safety
     /// `anchor` stays where it is as long as the context.
     #[cfg(feature = "async")]
     pub(crate) unsafe fn of_scope(anchor: &Arc<Anchor<H>>) -> Self {
-        Self { anchor, ..Self::new() }
+        Self { anchor, entered: Cell::new(true), ..Self::new() }
     }
 
     /// One that stands for another one, which stays where it is as long as this.
     pub(crate) fn lent_by(other: &Self) -> Self {
-        Self { anchor: other.anchor, ..Self::new() }
+        let biglocks = Cell::new(other.biglocks.get());
+        Self { anchor: other.anchor, entered: Cell::new(true), biglocks, ..Self::new() }
     }
 
     /// What keeps the world; `None` in a thread's own context.

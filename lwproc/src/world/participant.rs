@@ -32,12 +32,8 @@ pub(crate) struct Participant<H: Host> {
     /// The thread, until its storage goes, and guards, entries and operations that
     /// use it now. 64 bits: leaked guards cannot make it wrap.
     in_use: Cell<u64>,
-    /// The thread is in the kernel.
-    pub(crate) entered: Cell<bool>,
     /// The virtual CPU it has; `None` in a kernel without, outside, and asleep.
     pub(crate) cpu: Cell<Option<usize>>,
-    /// How often its context has taken the big lock.
-    pub(crate) biglocks: Cell<u32>,
     /// The virtual CPU it was on last.
     pub(crate) last_cpu: Cell<usize>,
     /// The part of the users' counts that the thread changes.
@@ -131,7 +127,7 @@ impl<H: Host> Participant<H> {
     /// big lock.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.innermost.get().is_null() && self.biglocks.get() == 0 && self.cpu.get().is_none()
+        self.innermost.get().is_null() && self.own.biglocks.get() == 0 && self.cpu.get().is_none()
     }
 
     fn take_over(&self) -> bool {
@@ -188,9 +184,7 @@ impl<H: Host> Registry<H> {
             next: std::ptr::null_mut(),
             local: UnsafeCell::new(collector.register()),
             in_use: Cell::new(0),
-            entered: Cell::new(false),
             cpu: Cell::new(None),
-            biglocks: Cell::new(0),
             last_cpu: Cell::new(0),
             // Relaxed: any number will do.
             lane: Lane::of(self.added.fetch_add(1, Relaxed)),

@@ -214,6 +214,10 @@ fn biglock_of_another(forced: &mut Forced) {
 
 pub fn biglock(forced: &mut Forced) {
     biglock_of_another(forced);
+    #[cfg(feature = "async")]
+    biglock_of_one_that_is_suspended(forced);
+    #[cfg(not(feature = "async"))]
+    forced.saw(&BigLockError::Suspended);
     let kernel = one_cpu();
     let mut k = kernel.enter().unwrap();
     forced.refused(&kernel, &mut k, BigLockError::NotHeld, |k| k.big_lock().unlock());
@@ -231,5 +235,27 @@ pub fn biglock(forced: &mut Forced) {
     leave(k);
     // CPU and lock are there, or this waits.
     kernel.enter().unwrap().big_lock().lock().unwrap();
+    assert_empty(kernel);
+}
+
+/// A scope is polled inside.
+#[cfg(feature = "async")]
+fn biglock_of_one_that_is_suspended(forced: &mut Forced) {
+    let kernel = one_cpu();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    k.big_lock().lock().unwrap();
+    let lwp = kernel.spawn().start().unwrap();
+    {
+        let (k, kernel, why) = (&mut k, &kernel, BigLockError::Suspended);
+        let mut task = Box::pin(lwp.scope(async move {
+            forced.refused(kernel, k, why, |k| k.big_lock().lock());
+            forced.refused(kernel, k, why, |k| k.big_lock().unlock());
+            forced.refused(kernel, k, why, |k| k.within(Duration::ZERO).big_lock());
+        }));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(task.as_mut().poll(&mut cx).is_ready());
+    }
+    leave(k);
     assert_empty(kernel);
 }

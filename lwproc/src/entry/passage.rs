@@ -1,0 +1,98 @@
+//! Entering and leaving.
+
+use super::Entered;
+use crate::error::EnterError;
+use crate::host::Host;
+use crate::ops::seat::Seat;
+use crate::world::context::Context;
+use std::time::Duration;
+
+impl<'k, H: Host> Entered<'k, H> {
+    #[inline]
+    pub(crate) fn new(seat: Seat<'k, H>) -> Result<Self, EnterError> {
+        let cx = Self::begin(&seat)?;
+        let plain = seat.world().cpus.is_none() && cx.has_current_creds(&seat.world().init);
+        let entered = Self { seat, cx };
+        Ok(if plain { entered } else { entered.prepared() })
+    }
+
+    /// The thread's own context, in which it is from now on.
+    #[inline]
+    fn begin(seat: &Seat<'k, H>) -> Result<&'k Context<H>, EnterError> {
+        let me = seat.me();
+        if !me.innermost.get().is_null() || me.own.entered.replace(true) {
+            return Err(EnterError::AlreadyEntered);
+        }
+        Ok(&me.own)
+    }
+
+    /// As [`Entered::new`], until that time.
+    pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
+        let cx = Self::begin(&seat)?;
+        if !seat.acquire_cpu_by(deadline) {
+            cx.entered.set(false);
+            return Err(EnterError::TimedOut);
+        }
+        let entered = Self { seat, cx };
+        entered.refresh_creds();
+        Ok(entered)
+    }
+
+    /// With what it lacks: a virtual CPU, the process's credentials.
+    #[cold]
+    fn prepared(self) -> Self {
+        self.seat.acquire_cpu();
+        self.refresh_creds();
+        self
+    }
+}
+
+/// Leaves at the end of its scope, even when the host panics in it.
+struct Leaving<'e, 'k, H: Host>(&'e Entered<'k, H>);
+
+impl<H: Host> Drop for Leaving<'_, '_, H> {
+    fn drop(&mut self) {
+        let Entered { seat, cx } = self.0;
+        if self.0.is_suspended() {
+            // The thread follows when the scopes inside have ended.
+            cx.biglocks.set(0);
+        } else {
+            seat.kernel_unlock_all();
+            seat.release_cpu();
+        }
+        cx.entered.set(false);
+    }
+}
+
+impl<H: Host> Entered<'_, H> {
+    /// Leaves with something to give back: the LWP, the big lock, a virtual CPU.
+    #[cold]
+    fn leave_with_more(&mut self) {
+        let leaving = Leaving(self);
+        let closed = self.leave_files();
+        if self.node().is_some_and(|node| node.word.load().is_exiting()) {
+            drop(self.detach_current());
+        }
+        drop(leaving);
+        if let Some(closed) = closed {
+            closed.settle();
+        }
+    }
+}
+
+impl<H: Host> Drop for Entered<'_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        let me = self.seat.me();
+        if !std::ptr::eq(self.cx, &me.own) {
+            // That of a scope, which is left when its poll ends.
+            return;
+        }
+        let exiting = self.node().is_some_and(|node| node.word.load().is_exiting());
+        if exiting || self.cx.biglocks.get() != 0 || me.cpu.get().is_some() {
+            self.leave_with_more();
+        } else {
+            self.cx.entered.set(false);
+        }
+    }
+}
