@@ -257,8 +257,10 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Switches to `new`. What was current before comes back, still owned,
     /// unless it was exiting, and then it is freed; or the context was implicit.
     ///
-    /// Wait-free but for the host, and no read-modify-write between two LWPs
-    /// that live on; freeing an exiting one is as dropping an [`Lwp`]. To let others run the old one, [`unclaim`](Lwp::unclaim) it.
+    /// Wait-free but for the host. Between two LWPs that live on there is no
+    /// read-modify-write, unless a signal is pending or credentials have changed. Freeing
+    /// an exiting one is as dropping an [`Lwp`]. To let others run the old one,
+    /// [`unclaim`](Lwp::unclaim) it.
     ///
     /// # Errors
     /// [`SwitchError::WrongKernel`] (EXDEV) gives `new` back. That it is

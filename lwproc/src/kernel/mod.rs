@@ -48,9 +48,12 @@ impl<H: Host> Kernel<H> {
     /// Enters the kernel: as the LWP bound to this thread, or, with none, in an
     /// implicit context that runs as init and reads as no curlwp.
     ///
-    /// Wait-free, and writes nothing that another thread reads; but the first
-    /// entry of a thread allocates, and in a kernel with
-    /// [virtual CPUs](crate::Builder::virtual_cpus) it **blocks** while all are taken.
+    /// Wait-free. It writes nothing that another thread reads, unless the credentials of
+    /// the process have changed since the thread last looked: then it counts the new ones
+    /// and clears a mark. The first entry of a thread allocates. In a kernel with
+    /// [virtual CPUs](crate::Builder::virtual_cpus) it **blocks** while all are taken. A
+    /// thread that uses several kernels in turn searches for its place in this one:
+    /// O(log(kernels it uses)).
     ///
     /// # Errors
     /// [`EnterError::AlreadyEntered`] (EDEADLK): this thread is in this kernel.

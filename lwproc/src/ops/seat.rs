@@ -12,31 +12,32 @@ use crate::world::World;
 use crate::world::aftermath::Aftermath;
 use crate::world::participant::Participant;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
 thread_local! {
     /// The world used last, and this thread's participant in it.
     static LAST: Cell<(u64, *const ())> = const { Cell::new((0, std::ptr::null())) };
-    static ENROLMENTS: Enrolments = const { Enrolments(RefCell::new(Vec::new())) };
+    static ENROLMENTS: Enrolments = const { Enrolments(RefCell::new(BTreeMap::new())) };
 }
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
 thread_local! {
     static LAST: Cell<(u64, *const ())> = Cell::new((0, std::ptr::null()));
-    static ENROLMENTS: Enrolments = Enrolments(RefCell::new(Vec::new()));
+    static ENROLMENTS: Enrolments = Enrolments(RefCell::new(BTreeMap::new()));
 }
 
-/// This thread's participants, one for each world it has used.
-struct Enrolments(RefCell<Vec<Box<dyn Enrolment>>>);
+/// This thread's participants, one for each world it has used, by serial.
+struct Enrolments(RefCell<BTreeMap<u64, Box<dyn Enrolment>>>);
 
 impl Drop for Enrolments {
     fn drop(&mut self) {
         // A model that failed is over: its thread has nothing to leave.
         if cfg!(any(lwproc_loom, lwproc_shuttle)) && std::thread::panicking() {
-            return self.0.take().into_iter().for_each(std::mem::forget);
+            return std::mem::forget(self.0.take());
         }
         // From here on the thread is a stranger to every world.
         forget_last();
-        for enrolment in self.0.take() {
+        for enrolment in self.0.take().into_values() {
             enrolment.resign();
         }
     }
@@ -49,7 +50,6 @@ fn forget_last() {
 
 /// A participant of some world, whatever its host type.
 trait Enrolment {
-    fn serial(&self) -> u64;
     fn participant(&self) -> *const ();
     fn is_stale(&self) -> bool;
     /// The thread ends: releases its bound LWP and vacates its participant.
@@ -57,16 +57,11 @@ trait Enrolment {
 }
 
 struct EnrolmentOf<H: Host> {
-    serial: u64,
     participant: *const Participant<H>,
     world: Weak<World<H>>,
 }
 
 impl<H: Host> Enrolment for EnrolmentOf<H> {
-    fn serial(&self) -> u64 {
-        self.serial
-    }
-
     fn participant(&self) -> *const () {
         self.participant.cast()
     }
@@ -140,15 +135,15 @@ impl<H: Host> World<H> {
     fn seat_slow(&self) -> Seat<'_, H> {
         let known = ENROLMENTS.try_with(|all| {
             let mut all = all.0.borrow_mut();
-            if let Some(m) = all.iter().find(|m| m.serial() == self.serial) {
+            if let Some(m) = all.get(&self.serial) {
                 return m.participant();
             }
-            all.retain(|m| !m.is_stale());
+            all.retain(|_, m| !m.is_stale());
             let me = self.register();
             me.hold();
             let participant: *const Participant<H> = me;
-            let (serial, world) = (self.serial, self.downgrade());
-            all.push(Box::new(EnrolmentOf { serial, participant, world }));
+            let enrolment = EnrolmentOf { participant, world: self.downgrade() };
+            all.insert(self.serial, Box::new(enrolment));
             participant.cast()
         });
         match known {
