@@ -4,11 +4,13 @@ use crate::full::{assert_empty, at_once, enter_as, family, kernel_with};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicU32;
 use lwproc::{
-    AloneError, ExitedError, Host, Interrupted, Kernel, Lid, Unslept, WaitChannel, WaitError,
-    WaitPolicy, WaitTarget,
+    AloneError, Entered, ExitedError, Host, Interrupted, Kernel, Lid, Unslept, WaitChannel,
+    WaitError, WaitPolicy, WaitTarget, current_of,
 };
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 pub fn models() -> Vec<Model> {
@@ -20,7 +22,7 @@ pub fn models() -> Vec<Model> {
         pair("sleep_exited_until_against_tick", exited_until_against_tick),
         pair("sleep_wait_against_unsleep", wait_against_unsleep),
         pair("sleep_unsleep_against_wait", unsleep_against_wait),
-        pair("sleep_wait_alone_against_unsleep", wait_alone_against_unsleep),
+        pair("sleep_unsleep_against_wait_alone", unsleep_against_wait_alone),
     ]
 }
 
@@ -94,19 +96,26 @@ fn sleep_until_against_event_and_tick() {
     assert_eq!(at_once(&kernel, there, here).0, Ok(()));
 }
 
-/// A sleep with a deadline in a look of another: that has its own again afterwards.
+/// A sleep with a later deadline in a look of another, which has its own again
+/// afterwards. The inner one ends before it looks at the time.
 fn inner_until_against_tick() {
     let kernel = clocked();
     let other = kernel.spawn().start().unwrap();
-    let proc = kernel.pin().proc(other.pid()).unwrap().handle().unwrap();
     let k = kernel.clone();
     let there = move || {
+        let mut inner = pin!(other.scope(async {
+            let mut came = [None, Some(())].into_iter();
+            let sleep = |k: &mut Entered<'_, Clock>| {
+                k.until(2 * ONE).sleep_on(&WaitChannel::new(), || came.next().unwrap())
+            };
+            assert_eq!(current_of(sleep), Ok(Ok(())));
+        }));
         let mut looks = 0;
         let look = || {
             looks += 1;
-            if looks == 2 {
-                let inner = proc.exited().block_until(Duration::ZERO);
-                assert_eq!(inner, Err(ExitedError::TimedOut));
+            // The last one before it sleeps.
+            if looks == 3 {
+                assert!(inner.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
             }
             None::<()>
         };
@@ -114,7 +123,6 @@ fn inner_until_against_tick() {
         assert_eq!(slept, Err(Interrupted::TimedOut));
     };
     at_once(&kernel, there, || pass(&kernel, 1));
-    drop(other);
     assert_empty(&kernel);
 }
 
@@ -178,26 +186,25 @@ fn unsleep_against_wait() {
     assert_empty(&kernel);
 }
 
-fn wait_alone_against_unsleep() {
+/// The drain comes before: its race is another model's.
+fn unsleep_against_wait_alone() {
     let kernel = kernel_with(WaitPolicy::AutoReap, 6);
     let a = kernel.spawn().start().unwrap();
     let b = kernel.new_lwp(a.pid()).unwrap();
     let (lid, k) = (a.lid(), kernel.clone());
     let there = move || {
-        let mut e = enter_as(&k, a);
-        e.drain();
-        let alone = e.wait_alone();
-        (e.unbind().unwrap().unwrap(), alone)
-    };
-    let here = || {
-        let unslept = unsleep(&kernel, lid);
+        let unslept = unsleep(&k, lid);
         (unslept, (unslept == Unslept::Woken).then_some(b))
     };
-    let ((a, alone), (unslept, b)) = at_once(&kernel, there, here);
+    let mut e = enter_as(&kernel, a);
+    e.drain();
+    let ((unslept, b), alone) = at_once(&kernel, there, || e.wait_alone());
     match unslept {
         Unslept::Woken => assert_eq!(alone, Err(AloneError::Interrupted)),
         Unslept::Awake => assert_eq!(alone, Ok(())),
     }
-    drop((a, b));
+    e.release().unwrap();
+    drop(e);
+    drop(b);
     assert_empty(&kernel);
 }

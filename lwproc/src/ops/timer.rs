@@ -3,7 +3,7 @@
 //! A thread that sleeps with a deadline shows it in its participant, and then asks what
 //! time it is. The host that makes time pass does that first, and then looks at the
 //! participants. A fence stands between the two on each side, so one of the two sees the
-//! other.
+//! other. The sleeper's is that of the queue, behind which it looks again.
 
 use crate::host::Host;
 use crate::sync::fence;
@@ -29,10 +29,8 @@ impl<'t, H: Host> Timer<'t, H> {
             Some(deadline) => {
                 // It is there when others look for it.
                 let _ = me.parker();
-                let before = me.deadline.replace(nanos(deadline));
-                // SeqCst fence [P80]: see the module; pairs with that of `tick`.
-                fence(SeqCst);
-                before
+                // The fence of `WaitQueue::wait_for` follows [P80].
+                me.deadline.replace(nanos(deadline))
             }
         };
         Self { world, me, deadline, before }
@@ -59,7 +57,8 @@ impl<H: Host> Drop for Timer<'_, H> {
         if self.is_set() {
             self.me.deadline.replace(self.before);
             if self.before != NEVER {
-                // SeqCst fence [P80]: as in `start`, for the sleep around this one.
+                // SeqCst fence [P80]: for the sleep around this one, which may be past
+                // that of its queue; pairs with that of `tick`.
                 fence(SeqCst);
             }
         }
@@ -69,7 +68,8 @@ impl<H: Host> Drop for Timer<'_, H> {
 impl<H: Host> World<H> {
     /// Wakes the threads whose deadline has come. Lock-free; O(threads).
     pub(crate) fn tick(&self) {
-        // SeqCst fence [P80]: see the module; pairs with that of `Timer::start`.
+        // SeqCst fence [P80]: see the module; pairs with that of
+        // `WaitQueue::wait_for`, and of the timer's drop.
         fence(SeqCst);
         let now = nanos(self.host.now());
         for p in self.participants.iter().filter(|p| p.deadline.is_due(now)) {

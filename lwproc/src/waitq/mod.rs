@@ -179,7 +179,8 @@ impl WaitQueue {
             let sleeper = self.register(Who::Thread(bed.parker.unparker().clone()));
             let mut leave = Leave { sleeper: &sleeper, early: true, missed: bed.missed };
             // SeqCst fence [P12]: either `done` sees what the waker did, or
-            // the waker's fence comes later and it sees this sleeper.
+            // the waker's fence comes later and it sees this sleeper. [P80]: the same
+            // for `stop`, the time, and the deadline.
             fence(SeqCst);
             if let Some(r) = done() {
                 leave.early = false;
