@@ -35,7 +35,18 @@ install -m 755 "$built/liblwproc_capi.so" "$prefix/lib/liblwproc.so.$version"
 ln -sf "liblwproc.so.$version" "$prefix/lib/$soname"
 ln -sf "$soname" "$prefix/lib/liblwproc.so"
 install -m 644 lwproc-capi/include/lwproc.h "$prefix/include/lwproc.h"
-# What a program that links the archive needs besides.
-sed -e "s|@prefix@|$prefix|" -e "s|@version@|$version|" \
-    -e "s|@private@|-lpthread -ldl -lm -lgcc_s|" \
+# What a program that links the archive needs besides, but for what the C compiler adds: it
+# knows its own unwinder, of which no static libgcc_s exists.
+empty=$(mktemp -d)
+trap 'rm -rf "$empty"' EXIT
+needs=$(rustc --crate-type staticlib --print native-static-libs --out-dir "$empty" - </dev/null 2>&1 |
+    sed -n 's/^note: native-static-libs: //p')
+private=
+for lib in $needs; do
+    case $lib in
+    -lc | -lgcc_s) ;;
+    *) private="$private $lib" ;;
+    esac
+done
+sed -e "s|@prefix@|$prefix|" -e "s|@version@|$version|" -e "s|@private@|${private# }|" \
     lwproc-capi/lwproc.pc.in >"$prefix/lib/pkgconfig/lwproc.pc"

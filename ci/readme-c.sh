@@ -24,5 +24,5 @@ bash -euo pipefail -c "$commands"
 
 printf '%s\n' "$program" >target/c/readme.c
 cc -Wall -Wextra -Werror -Itarget/c/include -o target/c/readme target/c/readme.c \
-    target/c/lib/liblwproc.a -lpthread -ldl -lm -lgcc_s
+    target/c/lib/liblwproc.a
 target/c/readme

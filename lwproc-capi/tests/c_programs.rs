@@ -76,8 +76,19 @@ fn succeeds(command: &mut Command) -> String {
 /// How a program is linked.
 #[derive(Clone, Copy, Debug)]
 enum Link {
+    /// This library statically.
     Archive,
     Shared,
+    /// Everything statically.
+    Static,
+}
+
+/// What pkg-config says to a compiler.
+fn pkg_config(prefix: &Path, options: &[&str]) -> Vec<String> {
+    let mut ask = Command::new("pkg-config");
+    ask.args(options).args(["--cflags", "--libs", "lwproc"]);
+    let said = succeeds(ask.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
+    said.split_whitespace().map(str::to_owned).collect()
 }
 
 fn compile(compiler: &str, flags: &[&str], prefix: &Path, source: &str, link: Link) -> PathBuf {
@@ -90,19 +101,13 @@ fn compile(compiler: &str, flags: &[&str], prefix: &Path, source: &str, link: Li
     command.arg(&program).args(["-x", "none"]).arg("-I").arg(prefix.join("include"));
     match link {
         Link::Archive => {
-            command.arg(prefix.join("lib/liblwproc.a")).args([
-                "-lpthread",
-                "-ldl",
-                "-lm",
-                "-lgcc_s",
-            ]);
+            command.arg(prefix.join("lib/liblwproc.a"));
+        }
+        Link::Static => {
+            command.arg("-static").args(pkg_config(prefix, &["--static"]));
         }
         Link::Shared if is_there("pkg-config") => {
-            let config = prefix.join("lib/pkgconfig");
-            let mut ask = Command::new("pkg-config");
-            let flags =
-                succeeds(ask.args(["--cflags", "--libs", "lwproc"]).env("PKG_CONFIG_PATH", config));
-            command.args(flags.split_whitespace());
+            command.args(pkg_config(prefix, &[]));
         }
         Link::Shared => {
             command.arg("-L").arg(prefix.join("lib")).arg("-llwproc");
@@ -140,6 +145,40 @@ fn c_programs_run_statically_and_dynamically() {
             }
         }
     }
+}
+
+/// Whether a compiler makes a program with these flags.
+fn can(compiler: &str, flags: &[&str], place: &Path) -> bool {
+    let source = place.join("nothing.c");
+    std::fs::write(&source, "int main(void) { return 0; }").unwrap();
+    let mut command = Command::new(compiler);
+    output(command.args(flags).arg(source).arg("-o").arg(place.join("nothing"))).status.success()
+}
+
+#[test]
+fn pkg_config_says_what_a_static_link_needs() {
+    if !is_there("pkg-config") {
+        return skipped("what pkg-config says: it is not here".into());
+    }
+    let prefix = installed("static");
+    for compiler in compilers(["gcc", "clang"]) {
+        if !can(compiler, &["-static"], &prefix) {
+            skipped(format!("static C programs with {compiler}: there is no static libc"));
+            continue;
+        }
+        for source in PROGRAMS {
+            let program = compile(compiler, &["-std=gnu11"], &prefix, source, Link::Static);
+            succeeds(&mut run(&prefix, &program));
+            let linked = succeeds(Command::new("readelf").arg("-l").arg(program));
+            assert!(!linked.contains("INTERP"), "{linked}");
+        }
+    }
+    // Also where the archive is not taken.
+    let dynamic = pkg_config(&prefix, &["--static"]);
+    let mut command = Command::new(compilers(["gcc", "clang"])[0]);
+    command.arg("-pthread").arg(dir().join(PROGRAMS[0])).args(dynamic);
+    succeeds(command.arg("-o").arg(prefix.join("dynamic")));
+    succeeds(&mut run(&prefix, prefix.join("dynamic")));
 }
 
 #[test]
@@ -204,19 +243,11 @@ fn exactly_what_the_header_declares_is_exported() {
     assert!(listed.contains("[liblwproc.so.0]"), "{listed}");
 }
 
-fn has_asan(compiler: &str, place: &Path) -> bool {
-    let source = place.join("nothing.c");
-    std::fs::write(&source, "int main(void) { return 0; }").unwrap();
-    let mut command = Command::new(compiler);
-    command.arg("-fsanitize=address").arg(source).arg("-o").arg(place.join("nothing"));
-    output(&mut command).status.success()
-}
-
 #[test]
 fn two_threads_under_the_address_sanitizer() {
     let prefix = installed("asan");
     for compiler in compilers(["gcc", "clang"]) {
-        if !has_asan(compiler, &prefix) {
+        if !can(compiler, &["-fsanitize=address"], &prefix) {
             skipped(format!("the address sanitizer of {compiler}, which is not here"));
             continue;
         }
