@@ -147,6 +147,8 @@ pub use entry::alias::Aliases;
 pub use entry::biglock::{BigLock, BigLockError};
 pub use entry::cred::Creds;
 pub use entry::current::CurLwp;
+#[cfg(feature = "async")]
+pub use entry::drain::Told;
 pub use entry::drain::{AloneError, Drain, ExecError};
 pub use entry::files::{Files, FilesMut};
 pub use entry::groups::Groups;
@@ -167,7 +169,7 @@ pub use error::{
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, Rfork};
 #[cfg(feature = "async")]
-pub use futures::Scope;
+pub use futures::{Interruptible, OrExit, Scope, WaitUntil, interruptible};
 pub use handles::ending::Ending;
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};

@@ -9,6 +9,11 @@
 //! The pointer is followed under a pin. A thread's own object, its parker, lives as
 //! long as the world; an embedder's is retired when the sleep is over. So an
 //! object may be called after the sleep that it was for.
+//!
+//! A scope's LWP is asleep from the end of the first poll that was pending: between polls,
+//! and in them, so that a poll need not say so each time. What it sleeps on is a queue of
+//! tasks; the scope's own is in it whenever a poll begins. A mark that comes before that
+//! is seen by whoever looks in that poll, and a later one wakes the task.
 
 use crate::id::Lid;
 use crate::panics;
@@ -35,6 +40,9 @@ pub trait SyncObject: Send + Sync {
 pub(crate) enum SleepObject {
     /// The parker of the thread that the LWP sleeps on.
     Thread(Unparker),
+    /// Those of a scope.
+    #[cfg(feature = "async")]
+    Tasks(Arc<WaitQueue>),
     /// The embedder's own; never `None` before the drop.
     Other(Option<Arc<dyn SyncObject>>),
 }
@@ -43,6 +51,8 @@ impl SleepObject {
     pub(crate) fn unsleep(&self, lwp: Lid) {
         match self {
             Self::Thread(thread) => thread.unpark(),
+            #[cfg(feature = "async")]
+            Self::Tasks(tasks) => tasks.wake_all(),
             Self::Other(object) => object.iter().for_each(|object| object.unsleep(lwp)),
         }
     }

@@ -10,6 +10,8 @@ use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
 use crate::ops::owned::Lwp;
 use crate::ops::{drain, emit};
+#[cfg(feature = "async")]
+use crate::sync::{Acquire, fence};
 use crate::world::aftermath::Aftermath;
 use crate::world::clock::Deadline;
 
@@ -54,7 +56,29 @@ pub enum Drain {
     Already,
 }
 
+/// What an LWP was told that [must exit](Entered::must_exit), for the future of an
+/// [`OrExit`](crate::OrExit).
+#[cfg(feature = "async")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Told {
+    /// Its process exits as a whole, with that status.
+    Exiting(ExitStatus),
+    /// Another LWP drains the process.
+    Draining,
+}
+
 impl<H: Host> Entered<'_, H> {
+    /// What the current LWP has been told, if it must exit.
+    #[cfg(feature = "async")]
+    pub(crate) fn told(&self) -> Option<Told> {
+        self.node().filter(|node| node.word.load().has_qexit())?;
+        // Acquire fence [P53]: the process's word, as it was before the mark; pairs with
+        // the fence in `drain::tell`.
+        fence(Acquire);
+        let word = self.proc().word.load();
+        Some(if word.is_exiting() { Told::Exiting(word.status()) } else { Told::Draining })
+    }
+
     /// Closes the current process to new LWPs (`PS_RUMP_LWPEXIT`): [`new_lwp`](Entered::new_lwp) is refused
     /// with EBUSY until [`Entered::reopen`]. Then tells its other LWPs to exit: they
     /// see [`Entered::must_exit`], and those that sleep are woken. Does not wait for

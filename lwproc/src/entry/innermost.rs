@@ -12,11 +12,17 @@
 #![allow(unsafe_code)]
 
 use crate::entry::Entered;
+#[cfg(feature = "async")]
+use crate::entry::nap::Nap;
+#[cfg(feature = "async")]
+use crate::entry::sleep::Interrupted;
 use crate::errno::errors;
 use crate::host::{Host, ThreadHost};
 use crate::sync::thread_local;
 use std::any::TypeId;
 use std::cell::Cell;
+#[cfg(feature = "async")]
+use std::task::Waker;
 
 errors! {
     /// Why there was no context to be had.
@@ -46,8 +52,35 @@ struct Frame {
     host: TypeId,
     /// An `Entered` of that host, which stays where it is until the frame is popped.
     entered: *const (),
+    /// Looks at `entered`, for a future that is polled here.
+    #[cfg(feature = "async")]
+    nap: unsafe fn(*const (), &mut Nap, &Waker) -> Option<Interrupted>,
     /// A closure has it.
     lent: Cell<bool>,
+}
+
+/// # Safety
+/// `entered` is one of that host.
+#[cfg(feature = "async")]
+unsafe fn nap_in<H: Host>(entered: *const (), nap: &mut Nap, waker: &Waker) -> Option<Interrupted> {
+    // SAFETY: by contract. Only shared references to it are ever made.
+    nap.poll_in(unsafe { &*entered.cast::<Entered<'_, H>>() }, waker)
+}
+
+/// [`Nap::poll_in`] of the innermost context, whatever its host, and also while a closure
+/// has it. Outside there is nobody to interrupt.
+#[cfg(feature = "async")]
+pub(crate) fn nap(nap: &mut Nap, waker: &Waker) -> Option<Interrupted> {
+    let innermost = INNERMOST.try_with(Cell::get).unwrap_or(std::ptr::null());
+    // SAFETY: pushed by a poll that is under way on this thread, and not popped yet.
+    match unsafe { innermost.as_ref() } {
+        // SAFETY: the frame's own.
+        Some(frame) => unsafe { (frame.nap)(frame.entered, nap, waker) },
+        None => {
+            nap.end();
+            None
+        }
+    }
 }
 
 /// Pops a frame at the end of its scope, and says so to nobody when the thread's
@@ -76,7 +109,14 @@ pub(crate) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -
     let outer = INNERMOST.try_with(Cell::get).unwrap_or(std::ptr::null());
     let host = TypeId::of::<H>();
     let entered = (&raw const *entered).cast();
-    let frame = Frame { outer, host, entered, lent: Cell::new(false) };
+    let frame = Frame {
+        outer,
+        host,
+        entered,
+        #[cfg(feature = "async")]
+        nap: nap_in::<H>,
+        lent: Cell::new(false),
+    };
     let _ = INNERMOST.try_with(|innermost| innermost.set(&frame));
     let _pop = Pop(outer);
     poll()

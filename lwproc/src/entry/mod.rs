@@ -11,6 +11,8 @@ pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod innermost;
 mod lent;
+#[cfg(feature = "async")]
+pub(crate) mod nap;
 pub(crate) mod opened;
 mod passage;
 pub(crate) mod pidfd;
@@ -125,6 +127,26 @@ impl<'k, H: Host> Entered<'k, H> {
     fn proc(&self) -> &ProcNode<H> {
         // SAFETY: the current LWP keeps it; init never dies.
         unsafe { Managed::deref_counted(self.proc_ptr()) }
+    }
+
+    /// The bound LWP, unless it is exiting.
+    #[cfg(feature = "async")]
+    pub(crate) fn living_node(&self) -> Option<&LwpNode<H>> {
+        self.node().filter(|node| !node.word.load().is_exiting())
+    }
+
+    /// Whether the current LWP goes at the next switch, or when the context is left.
+    #[inline]
+    fn is_exiting(&self) -> bool {
+        self.node().is_some_and(|node| node.word.load().is_exiting())
+    }
+
+    /// The current LWP is not the scope's any more: it does not sleep as its task.
+    #[inline]
+    pub(crate) fn rouse(&self) {
+        if let Some(node) = self.node() {
+            node.rouse();
+        }
     }
 
     /// Takes the current LWP off the thread.
@@ -315,6 +337,7 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline(never)]
     fn replace_and_settle(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
         let closed = self.leave_files();
+        self.rouse();
         let old = self.detach_current();
         self.attach_current(new);
         let old = Self::put_away(old);
@@ -332,9 +355,10 @@ impl<'k, H: Host> Entered<'k, H> {
     // Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
     // leaves.
     pub fn unbind(&mut self) -> Result<Option<Lwp<H>>, UnbindError> {
-        if self.node().is_some_and(|node| node.word.load().is_exiting()) {
+        if self.is_exiting() {
             return Err(UnbindError::Exiting);
         }
+        self.rouse();
         let old = self.detach_current();
         self.refresh_creds();
         Ok(old)

@@ -70,7 +70,7 @@ impl<H: Host> Entered<'_, H> {
     fn leave_with_more(&mut self) {
         let leaving = Leaving(self);
         let closed = self.leave_files();
-        if self.node().is_some_and(|node| node.word.load().is_exiting()) {
+        if self.is_exiting() {
             drop(self.detach_current());
         }
         drop(leaving);
@@ -88,8 +88,7 @@ impl<H: Host> Drop for Entered<'_, H> {
             // That of a scope, which is left when its poll ends.
             return;
         }
-        let exiting = self.node().is_some_and(|node| node.word.load().is_exiting());
-        if exiting || self.cx.biglocks.get() != 0 || me.cpu.get().is_some() {
+        if self.is_exiting() || self.cx.biglocks.get() != 0 || me.cpu.get().is_some() {
             self.leave_with_more();
         } else {
             self.cx.entered.set(false);

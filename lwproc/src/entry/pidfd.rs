@@ -7,6 +7,8 @@
 
 use super::Entered;
 use super::drain::AloneError;
+#[cfg(feature = "async")]
+use super::nap::Nap;
 use super::wait::{Reaped, Zombie};
 use crate::errno::errors;
 use crate::error::WaitError;
@@ -65,7 +67,11 @@ impl<H: Host> ProcHandle<H> {
     /// Waits for the process's end and reaps it, as its parent: the current process of
     /// who waits. Nothing happens until the value is waited for: see [`WaitProc`].
     pub fn wait(&self) -> WaitProc<H> {
-        WaitProc(Wait::new(self))
+        WaitProc(
+            Wait::new(self),
+            #[cfg(feature = "async")]
+            Nap::default(),
+        )
     }
 
     /// Waits for the process's end, as anybody; it is reaped by its parent all the
@@ -122,9 +128,16 @@ impl<H: Host> Wait<H> {
 }
 
 #[cfg(feature = "async")]
+impl<H: Host> Wait<H> {
+    pub(crate) fn stop_waiting(&mut self) {
+        let _ = self.proc.node().waiters.stop_waiting(&mut self.waiting);
+    }
+}
+
+#[cfg(feature = "async")]
 impl<H: Host> Drop for Wait<H> {
     fn drop(&mut self) {
-        self.proc.node().waiters.stop_waiting(&mut self.waiting);
+        self.stop_waiting();
     }
 }
 
@@ -181,17 +194,21 @@ impl<H: Host> Drained<H> {
 /// [`WaitProc::block`], or, with the feature `async`, as a future.
 ///
 /// As a future it must be polled in a scope, and it is that context's process that
-/// waits. A future is not a sleep: signals do not end it; dropping it does, and reaps
+/// waits, interrupted as [`interruptible`](crate::interruptible) says. Dropping it reaps
 /// nothing.
 ///
 /// # Errors
+/// [`WaitError::Interrupted`] (EINTR): the child has not ended.
 /// [`WaitError::NoChild`] (ECHILD): the process is no child of the one that waits, or
 /// no longer, as when somebody else has reaped it. [`WaitError::NoContext`] (EINVAL): the
 /// future is not in a scope, or inside the closure of [`current`].
 ///
 /// [`current`]: crate::current
 #[must_use = "it waits only when it is awaited or told to block"]
-pub struct WaitProc<H: Host = ThreadHost>(pub(crate) Wait<H>);
+pub struct WaitProc<H: Host = ThreadHost>(
+    pub(crate) Wait<H>,
+    #[cfg(feature = "async")] pub(crate) Nap,
+);
 
 impl<H: Host> WaitProc<H> {
     /// **Blocks** the thread, as [`Entered::wait`] does, and is interrupted as that is.

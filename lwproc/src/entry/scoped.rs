@@ -68,6 +68,9 @@ impl<'s, H: Host> Scoped<'s, H> {
     /// What leaving does that may panic, each part whatever the others do.
     fn leave(&mut self, aftermath: &mut Aftermath<H>) {
         let entered = &self.entered;
+        if entered.is_exiting() {
+            entered.rouse();
+        }
         if let Some(closed) = entered.leave_files() {
             aftermath.then(closed);
         }

@@ -116,6 +116,16 @@ impl<'k, H: Host> Entered<'k, H> {
         }
     }
 
+    /// As [`Entered::interruption`], to be reported: that somebody ended the sleep is
+    /// reported once.
+    pub(crate) fn interrupted(&self) -> Option<Interrupted> {
+        let why = self.interruption();
+        if let (Some(Interrupted::Unslept), Some(node)) = (why, self.node()) {
+            node.word.clear_unslept();
+        }
+        why
+    }
+
     /// From now on others may end the sleep.
     fn fall_asleep(&self, object: Option<Arc<dyn SyncObject>>) -> Asleep<'_, 'k, H> {
         let on = if object.is_some() { On::Other } else { On::Parker };
@@ -136,7 +146,7 @@ impl<'k, H: Host> Entered<'k, H> {
         deadline: Deadline,
         mut done: impl FnMut() -> Option<R>,
     ) -> Result<R, Interrupted> {
-        if let Some(why) = self.interruption() {
+        if let Some(why) = self.interrupted() {
             return Err(why);
         }
         let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
@@ -166,7 +176,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// Sleeps until the big lock is this thread's.
     pub(super) fn sleep_for_big_lock(&self, deadline: Deadline) -> Result<(), Interrupted> {
         let lock = &self.seat.world().big_lock;
-        if let Some(why) = self.interruption() {
+        if let Some(why) = self.interrupted() {
             return Err(why);
         }
         let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
@@ -239,7 +249,7 @@ impl<'k, H: Host> Entered<'k, H> {
         if let Some(r) = condition() {
             return Ok(r);
         }
-        if let Some(why) = self.interruption() {
+        if let Some(why) = self.interrupted() {
             return Err(why);
         }
         let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
@@ -274,7 +284,7 @@ impl<'k, H: Host> Entered<'k, H> {
         object: Arc<dyn SyncObject>,
         sleep: impl FnOnce() -> R,
     ) -> Result<R, Interrupted> {
-        if let Some(why) = self.interruption() {
+        if let Some(why) = self.interrupted() {
             return Err(why);
         }
         let asleep = self.fall_asleep(Some(object));

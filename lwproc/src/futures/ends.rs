@@ -38,12 +38,21 @@ impl<H: Host> Future for WaitProc<H> {
     type Output = Result<Reaped, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let wait = &mut self.0;
+        let Self(wait, nap) = &mut *self;
         let polled = current_of::<H, _>(|parent| {
             // The zombie is reaped when the future waits no more.
             let zombie = wait.poll(cx, |proc| parent.claim_by_handle(proc).transpose());
+            if zombie.is_pending()
+                && let Some(why) = nap.poll_in(parent, cx.waker())
+            {
+                wait.stop_waiting();
+                return Poll::Ready(Err(why.into()));
+            }
             zombie.map(|zombie| zombie.map(Zombie::reap))
         });
+        if !matches!(polled, Ok(Poll::Pending)) {
+            nap.end();
+        }
         polled.unwrap_or(Poll::Ready(Err(WaitError::NoContext)))
     }
 }

@@ -1,6 +1,10 @@
 //! LWPs under async runtimes. No executor: `std::task` only.
 
 mod ends;
+mod interruptible;
+mod or_exit;
 mod scope;
 
+pub use interruptible::{Interruptible, WaitUntil, interruptible};
+pub use or_exit::OrExit;
 pub use scope::Scope;

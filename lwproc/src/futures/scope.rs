@@ -1,18 +1,20 @@
 //! A future that runs as an LWP.
 #![allow(unsafe_code)]
 
+use crate::entry::Entered;
 use crate::entry::innermost::within;
 use crate::entry::scoped::Scoped;
 use crate::host::{Host, ThreadHost};
-use crate::object::home::Anchor;
 use crate::ops::owned::Lwp;
 use crate::panics;
-use crate::sync::Arc;
-use crate::world::context::Context as LwpContext;
+use crate::reclaim::Managed;
+use crate::sleep::SleepObject;
+use crate::waitq::{WaitQueue, Waiting};
+use crate::world::context::{Context as LwpContext, Ground};
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 /// A future that runs as an LWP: made by [`Lwp::scope`].
 ///
@@ -29,6 +31,12 @@ use std::task::{Context, Poll};
 ///   of a poll. It starts without the big lock, and the other has it again afterwards;
 ///   meanwhile the other's big lock is [`Suspended`](crate::BigLockError::Suspended). An
 ///   [`Entered`](crate::Entered) that is dropped inside ends that entry.
+/// * **Sleeping.** A scope that is pending is a sleeping LWP
+///   ([`LwpState::Sleeping`](crate::LwpState::Sleeping), from its first pending poll on). A
+///   signal that it does not block, a drain, an exit of its process and
+///   [`unsleep`](crate::LwpRef::unsleep) wake the task that polls it. What comes of it is
+///   for the future to say: [`interruptible`](crate::interruptible) and
+///   [`Scope::or_exit`] do, as does a guest that asks at each of its system calls.
 /// * **Panics.** A panic of the future leaves the kernel as at the end of any poll, and
 ///   goes on.
 /// * **Dropping** it drops the future in its context, and then releases the LWP as
@@ -38,8 +46,9 @@ use std::task::{Context, Poll};
 ///   are its survivors.
 ///
 /// # Progress
-/// Entering and leaving write nothing that another thread reads, but for virtual CPUs,
-/// and are wait-free but for Host `set` and `clear`. With
+/// Entering and leaving write nothing that another thread reads, but for virtual CPUs
+/// and where the task's waker has changed or been used, and are wait-free but for Host
+/// `set` and `clear`. With
 /// [virtual CPUs](crate::Builder::virtual_cpus) a poll **blocks** while all are taken.
 /// An LWP that is made inside shares the anchor of the LWP that the scope began with:
 /// a count of the thread that made that.
@@ -47,9 +56,48 @@ use std::task::{Context, Poll};
 pub struct Scope<F, H: Host = ThreadHost> {
     /// Between polls; before the anchor, which keeps the world.
     lwp: Option<Lwp<H>>,
-    anchor: Arc<Anchor<H>>,
-    /// Dropped once, in `drop`. Pinned when the scope is.
-    future: ManuallyDrop<F>,
+    ground: Ground<H>,
+    bed: TaskBed,
+    /// Dropped in place. Pinned when the scope is.
+    future: Option<F>,
+}
+
+/// How a scope's LWP sleeps.
+struct TaskBed {
+    /// The task that polls the scope, among the scope's tasks.
+    waiting: Waiting,
+    /// What its LWP points to while it sleeps. Null before the first sleep; retired with
+    /// the scope.
+    object: *mut Managed<SleepObject>,
+}
+
+// SAFETY: the object is `Send` and `Sync`, and this only names it.
+unsafe impl Send for TaskBed {}
+// SAFETY: as above; `&TaskBed` gives nothing.
+unsafe impl Sync for TaskBed {}
+
+impl TaskBed {
+    /// The task is woken from now on, if its LWP sleeps.
+    fn lie_down(&mut self, tasks: &WaitQueue, waker: &Waker) {
+        // Of a mark that comes at the same time one sees the other: who sets it this
+        // task, or whoever looks during the poll the mark [P12].
+        let _pending = tasks.poll_for(&mut self.waiting, waker, || None::<()>);
+    }
+
+    /// The current LWP sleeps from now on, unless it goes.
+    fn fall_asleep<H: Host>(&mut self, entered: &Entered<'_, H>, tasks: &Arc<WaitQueue>) {
+        let Some(node) = entered.living_node().filter(|node| !node.word.load().is_asleep()) else {
+            return;
+        };
+        if self.object.is_null() {
+            self.object = Managed::new(SleepObject::Tasks(tasks.clone()));
+        }
+        node.fall_asleep(self.object);
+        // One that was told something before this is not woken for it by who told it.
+        if node.word.load().has_marks() {
+            tasks.wake_all();
+        }
+    }
 }
 
 impl<H: Host> Lwp<H> {
@@ -68,11 +116,48 @@ impl<H: Host> Lwp<H> {
     /// # Ok::<(), lwproc::SpawnError>(())
     /// ```
     ///
-    /// Lock-free: it counts the LWP's anchor.
+    /// Lock-free but for the allocator: it counts the LWP's anchor.
     pub fn scope<F: Future>(self, future: F) -> Scope<F, H> {
         // SAFETY: owned by `self`.
         let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
-        Scope { lwp: Some(self), anchor, future: ManuallyDrop::new(future) }
+        let ground = Ground { anchor, tasks: Arc::new(WaitQueue::new()) };
+        let bed = TaskBed { waiting: Waiting::default(), object: std::ptr::null_mut() };
+        Scope { lwp: Some(self), ground, bed, future: Some(future) }
+    }
+}
+
+/// What is done in a scope's context.
+pub(super) struct Inside<'s, F, H: Host> {
+    pub(super) entered: &'s Entered<'s, H>,
+    /// Not to be moved.
+    future: &'s mut Option<F>,
+    bed: &'s mut TaskBed,
+    tasks: &'s Arc<WaitQueue>,
+}
+
+impl<F, H: Host> Inside<'_, F, H> {
+    /// Drops the future.
+    pub(super) fn finish(&mut self) {
+        *self.future = None;
+    }
+}
+
+impl<F: Future, H: Host> Inside<'_, F, H> {
+    /// Polls the future; pending when it is gone.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = match self.future {
+            // SAFETY: pinned with the scope.
+            Some(future) => unsafe { Pin::new_unchecked(future) }.poll(cx),
+            None => Poll::Pending,
+        };
+        match polled {
+            Poll::Pending => {
+                self.bed.lie_down(self.tasks, cx.waker());
+                self.bed.fall_asleep(self.entered, self.tasks);
+            }
+            Poll::Ready(_) => self.entered.rouse(),
+        }
+        polled
     }
 }
 
@@ -82,13 +167,29 @@ impl<F, H: Host> Scope<F, H> {
         self.lwp.as_ref()
     }
 
-    /// Calls `f` in the scope's context.
-    fn enter<R>(&mut self, f: impl FnOnce(&mut ManuallyDrop<F>) -> R) -> R {
-        let Self { lwp, anchor, future } = self;
+    /// Calls `f` in the scope's context. It must not move the future.
+    fn enter<R>(&mut self, f: impl FnOnce(&mut Inside<'_, F, H>) -> R) -> R {
+        let Self { lwp, ground, bed, future } = self;
+        let seat = ground.anchor.seat();
         // SAFETY: borrowed from the scope until the context ends with this function.
-        let cx = unsafe { LwpContext::of_scope(anchor) };
-        let scoped = Scoped::enter(anchor.seat(), &cx, lwp);
-        within(scoped.entered(), || f(future))
+        let cx = unsafe { LwpContext::of_scope(ground) };
+        let scoped = Scoped::enter(seat, &cx, lwp);
+        let entered = scoped.entered();
+        within(entered, || f(&mut Inside { entered, future, bed, tasks: &ground.tasks }))
+    }
+
+    /// Enters for a poll.
+    pub(super) fn poll_in<R>(
+        self: Pin<&mut Self>,
+        waker: &Waker,
+        poll: impl FnOnce(&mut Inside<'_, F, H>) -> R,
+    ) -> R {
+        // SAFETY: `future` is not moved out, nor is anything else that is pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !this.bed.object.is_null() {
+            this.bed.lie_down(&this.ground.tasks, waker);
+        }
+        this.enter(poll)
     }
 }
 
@@ -96,29 +197,25 @@ impl<F: Future, H: Host> Future for Scope<F, H> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is not moved out, nor is anything else that is pinned.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.enter(|future| {
-            // SAFETY: pinned with `self`.
-            unsafe { Pin::new_unchecked(&mut **future) }.poll(cx)
-        })
+        self.poll_in(cx.waker(), |inside| inside.poll(cx))
     }
 }
 
 impl<F, H: Host> Drop for Scope<F, H> {
     fn drop(&mut self) {
-        let mut dropped = false;
-        let done = panics::catch(|| {
-            self.enter(|future| {
-                dropped = true;
-                // SAFETY: dropped once, where it is.
-                unsafe { ManuallyDrop::drop(future) };
-            });
-        });
-        if !dropped {
-            // The host has panicked on the way in.
-            // SAFETY: dropped once, where it is.
-            unsafe { ManuallyDrop::drop(&mut self.future) };
+        let done = panics::catch(|| self.enter(|inside| inside.finish()));
+        // The host may have panicked on the way in.
+        self.future = None;
+        if let Some(lwp) = &self.lwp {
+            lwp.node().rouse();
+        }
+        let Self { ground, bed, .. } = self;
+        let _ = ground.tasks.stop_waiting(&mut bed.waiting);
+        // Nobody's waker stays in what is retired.
+        ground.tasks.wake_all();
+        if !bed.object.is_null() {
+            // SAFETY: the scope's own, and no LWP points to it any more.
+            unsafe { ground.anchor.seat().pin().retire(bed.object) };
         }
         if let Err(panic) = done {
             panic.report();

@@ -31,7 +31,8 @@ pub enum LwpState {
     /// Somebody owns the right to run it, or it is bound to a thread.
     #[doc(alias = "LSONPROC")]
     Owned,
-    /// Owned, and asleep in the kernel.
+    /// Owned, and asleep in the kernel; that of a scope from the end of its first pending
+    /// poll on, also while it is polled again.
     #[doc(alias = "LSSLEEP")]
     Sleeping,
     /// Gone.
@@ -131,7 +132,8 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// [wait](crate::Entered::wait) for children or [to be
     /// alone](crate::Entered::wait_alone) is interrupted, and what it
     /// [sleeps with](crate::Entered::sleep_with) is called. A sleep whose condition
-    /// comes at the same moment ends with that.
+    /// comes at the same moment ends with that. The task of a scope is woken, and the next
+    /// future in it that is interruptible, or call that blocks, is interrupted.
     /// Lock-free but for the [`SyncObject`](crate::SyncObject).
     // Seed: `lwp_unsleep` S65-S73, without the lock; a thread that is about to sleep
     // counts as asleep.

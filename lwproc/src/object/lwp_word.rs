@@ -9,7 +9,7 @@
 //! | 4 PENDSIG | an unblocked signal may be pending (`LW_PENDSIG`) | `mark`, anybody | `clear_pendsig` |
 //! | 5 QEXIT | it is to exit: its process drains (`LW_WEXIT` by `lwpexit`) | `mark`, anybody | `clear_qexit` |
 //! | 6 SLEEPING | what it sleeps on may be called | `sleep` | `wake` |
-//! | 7 UNSLEPT | its sleep is to end | `unsleep`, anybody | `wake` |
+//! | 7 UNSLEPT | its sleep is to end | `unsleep`, anybody | `wake`, `clear_unslept` |
 //! | 8..32 | `refcnt` (`l_refcnt`) | `hold` | `rele` |
 //!
 //! RUNNING and EXITED are absolute state; WEXIT is a statement of intent.
@@ -131,6 +131,12 @@ impl LwpWord {
     #[inline]
     pub fn is_asleep(self) -> bool {
         self.0 & SLEEPING != 0
+    }
+    /// Whether it has been told something that its owner may not have seen.
+    #[cfg(feature = "async")]
+    #[inline]
+    pub fn has_marks(self) -> bool {
+        self.0 & (PENDSIG | QEXIT | UNSLEPT) != 0
     }
     /// Whether a switch to or from it has nothing to do but to switch.
     #[inline]
@@ -296,6 +302,13 @@ impl AtomicLwpWord {
     pub fn wake(&self) {
         // Relaxed: who still sees SLEEPING finds the object, or none, under its pin.
         self.0.fetch_and(!(SLEEPING | UNSLEPT), Relaxed);
+    }
+
+    /// That its sleep was ended has been reported. Owner only. Wait-free.
+    #[inline]
+    pub fn clear_unslept(&self) {
+        // Relaxed: nothing is published by it.
+        self.0.fetch_and(!UNSLEPT, Relaxed);
     }
 
     /// Tells the LWP to end its sleep, if it sleeps. Lock-free.

@@ -50,6 +50,16 @@ impl<H: Host> LwpNode<H> {
         self.word.wake();
     }
 
+    /// It sleeps no more, whether it slept or not, nor on anything that may go. Owner
+    /// only.
+    #[inline]
+    pub(crate) fn rouse(&self) {
+        if self.word.load().is_asleep() {
+            self.awake();
+            let _its_owner_retires_it = self.take_sleep_object();
+        }
+    }
+
     /// Takes out the object of a sleep that is over, to be retired. Owner only.
     pub(crate) fn take_sleep_object(&self) -> *mut Managed<SleepObject> {
         // Relaxed: written by the owner; who finds none reads nothing.

@@ -224,8 +224,8 @@ impl<'w, H: Host> Seat<'w, H> {
     ///
     /// [`Kernel`]: crate::Kernel
     pub(crate) fn anchor(&self) -> Arc<Anchor<H>> {
-        if let Some(anchor) = self.me.innermost().anchor() {
-            return anchor.clone();
+        if let Some(ground) = self.me.innermost().ground() {
+            return ground.anchor.clone();
         }
         // SAFETY: the owner's field; the teardown has the kernel to itself.
         let anchor = unsafe { &mut *self.me.anchor.get() };

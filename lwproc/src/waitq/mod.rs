@@ -17,7 +17,7 @@ mod task;
 mod waker;
 
 #[cfg(feature = "async")]
-pub use task::Waiting;
+pub use task::{Left, Waiting};
 
 #[cfg(feature = "async")]
 use crate::panics;

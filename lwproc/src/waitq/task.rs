@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::waker::WakerCell;
-use super::{LEFT, Sleeper, WAITING, WaitQueue, Who};
-use crate::sync::{Relaxed, fence};
+use super::{LEFT, Sleeper, WAITING, WOKEN, WaitQueue, Who};
+use crate::sync::{Acquire, Relaxed, fence};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Poll, Waker};
@@ -16,6 +16,16 @@ const SWEEP: i32 = 64;
 /// dropped; or else the waker stays in the queue until the next wake-up.
 #[derive(Default)]
 pub struct Waiting(Option<Registered>);
+
+/// What a future was that waits no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// Not woken since it was polled last; or it did not wait.
+    Asleep,
+    /// Woken, and in a queue that wakes one at a time that wake-up was another's if the
+    /// future had no use for it.
+    Woken,
+}
 
 struct Registered {
     sleeper: Arc<Sleeper>,
@@ -35,6 +45,14 @@ fn address(waker: &Waker) -> (*const (), usize) {
 }
 
 impl Waiting {
+    /// Whether a waker has woken it since the last poll.
+    fn is_woken(&self) -> bool {
+        self.0.as_ref().is_some_and(|registered| {
+            // Acquire [P12]: what the waker did; pairs with Release in `wake_some`.
+            registered.sleeper.state.load(Acquire) == WOKEN
+        })
+    }
+
     /// Whether it is in the queue with that waker, not woken yet.
     fn is_for(&self, waker: &Waker) -> bool {
         self.0.as_ref().is_some_and(|registered| {
@@ -53,11 +71,26 @@ impl WaitQueue {
         &self,
         waiting: &mut Waiting,
         waker: &Waker,
-        mut done: impl FnMut() -> Option<R>,
+        done: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
+        self.poll_for_one(waiting, waker, done, || ())
+    }
+
+    /// As [`WaitQueue::poll_for`], in a queue that wakes one sleeper at a time: `missed`
+    /// is called when this one was woken and needed no wake-up.
+    pub fn poll_for_one<R>(
+        &self,
+        waiting: &mut Waiting,
+        waker: &Waker,
+        mut done: impl FnMut() -> Option<R>,
+        missed: impl FnOnce(),
+    ) -> Poll<R> {
+        let mut used = waiting.is_woken();
         let mut result = done();
         if result.is_none() && !waiting.is_for(waker) {
-            self.stop_waiting(waiting);
+            // If it was woken meanwhile, the look below uses that.
+            let _ = self.stop_waiting(waiting);
+            used = false;
             let cell = WakerCell::new(waker.clone());
             let sleeper = self.register(Who::Task(cell));
             waiting.0 = Some(Registered { sleeper, waker: address(waker) });
@@ -68,7 +101,9 @@ impl WaitQueue {
         }
         match result {
             Some(result) => {
-                self.stop_waiting(waiting);
+                if self.stop_waiting(waiting) == Left::Woken && !used {
+                    missed();
+                }
                 Poll::Ready(result)
             }
             None => Poll::Pending,
@@ -77,15 +112,15 @@ impl WaitQueue {
 
     /// The future waits no more. Its waker is dropped here, unless somebody is just
     /// calling it. Lock-free; a queue that many have left is woken, which clears it.
-    pub fn stop_waiting(&self, waiting: &mut Waiting) {
+    pub fn stop_waiting(&self, waiting: &mut Waiting) -> Left {
         let Some(Registered { sleeper, .. }) = waiting.0.take() else {
-            return;
+            return Left::Asleep;
         };
         let Who::Task(waker) = &sleeper.who else { unreachable!("registered as a task") };
         // Relaxed: what the waker did is seen behind the fence in `poll_for`, by the
         // `done` that comes next.
         if sleeper.state.swap(LEFT, Relaxed) != WAITING {
-            return;
+            return Left::Woken;
         }
         // SAFETY: by who moved the state.
         let waker = unsafe { waker.take() };
@@ -95,6 +130,7 @@ impl WaitQueue {
         }
         // Last: it is user code.
         drop(waker);
+        Left::Asleep
     }
 
     /// Wakes all, for nothing, so that those go that have left. O(1) amortised: as many

@@ -18,7 +18,19 @@ use crate::object::home::Anchor;
 use crate::object::node::{LwpNode, LwpPtr, ProcPtr};
 use crate::reclaim::{Managed, Pin};
 use crate::sync::{Arc, AtomicPtr, Relaxed};
+#[cfg(feature = "async")]
+use crate::waitq::WaitQueue;
 use std::cell::{Cell, UnsafeCell};
+
+/// What a scope lends to its context: it outlives the kernel's value, and is a task.
+pub(crate) struct Ground<H: Host> {
+    /// What keeps the world.
+    pub(crate) anchor: Arc<Anchor<H>>,
+    /// The tasks that are woken when the scope's LWP is interrupted: the scope's own, and
+    /// those of futures inside that have other wakers.
+    #[cfg(feature = "async")]
+    pub(crate) tasks: std::sync::Arc<WaitQueue>,
+}
 
 /// See the module. The fields are the thread's, but for what is said of `bound`.
 pub(crate) struct Context<H: Host> {
@@ -31,8 +43,8 @@ pub(crate) struct Context<H: Host> {
     pub(crate) entered: Cell<bool>,
     /// How often it has taken the big lock.
     pub(crate) biglocks: Cell<u32>,
-    /// What keeps the world for a scope; null in a thread's own context.
-    anchor: *const Arc<Anchor<H>>,
+    /// A scope's; null in a thread's own context.
+    ground: *const Ground<H>,
 }
 
 impl<H: Host> Context<H> {
@@ -43,29 +55,29 @@ impl<H: Host> Context<H> {
             init_cred: UnsafeCell::new(None),
             entered: Cell::new(false),
             biglocks: Cell::new(0),
-            anchor: std::ptr::null(),
+            ground: std::ptr::null(),
         }
     }
 
     /// A scope's, implicit, and entered.
     ///
     /// # Safety
-    /// `anchor` stays where it is as long as the context.
+    /// `ground` stays where it is as long as the context.
     #[cfg(feature = "async")]
-    pub(crate) unsafe fn of_scope(anchor: &Arc<Anchor<H>>) -> Self {
-        Self { anchor, entered: Cell::new(true), ..Self::new() }
+    pub(crate) unsafe fn of_scope(ground: &Ground<H>) -> Self {
+        Self { ground, entered: Cell::new(true), ..Self::new() }
     }
 
     /// One that stands for another one, which stays where it is as long as this.
     pub(crate) fn lent_by(other: &Self) -> Self {
         let biglocks = Cell::new(other.biglocks.get());
-        Self { anchor: other.anchor, entered: Cell::new(true), biglocks, ..Self::new() }
+        Self { ground: other.ground, entered: Cell::new(true), biglocks, ..Self::new() }
     }
 
-    /// What keeps the world; `None` in a thread's own context.
-    pub(crate) fn anchor(&self) -> Option<&Arc<Anchor<H>>> {
+    /// The scope's, also while its context is lent; `None` in a thread's own context.
+    pub(crate) fn ground(&self) -> Option<&Ground<H>> {
         // SAFETY: by `of_scope`'s contract.
-        unsafe { self.anchor.as_ref() }
+        unsafe { self.ground.as_ref() }
     }
 
     /// The LWP that the context runs as.
