@@ -66,7 +66,7 @@ impl Host for Files {
     }
 }
 
-const FD: Fd = Fd(0);
+pub(crate) const FD: Fd = Fd(0);
 
 fn kernel_with(id_capacity: usize) -> (Files, Arc<Kernel<Files>>) {
     let host = Files::default();
@@ -75,7 +75,7 @@ fn kernel_with(id_capacity: usize) -> (Files, Arc<Kernel<Files>>) {
 }
 
 /// A kernel, and an LWP of a process that has a file open at 0.
-fn process(id_capacity: usize) -> (Files, Arc<Kernel<Files>>, Lwp<Files>) {
+pub(crate) fn process(id_capacity: usize) -> (Files, Arc<Kernel<Files>>, Lwp<Files>) {
     let (host, kernel) = kernel_with(id_capacity);
     let lwp = kernel.spawn().start().unwrap();
     let mut k = enter_as(&kernel, lwp);
@@ -90,7 +90,7 @@ fn exit(mut k: Entered<'_, Files>) {
 }
 
 #[track_caller]
-fn assert_closed(host: &Files, kernel: &Kernel<Files>) {
+pub(crate) fn assert_closed(host: &Files, kernel: &Kernel<Files>) {
     assert_eq!(host.is_open(), 0, "closed once");
     assert_empty(kernel);
 }

@@ -11,11 +11,10 @@ pub fn models() -> Vec<Model> {
     vec![
         pair("groups_setpgid_by_child_against_by_parent", setpgid_against_setpgid),
         pair("groups_setpgid_of_sibling_against_founding", join_against_founding),
-        pair("groups_founding_against_setpgid_of_sibling", founding_against_join),
         pair("groups_setpgid_against_exit_of_target", setpgid_against_exit),
         pair("groups_exit_of_target_against_setpgid", exit_against_setpgid),
-        pair("groups_setsid_against_fork", setsid_against_fork),
         pair("groups_fork_against_setsid", fork_against_setsid),
+        pair("groups_fork_against_setsid_in_a_group", fork_against_setsid_in_a_group),
         pair("groups_fork_against_setpgid_of_the_child", fork_against_setpgid),
         pair("groups_setsid_against_setpgid_by_parent", setsid_against_setpgid),
         pair("groups_setpgid_by_parent_against_setsid", setpgid_against_setsid),
@@ -45,15 +44,20 @@ fn run_as<R>(kernel: &Kernel, lwp: Lwp, f: impl FnOnce(&mut Entered<'_>) -> R) -
     (k.unbind().unwrap().unwrap(), result)
 }
 
-fn setpgid(kernel: &Kernel, lwp: Lwp, pid: Pid, pgid: Pid) -> (Lwp, Result<(), GroupError>) {
+pub(crate) fn setpgid(
+    kernel: &Kernel,
+    lwp: Lwp,
+    pid: Pid,
+    pgid: Pid,
+) -> (Lwp, Result<(), GroupError>) {
     run_as(kernel, lwp, |k| k.groups().setpgid(pid, pgid))
 }
 
-fn pgid(pid: Pid, guard: &Guard<'_>) -> Option<Pid> {
+pub(crate) fn pgid(pid: Pid, guard: &Guard<'_>) -> Option<Pid> {
     guard.proc(pid).and_then(|p| p.pgid())
 }
 
-fn members(pgid: Pid, guard: &Guard<'_>) -> Vec<Pid> {
+pub(crate) fn members(pgid: Pid, guard: &Guard<'_>) -> Vec<Pid> {
     guard.pgrp(pgid).map_or(vec![], |g| g.members().map(|p| p.pid()).collect())
 }
 
@@ -93,21 +97,7 @@ fn join_against_founding() {
     assert_empty(&kernel);
 }
 
-/// The same with the roles changed.
-fn founding_against_join() {
-    let kernel = kernel();
-    let (parent, child) = family(&kernel);
-    let (pid, parent_pid, k) = (child.pid(), parent.pid(), kernel.clone());
-    let there = move || setpgid(&k, child, Pid(0), Pid(0));
-    let here = || setpgid(&kernel, parent, Pid(0), pid);
-    let ((child, founded), (parent, joined)) = at_once(&kernel, there, here);
-    assert_eq!(founded, Ok(()));
-    check_join(&kernel, pid, parent_pid, joined);
-    drop((parent, child));
-    assert_empty(&kernel);
-}
-
-fn check_join(kernel: &Kernel, pgid: Pid, joiner: Pid, joined: Result<(), GroupError>) {
+pub(crate) fn check_join(kernel: &Kernel, pgid: Pid, joiner: Pid, joined: Result<(), GroupError>) {
     let guard = kernel.pin();
     let both = members(pgid, &guard);
     assert!(both.contains(&pgid));
@@ -117,7 +107,7 @@ fn check_join(kernel: &Kernel, pgid: Pid, joiner: Pid, joined: Result<(), GroupE
     }
 }
 
-fn moved_or_gone(result: Result<(), GroupError>) {
+pub(crate) fn moved_or_gone(result: Result<(), GroupError>) {
     assert!(matches!(result, Ok(()) | Err(GroupError::NoSuchProcess)), "{result:?}");
 }
 
@@ -159,19 +149,6 @@ fn fork(kernel: &Kernel, lwp: Lwp) -> (Lwp, Lwp) {
 }
 
 /// R13: the child is in its parent's old group or in the new one.
-fn setsid_against_fork() {
-    let kernel = kernel();
-    let a = kernel.spawn().start().unwrap();
-    let (b, k) = (second(&kernel, &a), kernel.clone());
-    let there = move || run_as(&k, b, |k| k.groups().setsid());
-    let ((b, sid), (a, child)) = at_once(&kernel, there, || fork(&kernel, a));
-    assert_eq!(sid, Ok(a.pid()));
-    check_fork(&kernel, Pid(0), a.pid(), child.pid());
-    drop((a, b, child));
-    assert_empty(&kernel);
-}
-
-/// The same with the roles changed.
 fn fork_against_setsid() {
     let kernel = kernel();
     let a = kernel.spawn().start().unwrap();
@@ -182,6 +159,30 @@ fn fork_against_setsid() {
     assert_eq!(sid, Ok(a.pid()));
     check_fork(&kernel, Pid(0), a.pid(), child.pid());
     drop((a, b, child));
+    assert_empty(&kernel);
+}
+
+/// The same in a group that counts its members, where its leader stays.
+fn fork_against_setsid_in_a_group() {
+    let kernel = kernel();
+    let (leader, a) = family(&kernel);
+    let (own, pid) = (leader.pid(), a.pid());
+    let (leader, ()) = run_as(&kernel, leader, |k| {
+        k.groups().setpgid(Pid(0), Pid(0)).unwrap();
+        k.groups().setpgid(pid, own).unwrap();
+    });
+    let (b, k) = (second(&kernel, &a), kernel.clone());
+    let there = move || fork(&k, a);
+    let here = || run_as(&kernel, b, |k| k.groups().setsid());
+    let ((a, child), (b, sid)) = at_once(&kernel, there, here);
+    assert_eq!(sid, Ok(pid));
+    let guard = kernel.pin();
+    let its = pgid(child.pid(), &guard).expect("never in none");
+    assert!(its == own || its == pid);
+    assert_eq!(members(own, &guard).len(), 1 + usize::from(its == own));
+    assert_eq!(members(pid, &guard).len(), 1 + usize::from(its == pid));
+    drop(guard);
+    drop((leader, a, b, child));
     assert_empty(&kernel);
 }
 

@@ -58,6 +58,8 @@ mod signals;
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod sleep;
 #[cfg(lwproc_loom)]
+mod spawns;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code)]
 mod triples;
 
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         creds::models(),
         files::models(),
         groups::models(),
+        spawns::models(),
         futures::models(),
         hooks::models(),
         resources::models(),
