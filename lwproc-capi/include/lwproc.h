@@ -17,12 +17,15 @@
  *
  * No call waits for another thread, but for those that say that they block, a switch to an
  * LWP that has the big lock, and all that enter the kernel if it has a number of virtual
- * CPUs. "Blocks while another thread ..." is a lock, held for that long.
+ * CPUs.
  *
- * After fork() the child has a copy of every kernel, and the forking thread's LWPs in it.
- * The LWPs of the other threads stay bound to threads that are not there, and cannot be
- * switched to; what those threads held at the moment stays held. Fork when no other
- * thread is in a call, or only to exec.
+ * After fork() the child has a copy of every kernel and channel, and the forking thread's
+ * LWPs. There is no lock that another thread could have held: the child makes, uses and
+ * destroys kernels, whatever the other threads did at that moment, and so does a thread that
+ * forks in a function that the kernel calls. A kernel or channel that none of them was in a
+ * call on is whole. But the other threads are not there: their LWPs stay bound, the kernels
+ * they use cannot be destroyed (EBUSY), and what such a thread had at that moment, a virtual
+ * CPU, the big lock, a wake-up or an operation that it was in the middle of, stays so.
  */
 
 #ifndef LWPROC_H
@@ -568,8 +571,7 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes the default kernel, unless there is one. 0, or an errno. Blocks while another
- * thread makes it.
+ * Makes the default kernel, unless there is one. 0, or an errno.
  */
 int rump_init(void);
 
@@ -1201,8 +1203,8 @@ int lwproc_sleep_with(lwproc_sleeper sleep,
 
 /**
  * A new key of data of processes, in this thread's kernel. When a process ends, and its
- * value is not NULL, `destructor(value)` is called, in the order of the keys. Blocks
- * while another thread makes one. EAGAIN: the kernel has 256 keys.
+ * value is not NULL, `destructor(value)` is called, in the order in which the keys were
+ * made. EAGAIN: the kernel has 256 keys.
  */
 int lwproc_proc_key_create(lwproc_destructor destructor, unsigned int *key);
 
@@ -1248,7 +1250,7 @@ int lwproc_biglock_depth(unsigned int *depth);
 /**
  * Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel
  * it goes, and `destructor(data)` is called. On an error `data` is the caller's as before.
- * Blocks while another thread adds one. EAGAIN: the kernel has 256.
+ * EAGAIN: the kernel has 256.
  */
 int lwproc_emul_add(void *data, lwproc_destructor destructor, unsigned int *emul);
 
@@ -1272,34 +1274,31 @@ int lwproc_emul(unsigned int *emul, void **data);
 /**
  * Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
  * thread that ends it, before anything of it is given back; the last established first.
- * What names the hook goes into `id`. Blocks while another thread does this or takes one
- * away.
+ * What names the hook goes into `id`. EAGAIN: the kernel has 16,777,200.
  */
 int lwproc_exithook_establish(lwproc_exithook hook, void *arg, uint64_t *id);
 
 /**
- * Takes an exit hook away; a call under way goes on. Blocks as
- * lwproc_exithook_establish. ENOENT: there is none.
+ * Takes an exit hook away; a call under way goes on. ENOENT: there is none.
  */
 int lwproc_exithook_disestablish(uint64_t id);
 
 /**
  * As rump_init, with a configuration, which counts only if there is no default kernel
- * yet. NULL: the default. Blocks while another thread makes it.
+ * yet. NULL: the default. EINVAL. Of two that threads make at once one stays; the other's
+ * LWPs come and go before the call returns.
  */
 int lwproc_init(const struct lwproc_config *config);
 
 /**
  * Makes a kernel beside the default one. It shares nothing with others. NULL for `config`:
- * the default. Blocks while another thread puts one on the list of kernels, or takes one
- * off. EINVAL.
+ * the default. EINVAL. EAGAIN: there are 16,777,200.
  */
 int lwproc_kernel_create(const struct lwproc_config *config, struct lwproc_kernel **kernel);
 
 /**
  * Ends a kernel, and whatever is left in it; what that was goes into `leftover`, unless
- * that is NULL. A calling thread that uses it goes back to the default one. Blocks as
- * lwproc_kernel_create.
+ * that is NULL. A calling thread that uses it goes back to the default one.
  *
  * EBUSY: another thread uses it, or it is the default one. EINVAL: no such kernel.
  * EDEADLK: the thread is scheduled.
@@ -1308,9 +1307,7 @@ int lwproc_kernel_destroy(struct lwproc_kernel *kernel, struct lwproc_leftover *
 
 /**
  * From now on this thread uses that kernel; NULL: the default one. It keeps an LWP in each,
- * until the thread ends. Blocks as lwproc_kernel_create when the thread has never used
- * that kernel; else it waits for nobody. EINVAL: no such kernel. EDEADLK: the thread is
- * scheduled.
+ * until the thread ends. EINVAL: no such kernel. EDEADLK: the thread is scheduled.
  */
 int lwproc_kernel_use(struct lwproc_kernel *kernel);
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use libc::{c_int, c_void, pid_t};
 use lwproc::{Host, LwpToken, Pid, Signo};
@@ -54,6 +55,14 @@ pub struct lwproc_hypercalls {
 std::thread_local! {
     /// The LWP that this thread was last set to run as, of all kernels.
     static CURRENT: Cell<Option<LwpToken>> = const { Cell::new(None) };
+}
+
+/// What CLOCK_MONOTONIC says.
+fn monotonic() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it may be written. There is such a clock, so the call succeeds.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The host of a kernel that C made.
@@ -110,6 +119,12 @@ impl Host for CHost {
 
     fn current(&self) -> Option<LwpToken> {
         CURRENT.get()
+    }
+
+    // The clock that C programs name; and the library's own is made when it is first asked,
+    // which a fork may find half done.
+    fn now(&self) -> Duration {
+        monotonic()
     }
 
     fn vfs_init(&self, parent: &Place) -> Place {

@@ -1,10 +1,9 @@
 //! A kernel that C made: its configuration, and what belongs to it beside the kernel.
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use libc::{c_int, c_uint, c_void};
 use lwproc::{
@@ -16,6 +15,7 @@ use crate::embedded::{Emulation, Value, lwproc_destructor};
 use crate::host::{CHost, lwproc_hypercalls};
 use crate::mistake::Mistake;
 use crate::names::{LwpName, ProcName, lwp, proc};
+use crate::table::Table;
 
 /// A kernel. Opaque: the pointer is a number, and is never looked through.
 #[derive(Debug)]
@@ -86,27 +86,45 @@ pub(crate) enum Key {
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) kernel: Kernel<CHost>,
+    /// What C knows it by.
+    number: u64,
+    /// What its processes are known by.
     serial: u64,
-    /// Filled from the start; taking the lock is for those who make one.
-    keys: [OnceLock<Key>; KEYS_MAX],
-    /// By number, from 1 on.
-    emuls: [OnceLock<EmulId>; EMULS_MAX],
-    hooks: Mutex<Hooks>,
+    keys: Row<Key, KEYS_MAX>,
+    /// The first one is number 1.
+    emuls: Row<EmulId, EMULS_MAX>,
+    hooks: Table<HookId>,
 }
 
-#[derive(Debug, Default)]
-struct Hooks {
-    last: u64,
-    ids: HashMap<u64, HookId>,
+/// Values that stay, by place: filled from the start, each by the thread that has reserved
+/// the place, which nobody waits for.
+#[derive(Debug)]
+struct Row<T, const N: usize> {
+    reserved: AtomicUsize,
+    places: [OnceLock<T>; N],
 }
 
-/// Nothing that is done under these locks leaves a mess behind when it panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T, const N: usize> Row<T, N> {
+    fn new() -> Self {
+        Self { reserved: AtomicUsize::new(0), places: [const { OnceLock::new() }; N] }
+    }
+
+    /// Adds what `new` makes for a place; which one. `None`: there is no room.
+    fn add(&self, new: impl FnOnce(usize) -> T) -> Option<usize> {
+        let next = |reserved: usize| (reserved < N).then_some(reserved + 1);
+        // Relaxed: only uniqueness is wanted; the place publishes the value.
+        let place = self.reserved.fetch_update(Relaxed, Relaxed, next).ok()?;
+        let _first = self.places[place].set(new(place));
+        Some(place)
+    }
+
+    fn get(&self, place: usize) -> Option<&T> {
+        self.places.get(place)?.get()
+    }
 }
 
 impl Instance {
-    pub(crate) fn new(config: Option<&lwproc_config>) -> Result<Self, Mistake> {
+    pub(crate) fn new(config: Option<&lwproc_config>, number: u64) -> Result<Self, Mistake> {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let mut builder = Kernel::builder().allow_native_emul();
         let mut host = CHost::new(lwproc_hypercalls::default(), std::ptr::null_mut());
@@ -143,16 +161,24 @@ impl Instance {
         let kernel = builder.host(host).build()?;
         Ok(Self {
             kernel,
+            number,
             serial,
-            keys: [const { OnceLock::new() }; KEYS_MAX],
-            emuls: [const { OnceLock::new() }; EMULS_MAX],
-            hooks: Mutex::new(Hooks::default()),
+            keys: Row::new(),
+            emuls: Row::new(),
+            hooks: Table::new(),
         })
     }
 
     /// What C knows it by.
     pub(crate) fn to_ptr(&self) -> *mut lwproc_kernel {
-        std::ptr::without_provenance_mut(KERNEL | self.serial as usize)
+        // 60 bits.
+        std::ptr::without_provenance_mut(KERNEL | self.number as usize)
+    }
+
+    /// The number of the kernel that C means; `None`: nothing that this library gave out.
+    pub(crate) fn number_of(ptr: *mut lwproc_kernel) -> Option<u64> {
+        let bits = ptr.addr();
+        (bits & KIND == KERNEL).then_some((bits & !KIND) as u64)
     }
 
     /// A look at an LWP that C means.
@@ -195,12 +221,14 @@ impl Instance {
         found.map_or(std::ptr::null_mut(), |found| ProcName::of(&found, self.serial).to_ptr())
     }
 
-    pub(crate) fn add_key(&self, key: impl Fn() -> Key) -> Result<c_uint, Mistake> {
-        fill_next(&self.keys, |_| key()).ok_or(Mistake::Full("keys"))
+    pub(crate) fn add_key(&self, key: impl FnOnce() -> Key) -> Result<c_uint, Mistake> {
+        // At most 256.
+        let place = self.keys.add(|_| key()).ok_or(Mistake::Full("keys"))?;
+        Ok(place as c_uint)
     }
 
     pub(crate) fn key(&self, number: c_uint) -> Option<&Key> {
-        self.keys.get(number as usize)?.get()
+        self.keys.get(number as usize)
     }
 
     /// The number of a new emulation.
@@ -209,17 +237,19 @@ impl Instance {
         data: *mut c_void,
         destructor: lwproc_destructor,
     ) -> Result<c_uint, Mistake> {
+        // At most 256.
+        let number = |place| place as c_uint + 1;
         let add = |place| {
             let value = Value::new(data, destructor);
-            self.kernel.add_emul(Emulation { number: place + 1, value })
+            self.kernel.add_emul(Emulation { number: number(place), value })
         };
-        fill_next(&self.emuls, add).map(|place| place + 1).ok_or(Mistake::Full("emulations"))
+        self.emuls.add(add).map(number).ok_or(Mistake::Full("emulations"))
     }
 
     pub(crate) fn emul(&self, number: c_uint) -> Option<EmulId> {
         match number.checked_sub(1) {
             None => Some(self.kernel.native_emul()),
-            Some(place) => self.emuls.get(place as usize)?.get().copied(),
+            Some(place) => self.emuls.get(place as usize).copied(),
         }
     }
 
@@ -227,36 +257,19 @@ impl Instance {
     pub(crate) fn emul_number(&self, emul: EmulId) -> c_uint {
         let is_it = |place: &OnceLock<EmulId>| place.get() == Some(&emul);
         // At most 256.
-        self.emuls.iter().position(is_it).map_or(0, |place| place as c_uint + 1)
+        self.emuls.places.iter().position(is_it).map_or(0, |place| place as c_uint + 1)
     }
 
-    pub(crate) fn add_hook(&self, id: HookId) -> u64 {
-        let mut hooks = lock(&self.hooks);
-        hooks.last += 1;
-        let number = hooks.last;
-        hooks.ids.insert(number, id);
-        number
+    /// What C knows a hook by.
+    pub(crate) fn add_hook(&self, id: HookId) -> Option<u64> {
+        Some(self.hooks.reserve()?.fill(id))
     }
 
     pub(crate) fn take_hook(&self, number: u64) -> Option<HookId> {
-        lock(&self.hooks).ids.remove(&number)
+        self.hooks.take(number).ok()
     }
-}
-
-/// Fills the first place that is free; which one. Of two at once, one waits for the other's.
-fn fill_next<T>(places: &[OnceLock<T>], new: impl Fn(c_uint) -> T) -> Option<c_uint> {
-    for (number, place) in (0..).zip(places) {
-        let mut is_new = false;
-        place.get_or_init(|| {
-            is_new = true;
-            new(number)
-        });
-        if is_new {
-            return Some(number);
-        }
-    }
-    None
 }
 
 /// Marks the pointers to kernels.
 const KERNEL: usize = 0b1011 << 60;
+const KIND: usize = 0b1111 << 60;

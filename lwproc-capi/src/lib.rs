@@ -8,6 +8,7 @@
 //! | `names` | what `struct lwp *` and `struct proc *` are: numbers, never looked through |
 //! | `mistake` | what a caller did wrong: an errno, or a message and SIGABRT |
 //! | `embedded` | the embedder's values: files, data, address spaces, places, emulations |
+//! | `table` | values by number, without a lock |
 //! | `host` | what the kernel asks of the embedder: hypercalls |
 //! | `instance` | a kernel, and what belongs to it |
 //! | `registry` | the kernels there are, and which one a thread uses |
@@ -36,6 +37,7 @@ mod instance;
 mod mistake;
 mod names;
 mod registry;
+mod table;
 
 pub use embedded::{lwproc_destructor, vmspace};
 pub use host::{lwproc_hypercalls, lwproc_lwp_op};

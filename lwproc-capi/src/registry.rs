@@ -1,47 +1,43 @@
 //! Kernels: the default one, others, and which one a thread uses.
 //!
-//! The list of kernels is behind a lock, which is taken to create and destroy one, to make
-//! the default one, and when a thread uses one for the first time; no other call takes it.
-//! A thread has a share of the kernel that it uses, and the last share decides: a kernel
-//! that a thread uses is not destroyed.
+//! There is no lock, so a child of a fork finds none that a thread of its parent held. A
+//! thread has a share of the kernel that it uses, and a kernel that is shared is not
+//! destroyed.
+#![allow(unsafe_code)]
 
 use std::cell::RefCell;
 use std::ops::Deref;
+use std::ptr::null_mut;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::atomic::{AtomicPtr, Ordering::Acquire, Ordering::Release};
 
 use lwproc::Teardown;
 
 use crate::embedded;
-use crate::instance::{Instance, lock, lwproc_config, lwproc_kernel};
+use crate::instance::{Instance, lwproc_config, lwproc_kernel};
 use crate::mistake::Mistake;
+use crate::table::{NotTaken, Share, Table};
 
-static DEFAULT: OnceLock<Instance> = OnceLock::new();
-/// Held by who makes the default one.
-static MAKING: Mutex<()> = Mutex::new(());
-static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
+/// Null, until it is made.
+static DEFAULT: AtomicPtr<Instance> = AtomicPtr::new(null_mut());
+/// The others.
+static KERNELS: Table<Box<Instance>> = Table::new();
 
 std::thread_local! {
     /// The kernel that this thread has chosen; `None`: the default one.
-    static CHOSEN: RefCell<Option<Rc<Share>>> = const { RefCell::new(None) };
-    /// The kernels that this thread has used: found again without the lock.
-    static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+    static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
 }
 
-/// What C knows a kernel by, and the kernel for as long as it lives.
-type Known = (*mut lwproc_kernel, Weak<Instance>);
+/// A thread's share of a kernel that is not the default one; the `Rc` counts who has it
+/// there.
+type Chosen = Rc<Share<'static, Box<Instance>>>;
 
-/// A kernel, for as long as this is held. Threads share no count of it.
+/// A kernel, for as long as this is held. Threads share no count of the default one.
 #[derive(Clone, Debug)]
 pub(crate) enum Used {
     Default(&'static Instance),
-    /// The share is the thread's; the `Rc` counts who has it there.
-    Chosen(Rc<Share>),
+    Chosen(Chosen),
 }
-
-/// A thread's share of a kernel that is not the default one.
-#[derive(Debug)]
-pub(crate) struct Share(Arc<Instance>);
 
 impl Deref for Used {
     type Target = Instance;
@@ -49,13 +45,18 @@ impl Deref for Used {
     fn deref(&self) -> &Instance {
         match self {
             Self::Default(instance) => instance,
-            Self::Chosen(share) => &share.0,
+            Self::Chosen(share) => share,
         }
     }
 }
 
-fn is_default(ptr: *mut lwproc_kernel) -> bool {
-    DEFAULT.get().is_some_and(|default| default.to_ptr() == ptr)
+/// The default kernel has no number in the table, where none is 0.
+const DEFAULT_NUMBER: u64 = 0;
+
+fn default() -> Option<&'static Instance> {
+    // Acquire: the kernel; pairs with Release in `init`.
+    // SAFETY: never freed once it is there.
+    unsafe { DEFAULT.load(Acquire).as_ref() }
 }
 
 /// Makes the default kernel, unless there is one.
@@ -63,87 +64,71 @@ pub(crate) fn init(config: Option<&lwproc_config>) -> Result<(), Mistake> {
     if embedded::is_in_callback() {
         return Err(Mistake::InCallback);
     }
-    if DEFAULT.get().is_some() {
+    if default().is_some() {
         return Ok(());
     }
-    // Two threads make one kernel.
-    let _one = lock(&MAKING);
-    if DEFAULT.get().is_none() {
-        let _ = DEFAULT.set(Instance::new(config)?);
+    let new = Box::into_raw(Box::new(Instance::new(config, DEFAULT_NUMBER)?));
+    // Release: the kernel; pairs with Acquire in `default`. Acquire on failure: the other
+    // one, which the caller uses.
+    if DEFAULT.compare_exchange(null_mut(), new, Release, Acquire).is_err() {
+        // Another thread was first.
+        // SAFETY: never published.
+        drop(unsafe { Box::from_raw(new) });
     }
     Ok(())
 }
 
 /// Makes a kernel beside the default one.
 pub(crate) fn create(config: Option<&lwproc_config>) -> Result<*mut lwproc_kernel, Mistake> {
-    let instance = Arc::new(Instance::new(config)?);
+    let place = KERNELS.reserve().ok_or(Mistake::Full("kernels"))?;
+    let instance = Box::new(Instance::new(config, place.number())?);
     let ptr = instance.to_ptr();
-    lock(&INSTANCES).push(instance);
+    place.fill(instance);
     Ok(ptr)
 }
+
+/// The number of a kernel that C means.
+fn number(ptr: *mut lwproc_kernel) -> Result<u64, Mistake> {
+    Instance::number_of(ptr).ok_or(NO_KERNEL)
+}
+
+const NO_KERNEL: Mistake = Mistake::Argument("no such kernel");
 
 /// Ends a kernel that no other thread uses; the calling thread, which is not in a kernel,
 /// goes back to the default one.
 pub(crate) fn destroy(ptr: *mut lwproc_kernel) -> Result<Teardown, Mistake> {
-    if is_default(ptr) {
-        return Err(Mistake::KernelInUse);
+    let number = number(ptr)?;
+    if number == DEFAULT_NUMBER {
+        return Err(if default().is_some() { Mistake::KernelInUse } else { NO_KERNEL });
     }
-    let own = CHOSEN.with_borrow_mut(|chosen| chosen.take_if(|share| share.0.to_ptr() == ptr));
+    let own = CHOSEN.with_borrow_mut(|chosen| chosen.take_if(|share| share.to_ptr() == ptr));
     let was_chosen = own.is_some();
     // Not in a kernel: this is the thread's only share, and the count the thread's too.
     drop(own);
-    match remove(ptr) {
+    match KERNELS.take(number) {
         Ok(instance) => Ok(instance.kernel.shutdown()),
-        Err(why) => {
-            if let (true, Mistake::KernelInUse) = (was_chosen, &why) {
+        Err(NotTaken::Gone) => Err(NO_KERNEL),
+        Err(NotTaken::Shared) => {
+            if was_chosen {
                 choose(ptr)?;
             }
-            Err(why)
+            Err(Mistake::KernelInUse)
         }
     }
 }
 
-/// Takes a kernel out of the registry, if nobody else has a share of it. To give up the
-/// last share is one step, against which nobody can take another.
-fn remove(ptr: *mut lwproc_kernel) -> Result<Instance, Mistake> {
-    let mut all = lock(&INSTANCES);
-    let found = all.iter().position(|instance| instance.to_ptr() == ptr);
-    let found = found.ok_or(Mistake::Argument("no such kernel"))?;
-    Arc::try_unwrap(all.swap_remove(found)).map_err(|shared| {
-        all.push(shared);
-        Mistake::KernelInUse
-    })
-}
-
-/// From now on this thread uses that kernel; NULL: the default one.
+/// From now on this thread uses that kernel; NULL: the default one. Lock-free.
 pub(crate) fn choose(ptr: *mut lwproc_kernel) -> Result<(), Mistake> {
-    let chosen = if ptr.is_null() || is_default(ptr) {
+    let chosen = if ptr.is_null() {
         None
     } else {
-        Some(Rc::new(Share(known(ptr).map_or_else(|| look_up(ptr), Ok)?)))
+        match number(ptr)? {
+            DEFAULT_NUMBER => default().map(|_| None).ok_or(NO_KERNEL)?,
+            number => Some(Rc::new(KERNELS.share(number).ok_or(NO_KERNEL)?)),
+        }
     };
     CHOSEN.set(chosen);
     Ok(())
-}
-
-/// A kernel that this thread has used before, and that lives. Lock-free.
-fn known(ptr: *mut lwproc_kernel) -> Option<Arc<Instance>> {
-    // Takes no share of another one, which its destroyer would see.
-    KNOWN.with_borrow(|known| known.iter().find(|(known, _)| *known == ptr)?.1.upgrade())
-}
-
-/// A kernel of the registry, which this thread knows from now on.
-fn look_up(ptr: *mut lwproc_kernel) -> Result<Arc<Instance>, Mistake> {
-    let all = lock(&INSTANCES);
-    let found = all.iter().find(|instance| instance.to_ptr() == ptr);
-    let found = found.ok_or(Mistake::Argument("no such kernel"))?.clone();
-    drop(all);
-    KNOWN.with_borrow_mut(|known| {
-        // What has gone keeps its memory no longer than this.
-        known.retain(|(_, instance)| instance.strong_count() > 0);
-        known.push((ptr, Arc::downgrade(&found)));
-    });
-    Ok(found)
 }
 
 /// The kernel that this thread uses.
@@ -154,6 +139,6 @@ pub(crate) fn current() -> Result<Used, Mistake> {
     // Failure: the thread is ending, and which kernel it used is not known any more.
     let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone());
     let chosen = chosen.map_err(|_| Mistake::InCallback)?;
-    let default = || DEFAULT.get().map(Used::Default);
+    let default = || default().map(Used::Default);
     chosen.map(Used::Chosen).or_else(default).ok_or(Mistake::NotInitialised)
 }

@@ -124,9 +124,10 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "tests/c/behaviour.c",
     "tests/c/death.c",
+    "tests/c/fork.c",
     "tests/c/resources.c",
     "tests/c/services.c",
     "tests/c/sleep.c",
@@ -251,7 +252,9 @@ fn two_threads_under_the_address_sanitizer() {
             skipped(format!("the address sanitizer of {compiler}, which is not here"));
             continue;
         }
-        for source in PROGRAMS.into_iter().filter(|source| !source.contains("death")) {
+        // The sanitizer's own allocator hangs in a child of a fork beside other threads.
+        let left_out = |source: &&str| ["death", "fork"].iter().any(|name| source.contains(name));
+        for source in PROGRAMS.into_iter().filter(|source| !left_out(source)) {
             let flags = ["-std=gnu11", "-fsanitize=address"];
             let program = compile(compiler, &flags, &prefix, source, Link::Archive);
             succeeds(&mut run(&prefix, program));

@@ -11,7 +11,7 @@ use crate::registry;
 
 /// Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel
 /// it goes, and `destructor(data)` is called. On an error `data` is the caller's as before.
-/// Blocks while another thread adds one. EAGAIN: the kernel has 256.
+/// EAGAIN: the kernel has 256.
 ///
 /// # Safety
 /// `emul` may be written; `destructor` may be called from any thread.

@@ -28,8 +28,7 @@ pub type lwproc_exithook =
 
 /// Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
 /// thread that ends it, before anything of it is given back; the last established first.
-/// What names the hook goes into `id`. Blocks while another thread does this or takes one
-/// away.
+/// What names the hook goes into `id`. EAGAIN: the kernel has 16,777,200.
 ///
 /// # Safety
 /// `id` may be written; `hook` may be called with `arg` from any thread.
@@ -56,13 +55,16 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
             // SAFETY: the embedder's function and its argument.
             in_callback(|| unsafe { hook(arg.0, &ending) });
         });
+        let Some(number) = instance.add_hook(established) else {
+            instance.kernel.remove_exit_hook(established)?;
+            return Err(Mistake::Full("exit hooks").into());
+        };
         // SAFETY: by contract.
-        unsafe { store(id, instance.add_hook(established)) }
+        unsafe { store(id, number) }
     })
 }
 
-/// Takes an exit hook away; a call under way goes on. Blocks as
-/// lwproc_exithook_establish. ENOENT: there is none.
+/// Takes an exit hook away; a call under way goes on. ENOENT: there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_exithook_disestablish(id: u64) -> c_int {
     errno("lwproc_exithook_disestablish", || {

@@ -56,7 +56,8 @@ fn outside() -> Result<(), Refusal> {
 }
 
 /// As rump_init, with a configuration, which counts only if there is no default kernel
-/// yet. NULL: the default. Blocks while another thread makes it.
+/// yet. NULL: the default. EINVAL. Of two that threads make at once one stays; the other's
+/// LWPs come and go before the call returns.
 ///
 /// # Safety
 /// `config` is NULL or may be read.
@@ -70,8 +71,7 @@ pub unsafe extern "C" fn lwproc_init(config: *const lwproc_config) -> c_int {
 }
 
 /// Makes a kernel beside the default one. It shares nothing with others. NULL for `config`:
-/// the default. Blocks while another thread puts one on the list of kernels, or takes one
-/// off. EINVAL.
+/// the default. EINVAL. EAGAIN: there are 16,777,200.
 ///
 /// # Safety
 /// `config` is NULL or may be read; `kernel` may be written.
@@ -91,8 +91,7 @@ pub unsafe extern "C" fn lwproc_kernel_create(
 }
 
 /// Ends a kernel, and whatever is left in it; what that was goes into `leftover`, unless
-/// that is NULL. A calling thread that uses it goes back to the default one. Blocks as
-/// lwproc_kernel_create.
+/// that is NULL. A calling thread that uses it goes back to the default one.
 ///
 /// EBUSY: another thread uses it, or it is the default one. EINVAL: no such kernel.
 /// EDEADLK: the thread is scheduled.
@@ -117,9 +116,7 @@ pub unsafe extern "C" fn lwproc_kernel_destroy(
 }
 
 /// From now on this thread uses that kernel; NULL: the default one. It keeps an LWP in each,
-/// until the thread ends. Blocks as lwproc_kernel_create when the thread has never used
-/// that kernel; else it waits for nobody. EINVAL: no such kernel. EDEADLK: the thread is
-/// scheduled.
+/// until the thread ends. EINVAL: no such kernel. EDEADLK: the thread is scheduled.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_use(kernel: *mut lwproc_kernel) -> c_int {
     errno("lwproc_kernel_use", || {

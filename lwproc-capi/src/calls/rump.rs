@@ -23,8 +23,7 @@ pub(super) fn usenative(cx: &mut Context) -> Result<(), Refusal> {
     cx.k_mut().process().use_native_emul().map_err(|_| Mistake::NativeSysents.into())
 }
 
-/// Makes the default kernel, unless there is one. 0, or an errno. Blocks while another
-/// thread makes it.
+/// Makes the default kernel, unless there is one. 0, or an errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_init() -> c_int {
     errno("rump_init", || Ok(registry::init(None)?))

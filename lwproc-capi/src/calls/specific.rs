@@ -11,8 +11,8 @@ use crate::mistake::{Mistake, Refusal, errno};
 use crate::registry;
 
 /// A new key of data of processes, in this thread's kernel. When a process ends, and its
-/// value is not NULL, `destructor(value)` is called, in the order of the keys. Blocks
-/// while another thread makes one. EAGAIN: the kernel has 256 keys.
+/// value is not NULL, `destructor(value)` is called, in the order in which the keys were
+/// made. EAGAIN: the kernel has 256 keys.
 ///
 /// # Safety
 /// `key` may be written; `destructor` may be called from any thread.
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn lwproc_lwp_key_create(
 
 /// # Safety
 /// `key` is NULL, which is a mistake, or may be written.
-unsafe fn create(key: *mut c_uint, make: impl Fn(&Instance) -> Key) -> Result<(), Refusal> {
+unsafe fn create(key: *mut c_uint, make: impl FnOnce(&Instance) -> Key) -> Result<(), Refusal> {
     wanted(key)?;
     let instance = registry::current()?;
     let number = instance.add_key(|| make(&instance))?;
