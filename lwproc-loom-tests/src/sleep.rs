@@ -27,6 +27,7 @@ pub fn models() -> Vec<Model> {
         pair("sleep_wake_all_against_sleep", wake_all_against_sleep),
         three("sleep_against_two_wakers", sleep_against_two_wakers),
         three("sleep_two_against_wake_one_and_signal", two_against_wake_and_signal),
+        three("sleep_two_against_wake_one_and_look", two_against_wake_and_look),
         three("sleep_two_against_two_wakes", two_against_two_wakes),
         three("sleep_two_against_two_wakers", two_against_two_wakers).threads(4),
     ]
@@ -322,6 +323,31 @@ fn two_against_wake_and_signal() {
     e.release().unwrap();
     drop(e);
     assert_empty(&kernel);
+}
+
+/// A sleeper leaves at its second look, for reasons of its own: the only wake-up is for the
+/// other.
+fn two_against_wake_and_look() {
+    let (kernel, event) = (kernel(), Event::new());
+    let (k, other, seat) = (kernel.clone(), event.clone(), kernel.reserve_seat());
+    let sleeps = loom::thread::spawn(move || {
+        seat.take();
+        k.enter().unwrap().sleep_on(&other.0, || other.came()).unwrap();
+    });
+    let other = event.clone();
+    let wakes = loom::thread::spawn(move || {
+        other.1.store(1, Relaxed);
+        other.0.wake_one();
+    });
+    let mut looks = 0;
+    let second = || {
+        looks += 1;
+        // Twice before it registers.
+        (looks > 2).then_some(())
+    };
+    kernel.enter().unwrap().sleep_on(&event.0, second).unwrap();
+    sleeps.join().unwrap();
+    wakes.join().unwrap();
 }
 
 /// Two sleepers, and a wake-up for each.

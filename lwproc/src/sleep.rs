@@ -103,9 +103,10 @@ const ALL: u64 = 1 << 32;
 ///
 /// # Progress
 /// Waking never waits: lock-free but for the allocator and the unparking of threads,
-/// and O(sleepers). One waker at a time serves the queue: a call that finds another
+/// and O(sleepers). A sleeper that stops by itself costs the others nothing. One waker at a time serves the queue: a call that finds another
 /// under way leaves its wake-up to that one, and returns; so a waker whose thread is
-/// stopped holds up the wake-ups of others, though not their callers.
+/// stopped holds up the wake-ups of others, though not their callers. So does, of every
+/// so many sleepers that stop by themselves, the one that sweeps those out of the queue.
 pub struct WaitChannel {
     queue: WaitQueue,
     /// Wake-ups that are still to be made; who raises it from zero makes them.

@@ -144,6 +144,41 @@ fn unsleep_ends_a_sleep_once() {
     });
 }
 
+/// Sleepers that are interrupted one by one: the others sleep on, and nobody calls their
+/// conditions. So the work is the same for each.
+#[test]
+fn an_interrupted_sleeper_does_not_wake_the_others() {
+    const SLEEPERS: usize = 100;
+    let (kernel, channel) = (kernel(), WaitChannel::new());
+    let (looks, awake) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let lwps: Vec<_> = (0..SLEEPERS).map(|_| kernel.spawn().start().unwrap()).collect();
+    let lids: Vec<_> = lwps.iter().map(|lwp| lwp.lid()).collect();
+    std::thread::scope(|s| {
+        let (kernel, channel, looks, awake) = (&kernel, &channel, &looks, &awake);
+        for lwp in lwps {
+            s.spawn(move || {
+                let mut k = kernel.enter().unwrap();
+                k.switch(lwp).unwrap();
+                let slept = k.sleep_on(channel, || {
+                    looks.fetch_add(1, SeqCst);
+                    None::<()>
+                });
+                assert_eq!(slept, Err(Interrupted::Signal));
+                awake.fetch_add(1, SeqCst);
+                k.release().unwrap();
+            });
+        }
+        until(|| looks.load(SeqCst) == 3 * SLEEPERS && lids.iter().all(|l| is_asleep(kernel, *l)));
+        let k = kernel.enter().unwrap();
+        for (i, lid) in lids.iter().enumerate() {
+            k.signals().kill(KillTarget::Lwp(*lid), 15).unwrap();
+            until(|| awake.load(SeqCst) == i + 1);
+        }
+    });
+    assert_eq!(looks.load(SeqCst), 3 * SLEEPERS);
+    assert_empty(&kernel);
+}
+
 /// It does not wake, or sleeps again.
 #[test]
 fn a_blocked_signal_does_not_end_a_sleep() {

@@ -42,7 +42,8 @@ fn exited_wakes_once_and_keeps_no_waker() {
     assert_empty(&kernel);
 }
 
-/// Futures that come and go leave nothing in the queue, though nobody wakes it.
+/// Futures that come and go leave nothing in the queue, though nobody wakes it; and wake
+/// nobody. (`growth` of `checks/stress` counts the bytes.)
 #[test]
 fn waits_that_are_dropped_do_not_pile_up() {
     let kernel = Kernel::new();
@@ -55,13 +56,10 @@ fn waits_that_are_dropped_do_not_pile_up() {
     for _ in 0..10_000 {
         assert!(poll_for(&mut proc.exited(), &waker).is_pending());
         assert_eq!(Arc::strong_count(&wakes), 2);
-        if stays.count() > 0 {
-            exited.iter_mut().for_each(|e| assert!(poll_for(e, &waker_stays).is_pending()));
-        }
     }
-    assert_eq!(wakes.count(), 0);
-    assert!((1..=10_000 / 64 * 10 + 10).contains(&stays.count()), "{}", stays.count());
+    assert_eq!((wakes.count(), stays.count()), (0, 0));
     drop(lwp);
+    assert_eq!(stays.count(), 10);
     exited.iter_mut().for_each(|e| assert!(poll_for(e, &waker_stays).is_ready()));
 }
 

@@ -17,6 +17,10 @@ pub fn models() -> Vec<Model> {
         pair("waitq_drop_against_wake", drop_against_wake),
         pair("waitq_wake_against_drop", wake_against_drop),
         pair("waitq_drop_of_one_against_wake_of_another", drop_against_wake_of_another),
+        pair("waitq_wake_of_one_against_drop_of_another", wake_against_drop_of_another),
+        pair("waitq_drop_against_wait", drop_against_wait),
+        pair("waitq_drop_and_wake_against_wait", drop_and_wake_against_wait).threads(3).bounded(3),
+        pair("waitq_two_drops_against_wake", two_drops_against_wake).threads(3).bounded(3),
     ]
 }
 
@@ -186,20 +190,87 @@ fn wake_against_drop() {
     drop_and_wake(false);
 }
 
-/// One future is dropped while the event comes: another is woken all the same.
-fn drop_against_wake_of_another() {
+/// A task in the queue.
+fn waiting(world: &World) -> (Executor, Waiting) {
+    let (executor, mut waiting) = (Executor::new(), Waiting::default());
+    let polled = world.0.poll_for(&mut waiting, &executor.waker(), || done(world));
+    assert_eq!(polled, Poll::Pending);
+    (executor, waiting)
+}
+
+/// One future is dropped, and its leaving sweeps the queue, while the event comes: those
+/// below it and above it are woken all the same.
+fn two_stay(dropper_there: bool) {
     let world = world();
     let other = world.clone();
-    let (a, b) = (Executor::new(), Executor::new());
-    let [mut leaves, mut stays] = [(); 2].map(|()| Waiting::default());
-    for (waiting, executor) in [(&mut stays, &b), (&mut leaves, &a)] {
-        let polled = world.0.poll_for(waiting, &executor.waker(), || done(&world));
-        assert_eq!(polled, Poll::Pending);
+    let (b, mut stays) = waiting(&world);
+    let (a, mut leaves) = waiting(&world);
+    let (c, mut stays_too) = waiting(&world);
+    if dropper_there {
+        let t = loom::thread::spawn(move || other.0.stop_waiting(&mut leaves));
+        event(&world);
+        t.join().unwrap();
+    } else {
+        let t = loom::thread::spawn(move || event(&other));
+        world.0.stop_waiting(&mut leaves);
+        t.join().unwrap();
     }
-    let t = loom::thread::spawn(move || other.0.stop_waiting(&mut leaves));
+    assert_eq!([&b, &c].map(|e| e.woken.wakes.load(Relaxed)), [1, 1]);
+    world.0.stop_waiting(&mut stays);
+    world.0.stop_waiting(&mut stays_too);
+    assert_eq!([a, b, c].map(|e| Arc::strong_count(&e.woken)), [1, 1, 1]);
+}
+
+fn drop_against_wake_of_another() {
+    two_stay(true);
+}
+
+fn wake_against_drop_of_another() {
+    two_stay(false);
+}
+
+/// A thread registers while the queue is swept: it is there for the event.
+fn drop_against_wait() {
+    let world = world();
+    let other = world.clone();
+    let (_, mut leaves) = waiting(&world);
+    let t = loom::thread::spawn(move || {
+        other.0.wait_until(&Parker::new(), || done(&other));
+    });
+    world.0.stop_waiting(&mut leaves);
     event(&world);
     t.join().unwrap();
+}
+
+/// A sleeper that is woken by who sweeps sees at its first look what the waker did.
+fn drop_and_wake_against_wait() {
+    let world = world();
+    let ((b, mut stays), (_, mut leaves)) = (waiting(&world), waiting(&world));
+    let other = world.clone();
+    let sweeps = loom::thread::spawn(move || other.0.stop_waiting(&mut leaves));
+    let other = world.clone();
+    let wakes = loom::thread::spawn(move || event(&other));
+    b.parker.park();
+    let mut looks = 0;
+    let polled = world.0.poll_for(&mut stays, &b.waker(), || {
+        looks += 1;
+        done(&world)
+    });
+    assert_eq!((polled, looks), (Poll::Ready(()), 1));
+    sweeps.join().unwrap();
+    wakes.join().unwrap();
+}
+
+/// Two leave at once, and both would sweep: the third is woken.
+fn two_drops_against_wake() {
+    let world = world();
+    let (b, mut stays) = waiting(&world);
+    let drops = [(); 2].map(|()| {
+        let (other, (_, mut leaves)) = (world.clone(), waiting(&world));
+        loom::thread::spawn(move || other.0.stop_waiting(&mut leaves))
+    });
+    event(&world);
+    drops.into_iter().for_each(|t| t.join().unwrap());
     assert_eq!(b.woken.wakes.load(Relaxed), 1);
     world.0.stop_waiting(&mut stays);
-    assert_eq!((Arc::strong_count(&a.woken), Arc::strong_count(&b.woken)), (1, 1));
 }

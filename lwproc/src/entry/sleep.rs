@@ -161,11 +161,7 @@ impl<'k, H: Host> Entered<'k, H> {
         drop((asleep, aside, timer));
         match result {
             Ok(result) => Ok(result),
-            Err(why) => {
-                // Clears away what is left of this sleeper.
-                waiters.wake_all();
-                why.unless_timed_out(done)
-            }
+            Err(why) => why.unless_timed_out(done),
         }
     }
 
@@ -214,11 +210,7 @@ impl<'k, H: Host> Entered<'k, H> {
             seat.acquire_cpu();
         }
         seat.kernel_lock_to(biglocks);
-        result.ok().or_else(|| {
-            // Clears away what is left of this sleeper.
-            waiters.wake_all();
-            done()
-        })
+        result.ok().or_else(done)
     }
 
     /// Sleeps on a channel until `condition` yields a value. **Blocks** the thread;
@@ -257,7 +249,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let result = channel.queue().wait_for(
             Bed::new(self.seat.me().parker())
                 .limit(limit_of(&timer, &|| timer.limit()))
-                .missed(&|| channel.wake_all()),
+                .missed(&|| channel.wake_one()),
             &mut condition,
             || self.interruption_or_end(&timer),
             || Aside::step(self),

@@ -5,12 +5,20 @@
 //! is pending. A sleeper is a thread, by its parker, or with the feature `async` a
 //! task, by its `std::task::Waker`.
 //!
+//! A sleeper that stops by itself says so in its state, and is counted. When as many have
+//! left as stayed at the last sweep, and some more, the one that leaves sweeps: it takes
+//! the stack, drops those that have left, and puts the others back, without waking them
+//! (`stack.rs` says why none of them is missed). So leaving is O(1) amortised, and the
+//! queue is as long as the most that slept since the last sweep or wake-up.
+//!
 //! The task's waker lies in the sleeper until somebody takes it out: who moves the
 //! state away from WAITING, and nobody else. That is who wakes it, or the future
 //! that stops waiting; so a waker is dropped by its future, or called. Calling it is
 //! user code; a panic of it is swallowed, for it is no matter of who ends a process.
 #![allow(unsafe_code)]
 
+mod sleeper;
+mod stack;
 #[cfg(feature = "async")]
 mod task;
 #[cfg(feature = "async")]
@@ -19,57 +27,27 @@ mod waker;
 #[cfg(feature = "async")]
 pub use task::{Left, Waiting};
 
-#[cfg(feature = "async")]
-use crate::panics;
-use crate::sync::{Acquire, AtomicPtr, AtomicU32, Parker, Relaxed, Release, Unparker, fence};
+use crate::sync::{Acquire, AtomicPtr, AtomicU32, Ordering, Parker, Relaxed, Release, fence};
+use sleeper::{LEFT, Sleeper, WAITING, WOKEN, Who};
+use stack::{Chain, PutBack, Stack, Taken};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-/// In the stack, or on the way to a waker.
-const WAITING: u32 = 0;
-/// Taken out by a waker.
-const WOKEN: u32 = 1;
-/// No longer there: it sleeps no more, and must not use up a wake-up.
-const LEFT: u32 = 2;
-
-struct Sleeper {
-    who: Who,
-    state: AtomicU32,
-    /// The sleeper below; read by whoever took the stack.
-    next: AtomicPtr<Sleeper>,
-}
-
-/// Whom to wake.
-enum Who {
-    Thread(Unparker),
-    /// Touched by who moved the state away from WAITING, and read by nobody else.
-    #[cfg(feature = "async")]
-    Task(waker::WakerCell),
-}
-
-impl Sleeper {
-    /// Wakes it, by whoever moved it from WAITING to WOKEN.
-    fn wake(&self) {
-        match &self.who {
-            Who::Thread(unparker) => unparker.unpark(),
-            #[cfg(feature = "async")]
-            Who::Task(waker) => {
-                // SAFETY: by who moved the state.
-                let waker = unsafe { waker.take() };
-                let _ = panics::catch(|| waker.wake());
-            }
-        }
-    }
-}
+/// How many may have left a queue, beside as many as stayed at the last sweep, before it
+/// is swept.
+#[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
+const SWEEP: i32 = 64;
+#[cfg(any(lwproc_loom, lwproc_shuttle))]
+const SWEEP: i32 = 0;
 
 /// See the module.
 pub struct WaitQueue {
-    head: AtomicPtr<Sleeper>,
-    /// Tasks that left on their own since the last sweep, less those it woke; as i32.
-    #[cfg(feature = "async")]
+    stack: Stack,
+    /// Sleepers that left on their own since the stack was last taken, less those that
+    /// were put back then; as i32.
     left: AtomicU32,
 }
 
@@ -79,24 +57,28 @@ impl fmt::Debug for WaitQueue {
     }
 }
 
-/// Tells the wakers, when a sleeper stops sleeping, that it does not count.
+/// A thread's sleep in a queue: tells the wakers at its end that it does not count.
 struct Leave<'s> {
+    queue: &'s WaitQueue,
     sleeper: &'s Sleeper,
-    /// It left on its own, though what it waits for may not have come.
-    early: bool,
-    /// What to do when a wake-up was not used, or may have been missed.
+    /// What to do when a wake-up was not used.
     missed: Option<&'s dyn Fn()>,
+}
+
+impl Leave<'_> {
+    /// It was woken, and has looked.
+    fn woken(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let Some(missed) = self.missed else {
-            return;
-        };
-        // Relaxed: the fence in `missed`, which wakes others, is the Acquire [P57] of
+        // Relaxed: the fence in `missed`, which wakes another, is the Acquire [P57] of
         // what the waker of this one did; pairs with Release in `wake_some`.
-        let before = self.sleeper.state.swap(LEFT, Relaxed);
-        if self.early || before == WOKEN {
+        if self.sleeper.state.swap(LEFT, Relaxed) == WAITING {
+            self.queue.one_has_left();
+        } else if let Some(missed) = self.missed {
             missed();
         }
     }
@@ -109,7 +91,7 @@ pub struct Bed<'b> {
     /// How long it may park at a time; `None` of it, or said by it: until it is unparked.
     limit: Option<&'b dyn Fn() -> Option<Duration>>,
     /// For queues that wake one sleeper at a time: called when this one was woken and
-    /// did not look, and when it stopped.
+    /// did not look.
     missed: Option<&'b dyn Fn()>,
 }
 
@@ -142,11 +124,7 @@ impl<'b> Bed<'b> {
 
 impl WaitQueue {
     pub fn new() -> Self {
-        Self {
-            head: AtomicPtr::new(std::ptr::null_mut()),
-            #[cfg(feature = "async")]
-            left: AtomicU32::new(0),
-        }
+        Self { stack: Stack::new(), left: AtomicU32::new(0) }
     }
 
     /// Sleeps until `done` yields a value. Blocks. `done` is called again
@@ -161,8 +139,7 @@ impl WaitQueue {
 
     /// As [`WaitQueue::wait_until`], until `stop` yields a value. `stop` is
     /// called before each parking: who makes it yield must unpark the parker
-    /// afterwards, unless the time that it may park has a limit. After a stop this
-    /// sleeper is still in the queue, to the next wake-up.
+    /// afterwards, unless the time that it may park has a limit.
     ///
     /// What `aside` yields is kept while it sleeps, and dropped before `done` is called.
     pub fn wait_for<R, I, A>(
@@ -177,13 +154,12 @@ impl WaitQueue {
         }
         loop {
             let sleeper = self.register(Who::Thread(bed.parker.unparker().clone()));
-            let mut leave = Leave { sleeper: &sleeper, early: true, missed: bed.missed };
+            let leave = Leave { queue: self, sleeper: &sleeper, missed: bed.missed };
             // SeqCst fence [P12]: either `done` sees what the waker did, or
             // the waker's fence comes later and it sees this sleeper. [P80]: the same
             // for `stop`, the time, and the deadline.
             fence(SeqCst);
             if let Some(r) = done() {
-                leave.early = false;
                 return Ok(r);
             }
             let back = aside();
@@ -197,11 +173,11 @@ impl WaitQueue {
                 bed.park();
             }
             drop(back);
-            if let Some(r) = done() {
-                leave.missed = None;
+            let result = done();
+            leave.woken();
+            if let Some(r) = result {
                 return Ok(r);
             }
-            leave.missed = None;
         }
     }
 
@@ -211,32 +187,10 @@ impl WaitQueue {
             state: AtomicU32::new(WAITING),
             next: AtomicPtr::new(std::ptr::null_mut()),
         });
-        // The queue's claim, given back by whoever takes the stack.
-        let raw = Arc::into_raw(sleeper.clone()).cast_mut();
-        // SAFETY: the queue's claim on it.
-        unsafe { self.push(raw, raw) };
+        let mut chain = Chain::new();
+        chain.add(sleeper.clone());
+        self.stack.push(&chain);
         sleeper
-    }
-
-    /// Puts a chain of sleepers on the stack.
-    ///
-    /// # Safety
-    /// `first` leads to `last`, and the caller has the queue's claim on each.
-    unsafe fn push(&self, first: *mut Sleeper, last: *mut Sleeper) {
-        // SAFETY: claimed by contract.
-        let last = unsafe { &(*last).next };
-        // Relaxed: nothing is read through it here.
-        let mut head = self.head.load(Relaxed);
-        loop {
-            // Relaxed: published by the CAS.
-            last.store(head, Relaxed);
-            // Release [P12]: publishes the sleepers; pairs with the swap in
-            // `take`.
-            match self.head.compare_exchange(head, first, Release, Relaxed) {
-                Ok(_) => return,
-                Err(seen) => head = seen,
-            }
-        }
     }
 
     /// Wakes every sleeper. Lock-free (a sleeper's thread is unparked, which
@@ -251,28 +205,20 @@ impl WaitQueue {
         // SeqCst fence [P12]: see `wait_for`.
         fence(SeqCst);
         for queue in queues {
-            // Relaxed: the swap decides; a quick way out when nobody sleeps.
-            if !queue.head.load(Relaxed).is_null() {
+            if !queue.stack.is_quiet() {
                 queue.wake_taken();
             }
         }
     }
 
-    /// Wakes every sleeper, behind a fence of the caller's. How many there were.
+    /// Wakes every sleeper, behind a fence of the caller's.
     #[cold]
-    fn wake_taken(&self) -> u32 {
-        let mut woken = 0;
-        for sleeper in self.take() {
-            // Relaxed: the fence above is the Release [P12] of what the waker did;
-            // pairs with Acquire in `wait_for` and `poll_for`. What moves the state
-            // decides who has the task's waker, which was written before the
-            // sleeper was published.
-            if sleeper.state.swap(WOKEN, Relaxed) == WAITING {
-                sleeper.wake();
-                woken += 1;
-            }
-        }
-        woken
+    fn wake_taken(&self) {
+        let taken = self.stack.take();
+        self.none_have_left(0);
+        // The fence above is the Release [P12] of what the waker did; pairs with Acquire
+        // in `wait_for` and `poll_for`.
+        wake_each(taken, Relaxed);
     }
 
     /// Wakes up to `count` sleepers, those that registered first, and puts the
@@ -280,7 +226,7 @@ impl WaitQueue {
     /// does not reach the sleepers in hand.
     pub(crate) fn wake_some(&self, count: u64) {
         // Oldest first.
-        let mut taken: Vec<_> = self.take().collect();
+        let mut taken: Vec<_> = self.stack.take().collect();
         let mut left = count;
         while left > 0
             && let Some(sleeper) = taken.pop()
@@ -293,49 +239,61 @@ impl WaitQueue {
                 left -= 1;
             }
         }
+        let chain = staying(taken);
+        self.none_have_left(chain.len());
+        self.stack.push(&chain);
+    }
+
+    /// One has left by itself. O(1) amortised.
+    fn one_has_left(&self) {
+        // Relaxed: a count.
+        if self.left.fetch_add(1, Relaxed).cast_signed() >= SWEEP {
+            self.sweep();
+        }
+    }
+
+    /// The stack has been taken, and so many are put back.
+    fn none_have_left(&self, stay: u32) {
+        // Relaxed: a count. One that leaves just now may be lost to it; the next sweep
+        // finds it all the same.
+        self.left.store(0_u32.wrapping_sub(stay), Relaxed);
+    }
+
+    /// Drops those that have left; the others sleep on. Lock-free.
+    #[cold]
+    fn sweep(&self) {
+        let Some(taken) = self.stack.hold() else {
+            return;
+        };
+        let chain = staying(taken);
+        self.none_have_left(chain.len());
+        if let PutBack::Missed(chain) = self.stack.put_back(chain) {
+            // Release [P12]: what the waker did, seen in `put_back` [P90]; pairs with
+            // Acquire in `wait_for` and `poll_for`.
+            wake_each(chain.into_sleepers(), Release);
+        }
+    }
+}
+
+/// Those that have not left.
+fn staying(taken: impl IntoIterator<Item = Arc<Sleeper>>) -> Chain {
+    let mut chain = Chain::new();
+    for sleeper in taken {
         // Relaxed: a hint; one that leaves later is dropped another time.
-        taken.retain(|sleeper| sleeper.state.load(Relaxed) == WAITING);
-        let taken: Vec<_> = taken.into_iter().map(|s| Arc::into_raw(s).cast_mut()).collect();
-        for pair in taken.windows(2) {
-            // SAFETY: claimed by this thread.
-            let next = unsafe { &(*pair[0]).next };
-            // Relaxed: published by the push.
-            next.store(pair[1], Relaxed);
-        }
-        if let [first, .., last] | [first @ last] = taken[..] {
-            // SAFETY: linked above, with the claims taken over from the stack.
-            unsafe { self.push(first, last) };
+        if sleeper.state.load(Relaxed) == WAITING {
+            chain.add(sleeper);
         }
     }
-
-    /// Takes the stack, newest first.
-    fn take(&self) -> Taken {
-        // Acquire [P12]: the sleepers' fields; pairs with Release in `push`.
-        Taken(self.head.swap(std::ptr::null_mut(), Acquire))
-    }
+    chain
 }
 
-/// Sleepers that have been taken out, with the queue's claim on them.
-struct Taken(*mut Sleeper);
-
-impl Iterator for Taken {
-    type Item = Arc<Sleeper>;
-
-    fn next(&mut self) -> Option<Arc<Sleeper>> {
-        if self.0.is_null() {
-            return None;
+/// Wakes sleepers that have been taken out.
+fn wake_each(taken: Taken, order: Ordering) {
+    for sleeper in taken {
+        // The caller's ordering. What moves the state decides who has the task's waker,
+        // which was written before the sleeper was published.
+        if sleeper.state.swap(WOKEN, order) == WAITING {
+            sleeper.wake();
         }
-        // SAFETY: the queue's claim on it, taken over with the stack.
-        let sleeper = unsafe { Arc::from_raw(self.0.cast_const()) };
-        // Relaxed: read through the Acquire of the stack.
-        self.0 = sleeper.next.load(Relaxed);
-        Some(sleeper)
-    }
-}
-
-impl Drop for WaitQueue {
-    fn drop(&mut self) {
-        // Relaxed: nobody else is left.
-        Taken(self.head.load(Relaxed)).for_each(drop);
     }
 }

@@ -1,16 +1,13 @@
 //! Tasks as sleepers.
 #![allow(unsafe_code)]
 
+use super::WaitQueue;
+use super::sleeper::{LEFT, Sleeper, WAITING, WOKEN, Who};
 use super::waker::WakerCell;
-use super::{LEFT, Sleeper, WAITING, WOKEN, WaitQueue, Who};
 use crate::sync::{Acquire, Relaxed, fence};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Poll, Waker};
-
-/// How many tasks may have left a queue, beside as many as there were at the last sweep,
-/// before it is swept.
-const SWEEP: i32 = 64;
 
 /// A future's place in a queue. It must be given to [`WaitQueue::stop_waiting`] before it is
 /// dropped; or else the waker stays in the queue until the next wake-up.
@@ -111,7 +108,7 @@ impl WaitQueue {
     }
 
     /// The future waits no more. Its waker is dropped here, unless somebody is just
-    /// calling it. Lock-free; a queue that many have left is woken, which clears it.
+    /// calling it. Lock-free; O(1) amortised.
     pub fn stop_waiting(&self, waiting: &mut Waiting) -> Left {
         let Some(Registered { sleeper, .. }) = waiting.0.take() else {
             return Left::Asleep;
@@ -124,21 +121,9 @@ impl WaitQueue {
         }
         // SAFETY: by who moved the state.
         let waker = unsafe { waker.take() };
-        // Relaxed: a count.
-        if self.left.fetch_add(1, Relaxed).cast_signed() >= SWEEP {
-            self.sweep();
-        }
+        self.one_has_left();
         // Last: it is user code.
         drop(waker);
         Left::Asleep
-    }
-
-    /// Wakes all, for nothing, so that those go that have left. O(1) amortised: as many
-    /// must leave again as are woken here.
-    #[cold]
-    fn sweep(&self) {
-        let woken = self.wake_taken();
-        // Relaxed: a count.
-        self.left.store(0_u32.wrapping_sub(woken), Relaxed);
     }
 }

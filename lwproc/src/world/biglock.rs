@@ -35,12 +35,7 @@ impl BigLock {
         bed: Bed<'_>,
         stop: impl FnMut() -> Option<I>,
     ) -> Result<(), I> {
-        let locked = self.waiters.wait_for(bed, || self.try_lock().then_some(()), stop, || ());
-        if locked.is_err() {
-            // Clears away what is left of this sleeper.
-            self.waiters.wake_all();
-        }
-        locked
+        self.waiters.wait_for(bed, || self.try_lock().then_some(()), stop, || ())
     }
 
     /// Gives it up, by the holder. Lock-free.

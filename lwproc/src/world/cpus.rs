@@ -53,11 +53,7 @@ impl Cpus {
         stop: impl FnMut() -> Option<()>,
     ) -> Option<usize> {
         let acquired = self.waiters.wait_for(bed, || self.try_acquire(preferred), stop, || ());
-        acquired.ok().or_else(|| {
-            // Clears away what is left of this sleeper.
-            self.waiters.wake_all();
-            self.try_acquire(preferred)
-        })
+        acquired.ok().or_else(|| self.try_acquire(preferred))
     }
 
     fn try_acquire(&self, preferred: usize) -> Option<usize> {
