@@ -9,11 +9,16 @@
  * lwproc_try_* twins of those functions return an errno instead.
  *
  * Any function may be called from any thread. Before rump_init those that return an errno
- * return EINVAL, and the others abort. A thread that ends releases the LWP it runs as. No
- * function of this library may be called in a function of the program's that the kernel
- * calls (a hypercall, an exit hook, a close callback, a destructor), or by a thread whose
- * thread-local storage has been destroyed: EDEADLK, or an abort. lwproc_wakeup and
- * lwproc_wakeup_one may.
+ * return EINVAL, and the others abort. A thread that ends releases the LWP it runs as.
+ *
+ * In a callback, a function of the program's that the kernel calls (a hypercall, an exit hook,
+ * a sink, a condition, a close callback, a destructor), a thread may call what is marked with
+ * "Also in a callback": what names all that it is about, and what looks at this thread's
+ * kernel or configures it. That is the calling kernel, unless that is being destroyed, or
+ * gets a file back from a thread that uses another. All else is refused there: EDEADLK, or
+ * an abort. When a thread's thread-local storage has been destroyed, as it may be in what is
+ * called at the thread's end, no kernel is the thread's: what is about one is refused in
+ * the same way, and look-ups find nothing.
  *
  * No call waits for another thread, but for those that say that they block, a switch to an
  * LWP that has the big lock, and all that enter the kernel if it has a number of virtual
@@ -366,17 +371,17 @@ struct lwproc_profile {
 };
 
 /**
- * Says whether what an LWP sleeps for has come: not 0. It may not call this library.
+ * Says whether what an LWP sleeps for has come: not 0. A callback.
  */
 typedef int (*lwproc_condition)(void *arg);
 
 /**
- * Sleeps in the embedder's way. It may not call this library.
+ * Sleeps in the embedder's way. A callback.
  */
 typedef void (*lwproc_sleeper)(void *arg);
 
 /**
- * Ends such a sleep. It may not call this library, and may not block.
+ * Ends such a sleep. A callback, which may not block.
  */
 typedef void (*lwproc_unsleeper)(void *arg, int lid);
 
@@ -403,16 +408,15 @@ struct lwproc_ending {
 };
 
 /**
- * Called at the end of a process; it may not call this library.
+ * Called at the end of a process. A callback.
  */
 typedef void (*lwproc_exithook)(void *arg, const struct lwproc_ending *ending);
 
 /**
  * The hypercalls. Each may be NULL. `arg` is that of the configuration.
  *
- * They may be called in any thread, also at a thread's end. They may not call this
- * library (EDEADLK, or an abort), and may not leave by longjmp or an exception. The kernel
- * holds no lock meanwhile.
+ * They are callbacks, in any thread, also at a thread's end. They may not leave by longjmp or
+ * an exception. The kernel holds no lock meanwhile.
  */
 struct lwproc_hypercalls {
     /**
@@ -562,7 +566,7 @@ struct lwproc_trace_event {
 
 /**
  * Takes events, in the thread that did what they tell, after it was done; from several
- * threads at once. It may not call this library.
+ * threads at once. A callback.
  */
 typedef void (*lwproc_trace_sink)(void *arg, const struct lwproc_trace_event *event);
 
@@ -678,7 +682,7 @@ struct lwp *rump_lwproc_curlwp(void);
 
 /**
  * The LWP that this thread was last set to run as, exiting or not, in a call or not; NULL:
- * none. With LWPs of several kernels bound to the thread, the last one.
+ * none. With LWPs of several kernels bound to the thread, the last one. Also in a callback.
  */
 struct lwp *rump_lwproc_curlwp_hypercall(void);
 
@@ -714,12 +718,15 @@ void rump__lwproc_lwphold(void);
 void rump__lwproc_lwprele(void);
 
 /**
- * The live LWP of a process with that number; NULL: none. No lock is needed.
+ * The live LWP of a process with that number; NULL: none. No lock is needed. Also in a
+ * callback.
+ *
+ * Aborts when `p` has gone, or is none.
  */
 struct lwp *lwp_find(struct proc *p, int id);
 
 /**
- * The process with that pid, zombies included; NULL: none.
+ * The process with that pid, zombies included; NULL: none. Also in a callback.
  */
 struct proc *lwproc_proc_find(pid_t pid);
 
@@ -887,8 +894,8 @@ int lwproc_getgroups(size_t *count, gid_t *groups);
 
 /**
  * Opens a file at the lowest free descriptor. `close(data)` is called once, when the last
- * descriptor and reference are gone; it may not call this library. On an error the file is
- * the caller's as before. EMFILE.
+ * descriptor and reference are gone: a callback, which may destroy the channels of the file.
+ * On an error the file is the caller's as before. EMFILE.
  */
 int lwproc_open(void *data, lwproc_destructor close, int flags, int *fd);
 
@@ -898,12 +905,13 @@ int lwproc_open(void *data, lwproc_destructor close, int flags, int *fd);
 int lwproc_get(int fd, struct lwproc_file **file);
 
 /**
- * What lwproc_open was given.
+ * What lwproc_open was given. Also in a callback.
  */
 void *lwproc_file_data(const struct lwproc_file *file);
 
 /**
- * Gives a reference back; with the last one the file is closed. NULL: does nothing.
+ * Gives a reference back; with the last one the file is closed. NULL: does nothing. Also in
+ * a callback.
  */
 void lwproc_file_put(struct lwproc_file *file);
 
@@ -1067,12 +1075,12 @@ int lwproc_setrlimit(int resource, const struct lwproc_rlimit *limit);
 /**
  * Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, or 0 for none
  * but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
- * unknown flags.
+ * unknown flags. Also in a callback.
  */
 int lwproc_limits_setpolicy(unsigned int flags);
 
 /**
- * Which limits hold in this thread's kernel: LWPROC_NPROC or 0.
+ * Which limits hold in this thread's kernel: LWPROC_NPROC or 0. Also in a callback.
  */
 int lwproc_limits_policy(unsigned int *flags);
 
@@ -1121,6 +1129,13 @@ int lwproc_kill(pid_t target, int signo);
 int lwproc_lwp_kill(int lid, int signo);
 
 /**
+ * Posts a signal to a process, whoever may send one: what the kernel itself tells it
+ * (psignal), such as an exit hook. Nothing happens to one that has ended. EINVAL: no such
+ * signal, or no such process. Also in a callback.
+ */
+int lwproc_psignal(struct proc *p, int signo);
+
+/**
  * The signals pending for the current LWP: bit N - 1 for signal N.
  */
 int lwproc_sigpending(uint64_t *set);
@@ -1137,12 +1152,15 @@ int lwproc_sigmask(uint64_t set, uint64_t *old);
 int lwproc_sigtake(int *signo);
 
 /**
- * A channel on which nobody sleeps.
+ * A channel on which nobody sleeps. Also in a callback.
  */
 int lwproc_channel_create(struct lwproc_channel **channel);
 
 /**
- * Ends a channel. NULL: does nothing. EBUSY: an LWP sleeps on it.
+ * Ends a channel. NULL: does nothing. EBUSY: an LWP sleeps on it. Also in a callback.
+ *
+ * A thread that has woken the last sleeper may still be in its wake-up: the program says
+ * what it slept for, and wakes, under a lock that it takes once more before this.
  */
 int lwproc_channel_destroy(struct lwproc_channel *channel);
 
@@ -1159,13 +1177,13 @@ int lwproc_sleep(struct lwproc_channel *channel, lwproc_condition condition, voi
 
 /**
  * Wakes every LWP that sleeps on the channel, in whatever kernel. What they sleep for must
- * have been done before. May be called from anywhere, also in a callback. It never waits.
+ * have been done before. It never waits. Also in a callback.
  */
 int lwproc_wakeup(struct lwproc_channel *channel);
 
 /**
  * The same for one of the LWPs, if any sleeps; one that stops sleeping at the same moment
- * passes it on.
+ * passes it on. Also in a callback.
  */
 int lwproc_wakeup_one(struct lwproc_channel *channel);
 
@@ -1173,13 +1191,13 @@ int lwproc_wakeup_one(struct lwproc_channel *channel);
  * Ends the sleep of an LWP, whose call returns EINTR; when it does not sleep, nothing is
  * done. lwproc_wait and lwproc_wait_alone go on. `cleanup` says nothing here.
  *
- * Aborts when the LWP has gone, or is none.
+ * Aborts when the LWP has gone, or is none. Also in a callback.
  */
 void lwp_unsleep(struct lwp *l, int cleanup);
 
 /**
  * As lwp_unsleep; whether it slept, 1 or 0 into `slept`, unless that is NULL. ESRCH: it has
- * gone, or is of another kernel. EINVAL: it is none.
+ * gone, or is of another kernel. EINVAL: it is none. Also in a callback.
  */
 int lwproc_try_unsleep(struct lwp *l, int *slept);
 
@@ -1204,12 +1222,12 @@ int lwproc_sleep_with(lwproc_sleeper sleep,
 /**
  * A new key of data of processes, in this thread's kernel. When a process ends, and its
  * value is not NULL, `destructor(value)` is called, in the order in which the keys were
- * made. EAGAIN: the kernel has 256 keys.
+ * made. EAGAIN: the kernel has 256 keys. Also in a callback.
  */
 int lwproc_proc_key_create(lwproc_destructor destructor, unsigned int *key);
 
 /**
- * The same for data of LWPs; the destructor is called when the LWP goes.
+ * The same for data of LWPs; the destructor is called when the LWP goes. Also in a callback.
  */
 int lwproc_lwp_key_create(lwproc_destructor destructor, unsigned int *key);
 
@@ -1250,18 +1268,18 @@ int lwproc_biglock_depth(unsigned int *depth);
 /**
  * Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel
  * it goes, and `destructor(data)` is called. On an error `data` is the caller's as before.
- * EAGAIN: the kernel has 256.
+ * EAGAIN: the kernel has 256. Also in a callback.
  */
 int lwproc_emul_add(void *data, lwproc_destructor destructor, unsigned int *emul);
 
 /**
  * The emulation of processes made from now on; those that live keep theirs. 0: the native
- * one, which a kernel begins with. EINVAL: no such emulation.
+ * one, which a kernel begins with. EINVAL: no such emulation. Also in a callback.
  */
 int lwproc_emul_setdefault(unsigned int emul);
 
 /**
- * The emulation that the next process will have.
+ * The emulation that the next process will have. Also in a callback.
  */
 int lwproc_emul_default(unsigned int *emul);
 
@@ -1274,12 +1292,14 @@ int lwproc_emul(unsigned int *emul, void **data);
 /**
  * Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
  * thread that ends it, before anything of it is given back; the last established first.
- * What names the hook goes into `id`. EAGAIN: the kernel has 16,777,200.
+ * What names the hook goes into `id`. EAGAIN: the kernel has 16,777,200. Also in a callback,
+ * for ends that come later.
  */
 int lwproc_exithook_establish(lwproc_exithook hook, void *arg, uint64_t *id);
 
 /**
- * Takes an exit hook away; a call under way goes on. ENOENT: there is none.
+ * Takes an exit hook away; a call under way goes on. ENOENT: there is none. Also in a
+ * callback, such as the hook itself.
  */
 int lwproc_exithook_disestablish(uint64_t id);
 
@@ -1312,18 +1332,18 @@ int lwproc_kernel_destroy(struct lwproc_kernel *kernel, struct lwproc_leftover *
 int lwproc_kernel_use(struct lwproc_kernel *kernel);
 
 /**
- * The kernel that this thread uses; NULL: none, or in a callback.
+ * The kernel that this thread uses; NULL: none. Also in a callback.
  */
 struct lwproc_kernel *lwproc_kernel_current(void);
 
 /**
- * Counts what lives in this thread's kernel. EINVAL: no kernel.
+ * Counts what lives in this thread's kernel. EINVAL: no kernel. Also in a callback.
  */
 int lwproc_count(struct lwproc_counts *counts);
 
 /**
  * Counts what a user has in this thread's kernel, by real user id: as LWPROC_RLIMIT_NPROC
- * counts. EINVAL: no kernel.
+ * counts. EINVAL: no kernel. Also in a callback.
  */
 int lwproc_count_user(uid_t uid, struct lwproc_user_counts *counts);
 
@@ -1336,7 +1356,8 @@ int lwproc_count_user(uid_t uid, struct lwproc_user_counts *counts);
 int lwproc_settrace(lwproc_trace_sink sink, void *arg, lwproc_destructor destructor);
 
 /**
- * The same for the events of all processes of this thread's kernel, beside those sinks.
+ * The same for the events of all processes of this thread's kernel, beside those sinks. Also
+ * in a callback, such as the sink itself, which is destroyed when it is over.
  */
 int lwproc_kernel_settrace(lwproc_trace_sink sink, void *arg, lwproc_destructor destructor);
 

@@ -174,7 +174,7 @@ pub(crate) fn schedule() -> Result<(), Refusal> {
     let context = Context::enter(registry::current()?)?;
     // After the first entry: so the context goes before the thread's membership does.
     let put = SCHEDULED.try_with(|place| *place.0.borrow_mut() = Some(context));
-    put.map_err(|_| Mistake::InCallback.into())
+    put.map_err(|_| Mistake::Ending.into())
 }
 
 /// `rump_unschedule`.

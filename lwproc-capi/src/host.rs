@@ -26,9 +26,8 @@ pub enum lwproc_lwp_op {
 
 /// The hypercalls. Each may be NULL. `arg` is that of the configuration.
 ///
-/// They may be called in any thread, also at a thread's end. They may not call this
-/// library (EDEADLK, or an abort), and may not leave by longjmp or an exception. The kernel
-/// holds no lock meanwhile.
+/// They are callbacks, in any thread, also at a thread's end. They may not leave by longjmp or
+/// an exception. The kernel holds no lock meanwhile.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct lwproc_hypercalls {

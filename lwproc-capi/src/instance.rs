@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use libc::{c_int, c_uint, c_void};
 use lwproc::{
     ClaimError, EmulId, Enforcement, HookId, Kernel, LimitsPolicy, Lwp, LwpKey, LwpRef, Pid,
-    ProcHandle, ProcKey, SigModel, WaitPolicy,
+    ProcHandle, ProcKey, ProcRef, SigModel, WaitPolicy,
 };
 
 use crate::embedded::{Emulation, Value, lwproc_destructor};
@@ -204,14 +204,23 @@ impl Instance {
         })?
     }
 
-    /// The process that C means.
-    pub(crate) fn proc(&self, ptr: *mut proc) -> Result<ProcHandle<CHost>, Mistake> {
+    /// A look at a process that C means.
+    pub(crate) fn with_proc<R>(
+        &self,
+        ptr: *mut proc,
+        look: impl FnOnce(ProcRef<'_, CHost>) -> R,
+    ) -> Result<R, Mistake> {
         let gone = || Mistake::NotAProc(ptr.addr());
         let name = ProcName::from_ptr(ptr).ok_or_else(gone)?;
         let guard = self.kernel.pin();
         let found = guard.proc(name.pid());
         let found = found.filter(|found| ProcName::of(found, self.serial) == name);
-        found.and_then(|found| found.handle()).ok_or_else(gone)
+        found.map(look).ok_or_else(gone)
+    }
+
+    /// The process that C means.
+    pub(crate) fn proc(&self, ptr: *mut proc) -> Result<ProcHandle<CHost>, Mistake> {
+        self.with_proc(ptr, |found| found.handle())?.ok_or(Mistake::NotAProc(ptr.addr()))
     }
 
     /// What C knows a process by; NULL when there is none.

@@ -12,8 +12,10 @@ use lwproc::{Errno, Lid, Pid};
 pub(crate) enum Mistake {
     /// The default kernel has not been made, and the thread uses no other.
     NotInitialised,
-    /// The kernel is calling the embedder on this thread, or the thread is ending.
+    /// The kernel is calling the embedder on this thread.
     InCallback,
+    /// The thread is ending: its storage has been destroyed.
+    Ending,
     /// An in-kernel call, and the thread is outside.
     NotScheduled,
     /// `rump_schedule`, and the thread is inside.
@@ -43,7 +45,7 @@ pub(crate) enum Mistake {
 impl Mistake {
     fn errno(&self) -> c_int {
         match self {
-            Self::InCallback | Self::AlreadyScheduled => libc::EDEADLK,
+            Self::InCallback | Self::Ending | Self::AlreadyScheduled => libc::EDEADLK,
             Self::NotInitialised
             | Self::NotScheduled
             | Self::NotAnLwp(_)
@@ -63,9 +65,8 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInitialised => f.write_str("no kernel: rump_init has not been called"),
-            Self::InCallback => {
-                f.write_str("called from a callback of the kernel, or by an ending thread")
-            }
+            Self::InCallback => f.write_str("called from a callback of the kernel"),
+            Self::Ending => f.write_str("called by an ending thread"),
             Self::NotScheduled => f.write_str("called outside rump_schedule"),
             Self::AlreadyScheduled => f.write_str("the thread is scheduled already"),
             Self::NotAnLwp(ptr) => write!(f, "{ptr:#x} is not an lwp"),

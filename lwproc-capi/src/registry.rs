@@ -131,14 +131,11 @@ pub(crate) fn choose(ptr: *mut lwproc_kernel) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// The kernel that this thread uses.
+/// The kernel that this thread uses, in a callback too.
 pub(crate) fn current() -> Result<Used, Mistake> {
-    if embedded::is_in_callback() {
-        return Err(Mistake::InCallback);
-    }
     // Failure: the thread is ending, and which kernel it used is not known any more.
     let chosen = CHOSEN.try_with(|chosen| chosen.borrow().clone());
-    let chosen = chosen.map_err(|_| Mistake::InCallback)?;
+    let chosen = chosen.map_err(|_| Mistake::Ending)?;
     let default = || default().map(Used::Default);
     chosen.map(Used::Chosen).or_else(default).ok_or(Mistake::NotInitialised)
 }

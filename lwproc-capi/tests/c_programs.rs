@@ -124,8 +124,9 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     "tests/c/behaviour.c",
+    "tests/c/callbacks.c",
     "tests/c/death.c",
     "tests/c/fork.c",
     "tests/c/resources.c",
@@ -270,6 +271,7 @@ fn two_threads_under_valgrind() {
     let prefix = installed("valgrind");
     let compiler = compilers(["gcc", "clang"])[0];
     let checked = [
+        ("callbacks.c", ""),
         ("resources.c", ""),
         ("services.c", "10"),
         ("sleep.c", ""),

@@ -11,7 +11,7 @@ use crate::registry;
 
 /// Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel
 /// it goes, and `destructor(data)` is called. On an error `data` is the caller's as before.
-/// EAGAIN: the kernel has 256.
+/// EAGAIN: the kernel has 256. Also in a callback.
 ///
 /// # Safety
 /// `emul` may be written; `destructor` may be called from any thread.
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn lwproc_emul_add(
 }
 
 /// The emulation of processes made from now on; those that live keep theirs. 0: the native
-/// one, which a kernel begins with. EINVAL: no such emulation.
+/// one, which a kernel begins with. EINVAL: no such emulation. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_emul_setdefault(emul: c_uint) -> c_int {
     errno("lwproc_emul_setdefault", || {
@@ -40,7 +40,7 @@ pub extern "C" fn lwproc_emul_setdefault(emul: c_uint) -> c_int {
     })
 }
 
-/// The emulation that the next process will have.
+/// The emulation that the next process will have. Also in a callback.
 ///
 /// # Safety
 /// `emul` may be written.

@@ -34,8 +34,8 @@ fn on_exec(flags: c_int) -> Result<OnExec, Refusal> {
 }
 
 /// Opens a file at the lowest free descriptor. `close(data)` is called once, when the last
-/// descriptor and reference are gone; it may not call this library. On an error the file is
-/// the caller's as before. EMFILE.
+/// descriptor and reference are gone: a callback, which may destroy the channels of the file.
+/// On an error the file is the caller's as before. EMFILE.
 ///
 /// # Safety
 /// `fd` may be written; `close` may be called with `data` from any thread.
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn lwproc_get(fd: c_int, file: *mut *mut lwproc_file) -> c
     })
 }
 
-/// What lwproc_open was given.
+/// What lwproc_open was given. Also in a callback.
 ///
 /// # Safety
 /// `file` is from lwproc_get, and was not given back.
@@ -88,7 +88,8 @@ pub unsafe extern "C" fn lwproc_file_data(file: *const lwproc_file) -> *mut c_vo
     unsafe { &*file }.handle.data.0
 }
 
-/// Gives a reference back; with the last one the file is closed. NULL: does nothing.
+/// Gives a reference back; with the last one the file is closed. NULL: does nothing. Also in
+/// a callback.
 ///
 /// # Safety
 /// `file` is from lwproc_get, and was not given back.

@@ -22,13 +22,14 @@ pub struct lwproc_ending {
     pub uid: uid_t,
 }
 
-/// Called at the end of a process; it may not call this library.
+/// Called at the end of a process. A callback.
 pub type lwproc_exithook =
     Option<unsafe extern "C" fn(arg: *mut c_void, ending: *const lwproc_ending)>;
 
 /// Has `hook(arg, ...)` called at the end of each process of this thread's kernel, in the
 /// thread that ends it, before anything of it is given back; the last established first.
-/// What names the hook goes into `id`. EAGAIN: the kernel has 16,777,200.
+/// What names the hook goes into `id`. EAGAIN: the kernel has 16,777,200. Also in a callback,
+/// for ends that come later.
 ///
 /// # Safety
 /// `id` may be written; `hook` may be called with `arg` from any thread.
@@ -64,7 +65,8 @@ pub unsafe extern "C" fn lwproc_exithook_establish(
     })
 }
 
-/// Takes an exit hook away; a call under way goes on. ENOENT: there is none.
+/// Takes an exit hook away; a call under way goes on. ENOENT: there is none. Also in a
+/// callback, such as the hook itself.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_exithook_disestablish(id: u64) -> c_int {
     errno("lwproc_exithook_disestablish", || {

@@ -7,6 +7,7 @@ use lwproc::{Lid, Pid};
 use super::rump::usenative;
 use crate::context::{self, Context};
 use crate::embedded::vmspace;
+use crate::instance::Instance;
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::{LwpName, lwp, proc};
 use crate::registry;
@@ -70,11 +71,11 @@ pub extern "C" fn rump_lwproc_curlwp() -> *mut lwp {
 }
 
 /// The LWP that this thread was last set to run as, exiting or not, in a call or not; NULL:
-/// none. With LWPs of several kernels bound to the thread, the last one.
+/// none. With LWPs of several kernels bound to the thread, the last one. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn rump_lwproc_curlwp_hypercall() -> *mut lwp {
-    must("rump_lwproc_curlwp_hypercall", || {
-        let token = registry::current()?.kernel.host_curlwp();
+    find("rump_lwproc_curlwp_hypercall", |instance| {
+        let token = instance.kernel.host_curlwp();
         Ok(token.map_or(std::ptr::null_mut(), |token| LwpName::of(token).to_ptr()))
     })
 }
@@ -129,22 +130,33 @@ pub extern "C" fn rump__lwproc_lwprele() {
     inside_must("rump__lwproc_lwprele", |cx| Ok(cx.k_mut().unhold()?));
 }
 
-/// The live LWP of a process with that number; NULL: none. No lock is needed.
+/// The live LWP of a process with that number; NULL: none. No lock is needed. Also in a
+/// callback.
+///
+/// Aborts when `p` has gone, or is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwp_find(p: *mut proc, id: c_int) -> *mut lwp {
-    must("lwp_find", || {
-        let instance = registry::current()?;
-        let pid = instance.proc(p)?.pid();
+    find("lwp_find", |instance| {
+        let pid = instance.with_proc(p, |p| p.pid())?;
         let guard = instance.kernel.pin();
         let found = guard.lwp(Lid(id)).filter(|l| l.pid() == pid);
         Ok(found.map_or(std::ptr::null_mut(), |l| LwpName::of(l.token()).to_ptr()))
     })
 }
 
-/// The process with that pid, zombies included; NULL: none.
+/// The process with that pid, zombies included; NULL: none. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_proc_find(pid: pid_t) -> *mut proc {
-    must("lwproc_proc_find", || Ok(registry::current()?.proc_ptr(Pid(pid))))
+    find("lwproc_proc_find", |instance| Ok(instance.proc_ptr(Pid(pid))))
+}
+
+/// A look-up in this thread's kernel. A thread that is ending has none, and finds nothing.
+fn find<T>(function: &str, look: impl FnOnce(&Instance) -> Result<*mut T, Mistake>) -> *mut T {
+    must(function, || match registry::current() {
+        Ok(instance) => Ok(look(&instance)?),
+        Err(Mistake::Ending) => Ok(std::ptr::null_mut()),
+        Err(why) => Err(why.into()),
+    })
 }
 
 /// The current process; process 1 for an implicit thread.

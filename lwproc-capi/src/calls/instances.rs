@@ -125,13 +125,13 @@ pub extern "C" fn lwproc_kernel_use(kernel: *mut lwproc_kernel) -> c_int {
     })
 }
 
-/// The kernel that this thread uses; NULL: none, or in a callback.
+/// The kernel that this thread uses; NULL: none. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
     registry::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())
 }
 
-/// Counts what lives in this thread's kernel. EINVAL: no kernel.
+/// Counts what lives in this thread's kernel. EINVAL: no kernel. Also in a callback.
 ///
 /// # Safety
 /// `counts` may be written.
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn lwproc_count(counts: *mut lwproc_counts) -> c_int {
 }
 
 /// Counts what a user has in this thread's kernel, by real user id: as LWPROC_RLIMIT_NPROC
-/// counts. EINVAL: no kernel.
+/// counts. EINVAL: no kernel. Also in a callback.
 ///
 /// # Safety
 /// `counts` may be written.

@@ -132,7 +132,7 @@ pub unsafe extern "C" fn lwproc_setrlimit(resource: c_int, limit: *const lwproc_
 
 /// Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, or 0 for none
 /// but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
-/// unknown flags.
+/// unknown flags. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_limits_setpolicy(flags: c_uint) -> c_int {
     errno("lwproc_limits_setpolicy", || {
@@ -144,7 +144,7 @@ pub extern "C" fn lwproc_limits_setpolicy(flags: c_uint) -> c_int {
     })
 }
 
-/// Which limits hold in this thread's kernel: LWPROC_NPROC or 0.
+/// Which limits hold in this thread's kernel: LWPROC_NPROC or 0. Also in a callback.
 ///
 /// # Safety
 /// `flags` may be written.

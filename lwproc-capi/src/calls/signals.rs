@@ -2,11 +2,13 @@
 #![allow(unsafe_code)]
 
 use libc::c_int;
-use lwproc::{KillTarget, Lid, SigSet};
+use lwproc::{KillTarget, Lid, SigSet, Signo};
 
 use super::store;
 use crate::context;
-use crate::mistake::errno;
+use crate::mistake::{Mistake, errno};
+use crate::names::proc;
+use crate::registry;
 
 /// kill(2), as the current process. Signal 0 only asks. What a signal does is a matter of
 /// the kernel's LWPROC_SIGMODEL_*. EINVAL, ESRCH, EPERM.
@@ -21,6 +23,17 @@ pub extern "C" fn lwproc_kill(target: libc::pid_t, signo: c_int) -> c_int {
 pub extern "C" fn lwproc_lwp_kill(lid: c_int, signo: c_int) -> c_int {
     let target = KillTarget::Lwp(Lid(lid));
     errno("lwproc_lwp_kill", || context::public(|cx| Ok(cx.k().signals().kill(target, signo)?)))
+}
+
+/// Posts a signal to a process, whoever may send one: what the kernel itself tells it
+/// (psignal), such as an exit hook. Nothing happens to one that has ended. EINVAL: no such
+/// signal, or no such process. Also in a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_psignal(p: *mut proc, signo: c_int) -> c_int {
+    errno("lwproc_psignal", || {
+        let signo = Signo::new(signo).ok_or(Mistake::Argument("no such signal"))?;
+        Ok(registry::current()?.with_proc(p, |p| p.post(signo))?)
+    })
 }
 
 /// The signals pending for the current LWP: bit N - 1 for signal N.

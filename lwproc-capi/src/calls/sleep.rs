@@ -27,10 +27,10 @@ impl std::fmt::Debug for lwproc_channel {
     }
 }
 
-/// Says whether what an LWP sleeps for has come: not 0. It may not call this library.
+/// Says whether what an LWP sleeps for has come: not 0. A callback.
 pub type lwproc_condition = Option<unsafe extern "C" fn(arg: *mut c_void) -> c_int>;
 
-/// A channel on which nobody sleeps.
+/// A channel on which nobody sleeps. Also in a callback.
 ///
 /// # Safety
 /// `channel` may be written.
@@ -44,7 +44,10 @@ pub unsafe extern "C" fn lwproc_channel_create(channel: *mut *mut lwproc_channel
     })
 }
 
-/// Ends a channel. NULL: does nothing. EBUSY: an LWP sleeps on it.
+/// Ends a channel. NULL: does nothing. EBUSY: an LWP sleeps on it. Also in a callback.
+///
+/// A thread that has woken the last sleeper may still be in its wake-up: the program says
+/// what it slept for, and wakes, under a lock that it takes once more before this.
 ///
 /// # Safety
 /// `channel` is from lwproc_channel_create, is not destroyed, and no thread uses it from now
@@ -123,7 +126,7 @@ pub unsafe extern "C" fn lwproc_sleep(
 }
 
 /// Wakes every LWP that sleeps on the channel, in whatever kernel. What they sleep for must
-/// have been done before. May be called from anywhere, also in a callback. It never waits.
+/// have been done before. It never waits. Also in a callback.
 ///
 /// # Safety
 /// `channel` is not destroyed meanwhile.
@@ -137,7 +140,7 @@ pub unsafe extern "C" fn lwproc_wakeup(channel: *mut lwproc_channel) -> c_int {
 }
 
 /// The same for one of the LWPs, if any sleeps; one that stops sleeping at the same moment
-/// passes it on.
+/// passes it on. Also in a callback.
 ///
 /// # Safety
 /// As lwproc_wakeup.
@@ -153,7 +156,7 @@ pub unsafe extern "C" fn lwproc_wakeup_one(channel: *mut lwproc_channel) -> c_in
 /// Ends the sleep of an LWP, whose call returns EINTR; when it does not sleep, nothing is
 /// done. lwproc_wait and lwproc_wait_alone go on. `cleanup` says nothing here.
 ///
-/// Aborts when the LWP has gone, or is none.
+/// Aborts when the LWP has gone, or is none. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwp_unsleep(l: *mut lwp, cleanup: c_int) {
     let _ = cleanup;
@@ -161,7 +164,7 @@ pub extern "C" fn lwp_unsleep(l: *mut lwp, cleanup: c_int) {
 }
 
 /// As lwp_unsleep; whether it slept, 1 or 0 into `slept`, unless that is NULL. ESRCH: it has
-/// gone, or is of another kernel. EINVAL: it is none.
+/// gone, or is of another kernel. EINVAL: it is none. Also in a callback.
 ///
 /// # Safety
 /// `slept` is NULL or may be written.
@@ -179,10 +182,10 @@ fn unsleep(l: *mut lwp) -> Result<c_int, Refusal> {
     Ok(instance.with_lwp(l, |l| c_int::from(l.unsleep() == Unslept::Woken))?)
 }
 
-/// Sleeps in the embedder's way. It may not call this library.
+/// Sleeps in the embedder's way. A callback.
 pub type lwproc_sleeper = Option<unsafe extern "C" fn(arg: *mut c_void)>;
 
-/// Ends such a sleep. It may not call this library, and may not block.
+/// Ends such a sleep. A callback, which may not block.
 pub type lwproc_unsleeper = Option<unsafe extern "C" fn(arg: *mut c_void, lid: c_int)>;
 
 /// What an LWP sleeps on in the embedder's way.

@@ -12,7 +12,7 @@ use crate::registry;
 
 /// A new key of data of processes, in this thread's kernel. When a process ends, and its
 /// value is not NULL, `destructor(value)` is called, in the order in which the keys were
-/// made. EAGAIN: the kernel has 256 keys.
+/// made. EAGAIN: the kernel has 256 keys. Also in a callback.
 ///
 /// # Safety
 /// `key` may be written; `destructor` may be called from any thread.
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn lwproc_proc_key_create(
     })
 }
 
-/// The same for data of LWPs; the destructor is called when the LWP goes.
+/// The same for data of LWPs; the destructor is called when the LWP goes. Also in a callback.
 ///
 /// # Safety
 /// As lwproc_proc_key_create.

@@ -51,7 +51,7 @@ pub struct lwproc_trace_event {
 }
 
 /// Takes events, in the thread that did what they tell, after it was done; from several
-/// threads at once. It may not call this library.
+/// threads at once. A callback.
 pub type lwproc_trace_sink =
     Option<unsafe extern "C" fn(arg: *mut c_void, event: *const lwproc_trace_event)>;
 
@@ -139,7 +139,8 @@ pub unsafe extern "C" fn lwproc_settrace(
     })
 }
 
-/// The same for the events of all processes of this thread's kernel, beside those sinks.
+/// The same for the events of all processes of this thread's kernel, beside those sinks. Also
+/// in a callback, such as the sink itself, which is destroyed when it is over.
 ///
 /// # Safety
 /// As lwproc_settrace.

@@ -11,17 +11,14 @@ static pid_t interned_pid;
 
 static void intern(void *arg, void *emul, pid_t pid)
 {
-    unsigned int number;
-
     CHECK(arg == destroyed);
     interned = emul;
     interned_pid = pid;
-    /* A callback: no call. */
-    IS(lwproc_emul_default(&number), EDEADLK);
-    IS(lwproc_emul_add(NULL, NULL, &number), EDEADLK);
-    IS(lwproc_kernel_settrace(NULL, NULL, NULL), EDEADLK);
+    /* A callback: nothing that enters, or makes a kernel. */
+    IS(lwproc_emul(NULL, NULL), EDEADLK);
+    IS(lwproc_settrace(NULL, NULL, NULL), EDEADLK);
     IS(rump_init(), EDEADLK);
-    CHECK(lwproc_kernel_current() == NULL);
+    IS(lwproc_kernel_use(NULL), EDEADLK);
 }
 
 static struct lwproc_kernel *kernel_with(const struct lwproc_hypercalls *calls, unsigned flags)

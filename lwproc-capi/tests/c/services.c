@@ -283,6 +283,7 @@ static int was_late;
 static void too_late(void *arg)
 {
     static int rounds;
+    struct lwproc_channel *channel;
 
     if (rounds++ % 2 == 0) {
         OK(pthread_setspecific(late_key, arg));
@@ -290,6 +291,12 @@ static void too_late(void *arg)
     }
     IS(lwproc_try_releaselwp(), EDEADLK);
     IS(rump_pub_lwproc_rfork(0), EDEADLK);
+    IS(lwproc_psignal(NULL, 1), EDEADLK);
+    CHECK(lwproc_proc_find(1) == NULL && lwp_find(NULL, 1) == NULL);
+    CHECK(rump_lwproc_curlwp_hypercall() == NULL && lwproc_kernel_current() == NULL);
+    OK(lwproc_channel_create(&channel));
+    OK(lwproc_wakeup(channel));
+    OK(lwproc_channel_destroy(channel));
     *(int *)arg = 1;
 }
 
