@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use libc::{c_int, c_uint, c_void};
 use lwproc::{
-    ClaimError, EmulId, Enforcement, HookId, Kernel, LimitsPolicy, Lwp, LwpKey, LwpRef, Pid,
-    ProcHandle, ProcKey, ProcRef, SigModel, WaitPolicy,
+    ClaimError, EmulId, Enforcement, ExitStatus, HookId, Kernel, LimitsPolicy, Lwp, LwpKey, LwpRef,
+    Pid, ProcHandle, ProcKey, ProcRef, SigModel, WaitPolicy,
 };
 
 use crate::embedded::{Emulation, Value, lwproc_destructor};
@@ -126,7 +126,9 @@ impl<T, const N: usize> Row<T, N> {
 impl Instance {
     pub(crate) fn new(config: Option<&lwproc_config>, number: u64) -> Result<Self, Mistake> {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let mut builder = Kernel::builder().allow_native_emul();
+        // As in rump, how an LWP goes says nothing of its process.
+        let zero = ExitStatus::exited(0);
+        let mut builder = Kernel::builder().allow_native_emul().dropped(zero).panicked(zero);
         let mut host = CHost::new(lwproc_hypercalls::default(), std::ptr::null_mut());
         if let Some(config) = config {
             // SAFETY: NULL, or the caller's table.

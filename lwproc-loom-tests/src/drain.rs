@@ -2,7 +2,10 @@
 
 use crate::full::{assert_empty, at_once, enter_as, kernel, kernel_with};
 use crate::runner::{Model, pair};
-use lwproc::{Entered, ExitStatus, Kernel, Lwp, NewLwpError, Pid, Rfork, WaitPolicy, WaitTarget};
+use lwproc::{
+    EndError, Entered, ExitStatus, Kernel, Lwp, NewLwpError, Pid, ProcHandle, Rfork, WaitPolicy,
+    WaitTarget,
+};
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -21,6 +24,13 @@ pub fn models() -> Vec<Model> {
         pair("drain_reopen_against_exit_group", reopen_against_exit_group),
         pair("drain_exit_group_against_exit_group", exit_group_against_exit_group).long(),
         pair("drain_exit_group_against_newlwp", exit_group_against_newlwp),
+        pair("drain_end_against_claim", end_against_claim),
+        pair("drain_end_against_unclaim", end_against_unclaim),
+        pair("drain_unclaim_against_end", unclaim_against_end),
+        pair("drain_end_against_newlwp", end_against_newlwp),
+        pair("drain_end_against_end", end_against_end),
+        pair("drain_end_against_release", end_against_release),
+        pair("drain_release_against_end", release_against_end),
     ]
 }
 
@@ -264,4 +274,110 @@ fn exit_group_against_newlwp() {
         Err(why) => assert!(matches!(why, NewLwpError::Draining | NewLwpError::NoSuchProcess)),
     }
     assert_empty(&kernel);
+}
+
+const SEVEN: ExitStatus = ExitStatus::exited(7);
+
+/// A process and its LWP; the handle outlives both.
+fn one_lwp(kernel: &Kernel) -> (ProcHandle, Lwp) {
+    let lwp = kernel.spawn().start().unwrap();
+    (lwp.proc_handle(), lwp)
+}
+
+/// Ended from outside, the process is gone with its status once nobody has its LWPs.
+fn assert_ended(handle: &ProcHandle, kernel: &Kernel) {
+    assert_eq!(handle.exit_status(), Some(SEVEN));
+    assert_empty(kernel);
+}
+
+/// A parked LWP goes by the end, or whoever claimed it is told.
+fn end_against_claim() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    let parked = lwp.unclaim();
+    let here = || handle.end(SEVEN).unwrap();
+    let (claimed, ()) = at_once(&kernel, move || parked.claim().ok(), here);
+    if let Some(lwp) = claimed {
+        let e = enter_as(&kernel, lwp);
+        assert!(e.must_exit());
+        release(e);
+    }
+    assert_ended(&handle, &kernel);
+}
+
+/// An LWP that is parked meanwhile goes: by the end, or as it is parked.
+fn end_against_unclaim() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    let here = || handle.end(SEVEN).unwrap();
+    at_once(&kernel, move || drop(lwp.unclaim()), here);
+    assert_ended(&handle, &kernel);
+}
+
+/// With the parts changed.
+fn unclaim_against_end() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    let other = handle.clone();
+    at_once(&kernel, move || other.end(SEVEN).unwrap(), move || drop(lwp.unclaim()));
+    assert_ended(&handle, &kernel);
+}
+
+/// A new LWP is refused, or told; parked, it goes.
+fn end_against_newlwp() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    let (pid, k) = (handle.pid(), kernel.clone());
+    let (new, ()) = at_once(&kernel, move || k.new_lwp(pid), || handle.end(SEVEN).unwrap());
+    match new {
+        Ok(lwp) => drop(lwp.unclaim()),
+        Err(why) => assert_eq!(why, NewLwpError::Draining),
+    }
+    drop(lwp.unclaim());
+    assert_ended(&handle, &kernel);
+}
+
+/// One of two ends it.
+fn end_against_end() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    drop(lwp.unclaim());
+    let other = handle.clone();
+    let (there, here) =
+        at_once(&kernel, move || other.end(ExitStatus::exited(8)), || handle.end(SEVEN));
+    let status = match (there, here) {
+        (Err(EndError::Ended), Ok(())) => SEVEN,
+        (Ok(()), Err(EndError::Ended)) => ExitStatus::exited(8),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(handle.exit_status(), Some(status));
+    assert_empty(&kernel);
+}
+
+/// What has ended by itself is not ended: its status stays as it was first seen.
+fn ended_once(kernel: &Kernel, handle: &ProcHandle, end: Result<(), EndError>, seen: ExitStatus) {
+    assert_eq!(seen, if end.is_ok() { SEVEN } else { ExitStatus::exited(0) });
+    assert_eq!(handle.exit_status(), Some(seen));
+    assert_empty(kernel);
+}
+
+fn release_and_look(lwp: Lwp) -> ExitStatus {
+    let handle = lwp.proc_handle();
+    lwp.release();
+    handle.exit_status().expect("that was its last")
+}
+
+fn end_against_release() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    let (seen, end) = at_once(&kernel, move || release_and_look(lwp), || handle.end(SEVEN));
+    ended_once(&kernel, &handle, end, seen);
+}
+
+fn release_against_end() {
+    let kernel = kernel();
+    let (handle, lwp) = one_lwp(&kernel);
+    let other = handle.clone();
+    let (end, seen) = at_once(&kernel, move || other.end(SEVEN), move || release_and_look(lwp));
+    ended_once(&kernel, &handle, end, seen);
 }

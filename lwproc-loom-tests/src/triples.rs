@@ -73,7 +73,7 @@ fn count(of: &[bool]) -> usize {
 
 /// Two LWPs go and one comes, and goes: one of the three ends the process.
 fn attach_detach_detach() {
-    let word = AtomicProcWord::new();
+    let word = AtomicProcWord::new(lwproc::ExitStatus::exited(0));
     word.attach().unwrap();
     let leave = |w: &AtomicProcWord| w.detach() == Detached::Last;
     let come = |w: &AtomicProcWord| match w.attach() {
@@ -91,7 +91,7 @@ fn attach_detach_detach() {
 /// One comes, the gate is closed, one goes: who is counted is in, who is not was
 /// refused.
 fn attach_gate_detach() {
-    let word = AtomicProcWord::new();
+    let word = AtomicProcWord::new(lwproc::ExitStatus::exited(0));
     word.attach().unwrap();
     let come = |w: &AtomicProcWord| w.attach().is_ok();
     let close = |w: &AtomicProcWord| {

@@ -143,6 +143,7 @@ mod world;
 pub use cred::{Cred, CredChange, GROUPS_MAX, IdSet};
 pub use emul::{EmulError, EmulId};
 pub use entry::Entered;
+pub use entry::acts::EndError;
 pub use entry::alias::Aliases;
 pub use entry::biglock::{BigLock, BigLockError};
 pub use entry::cred::Creds;

@@ -46,7 +46,7 @@ fn a_handle_never_signals_who_got_the_number_later() {
     old.signal(&k, 15).unwrap();
     assert!(kernel.pin().proc(pid).unwrap().pending().contains(Signo::TERM));
     assert_eq!(old.signal(&k, 65), Err(KillError::BadSignal { signo: 65 }));
-    drop(lwp);
+    lwp.release();
     // A zombie is there, and beyond reach.
     assert_eq!((old.signal(&k, 9), old.exit_status()), (Ok(()), Some(ExitStatus::exited(0))));
     assert!(old.try_wait(&k).unwrap().is_some());

@@ -50,7 +50,7 @@ fn a_living_child_is_not_reaped() {
     let living = k.switch(parent).unwrap();
     assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
     assert_eq!(k.try_wait(WaitTarget::Pid(child)), Ok(None));
-    drop(living);
+    living.unwrap().release();
     assert_eq!(k.try_wait(WaitTarget::Any).unwrap().unwrap().status, ExitStatus::default());
 }
 

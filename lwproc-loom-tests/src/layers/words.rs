@@ -33,7 +33,7 @@ pub fn models() -> Vec<Model> {
 /// R1, R2: an attach gets in before the end or is refused; one of the two
 /// ends the process, never both and never neither.
 fn attach_against_last_detach() {
-    let word = Arc::new(AtomicProcWord::new());
+    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
     let other = word.clone();
     let t = loom::thread::spawn(move || match other.attach() {
         Ok(()) => other.detach() == Detached::Last,
@@ -80,7 +80,10 @@ fn detach_against_detach() {
         }
         last
     }
-    let proc = Arc::new(Proc(AtomicProcWord::new(), [UnsafeCell::new(0), UnsafeCell::new(0)]));
+    let proc = Arc::new(Proc(
+        AtomicProcWord::new(lwproc::ExitStatus::exited(0)),
+        [UnsafeCell::new(0), UnsafeCell::new(0)],
+    ));
     proc.0.attach().unwrap();
     let other = proc.clone();
     let t = loom::thread::spawn(move || leave(&other, 1));
@@ -91,7 +94,7 @@ fn detach_against_detach() {
 /// R9: an attach that comes after the gate is refused; one that came before is
 /// counted.
 fn attach_against_gate() {
-    let word = Arc::new(AtomicProcWord::new());
+    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
     let other = word.clone();
     let t = loom::thread::spawn(move || other.attach());
     let _ = word.close();
@@ -108,7 +111,8 @@ fn attach_against_gate() {
 /// done behind it.
 fn attach_against_reopen() {
     struct Proc(AtomicProcWord, UnsafeCell<u32>);
-    let proc = Arc::new(Proc(AtomicProcWord::new(), UnsafeCell::new(0)));
+    let proc =
+        Arc::new(Proc(AtomicProcWord::new(lwproc::ExitStatus::exited(0)), UnsafeCell::new(0)));
     let _ = proc.0.close();
     let other = proc.clone();
     let t = loom::thread::spawn(move || {
@@ -126,7 +130,7 @@ const SEVEN: ExitStatus = ExitStatus::exited(7);
 
 /// What is said for the whole process stands, and no count is lost.
 fn record_against_exit_whole() {
-    let word = Arc::new(AtomicProcWord::new());
+    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
     word.attach().unwrap();
     let other = word.clone();
     let t = loom::thread::spawn(move || {
@@ -141,7 +145,7 @@ fn record_against_exit_whole() {
 }
 
 fn exit_whole_against_record() {
-    let word = Arc::new(AtomicProcWord::new());
+    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
     let other = word.clone();
     let t = loom::thread::spawn(move || _ = other.record(ONE));
     word.exit_whole(SEVEN).unwrap();
@@ -151,7 +155,7 @@ fn exit_whole_against_record() {
 
 /// Exactly one of two says it.
 fn exit_whole_against_exit_whole() {
-    let word = Arc::new(AtomicProcWord::new());
+    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
     let other = word.clone();
     let t = loom::thread::spawn(move || other.exit_whole(ONE).is_ok());
     let here = word.exit_whole(SEVEN).is_ok();
@@ -162,7 +166,8 @@ fn exit_whole_against_exit_whole() {
 /// Whoever sees a process dead sees all that its last LWP did.
 fn dead_against_detach() {
     struct Proc(AtomicProcWord, UnsafeCell<u32>);
-    let proc = Arc::new(Proc(AtomicProcWord::new(), UnsafeCell::new(0)));
+    let proc =
+        Arc::new(Proc(AtomicProcWord::new(lwproc::ExitStatus::exited(0)), UnsafeCell::new(0)));
     let other = proc.clone();
     let t = loom::thread::spawn(move || {
         if other.0.load().is_dead() {

@@ -3,20 +3,34 @@
 
 use super::files::index;
 use super::opened::FileHandle;
+use crate::errno::errors;
 use crate::error::NewLwpError;
 use crate::filedesc::{Fd, FdError};
 use crate::handles::proc::ProcHandle;
 use crate::handles::spawn::Spawn;
 use crate::host::Host;
 use crate::id::Pid;
+use crate::object::proc_word::Exiting;
+use crate::object::status::ExitStatus;
 use crate::ops::owned::Lwp;
-use crate::ops::{birth, regroup};
+use crate::ops::{birth, drain, regroup};
 use crate::pgrp::GroupError;
+use crate::world::aftermath::Aftermath;
 use std::mem::ManuallyDrop;
+
+errors! {
+    /// Why a process was not ended.
+    EndError {
+        /// proc0 and init do not end.
+        Permanent => EPERM, "the process never ends";
+        /// It has ended, or exits as a whole: how is said already.
+        Ended => ESRCH, "the process has ended, or is exiting";
+    }
+}
 
 /// # Acting on it
 /// A handle is a right to its process: whoever holds it may make LWPs and children of it,
-/// move it to another group, and take its files. Who may hold one is the embedder's
+/// move it to another group, take its files, and end it. Who may hold one is the embedder's
 /// to say.
 impl<H: Host> ProcHandle<H> {
     /// A new child of the process, made by a builder: [`Spawn`]. It shares the parent's
@@ -39,6 +53,33 @@ impl<H: Host> ProcHandle<H> {
         let seat = self.anchor().seat();
         let pin = seat.pin();
         birth::makelwp(&seat, self.ptr(), self.node(), &pin, || self.anchor().clone())
+    }
+
+    /// Ends the process as a whole with that status, whoever runs as it: it takes no more
+    /// LWPs, those that nobody owns are freed here, and the others are told
+    /// ([`Entered::must_exit`](crate::Entered::must_exit)), and woken. Where nothing runs
+    /// the process has ended when this returns; else when the last owner of an LWP of it
+    /// has seen that, and lets it go.
+    ///
+    /// As dropping an [`Lwp`], for each parked one; O(LWPs). If the host panics in one of
+    /// them, the others are freed all the same, and then the first panic goes on.
+    ///
+    /// # Errors
+    /// Nothing has changed then. [`EndError::Permanent`] (EPERM): proc0 and init.
+    /// [`EndError::Ended`] (ESRCH): it has ended, or somebody ended it as a whole before.
+    pub fn end(&self, status: ExitStatus) -> Result<(), EndError> {
+        if self.node().reaps_by_itself() {
+            return Err(EndError::Permanent);
+        }
+        let seat = self.anchor().seat();
+        let mut aftermath = Aftermath::none();
+        // The LWPs go when the pin has gone, which would keep what they were.
+        let parked = drain::end(self.node(), status, &seat.pin(), &mut aftermath);
+        let done = parked.map_err(|Exiting| EndError::Ended);
+        let done = done.map(|all| all.into_iter().for_each(|lwp| _ = aftermath.run(|| drop(lwp))));
+        drop(seat);
+        aftermath.settle();
+        done
     }
 
     /// Moves the process into a group, as its parent could by

@@ -1,7 +1,7 @@
 //! The entered thread: running as an LWP, switching, forking, leaving.
 #![allow(unsafe_code)]
 
-mod acts;
+pub(crate) mod acts;
 pub(crate) mod alias;
 pub(crate) mod biglock;
 pub(crate) mod cred;

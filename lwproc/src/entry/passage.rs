@@ -72,6 +72,8 @@ impl<H: Host> Entered<'_, H> {
         let closed = self.leave_files();
         if self.is_exiting() {
             drop(self.detach_current());
+        } else if std::thread::panicking() {
+            self.seat.me().unwound.set(self.bound());
         }
         drop(leaving);
         if let Some(closed) = closed {
@@ -88,7 +90,8 @@ impl<H: Host> Drop for Entered<'_, H> {
             // That of a scope, which is left when its poll ends.
             return;
         }
-        if self.is_exiting() || self.cx.biglocks.get() != 0 || me.cpu.get().is_some() {
+        let more = self.cx.biglocks.get() != 0 || me.cpu.get().is_some();
+        if self.is_exiting() || more || std::thread::panicking() {
             self.leave_with_more();
         } else {
             self.cx.entered.set(false);

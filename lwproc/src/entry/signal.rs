@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::object::node::ProcNode;
 use crate::object::table;
+use crate::ops::kill;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::Pin;
@@ -76,7 +77,7 @@ impl<H: Host> Sending<'_, H> {
         }
         self.result = Ok(());
         if let Some(signo) = self.signo {
-            post::post(self.world, to, signo, self.pin, &mut self.aftermath);
+            kill::send(self.world, to, signo, self.pin, &mut self.aftermath);
         }
     }
 
@@ -178,9 +179,13 @@ impl<H: Host> Signals<'_, H> {
     /// its LWPs that sleeps and does not block it; one of them takes it, and the others
     /// find none.
     ///
-    /// Lock-free but for the host and what sleeping LWPs
-    /// [sleep with](Entered::sleep_with); O(LWPs) for a process, O(ids) for a group
-    /// or all. If one of those panics, the others get the signal all the same, and
+    /// SIGKILL, where signals are [recorded](crate::SigModel::Record), also ends a process
+    /// as a whole, as [`ProcHandle::end`] with "killed by 9": nobody need take it. proc0 and
+    /// init are exempt.
+    ///
+    /// Lock-free but for the host, what sleeping LWPs
+    /// [sleep with](Entered::sleep_with), and the LWPs that SIGKILL ends; O(LWPs) for a
+    /// process, O(ids) for a group or all. If one of those panics, the others get the signal all the same, and
     /// then the first panic goes on.
     ///
     /// # Errors

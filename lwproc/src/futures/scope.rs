@@ -39,9 +39,10 @@ use std::task::{Context, Poll, Waker};
 ///   [`Scope::or_exit`] do, as does a guest that asks at each of its system calls.
 /// * **Panics.** A panic of the future leaves the kernel as at the end of any poll, and
 ///   goes on.
-/// * **Dropping** it drops the future in its context, and then releases the LWP as
-///   dropping an [`Lwp`] does. A scope that is ready and not yet dropped still owns
-///   the LWP.
+/// * **Dropping** it drops the future in its context, and then ends the LWP: in order
+///   ([`Lwp::release`]) when the future was ready; as by a panic when that panicked;
+///   else as dropping an [`Lwp`] does. A scope that is ready and not yet dropped still
+///   owns the LWP.
 /// * **The kernel** may be dropped while scopes live, as with an [`Lwp`]: they go on and
 ///   are its survivors.
 ///
@@ -60,6 +61,17 @@ pub struct Scope<F, H: Host = ThreadHost> {
     bed: TaskBed,
     /// Dropped in place. Pinned when the scope is.
     future: Option<F>,
+    stage: Stage,
+}
+
+/// How far the future is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Pending,
+    /// It is ready, or has been ended in order.
+    Over,
+    /// Between polls: it has panicked.
+    Polled,
 }
 
 /// How a scope's LWP sleeps.
@@ -122,7 +134,7 @@ impl<H: Host> Lwp<H> {
         let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
         let ground = Ground { anchor, tasks: Arc::new(WaitQueue::new()) };
         let bed = TaskBed { waiting: Waiting::default(), object: std::ptr::null_mut() };
-        Scope { lwp: Some(self), ground, bed, future: Some(future) }
+        Scope { lwp: Some(self), ground, bed, future: Some(future), stage: Stage::Pending }
     }
 }
 
@@ -133,12 +145,14 @@ pub(super) struct Inside<'s, F, H: Host> {
     future: &'s mut Option<F>,
     bed: &'s mut TaskBed,
     tasks: &'s Arc<WaitQueue>,
+    stage: &'s mut Stage,
 }
 
 impl<F, H: Host> Inside<'_, F, H> {
-    /// Drops the future.
+    /// Drops the future, which is over.
     pub(super) fn finish(&mut self) {
         *self.future = None;
+        *self.stage = Stage::Over;
     }
 }
 
@@ -152,10 +166,14 @@ impl<F: Future, H: Host> Inside<'_, F, H> {
         };
         match polled {
             Poll::Pending => {
+                *self.stage = Stage::Pending;
                 self.bed.lie_down(self.tasks, cx.waker());
                 self.bed.fall_asleep(self.entered, self.tasks);
             }
-            Poll::Ready(_) => self.entered.rouse(),
+            Poll::Ready(_) => {
+                *self.stage = Stage::Over;
+                self.entered.rouse();
+            }
         }
         polled
     }
@@ -169,13 +187,13 @@ impl<F, H: Host> Scope<F, H> {
 
     /// Calls `f` in the scope's context. It must not move the future.
     fn enter<R>(&mut self, f: impl FnOnce(&mut Inside<'_, F, H>) -> R) -> R {
-        let Self { lwp, ground, bed, future } = self;
+        let Self { lwp, ground, bed, future, stage } = self;
         let seat = ground.anchor.seat();
         // SAFETY: borrowed from the scope until the context ends with this function.
         let cx = unsafe { LwpContext::of_scope(ground) };
         let scoped = Scoped::enter(seat, &cx, lwp);
         let entered = scoped.entered();
-        within(entered, || f(&mut Inside { entered, future, bed, tasks: &ground.tasks }))
+        within(entered, || f(&mut Inside { entered, future, bed, tasks: &ground.tasks, stage }))
     }
 
     /// Enters for a poll.
@@ -189,6 +207,7 @@ impl<F, H: Host> Scope<F, H> {
         if !this.bed.object.is_null() {
             this.bed.lie_down(&this.ground.tasks, waker);
         }
+        this.stage = Stage::Polled;
         this.enter(poll)
     }
 }
@@ -203,6 +222,7 @@ impl<F: Future, H: Host> Future for Scope<F, H> {
 
 impl<F, H: Host> Drop for Scope<F, H> {
     fn drop(&mut self) {
+        let stage = self.stage;
         let done = panics::catch(|| self.enter(|inside| inside.finish()));
         // The host may have panicked on the way in.
         self.future = None;
@@ -217,7 +237,13 @@ impl<F, H: Host> Drop for Scope<F, H> {
             // SAFETY: the scope's own, and no LWP points to it any more.
             unsafe { ground.anchor.seat().pin().retire(bed.object) };
         }
-        if let Err(panic) = done {
+        let ended = panics::catch(|| match (self.lwp.take(), stage) {
+            (None, _) => {}
+            (Some(lwp), Stage::Over) => lwp.release(),
+            (Some(lwp), Stage::Pending) => drop(lwp),
+            (Some(lwp), Stage::Polled) => lwp.panicked(),
+        });
+        if let Err(panic) = done.and(ended) {
             panic.report();
         }
     }

@@ -10,8 +10,9 @@ use crate::object::comm::Comm;
 use crate::object::home::Anchor;
 use crate::object::lwp_word::ClaimRefused;
 use crate::object::node::{LwpNode, LwpPtr};
+use crate::ops::kill;
 use crate::ops::owned::Lwp;
-use crate::ops::post::{self, Recipient};
+use crate::ops::post::Recipient;
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
 use crate::signal::Signo;
@@ -150,7 +151,7 @@ impl<'g, H: Host> LwpRef<'g, H> {
     pub fn post(&self, signo: Signo) {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         let to = Recipient::Lwp(self.node().proc_pinned(pin), self.node());
-        Aftermath::collect(|aftermath| post::post(world, &to, signo, pin, aftermath));
+        Aftermath::collect(|aftermath| kill::send(world, &to, signo, pin, aftermath));
     }
 
     /// A counted handle; `None` when the LWP's memory is already on its way

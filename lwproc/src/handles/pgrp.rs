@@ -6,7 +6,8 @@ use super::proc::ProcRef;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::object::group::{GroupPtr, Pgrp};
-use crate::ops::post::{self, Recipient};
+use crate::ops::kill;
+use crate::ops::post::Recipient;
 use crate::pgrp;
 use crate::reclaim::Tagged;
 use crate::signal::Signo;
@@ -72,7 +73,7 @@ impl<'g, H: Host> PgrpRef<'g, H> {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         Aftermath::collect(|aftermath| {
             for (proc, _) in pgrp::members(&world.ids, self.node(), pin) {
-                post::post(world, &Recipient::Proc(proc), signo, pin, aftermath);
+                kill::send(world, &Recipient::Proc(proc), signo, pin, aftermath);
             }
         });
     }

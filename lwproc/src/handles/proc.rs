@@ -11,6 +11,7 @@ use crate::limits::{Limit, Resource};
 use crate::object::comm::Comm;
 use crate::object::home::Anchor;
 use crate::object::node::{ProcNode, ProcPtr};
+use crate::ops::kill;
 use crate::ops::owned::Lwp;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
@@ -105,11 +106,12 @@ impl<'g, H: Host> ProcRef<'g, H> {
 
     /// Posts a signal, whoever may send one ([`Signals::kill`](crate::Signals::kill) asks
     /// that): what the kernel itself tells a process (`psignal`), as an exit hook that
-    /// tells the parent. Nothing happens to one that has ended. As lock-free as `kill`.
+    /// tells the parent. Nothing happens to one that has ended; SIGKILL does what it does
+    /// by `kill`. As lock-free as that.
     pub fn post(&self, signo: Signo) {
         let to = Recipient::Proc(self.node());
         let (world, pin) = (self.guard.world(), self.guard.pin());
-        Aftermath::collect(|aftermath| post::post(world, &to, signo, pin, aftermath));
+        Aftermath::collect(|aftermath| kill::send(world, &to, signo, pin, aftermath));
     }
 
     /// How many LWPs live in it.

@@ -105,7 +105,7 @@ impl<'a, H: Host> Kept<'a, H> {
         pin: &Pin<'_>,
         aftermath: Aftermath<H>,
     ) -> Aftermath<H> {
-        death::detach(seat.world(), seat.me(), proc.ptr(), proc.node(), pin, aftermath)
+        death::detach(seat.world(), seat.me(), proc.ptr(), proc.node(), pin, None, aftermath)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
 use crate::limits::Limits;
+use crate::object::status::{Ends, ExitStatus};
 use crate::policy::WaitPolicy;
 use crate::signal::SigModel;
 use crate::world::config::LimitsPolicy;
@@ -51,6 +52,7 @@ impl Default for Builder {
             limits_policy: LimitsPolicy::default(),
             native_sysents: NativeSysents::Refused,
             max_procs: None,
+            ends: Ends::default(),
         };
         Self { host: ThreadHost::new(), settings }
     }
@@ -108,6 +110,31 @@ impl<H: Host> Builder<H> {
     /// included. They are counted on one cache line then. Default: any number.
     pub fn max_procs(mut self, max: u64) -> Self {
         self.settings.max_procs = Some(max);
+        self
+    }
+
+    /// What a process ends with when its last LWP is
+    /// [released](crate::Entered::release), and nobody has
+    /// [said](crate::Entered::exit) how it ends. Default: `exited 0`.
+    pub fn released(mut self, status: ExitStatus) -> Self {
+        self.settings.ends.released = status;
+        self
+    }
+
+    /// The same when its last LWP goes unreleased: an [`Lwp`](crate::Lwp) is dropped, a
+    /// thread ends as what is bound to it, a scope is dropped before it is ready, the
+    /// kernel is torn down. Default: killed by SIGKILL, for others have ended it.
+    /// [`Lwp::on_drop`](crate::Lwp::on_drop) says it of one LWP.
+    pub fn dropped(mut self, status: ExitStatus) -> Self {
+        self.settings.ends.fates.dropped = status;
+        self
+    }
+
+    /// The same when any of its LWPs goes because a thread panics, or the future of a
+    /// scope. Default: killed by SIGABRT, as by `abort`.
+    /// [`Lwp::on_panic`](crate::Lwp::on_panic) says it of one LWP.
+    pub fn panicked(mut self, status: ExitStatus) -> Self {
+        self.settings.ends.fates.panicked = status;
         self
     }
 

@@ -40,6 +40,7 @@ use super::home::{Anchor, Home};
 use super::lwp_word::AtomicLwpWord;
 use super::proc_word::AtomicProcWord;
 use super::resources::Resources;
+use super::status::{ExitStatus, Fates};
 use crate::cred::CredRef;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
@@ -52,7 +53,7 @@ use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
-use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64};
+use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed};
 use crate::waitq::WaitQueue;
 use std::cell::UnsafeCell;
 use std::num::NonZeroU32;
@@ -99,11 +100,16 @@ unsafe impl<H: Host> Sync for ProcNode<H> {}
 
 impl<H: Host> ProcNode<H> {
     /// A process with one LWP still to be linked, and no parent.
-    pub(crate) fn new(home: Home<H>, id: Identity, resources: Resources<H>) -> Self {
+    pub(crate) fn new(
+        home: Home<H>,
+        id: Identity,
+        resources: Resources<H>,
+        released: ExitStatus,
+    ) -> Self {
         Self {
             refs: RefCount::new(),
             id,
-            word: AtomicProcWord::new(),
+            word: AtomicProcWord::new(released),
             lwps: List::new(),
             children: List::new(),
             nchildren: AtomicIsize::new(0),
@@ -204,6 +210,8 @@ pub(crate) struct LwpNode<H: Host> {
     /// How deep it held the big lock when it was switched away (`l_biglocks`); the
     /// owner's.
     pub(crate) biglocks: AtomicU32,
+    /// What its process ends with if it goes unreleased, as `Fates` bits; the owner's.
+    fates: AtomicU32,
     /// What [`Aliases::set`](crate::Aliases::set)
     /// made of its lid.
     pub(crate) alias: Alias,
@@ -240,6 +248,7 @@ impl<H: Host> LwpNode<H> {
         pid: Pid,
         reserved: Option<Reserved>,
         anchor: Option<Arc<Anchor<H>>>,
+        fates: Fates,
     ) -> LwpPtr<H> {
         Managed::new(Self {
             word: AtomicLwpWord::new(),
@@ -252,6 +261,7 @@ impl<H: Host> LwpNode<H> {
             cred: UnsafeCell::new(None),
             charge: Charge::new(user),
             biglocks: AtomicU32::new(0),
+            fates: AtomicU32::new(fates.bits()),
             alias: Alias::none(),
             name: PrivateCell::default(),
             files: UnsafeCell::new(None),
@@ -352,6 +362,18 @@ impl<H: Host> LwpNode<H> {
     pub(crate) unsafe fn specific_mut<'a>(&self) -> &'a mut Option<Box<LwpSpecific>> {
         // SAFETY: the owner's field.
         unsafe { &mut *self.specific.get() }
+    }
+
+    /// What its process ends with if it goes unreleased. Owner only.
+    pub(crate) fn fates(&self) -> Fates {
+        // Relaxed: the owner's.
+        Fates::from_bits(self.fates.load(Relaxed))
+    }
+
+    /// Says so. Owner only.
+    pub(crate) fn set_fates(&self, fates: Fates) {
+        // Relaxed: the owner's.
+        self.fates.store(fates.bits(), Relaxed);
     }
 
     /// What the host knows it by.

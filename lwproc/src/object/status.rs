@@ -57,6 +57,39 @@ impl ExitStatus {
     }
 }
 
+/// What a process ends with when nobody says how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) released: ExitStatus,
+    pub(crate) fates: Fates,
+}
+
+/// The statuses of an LWP that goes without having been released.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fates {
+    pub(crate) dropped: ExitStatus,
+    pub(crate) panicked: ExitStatus,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        // As those who are ended by others, and as those who call `abort`.
+        let [dropped, panicked] = [9, 6].map(|signal| ExitStatus::signaled(signal, CoreDump::None));
+        Self { released: ExitStatus::exited(0), fates: Fates { dropped, panicked } }
+    }
+}
+
+impl Fates {
+    /// In one word.
+    pub(crate) fn bits(self) -> u32 {
+        u32::from(self.dropped.0) | u32::from(self.panicked.0) << 16
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self { dropped: ExitStatus(bits as u16), panicked: ExitStatus((bits >> 16) as u16) }
+    }
+}
+
 /// Whether a death by signal left a core.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CoreDump {

@@ -170,10 +170,11 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let (files, link) = shape.files(&pin);
     let embedded = Embedded { vmspace: shape.vmspace(), vfs };
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
-    let proc = Managed::new(ProcNode::new(world.home(), id.0, resources));
+    let proc = Managed::new(ProcNode::new(world.home(), id.0, resources, world.ends.released));
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp = LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)));
+    let lwp =
+        LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)), world.ends.fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
@@ -353,7 +354,7 @@ pub(crate) fn makelwp<H: Host>(
     // Before the LWP is visible (R5). When the last LWP has given its use back
     // already, the process is at its end.
     let Some(files) = node.resources.files.join(pin) else {
-        detach(world, me, proc, node, pin, Aftermath::none()).settle();
+        detach(world, me, proc, node, pin, None, Aftermath::none()).settle();
         return Err(NewLwpError::NoSuchProcess);
     };
     let user = node.resources.user();
@@ -362,7 +363,7 @@ pub(crate) fn makelwp<H: Host>(
         Err(Exhausted) => {
             let mut aftermath = Aftermath::none();
             aftermath.close_files(me, files);
-            detach(world, me, proc, node, pin, aftermath).settle();
+            detach(world, me, proc, node, pin, None, aftermath).settle();
             return Err(NewLwpError::IdsExhausted);
         }
     };
@@ -407,7 +408,7 @@ fn publish_lwp<H: Host>(
     let slot = world.ids.slot(pid.0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
-        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()));
+        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()), world.ends.fates);
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
         // `lwp::find`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
@@ -417,7 +418,7 @@ fn publish_lwp<H: Host>(
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
-    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()));
+    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()), world.ends.fates);
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);

@@ -9,7 +9,7 @@ use crate::family;
 use crate::host::Host;
 use crate::idtable::Reserved;
 use crate::object::node::{LwpPtr, ProcNode, ProcPtr};
-use crate::object::proc_word::Detached;
+use crate::object::proc_word::{Detached, Lost};
 use crate::object::resources::Embedded;
 use crate::object::trace::TraceEvent;
 use crate::policy::WaitPolicy;
@@ -22,8 +22,8 @@ use crate::world::aftermath::Aftermath;
 use crate::world::config::Part;
 use crate::world::participant::{Participant, Tally};
 
-/// Frees an owned LWP. Lock-free but for the allocator and the host; with the
-/// process's last LWP, O(its children).
+/// Frees an owned LWP, which was released or lost. Lock-free but for the allocator and
+/// the host; with the process's last LWP, O(its children).
 // Seed: `lwproc_freelwp` S302-S342.
 ///
 /// # Safety
@@ -32,6 +32,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     lwp: LwpPtr<H>,
+    lost: Option<Lost>,
 ) -> Aftermath<H> {
     // SAFETY: owned.
     let node = unsafe { Managed::deref_counted(lwp) };
@@ -84,7 +85,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         release_id(world, me, id);
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
-    detach(world, me, proc, proc_node, &pin, aftermath)
+    detach(world, me, proc, proc_node, &pin, lost, aftermath)
 }
 
 /// Drops specific data, each value whatever the others do.
@@ -102,9 +103,14 @@ pub(crate) fn detach<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
+    lost: Option<Lost>,
     mut aftermath: Aftermath<H>,
 ) -> Aftermath<H> {
-    match node.word.detach() {
+    let left = match lost {
+        None => node.word.detach(),
+        Some(lost) => node.word.abandon(lost),
+    };
+    match left {
         Detached::Remains => {}
         // The process cannot be freed under this pin.
         Detached::Alone => node.waiters.wake_all(),

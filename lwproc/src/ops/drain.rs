@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode};
 use crate::object::proc_word::Exiting;
+use crate::object::status::ExitStatus;
 use crate::reclaim::Pin;
 use crate::sync::fence;
 use crate::world::aftermath::Aftermath;
@@ -51,6 +52,21 @@ pub(crate) fn reopen<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>, aftermath: &mut
     }
     // Somebody may wait to be alone, in vain from now on.
     proc.waiters.wake_all();
+}
+
+/// Ends a process as a whole: tells its LWPs, and claims those that nobody owns, for the
+/// caller to drop. Lock-free but for the allocator and what sleeping LWPs sleep on;
+/// O(LWPs).
+pub(crate) fn end<H: Host>(
+    proc: &ProcNode<H>,
+    status: ExitStatus,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Result<Vec<Lwp<H>>, Exiting> {
+    proc.word.exit_whole(status)?;
+    tell(proc, std::ptr::null_mut(), pin, aftermath);
+    // Last: an LWP that its owner parks from now on is told, and goes by that.
+    Ok(claim_parked(proc, pin))
 }
 
 /// Claims the LWPs of a process that nobody owns. Lock-free but for the allocator;

@@ -8,6 +8,7 @@ pub(crate) mod drain;
 pub(crate) mod emit;
 pub(crate) mod hooks;
 mod interrupt;
+pub(crate) mod kill;
 mod oncpu;
 pub(crate) mod owned;
 pub(crate) mod plan;

@@ -5,6 +5,8 @@ use super::death;
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::object::node::{LwpNode, LwpPtr};
+use crate::object::proc_word::Lost;
+use crate::object::status::{ExitStatus, Fates};
 use crate::reclaim::Managed;
 use crate::world::World;
 use std::fmt;
@@ -14,10 +16,16 @@ use std::mem::ManuallyDrop;
 /// LWP, and none while the LWP is bound to a thread; so no LWP can run twice.
 /// `Send`, not `Clone`.
 ///
-/// Dropping it releases the LWP, held or not, and with the last LWP its process.
+/// Dropping it ends the LWP, held or not, and with the last LWP its process.
 /// That runs host calls and the drop of a remote address space, and may block on
 /// them; otherwise it is lock-free, and O(children) for the last LWP.
 /// To keep the LWP without the right to run it, see [`Lwp::unclaim`].
+///
+/// A drop is not success. A process of which nobody has [said](Lwp::exit) how it ends
+/// does so with [`Builder::released`](crate::Builder::released) when its last LWP is
+/// [released](Lwp::release), with [`Builder::dropped`](crate::Builder::dropped) when that
+/// is dropped, and with [`Builder::panicked`](crate::Builder::panicked) when any of its
+/// LWPs was dropped by a panic.
 ///
 /// An `Lwp` may outlive its [`Kernel`](crate::Kernel): the kernel's memory goes
 /// with the last of them.
@@ -93,22 +101,67 @@ impl<H: Host> Lwp<H> {
     }
 }
 
+impl<H: Host> Lwp<H> {
+    /// Ends the LWP in order, held or not, and with the last LWP its process. As the drop
+    /// of it, but for what the process ends with.
+    // Seed: `rump_lwproc_releaselwp` S529-S539, for an LWP that is not current.
+    #[doc(alias = "releaselwp")]
+    pub fn release(self) {
+        // SAFETY: owned by `self`, which ends here.
+        unsafe { end(self.into_raw(), |_| None) };
+    }
+
+    /// Records how the process ends, then [releases](Lwp::release) the LWP: as
+    /// [`Entered::exit`](crate::Entered::exit).
+    pub fn exit(self, status: ExitStatus) {
+        // SAFETY: an owned LWP's process lives.
+        let _said_already = unsafe { self.node().proc_owned() }.word.record(status);
+        self.release();
+    }
+
+    /// What a drop of this LWP means, instead of
+    /// [`Builder::dropped`](crate::Builder::dropped). Not inherited. Wait-free.
+    pub fn on_drop(&self, status: ExitStatus) {
+        self.node().set_fates(Fates { dropped: status, ..self.node().fates() });
+    }
+
+    /// What a panic of this LWP means, instead of
+    /// [`Builder::panicked`](crate::Builder::panicked). Not inherited. Wait-free.
+    pub fn on_panic(&self, status: ExitStatus) {
+        self.node().set_fates(Fates { panicked: status, ..self.node().fates() });
+    }
+
+    /// Ends it as what panicked, now or before.
+    #[cfg(feature = "async")]
+    pub(crate) fn panicked(self) {
+        // SAFETY: owned by `self`, which ends here.
+        unsafe { end(self.into_raw(), |node| lost(node, true)) };
+    }
+}
+
+/// How an LWP is lost that goes as it is; `None` when it has been released before.
+pub(crate) fn lost<H: Host>(node: &LwpNode<H>, panicked: bool) -> Option<Lost> {
+    let fates = node.fates();
+    let lost = if panicked { Lost::Panicked(fates.panicked) } else { Lost::Dropped(fates.dropped) };
+    (!node.word.load().is_exiting()).then_some(lost)
+}
+
 impl<H: Host> Drop for Lwp<H> {
     // Inlined down to the call, which takes the pointer by value: so an `Lwp` that may be
     // dropped need not lie in memory.
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: owned by this value, which is never used again.
-        unsafe { release(self.0) };
+        unsafe { end(self.0, |node| lost(node, std::thread::panicking())) };
     }
 }
 
-/// Releases an owned LWP.
+/// Ends an owned LWP, which was released or lost.
 ///
 /// # Safety
 /// The caller owns the LWP and never uses it again.
 #[inline(never)]
-unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
+unsafe fn end<H: Host>(lwp: LwpPtr<H>, lost: impl Fn(&LwpNode<H>) -> Option<Lost>) {
     // SAFETY: an owned LWP lives.
     let node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: owned by the caller.
@@ -116,7 +169,7 @@ unsafe fn release<H: Host>(lwp: LwpPtr<H>) {
     // SAFETY: the LWP's anchor keeps the world until `settle`.
     let seat = unsafe { home.world() }.seat();
     // SAFETY: owned by the caller.
-    let aftermath = unsafe { death::freelwp(seat.world(), seat.me(), lwp) };
+    let aftermath = unsafe { death::freelwp(seat.world(), seat.me(), lwp, lost(node)) };
     drop(seat);
     aftermath.settle();
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::death;
+use super::owned::lost;
 use crate::host::Host;
 use crate::object::home::Anchor;
 use crate::panics;
@@ -97,12 +98,13 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
         Aftermath::none()
     } else {
         // SAFETY: the thread owned what was bound to it.
-        let token = unsafe { Managed::deref_counted(bound) }.token();
-        let clear = || world.host.clear(token);
+        let node = unsafe { Managed::deref_counted(bound) };
+        let clear = || world.host.clear(node.token());
         // A panic of the host's must not lose the LWP.
         let _ = panics::catch(clear);
+        let lost = lost(node, std::ptr::eq(me.unwound.get(), bound));
         // SAFETY: the thread owned what was bound to it.
-        unsafe { death::freelwp(world, me, bound) }
+        unsafe { death::freelwp(world, me, bound, lost) }
     };
     me.pin().flush();
     let others = me.let_go();

@@ -25,6 +25,7 @@ use crate::object::group::Membership;
 use crate::object::home::Home;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::resources::{Embedded, Resources};
+use crate::object::status::Ends;
 use crate::object::table;
 use crate::pgrp;
 use crate::reclaim::{Collector, Managed, Tagged};
@@ -77,6 +78,7 @@ impl<H: Host> World<H> {
                 host,
                 policy: settings.wait_policy,
                 signals: settings.signals,
+                ends: settings.ends,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
                 config: Configuration::new(emuls.native(), settings.limits_policy),
@@ -117,10 +119,16 @@ fn permanent<H: Host>(
     group: Tagged<Membership>,
     host: &H,
 ) -> (ProcPtr<H>, LwpPtr<H>, LwpToken) {
-    let proc = Managed::new(ProcNode::new(Home::of(world.as_ptr()), id, resources));
+    let proc = Managed::new(ProcNode::new(
+        Home::of(world.as_ptr()),
+        id,
+        resources,
+        Ends::default().released,
+    ));
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp = LwpNode::new(proc, node.resources.user(), id.pid(), None, None);
+    let lwp =
+        LwpNode::new(proc, node.resources.user(), id.pid(), None, None, Ends::default().fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.

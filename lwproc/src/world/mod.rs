@@ -24,6 +24,7 @@ use crate::host::{Host, LwpToken};
 use crate::limits::{Limits, LimitsRef};
 use crate::object::home::{Anchor, Home};
 use crate::object::node::ProcPtr;
+use crate::object::status::Ends;
 use crate::object::table::Table;
 use crate::policy::WaitPolicy;
 use crate::reclaim::{Collector, Managed};
@@ -80,6 +81,7 @@ pub(crate) struct Settings {
     pub(crate) limits_policy: LimitsPolicy,
     pub(crate) native_sysents: NativeSysents,
     pub(crate) max_procs: Option<u64>,
+    pub(crate) ends: Ends,
 }
 
 /// The processes of a kernel that has a most.
@@ -115,6 +117,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) host: H,
     pub(crate) policy: WaitPolicy,
     pub(crate) signals: SigModel,
+    /// What a process ends with when nobody says how.
+    pub(crate) ends: Ends,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,

@@ -11,6 +11,7 @@ use crate::cred::uids::Lane;
 use crate::host::Host;
 use crate::idtable::Shard;
 use crate::object::home::{Anchor, Home};
+use crate::object::node::LwpPtr;
 use crate::reclaim::{Collector, Local, Managed, Pin};
 use crate::sleep::SleepObject;
 use crate::sync::{
@@ -32,6 +33,8 @@ pub(crate) struct Participant<H: Host> {
     /// The thread, until its storage goes, and guards, entries and operations that
     /// use it now. 64 bits: leaked guards cannot make it wrap.
     in_use: Cell<u64>,
+    /// The LWP as which it left the kernel last because it panicked. Never looked at.
+    pub(crate) unwound: Cell<LwpPtr<H>>,
     /// The virtual CPU it has; `None` in a kernel without, outside, and asleep.
     pub(crate) cpu: Cell<Option<usize>>,
     /// The virtual CPU it was on last.
@@ -184,6 +187,7 @@ impl<H: Host> Registry<H> {
             next: std::ptr::null_mut(),
             local: UnsafeCell::new(collector.register()),
             in_use: Cell::new(0),
+            unwound: Cell::new(std::ptr::null_mut()),
             cpu: Cell::new(None),
             last_cpu: Cell::new(0),
             // Relaxed: any number will do.

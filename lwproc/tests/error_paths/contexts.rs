@@ -3,8 +3,8 @@
 use crate::bench::*;
 use crate::{SwitchError, UnclaimError};
 use lwproc::{
-    BigLockError, ClaimError, EnterError, ExitStatus, HoldError, KillTarget, Pid, ReleError,
-    ReleaseError, UnbindError, WaitTarget,
+    BigLockError, ClaimError, EndError, EnterError, ExitStatus, HoldError, KillTarget, Pid,
+    ProcHandle, ReleError, ReleaseError, UnbindError, WaitTarget,
 };
 use std::num::NonZeroUsize;
 use std::sync::Barrier;
@@ -103,6 +103,24 @@ pub fn release(forced: &mut Forced) {
     let reaped = k.try_wait(WaitTarget::Any).unwrap().unwrap();
     assert_eq!(reaped.status, ExitStatus::exited(0), "what was refused was not recorded");
     drop(parked);
+    leave(k);
+    assert_empty(kernel);
+}
+
+pub fn end(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    let never = kernel.pin().proc(Pid::INIT).unwrap().handle().unwrap();
+    let end = |proc: &ProcHandle<_>| proc.end(ExitStatus::exited(9));
+    forced.refused(&kernel, &mut k, EndError::Permanent, |_| end(&never));
+    let zombie = k.spawn().start().unwrap();
+    let ended = zombie.proc_handle();
+    zombie.release();
+    forced.refused(&kernel, &mut k, EndError::Ended, |_| end(&ended));
+    assert_eq!(k.try_wait(WaitTarget::Any).unwrap().unwrap().status, ExitStatus::exited(0));
+    forced.refused(&kernel, &mut k, EndError::Ended, |_| end(&ended));
+    drop((never, ended));
     leave(k);
     assert_empty(kernel);
 }

@@ -65,6 +65,7 @@ tests! {
     SpawnError by spawns::spawn;
     ForkError by births::fork;
     EnterError by contexts::enter;
+    EndError by contexts::end;
     ClaimError by contexts::claim;
     UnbindError by contexts::unbind;
     ReleaseError by contexts::release;

@@ -235,7 +235,7 @@ impl Driver<'_> {
                 if let Some(lwp) = self.any_owned(i) {
                     let (pid, lid) = (lwp.pid(), lwp.lid());
                     drop(lwp);
-                    self.model.freelwp(pid, lid);
+                    self.model.lose(pid, lid);
                 }
             }
             Op::Unclaim(i) => {

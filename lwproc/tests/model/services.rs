@@ -83,6 +83,21 @@ impl Model {
         }
     }
 
+    /// A process exits as a whole, and its parked LWPs go.
+    pub fn end_whole(&mut self, pid: Pid, status: ExitStatus) {
+        let proc = self.procs.get_mut(&pid).unwrap();
+        if !proc.exiting {
+            proc.status = status;
+        }
+        (proc.exiting, proc.said, proc.draining) = (true, true, true);
+        for (_, lwp) in self.lwp_state.range_mut((pid, Lid(0))..=(pid, Lid(i32::MAX))) {
+            lwp.must_exit = true;
+        }
+        let gone: Vec<_> = self.parked.iter().copied().filter(|at| at.0 == pid).collect();
+        self.parked.retain(|at| at.0 != pid);
+        gone.into_iter().for_each(|(pid, lid)| self.freelwp(pid, lid));
+    }
+
     pub fn reopen(&mut self) {
         let pid = self.curproc();
         let proc = self.procs.get_mut(&pid).unwrap();
@@ -97,6 +112,11 @@ impl Model {
 }
 
 impl Driver<'_> {
+    /// The handles of LWPs that are not parked any more.
+    pub fn forget_parked(&mut self) {
+        self.handles.retain(|h| self.model.parked.contains(&(h.pid(), h.lid())));
+    }
+
     pub fn service_step(&mut self, op: ServiceOp) {
         match op {
             ServiceOp::Setpgid(a, b) => {
@@ -144,14 +164,8 @@ impl Driver<'_> {
                 assert_eq!(got, expected);
                 let pid = self.model.curproc();
                 if got.is_ok() && pid > Pid(1) {
-                    self.model.procs.get_mut(&pid).unwrap().exiting = true;
-                    self.model.drain();
-                    self.model.lwp().unwrap().must_exit = true;
-                    let gone: BTreeSet<_> =
-                        self.model.parked.iter().copied().filter(|at| at.0 == pid).collect();
-                    self.model.parked.retain(|at| at.0 != pid);
-                    gone.iter().for_each(|(pid, lid)| self.model.freelwp(*pid, *lid));
-                    self.handles.retain(|h| !gone.contains(&(h.pid(), h.lid())));
+                    self.model.end_whole(pid, status);
+                    self.forget_parked();
                 }
             }
             ServiceOp::SetProcData(n) => self.set_proc_data(n),

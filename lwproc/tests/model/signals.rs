@@ -3,8 +3,9 @@
 use super::Driver;
 use super::host::Raised;
 use super::services::ServiceOp;
-use super::state::Model;
+use super::state::{KILLED, Model};
 use lwproc::*;
+use std::collections::BTreeSet;
 
 fn signo(n: u8) -> i32 {
     [0, 1, 9, 15, 17, 19, 30, 64, 65, -1][usize::from(n) % 10]
@@ -55,13 +56,16 @@ impl Model {
                     Some(lid) => &mut self.lwp_state.get_mut(&(pid, lid)).unwrap().pending,
                 };
                 *pending = pending.with(signo);
+                if signo == Signo::KILL && pid > Pid(1) {
+                    self.end_whole(pid, KILLED);
+                }
             }
         }
     }
 
-    fn members(&self, pgid: Pid) -> Vec<Pid> {
+    fn are_members(&self, pgid: Pid, members: &[Pid]) -> bool {
         let own = self.procs.iter().filter(|(pid, p)| p.pgid == pgid && **pid > Pid(1));
-        own.map(|(pid, _)| *pid).collect()
+        own.map(|(pid, _)| *pid).collect::<BTreeSet<_>>() == members.iter().copied().collect()
     }
 
     /// What the current LWP could take: its own, and the process's.
@@ -92,15 +96,21 @@ impl Driver<'_> {
                 let (own, pid) = (a < 60, self.any_pid(a));
                 let target = if own { KillTarget::OwnPgrp } else { KillTarget::Pgrp(pid) };
                 let pgid = if own { self.model.procs[&self.model.curproc()].pgid } else { pid };
+                // In the order in which they get it, which is that in which they end.
+                let members: Vec<Pid> = self.kernel.pin().pgrp(pgid).map_or(vec![], |group| {
+                    group.members().map(|proc| proc.pid()).filter(|pid| *pid > Pid(1)).collect()
+                });
+                assert!(self.model.are_members(pgid, &members));
                 let got = self.k.as_ref().unwrap().signals().kill(target, signo(n));
-                let members = self.model.members(pgid);
                 assert_eq!(got, self.model.kill(members, None, signo(n)));
             }
             ServiceOp::KillAll(n) => {
-                let got = self.k.as_ref().unwrap().signals().kill(KillTarget::All, signo(n));
                 let own = self.model.curproc();
-                let others = self.model.procs.keys().copied().filter(|p| *p > Pid(1) && *p != own);
-                let others = others.collect();
+                let procs = self.kernel.pin();
+                let others = procs.procs().map(|proc| proc.pid());
+                let others = others.filter(|p| *p > Pid(1) && *p != own).collect();
+                drop(procs);
+                let got = self.k.as_ref().unwrap().signals().kill(KillTarget::All, signo(n));
                 assert_eq!(got, self.model.kill(others, None, signo(n)));
             }
             ServiceOp::Block(mask) => {
@@ -129,6 +139,7 @@ impl Driver<'_> {
             }
             other => unreachable!("{other:?}"),
         }
+        self.forget_parked();
     }
 
     /// What was passed to the host. Each of a group gets it, in any order.

@@ -10,6 +10,8 @@ use super::watch::WatchModel;
 use lwproc::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub const KILLED: ExitStatus = ExitStatus::signaled(9, CoreDump::None);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcModel {
     pub ppid: Pid,
@@ -18,6 +20,8 @@ pub struct ProcModel {
     /// As a whole: how it ends is said.
     pub exiting: bool,
     pub status: ExitStatus,
+    /// Somebody has said how it ends.
+    pub said: bool,
     pub zombie: bool,
     pub comm: String,
     pub cred: CredModel,
@@ -96,6 +100,7 @@ impl Model {
             draining: false,
             exiting: false,
             status: ExitStatus::default(),
+            said: false,
             zombie: false,
             comm: comm.into(),
             cred: CredModel::superuser(),
@@ -161,7 +166,8 @@ impl Model {
         }
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
         let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, Data::new(), false);
-        child = ProcModel { ppid: parent, lwps, draining, status, zombie, exiting: false, ..child };
+        child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
+        (child.said, child.exiting) = (false, false);
         child = ProcModel { faults, pending, data, execed, ..child };
         self.places += 1;
         let place = PlaceModel { own: self.places, from: child.place.own, space };
@@ -215,6 +221,15 @@ impl Model {
         }
     }
 
+    /// An LWP is dropped that nobody has released: no success, if it is the last.
+    pub fn lose(&mut self, pid: Pid, lid: Lid) {
+        let proc = self.procs.get_mut(&pid).unwrap();
+        if !proc.said && proc.lwps.len() == 1 {
+            proc.status = KILLED;
+        }
+        self.freelwp(pid, lid);
+    }
+
     /// A process without LWPs ends; it may wait to be reaped.
     fn end(&mut self, pid: Pid) {
         let proc = self.procs.get_mut(&pid).unwrap();
@@ -253,7 +268,7 @@ impl Model {
                 (cur.refcnt, cur.exiting) = (0, true);
                 let proc = self.procs.get_mut(&cur.pid).unwrap();
                 if let Some(status) = status.filter(|_| !proc.exiting) {
-                    proc.status = status;
+                    (proc.status, proc.said) = (status, true);
                 }
                 Ok(())
             }
