@@ -2,7 +2,7 @@
 //! are acted on by their handle. Through the public interface.
 
 use crate::files::{FD, Files, assert_closed, process};
-use crate::full::{assert_empty, at_once, enter_as, kernel};
+use crate::full::{assert_empty, at_once, enter_as, family, kernel};
 use crate::groups::{check_join, members, moved_or_gone, pgid, setpgid};
 use crate::runner::{Model, pair};
 use lwproc::{
@@ -24,10 +24,12 @@ pub fn models() -> Vec<Model> {
         pair("groups_exit_of_last_against_spawn_join", exit_against_spawn_join),
         pair("handle_spawn_against_last_release", spawn_against_last_release),
         pair("handle_last_release_against_spawn", last_release_against_spawn),
+        pair("handle_spawn_against_wait_alone", spawn_against_wait_alone),
         pair("handle_newlwp_against_last_release", newlwp_against_last_release),
         pair("handle_last_release_against_newlwp", last_release_against_newlwp),
         pair("handle_setpgid_against_exit", setpgid_against_exit),
         pair("handle_exit_against_setpgid", exit_against_setpgid),
+        pair("handle_setpgid_against_exit_of_parent", setpgid_against_exit_of_parent),
         pair("handle_take_file_against_close", take_file_against_close),
         pair("handle_close_against_take_file", close_against_take_file),
         pair("handle_take_file_against_exit", take_file_against_exit),
@@ -241,6 +243,26 @@ fn exit(mut k: lwproc::Entered<'_, Files>) {
     k.release().unwrap();
 }
 
+/// Who makes a child counts as an LWP: the one that waits to be alone learns that it
+/// has gone.
+fn spawn_against_wait_alone() {
+    let (host, kernel, lwp) = process(6);
+    let (proc, own) = (lwp.proc_handle(), lwp.proc_handle());
+    let mut k = enter_as(&kernel, lwp);
+    let here = || {
+        k.drain();
+        k.wait_alone().unwrap();
+        assert_eq!(own.nlwps(), 1);
+    };
+    let (child, ()) = at_once(&kernel, move || proc.spawn().start(), here);
+    match child {
+        Ok(child) => drop(child),
+        Err(why) => assert_eq!(why, SpawnError::Draining),
+    }
+    exit(k);
+    assert_closed(&host, &kernel);
+}
+
 fn newlwp_against_last_release() {
     let (host, kernel, lwp) = process(6);
     let proc = lwp.proc_handle();
@@ -293,6 +315,18 @@ fn after_move(kernel: Arc<Kernel>, pid: Pid, moved: Result<(), GroupError>) {
     let guard = kernel.pin();
     assert!(guard.pgrp(pid).is_none() && pgid(pid, &guard).is_none());
     drop(guard);
+    assert_empty(&kernel);
+}
+
+/// Its parent is the one that goes, or init, in the same session.
+fn setpgid_against_exit_of_parent() {
+    let kernel = kernel();
+    let (parent, child) = family(&kernel);
+    let (proc, pid) = (child.proc_handle(), child.pid());
+    let (moved, ()) = at_once(&kernel, move || proc.setpgid(Pid(0)), move || drop(parent));
+    assert_eq!(moved, Ok(()));
+    assert_eq!(members(pid, &kernel.pin()), [pid]);
+    drop(child);
     assert_empty(&kernel);
 }
 

@@ -27,7 +27,7 @@ use crate::object::node::{ProcNode, ProcPtr};
 use crate::pgrp::{GroupError, find, membership_of};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{Acquire, Relaxed, Release};
+use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 use crate::world::World;
 use crate::world::participant::{Participant, Tally};
 
@@ -136,8 +136,10 @@ pub(crate) fn leave<H: Host>(
     node: &ProcNode<H>,
     pin: &Pin<'_>,
 ) -> Bearers {
-    // Acquire [P41]: the membership's fields; pairs with Release in `swing`.
-    let old = node.membership.swap(Tagged::NULL, Acquire);
+    // AcqRel: Acquire [P41]: the membership's fields; pairs with Release in `swing`.
+    // Release [P95]: its children have another parent; pairs with Acquire in
+    // `membership_of`, where who looks for a child's session finds none.
+    let old = node.membership.swap(Tagged::NULL, AcqRel);
     Change { world, me, pin }.part(old.ptr());
     if old.tag() & LED == 0 { Bearers::One } else { Bearers::Several }
 }
@@ -284,7 +286,7 @@ impl<H: Host> Change<'_, H> {
                 edge.ok_or(GroupError::NoSuchProcess)?.0.parent(self.pin)
             }
         };
-        // A parent that has been reaped left the target to another one before.
+        // A parent that has been reaped left the target to another one before [P95].
         let (_, membership) = membership_of(parent, self.pin).ok_or(Stop::Again)?;
         Ok(membership.group(self.pin).session)
     }
