@@ -43,6 +43,20 @@ pub enum WaitTarget {
     OwnPgrp,
 }
 
+impl WaitTarget {
+    /// What the number given to `waitpid(2)` means: a child; 0 the own group; -1 any; below
+    /// that a group.
+    pub fn from_raw(number: i32) -> Self {
+        match number {
+            1.. => Self::Pid(Pid(number)),
+            0 => Self::OwnPgrp,
+            -1 => Self::Any,
+            // The least number has no opposite, and names no group.
+            group => Self::Pgrp(Pid(group.wrapping_neg())),
+        }
+    }
+}
+
 /// A child that has been waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
