@@ -270,7 +270,7 @@ fn two_drops_against_wake() {
         loom::thread::spawn(move || other.0.stop_waiting(&mut leaves))
     });
     event(&world);
-    drops.into_iter().for_each(|t| t.join().unwrap());
+    drops.into_iter().for_each(|t| _ = t.join().unwrap());
     assert_eq!(b.woken.wakes.load(Relaxed), 1);
     world.0.stop_waiting(&mut stays);
 }
