@@ -20,6 +20,11 @@
  * called at the thread's end, no kernel is the thread's: what is about one is refused in
  * the same way, and look-ups find nothing.
  *
+ * A deadline is a time of CLOCK_MONOTONIC, or of the hypercall `now` of a kernel that has one;
+ * NULL is never. The calls that take one look before they block, and once more when it has come;
+ * they may return later, since what they gave to others (a virtual CPU, the big lock) they
+ * have again.
+ *
  * No call waits for another thread, but for those that say that they block, a switch to an
  * LWP that has the big lock, and all that enter the kernel if it has a number of virtual
  * CPUs.
@@ -39,6 +44,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
+
+/* Before C11 it is the system's. */
+struct timespec;
 
 /* rfork: copy the descriptors; start with none. */
 #define RUMP_RFFDG 1
@@ -64,6 +73,11 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * lwproc_wait: do not block.
  */
 #define LWPROC_WNOHANG 1
+
+/**
+ * lwproc_wait: reap nothing; the child is there for the next wait.
+ */
+#define LWPROC_WNOWAIT 2
 
 /**
  * No limit.
@@ -261,6 +275,13 @@ struct lwproc_channel;
 struct lwproc_file;
 
 /**
+ * A process (pidfd), and never another that gets its number. It keeps no process alive, but
+ * the kernel's memory. A real pointer: given back once, by lwproc_handle_close, in any
+ * thread.
+ */
+struct lwproc_handle;
+
+/**
  * A kernel. Opaque: the pointer is a number, and is never looked through.
  */
 struct lwproc_kernel;
@@ -447,6 +468,11 @@ struct lwproc_hypercalls {
      * after all.
      */
     void (*vfs_release)(void *arg, void *vfs);
+    /**
+     * What time it is, for deadlines; it never goes back. NULL: what CLOCK_MONOTONIC says. A
+     * program that has a time of its own calls lwproc_tick when it has passed.
+     */
+    void (*now)(void *arg, struct timespec *now);
 };
 
 /**
@@ -741,6 +767,12 @@ struct proc *lwproc_curproc(void);
 int lwproc_try_schedule(void);
 
 /**
+ * As lwproc_try_schedule; ETIMEDOUT: all virtual CPUs are taken, and the deadline, a time
+ * of CLOCK_MONOTONIC, has come. NULL: never. EINVAL: no time.
+ */
+int lwproc_schedule_until(const struct timespec *deadline);
+
+/**
  * As rump_unschedule. EINVAL: not scheduled.
  */
 int lwproc_try_unschedule(void);
@@ -964,6 +996,73 @@ int lwproc_setcloexec(int fd, int flags);
 int lwproc_close_range(int first, int last, int flags);
 
 /**
+ * A handle of the process with that pid, which may be a zombie (pidfd_open). ESRCH. Also in
+ * a callback.
+ */
+int lwproc_handle_open(pid_t pid, struct lwproc_handle **handle);
+
+/**
+ * Closes a handle. NULL: does nothing. Also in a callback.
+ */
+void lwproc_handle_close(struct lwproc_handle *handle);
+
+/**
+ * The process's pid, which may be another's by now. Also in a callback.
+ */
+pid_t lwproc_handle_pid(const struct lwproc_handle *handle);
+
+/**
+ * As lwproc_kill of the process (pidfd_send_signal). ESRCH: it has been reaped. EXDEV: it is
+ * of another kernel.
+ */
+int lwproc_handle_signal(const struct lwproc_handle *handle, int signo);
+
+/**
+ * Whether the process has ended, 1 or 0 into `ended`, and how into `status`, in the
+ * traditional encoding; it stays so when it has been reaped. `status` may be NULL. Also in a
+ * callback.
+ */
+int lwproc_handle_status(const struct lwproc_handle *handle, int *ended, int *status);
+
+/**
+ * Waits until the process has ended, anybody's child, and reaps nothing: how it did into
+ * `status`, unless that is NULL. It blocks the thread until the deadline, a time of
+ * CLOCK_MONOTONIC; NULL: never. ETIMEDOUT. EINTR. EINVAL: no time.
+ */
+int lwproc_handle_exited(const struct lwproc_handle *handle,
+                         int *status,
+                         const struct timespec *deadline);
+
+/**
+ * As lwproc_wait_until of the process, a child of the current one; LWPROC_WNOHANG is the only
+ * option. ECHILD: it is none, or has been reaped.
+ */
+int lwproc_handle_wait(const struct lwproc_handle *handle,
+                       int options,
+                       pid_t *pid,
+                       int *status,
+                       const struct timespec *deadline);
+
+/**
+ * The pids of all processes of this thread's kernel, zombies included: as many as there is
+ * `room` for into `pids`, and how many there are into `count`, which may be more. A process
+ * that is there throughout is listed once. Also in a callback.
+ */
+int lwproc_list_procs(pid_t *pids, size_t room, size_t *count);
+
+/**
+ * The numbers of the LWPs of a process, as lwproc_list_procs; none once it has ended. EINVAL:
+ * no such process. Also in a callback.
+ */
+int lwproc_list_lwps(struct proc *p, int *lids, size_t room, size_t *count);
+
+/**
+ * How many LWPs live in a process; 0 once it has ended. EINVAL: no such process. Also in a
+ * callback.
+ */
+int lwproc_count_lwps(struct proc *p, size_t *count);
+
+/**
  * setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
  * EACCES, EPERM.
  */
@@ -986,11 +1085,21 @@ int lwproc_getsid(pid_t pid, pid_t *sid);
 
 /**
  * waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
- * group N; `options` is 0 or LWPROC_WNOHANG. The child's pid goes into `pid`, 0 when none
- * has ended yet, and how it ended into `status`, in the traditional encoding; either may be
- * NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
+ * group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT. The child's pid goes into `pid`,
+ * 0 when none has ended yet, and how it ended into `status`, in the traditional encoding;
+ * either may be NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
  */
 int lwproc_wait(pid_t target, int options, pid_t *pid, int *status);
+
+/**
+ * As lwproc_wait, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT.
+ * EINVAL: no time.
+ */
+int lwproc_wait_until(pid_t target,
+                      int options,
+                      pid_t *pid,
+                      int *status,
+                      const struct timespec *deadline);
 
 /**
  * Releases the current LWP as lwproc_try_releaselwp does, and says how the process ends: by
@@ -1032,6 +1141,12 @@ int lwproc_must_exit(int *answer);
  * LWPs do not go by themselves. EINVAL: it does not drain. EINTR.
  */
 int lwproc_wait_alone(void);
+
+/**
+ * As lwproc_wait_alone, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT.
+ * EINVAL: no time.
+ */
+int lwproc_wait_alone_until(const struct timespec *deadline);
 
 /**
  * The current process has become another program: closes what an exec closes, sets the
@@ -1129,6 +1244,12 @@ int lwproc_kill(pid_t target, int signo);
 int lwproc_lwp_kill(int lid, int signo);
 
 /**
+ * The same for the LWP with that number of the process with that pid (tgkill); with one's
+ * own pid, _lwp_kill. ESRCH also when the LWP is another process's.
+ */
+int lwproc_tgkill(pid_t pid, int lid, int signo);
+
+/**
  * Posts a signal to a process, whoever may send one: what the kernel itself tells it
  * (psignal), such as an exit hook. Nothing happens to one that has ended. EINVAL: no such
  * signal, or no such process. Also in a callback.
@@ -1174,6 +1295,15 @@ int lwproc_channel_destroy(struct lwproc_channel *channel);
  * is to exit (lwproc_must_exit), or it was unslept. An implicit thread is not interrupted.
  */
 int lwproc_sleep(struct lwproc_channel *channel, lwproc_condition condition, void *arg);
+
+/**
+ * As lwproc_sleep, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT: it
+ * has come, and the condition does not hold, not even then. EINVAL: no time.
+ */
+int lwproc_sleep_until(struct lwproc_channel *channel,
+                       lwproc_condition condition,
+                       void *arg,
+                       const struct timespec *deadline);
 
 /**
  * Wakes every LWP that sleeps on the channel, in whatever kernel. What they sleep for must
@@ -1253,6 +1383,12 @@ int lwproc_getspecific(unsigned int key, void **value);
  * for good. EINVAL: not scheduled. EOVERFLOW: taken too often.
  */
 int lwproc_biglock(void);
+
+/**
+ * As lwproc_biglock, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. While another
+ * thread has the lock, EINTR as of lwproc_sleep, and ETIMEDOUT. EINVAL: no time.
+ */
+int lwproc_biglock_until(const struct timespec *deadline);
 
 /**
  * Gives the big lock up once (KERNEL_UNLOCK_ONE). EINVAL: not scheduled. EPERM: this
@@ -1335,6 +1471,12 @@ int lwproc_kernel_use(struct lwproc_kernel *kernel);
  * The kernel that this thread uses; NULL: none. Also in a callback.
  */
 struct lwproc_kernel *lwproc_kernel_current(void);
+
+/**
+ * Time has passed in this thread's kernel, whose hypercall `now` says so: what sleeps with a
+ * deadline that has come wakes up. Also in a callback.
+ */
+int lwproc_tick(void);
 
 /**
  * Counts what lives in this thread's kernel. EINVAL: no kernel. Also in a callback.

@@ -8,7 +8,7 @@ use libc::c_int;
 use lwproc::{Entered, Lwp, Pid, Rfork};
 
 use crate::embedded::{self, vmspace};
-use crate::host::CHost;
+use crate::host::{CHost, Deadline, NEVER};
 use crate::instance::Instance;
 use crate::mistake::{Mistake, Refusal};
 use crate::names::{LwpName, lwp};
@@ -25,11 +25,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn enter(instance: Used) -> Result<Self, Mistake> {
+    fn enter(instance: Used, deadline: Deadline) -> Result<Self, Mistake> {
         // SAFETY: the context keeps the instance, which does not move, as long as what is
         // borrowed from it.
         let kept: &'static Instance = unsafe { &*std::ptr::from_ref(&*instance) };
-        let entered = kept.kernel.enter()?;
+        let entered = match deadline {
+            NEVER => kept.kernel.enter()?,
+            deadline => kept.kernel.enter_until(deadline)?,
+        };
         Ok(Self { entered, instance, parks_on_leave: Cell::new(false) })
     }
 
@@ -167,11 +170,15 @@ fn not_in_callback() -> Result<(), Mistake> {
 
 /// `rump_schedule`.
 pub(crate) fn schedule() -> Result<(), Refusal> {
+    schedule_until(NEVER)
+}
+
+pub(crate) fn schedule_until(deadline: Deadline) -> Result<(), Refusal> {
     not_in_callback()?;
     if is_scheduled() {
         return inside(|_| Err(Mistake::AlreadyScheduled.into()));
     }
-    let context = Context::enter(registry::current()?)?;
+    let context = Context::enter(registry::current()?, deadline)?;
     // After the first entry: so the context goes before the thread's membership does.
     let put = SCHEDULED.try_with(|place| *place.0.borrow_mut() = Some(context));
     put.map_err(|_| Mistake::Ending.into())
@@ -203,11 +210,19 @@ pub(crate) fn inside<R>(
 pub(crate) fn public<R>(
     call: impl FnOnce(&mut Context) -> Result<R, Refusal>,
 ) -> Result<R, Refusal> {
+    public_until(NEVER, call)
+}
+
+/// The same; it enters before the deadline or not at all.
+pub(crate) fn public_until<R>(
+    deadline: Deadline,
+    call: impl FnOnce(&mut Context) -> Result<R, Refusal>,
+) -> Result<R, Refusal> {
     if is_scheduled() {
         return inside(call);
     }
     not_in_callback()?;
-    let mut context = Context::enter(registry::current()?)?;
+    let mut context = Context::enter(registry::current()?, deadline)?;
     let result = call(&mut context);
     context.named(result)
 }

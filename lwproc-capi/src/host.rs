@@ -49,6 +49,9 @@ pub struct lwproc_hypercalls {
     /// A place that vfs_init made is given back: the process has ended, or was not made
     /// after all.
     pub vfs_release: Option<unsafe extern "C" fn(arg: *mut c_void, vfs: *mut c_void)>,
+    /// What time it is, for deadlines; it never goes back. NULL: what CLOCK_MONOTONIC says. A
+    /// program that has a time of its own calls lwproc_tick when it has passed.
+    pub now: Option<unsafe extern "C" fn(arg: *mut c_void, now: *mut libc::timespec)>,
 }
 
 std::thread_local! {
@@ -56,12 +59,18 @@ std::thread_local! {
     static CURRENT: Cell<Option<LwpToken>> = const { Cell::new(None) };
 }
 
-/// What CLOCK_MONOTONIC says.
-fn monotonic() -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it may be written. There is such a clock, so the call succeeds.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+/// When a call that blocks is given up, by the host's time.
+pub(crate) type Deadline = Duration;
+
+pub(crate) const NEVER: Deadline = Duration::MAX;
+
+/// What C names by a time; `None`: nothing. What was before the origin is the origin.
+pub(crate) fn time(time: &libc::timespec) -> Option<Duration> {
+    let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    match u64::try_from(time.tv_sec) {
+        Ok(secs) => Some(Duration::new(secs, nanos)),
+        Err(_) => Some(Duration::ZERO),
+    }
 }
 
 /// The host of a kernel that C made.
@@ -123,7 +132,19 @@ impl Host for CHost {
     // The clock that C programs name; and the library's own is made when it is first asked,
     // which a fork may find half done.
     fn now(&self) -> Duration {
-        monotonic()
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        match self.calls.now {
+            // SAFETY: the embedder's function and its arguments.
+            Some(call) => in_callback(|| unsafe { call(self.arg.0, &mut now) }),
+            // SAFETY: it may be written. There is such a clock, so the call succeeds.
+            None => drop(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) }),
+        }
+        time(&now).unwrap_or_default()
+    }
+
+    fn sleep_limit(&self, deadline: Duration) -> Option<Duration> {
+        // Only the embedder knows when its time will have passed: `lwproc_tick`.
+        self.calls.now.is_none().then(|| deadline.saturating_sub(self.now()))
     }
 
     fn vfs_init(&self, parent: &Place) -> Place {

@@ -160,6 +160,7 @@ fn errno_of(errno: Errno) -> c_int {
         Errno::EOVERFLOW => libc::EOVERFLOW,
         Errno::EPERM => libc::EPERM,
         Errno::ESRCH => libc::ESRCH,
+        Errno::ETIMEDOUT => libc::ETIMEDOUT,
         Errno::EXDEV => libc::EXDEV,
         _ => libc::EINVAL,
     }

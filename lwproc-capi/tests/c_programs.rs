@@ -124,11 +124,13 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 11] = [
     "tests/c/behaviour.c",
     "tests/c/callbacks.c",
+    "tests/c/deadlines.c",
     "tests/c/death.c",
     "tests/c/fork.c",
+    "tests/c/handles.c",
     "tests/c/resources.c",
     "tests/c/services.c",
     "tests/c/sleep.c",
@@ -272,6 +274,8 @@ fn two_threads_under_valgrind() {
     let compiler = compilers(["gcc", "clang"])[0];
     let checked = [
         ("callbacks.c", ""),
+        ("deadlines.c", ""),
+        ("handles.c", ""),
         ("resources.c", ""),
         ("services.c", "10"),
         ("sleep.c", ""),

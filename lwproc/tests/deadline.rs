@@ -101,6 +101,7 @@ fn each<H: Host>(family: &mut Family<'_, H>, deadline: impl Fn() -> Duration) ->
     let mut answers = vec![
         k.until(deadline()).wait(WaitTarget::Any).unwrap_err().errno(),
         k.until(deadline()).wait(WaitTarget::OwnPgrp).unwrap_err().errno(),
+        k.until(deadline()).claim_zombie(WaitTarget::Any).unwrap_err().errno(),
         k.until(deadline()).wait_for(child).unwrap_err().errno(),
         k.until(deadline()).exited(child).unwrap_err().errno(),
         k.until(deadline()).sleep_on(&channel, never).unwrap_err().errno(),
@@ -121,12 +122,12 @@ fn each_call_is_given_up_in_time() {
     let mut family = family(&kernel);
     let begin = kernel.now();
     let answers = each(&mut family, || kernel.now() + SHORT);
-    assert_eq!(answers, vec![Errno::ETIMEDOUT; 8]);
-    assert!(kernel.now() >= begin + 8 * SHORT, "none before its time");
+    assert_eq!(answers, vec![Errno::ETIMEDOUT; 9]);
+    assert!(kernel.now() >= begin + 9 * SHORT, "none before its time");
     // One that has passed: a look that does not sleep.
     let begin = kernel.now();
-    assert_eq!(each(&mut family, || begin), vec![Errno::ETIMEDOUT; 8]);
-    assert_eq!(each(&mut family, || Duration::ZERO), vec![Errno::ETIMEDOUT; 8]);
+    assert_eq!(each(&mut family, || begin), vec![Errno::ETIMEDOUT; 9]);
+    assert_eq!(each(&mut family, || Duration::ZERO), vec![Errno::ETIMEDOUT; 9]);
     assert!(!is_asleep(&kernel, family.k.lid().unwrap()));
     let drained = |family: &mut Family<'_, ThreadHost>| {
         family.k.drain();
@@ -214,7 +215,7 @@ fn time_that_the_host_owns() {
         std::thread::sleep(SHORT);
         assert_eq!(kernel.host().asked.load(SeqCst), asked, "nobody looks at the clock meanwhile");
         pass(&kernel, &kernel.host().nanos, 100);
-        assert_eq!(woken(&kernel, sleeper), vec![Errno::ETIMEDOUT; 8]);
+        assert_eq!(woken(&kernel, sleeper), vec![Errno::ETIMEDOUT; 9]);
     });
 }
 
@@ -306,7 +307,7 @@ fn a_signal_comes_before_the_deadline() {
     let answers = each(&mut family, || Duration::ZERO);
     let eintr = answers.iter().filter(|errno| **errno == Errno::EINTR).count();
     // But for the one that is nobody's sleep.
-    assert_eq!((eintr, answers.len()), (7, 8));
+    assert_eq!((eintr, answers.len()), (8, 9));
 }
 
 /// Many sleepers, each with its own time, and a clock that goes on in leaps.
@@ -338,4 +339,31 @@ fn each_sleeper_wakes_in_its_own_time() {
         guard.lwps().for_each(|lwp| _ = lwp.unsleep());
         assert!(in_time);
     });
+}
+
+/// A child that was looked at is there for the next wait.
+#[test]
+fn a_wait_may_reap_nothing() {
+    let kernel = builder().build().unwrap();
+    let family = family(&kernel);
+    let Family { mut k, child, _others: (lwp, second) } = family;
+    let (waited, found) = std::thread::scope(|s| {
+        let waiting = s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(second).unwrap();
+            let found = k.until(LONG).claim_zombie(WaitTarget::Any).map(|zombie| zombie.pid());
+            (found, k.unbind().unwrap())
+        });
+        until(|| kernel.pin().lwps().any(|l| is_asleep(&kernel, l.lid())));
+        drop(lwp);
+        let (found, _lwp) = woken(&kernel, waiting);
+        (kernel.counts().zombies, found)
+    });
+    assert_eq!((waited, found), (1, Ok(child.pid())));
+    // At once, however late it is.
+    let zombie = k.until(Duration::ZERO).claim_zombie(WaitTarget::Pid(child.pid()));
+    assert_eq!(zombie.unwrap().status(), child.exit_status().unwrap());
+    assert_eq!(k.until(Duration::ZERO).wait(WaitTarget::Any).unwrap().pid, child.pid());
+    let none = k.until(LONG).claim_zombie(WaitTarget::Any).map(drop);
+    assert_eq!(none, Err(WaitError::NoChild));
 }

@@ -6,7 +6,7 @@ use lwproc::{Lid, Pid};
 
 use super::inside::alloclwp;
 use super::rump::usenative;
-use super::{store, wanted};
+use super::{store, until, wanted};
 use crate::context;
 use crate::mistake::errno;
 use crate::names::{lwp, proc};
@@ -15,6 +15,19 @@ use crate::names::{lwp, proc};
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_try_schedule() -> c_int {
     errno("lwproc_try_schedule", context::schedule)
+}
+
+/// As lwproc_try_schedule; ETIMEDOUT: all virtual CPUs are taken, and the deadline, a time
+/// of CLOCK_MONOTONIC, has come. NULL: never. EINVAL: no time.
+///
+/// # Safety
+/// `deadline` is NULL or may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_schedule_until(deadline: *const libc::timespec) -> c_int {
+    errno("lwproc_schedule_until", || {
+        // SAFETY: by contract.
+        context::schedule_until(unsafe { until(deadline)? })
+    })
 }
 
 /// As rump_unschedule. EINVAL: not scheduled.

@@ -3,7 +3,7 @@
 
 use libc::{c_int, c_uint};
 
-use super::store;
+use super::{store, until};
 use crate::context;
 use crate::mistake::errno;
 
@@ -17,6 +17,20 @@ use crate::mistake::errno;
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_biglock() -> c_int {
     errno("lwproc_biglock", || context::inside(|cx| Ok(cx.k().big_lock().lock()?)))
+}
+
+/// As lwproc_biglock, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. While another
+/// thread has the lock, EINTR as of lwproc_sleep, and ETIMEDOUT. EINVAL: no time.
+///
+/// # Safety
+/// `deadline` is NULL or may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_biglock_until(deadline: *const libc::timespec) -> c_int {
+    errno("lwproc_biglock_until", || {
+        // SAFETY: by contract.
+        let deadline = unsafe { until(deadline)? };
+        context::inside(|cx| Ok(cx.k_mut().until(deadline).big_lock()?))
+    })
 }
 
 /// Gives the big lock up once (KERNEL_UNLOCK_ONE). EINVAL: not scheduled. EPERM: this

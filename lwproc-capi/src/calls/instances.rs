@@ -131,6 +131,16 @@ pub extern "C" fn lwproc_kernel_current() -> *mut lwproc_kernel {
     registry::current().map_or(std::ptr::null_mut(), |instance| instance.to_ptr())
 }
 
+/// Time has passed in this thread's kernel, whose hypercall `now` says so: what sleeps with a
+/// deadline that has come wakes up. Also in a callback.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_tick() -> c_int {
+    errno("lwproc_tick", || {
+        registry::current()?.kernel.tick();
+        Ok(())
+    })
+}
+
 /// Counts what lives in this thread's kernel. EINVAL: no kernel. Also in a callback.
 ///
 /// # Safety

@@ -9,6 +9,8 @@ pub mod attempt;
 
 pub mod creds;
 pub mod files;
+pub mod handles;
+pub mod listing;
 pub mod process;
 pub mod resources;
 pub mod signals;
@@ -21,6 +23,7 @@ pub mod hooks;
 pub mod instances;
 pub mod trace;
 
+use crate::host::{Deadline, NEVER, time};
 use crate::mistake::{Mistake, Refusal};
 
 /// Where the caller wants a result.
@@ -43,4 +46,17 @@ fn wanted<T>(out: *mut T) -> Result<(), Refusal> {
         return Err(Mistake::Argument("nowhere to put the result").into());
     }
     Ok(())
+}
+
+/// The deadline that C names; NULL: never.
+///
+/// # Safety
+/// `deadline` is NULL or may be read.
+#[allow(unsafe_code)]
+unsafe fn until(deadline: *const libc::timespec) -> Result<Deadline, Refusal> {
+    // SAFETY: by contract.
+    match unsafe { deadline.as_ref() } {
+        None => Ok(NEVER),
+        Some(deadline) => Ok(time(deadline).ok_or(Mistake::Argument("not a time"))?),
+    }
 }

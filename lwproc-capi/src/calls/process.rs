@@ -4,14 +4,17 @@
 use std::ffi::{CStr, c_char};
 
 use libc::{c_int, pid_t};
-use lwproc::{Comm, CoreDump, ExitStatus, Pid, WaitTarget};
+use lwproc::{Comm, CoreDump, ExitStatus, Pid, WaitTarget, Zombie};
 
-use super::{store, wanted};
+use super::{store, until, wanted};
 use crate::context::{self, Context};
+use crate::host::{CHost, Deadline, NEVER};
 use crate::mistake::{Mistake, Refusal, errno};
 
 /// lwproc_wait: do not block.
 pub const LWPROC_WNOHANG: c_int = 1;
+/// lwproc_wait: reap nothing; the child is there for the next wait.
+pub const LWPROC_WNOWAIT: c_int = 2;
 
 /// setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
 /// EACCES, EPERM.
@@ -62,9 +65,9 @@ pub unsafe extern "C" fn lwproc_getsid(pid: pid_t, sid: *mut pid_t) -> c_int {
 }
 
 /// waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
-/// group N; `options` is 0 or LWPROC_WNOHANG. The child's pid goes into `pid`, 0 when none
-/// has ended yet, and how it ended into `status`, in the traditional encoding; either may be
-/// NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
+/// group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT. The child's pid goes into `pid`,
+/// 0 when none has ended yet, and how it ended into `status`, in the traditional encoding;
+/// either may be NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
 ///
 /// # Safety
 /// `pid` and `status` are NULL or may be written.
@@ -76,28 +79,79 @@ pub unsafe extern "C" fn lwproc_wait(
     status: *mut c_int,
 ) -> c_int {
     errno("lwproc_wait", || {
-        let target = match target {
-            1.. => WaitTarget::Pid(Pid(target)),
-            0 => WaitTarget::OwnPgrp,
-            -1 => WaitTarget::Any,
-            // The least number has no opposite, and names no group.
-            group => WaitTarget::Pgrp(Pid(group.wrapping_neg())),
-        };
-        let reaped = context::public(|cx| match options {
-            0 => Ok(Some(cx.k().wait(target)?)),
-            LWPROC_WNOHANG => Ok(cx.k().try_wait(target)?),
-            _ => Err(Mistake::Argument("unknown options").into()),
-        })?;
-        if !pid.is_null() {
-            // SAFETY: by contract.
-            unsafe { store(pid, reaped.map_or(0, |child| child.pid.0))? };
-        }
-        if let (false, Some(child)) = (status.is_null(), reaped) {
-            // SAFETY: by contract.
-            unsafe { store(status, child.status.as_wait_status())? };
-        }
-        Ok(())
+        let ended = wait(target, options, NEVER)?;
+        // SAFETY: by contract.
+        unsafe { store_ended(ended, pid, status) }
     })
+}
+
+/// As lwproc_wait, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT.
+/// EINVAL: no time.
+///
+/// # Safety
+/// As lwproc_wait; `deadline` is NULL or may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_wait_until(
+    target: pid_t,
+    options: c_int,
+    pid: *mut pid_t,
+    status: *mut c_int,
+    deadline: *const libc::timespec,
+) -> c_int {
+    errno("lwproc_wait_until", || {
+        // SAFETY: by contract.
+        let ended = wait(target, options, unsafe { until(deadline)? })?;
+        // SAFETY: by contract.
+        unsafe { store_ended(ended, pid, status) }
+    })
+}
+
+/// A child that has ended, and how.
+pub(super) type Ended = (Pid, ExitStatus);
+
+fn wait(target: pid_t, options: c_int, deadline: Deadline) -> Result<Option<Ended>, Refusal> {
+    let target = match target {
+        1.. => WaitTarget::Pid(Pid(target)),
+        0 => WaitTarget::OwnPgrp,
+        -1 => WaitTarget::Any,
+        // The least number has no opposite, and names no group.
+        group => WaitTarget::Pgrp(Pid(group.wrapping_neg())),
+    };
+    if options & !(LWPROC_WNOHANG | LWPROC_WNOWAIT) != 0 {
+        return Err(Mistake::Argument("unknown options").into());
+    }
+    let end = |zombie: Zombie<'_, CHost>| {
+        let ended = (zombie.pid(), zombie.status());
+        if options & LWPROC_WNOWAIT == 0 {
+            zombie.reap();
+        }
+        ended
+    };
+    context::public_until(deadline, |cx| {
+        if options & LWPROC_WNOHANG != 0 {
+            Ok(cx.k().claim_zombie(target)?.map(end))
+        } else {
+            Ok(Some(end(cx.k_mut().until(deadline).claim_zombie(target)?)))
+        }
+    })
+}
+
+/// # Safety
+/// `pid` and `status` are NULL or may be written.
+pub(super) unsafe fn store_ended(
+    ended: Option<Ended>,
+    pid: *mut pid_t,
+    status: *mut c_int,
+) -> Result<(), Refusal> {
+    if !pid.is_null() {
+        // SAFETY: by contract.
+        unsafe { store(pid, ended.map_or(0, |(pid, _)| pid.0))? };
+    }
+    if let (false, Some((_, how))) = (status.is_null(), ended) {
+        // SAFETY: by contract.
+        unsafe { store(status, how.as_wait_status())? };
+    }
+    Ok(())
 }
 
 /// Releases the current LWP as lwproc_try_releaselwp does, and says how the process ends: by
@@ -193,6 +247,20 @@ pub unsafe extern "C" fn lwproc_must_exit(answer: *mut c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_wait_alone() -> c_int {
     errno("lwproc_wait_alone", || context::public(|cx| Ok(cx.k().wait_alone()?)))
+}
+
+/// As lwproc_wait_alone, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT.
+/// EINVAL: no time.
+///
+/// # Safety
+/// `deadline` is NULL or may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_wait_alone_until(deadline: *const libc::timespec) -> c_int {
+    errno("lwproc_wait_alone_until", || {
+        // SAFETY: by contract.
+        let deadline = unsafe { until(deadline)? };
+        context::public_until(deadline, |cx| Ok(cx.k_mut().until(deadline).wait_alone()?))
+    })
 }
 
 /// The current process has become another program: closes what an exec closes, sets the

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use libc::c_int;
-use lwproc::{KillTarget, Lid, SigSet, Signo};
+use lwproc::{KillTarget, Lid, Pid, SigSet, Signo};
 
 use super::store;
 use crate::context;
@@ -23,6 +23,14 @@ pub extern "C" fn lwproc_kill(target: libc::pid_t, signo: c_int) -> c_int {
 pub extern "C" fn lwproc_lwp_kill(lid: c_int, signo: c_int) -> c_int {
     let target = KillTarget::Lwp(Lid(lid));
     errno("lwproc_lwp_kill", || context::public(|cx| Ok(cx.k().signals().kill(target, signo)?)))
+}
+
+/// The same for the LWP with that number of the process with that pid (tgkill); with one's
+/// own pid, _lwp_kill. ESRCH also when the LWP is another process's.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_tgkill(pid: libc::pid_t, lid: c_int, signo: c_int) -> c_int {
+    let target = KillTarget::LwpOf(Pid(pid), Lid(lid));
+    errno("lwproc_tgkill", || context::public(|cx| Ok(cx.k().signals().kill(target, signo)?)))
 }
 
 /// Posts a signal to a process, whoever may send one: what the kernel itself tells it

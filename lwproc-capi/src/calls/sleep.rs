@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Order
 use libc::{c_int, c_void};
 use lwproc::{Lid, SyncObject, Unslept, WaitChannel};
 
-use super::{store, wanted};
+use super::{store, until, wanted};
 use crate::context;
 use crate::embedded::{Value, in_callback, lwproc_destructor};
+use crate::host::{Deadline, NEVER};
 use crate::mistake::{Mistake, Refusal, errno, must};
 use crate::names::lwp;
 use crate::registry;
@@ -112,16 +113,46 @@ pub unsafe extern "C" fn lwproc_sleep(
     condition: lwproc_condition,
     arg: *mut c_void,
 ) -> c_int {
-    errno("lwproc_sleep", || {
+    // SAFETY: by contract.
+    errno("lwproc_sleep", || unsafe { sleep(channel, condition, arg, NEVER) })
+}
+
+/// As lwproc_sleep, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT: it
+/// has come, and the condition does not hold, not even then. EINVAL: no time.
+///
+/// # Safety
+/// As lwproc_sleep; `deadline` is NULL or may be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_sleep_until(
+    channel: *mut lwproc_channel,
+    condition: lwproc_condition,
+    arg: *mut c_void,
+    deadline: *const libc::timespec,
+) -> c_int {
+    errno("lwproc_sleep_until", || {
         // SAFETY: by contract.
-        let channel = unsafe { self::channel(channel)? };
-        let condition = condition.ok_or(Mistake::Argument("no condition"))?;
-        // SAFETY: the embedder's function and its argument.
-        let holds = || in_callback(|| unsafe { condition(arg) } != 0).then_some(());
-        context::public(|cx| {
-            let _counted = Sleeping::on(channel);
-            Ok(cx.k_mut().sleep_on(&channel.queue, holds)?)
-        })
+        let deadline = unsafe { until(deadline)? };
+        // SAFETY: by contract.
+        unsafe { sleep(channel, condition, arg, deadline) }
+    })
+}
+
+/// # Safety
+/// As lwproc_sleep.
+unsafe fn sleep(
+    channel: *mut lwproc_channel,
+    condition: lwproc_condition,
+    arg: *mut c_void,
+    deadline: Deadline,
+) -> Result<(), Refusal> {
+    // SAFETY: by contract.
+    let channel = unsafe { self::channel(channel)? };
+    let condition = condition.ok_or(Mistake::Argument("no condition"))?;
+    // SAFETY: the embedder's function and its argument.
+    let holds = || in_callback(|| unsafe { condition(arg) } != 0).then_some(());
+    context::public_until(deadline, |cx| {
+        let _counted = Sleeping::on(channel);
+        Ok(cx.k_mut().until(deadline).sleep_on(&channel.queue, holds)?)
     })
 }
 

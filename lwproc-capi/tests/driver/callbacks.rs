@@ -142,5 +142,6 @@ pub fn hypercalls() -> lwproc_hypercalls {
         vmspace_free: Some(vmspace_free),
         vfs_init: Some(vfs_init),
         vfs_release: Some(vfs_release),
+        now: None,
     }
 }

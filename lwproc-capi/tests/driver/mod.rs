@@ -14,6 +14,7 @@ use libc::{c_int, c_uint, pid_t};
 use lwproc_capi::calls::attempt::*;
 use lwproc_capi::calls::biglock::lwproc_biglock_depth;
 use lwproc_capi::calls::files::{lwproc_file, lwproc_file_put};
+use lwproc_capi::calls::handles::{lwproc_handle, lwproc_handle_close};
 use lwproc_capi::calls::inside::{lwproc_curproc, rump_lwproc_rfork_vmspace};
 use lwproc_capi::calls::instances::*;
 use lwproc_capi::calls::process::{LWPROC_WNOHANG, lwproc_reopen, lwproc_wait};
@@ -67,6 +68,7 @@ struct Driver<'b> {
     files: Vec<*mut lwproc_file>,
     keys: Vec<c_uint>,
     hooks: Vec<u64>,
+    handles: Vec<*mut lwproc_handle>,
     channel: *mut lwproc_channel,
     is_elsewhere: bool,
     /// This thread has said that its LWP be parked when it leaves.
@@ -78,7 +80,7 @@ struct Driver<'b> {
 // SAFETY: used by one thread at a time, which the others wait for.
 unsafe impl Send for Driver<'_> {}
 
-const ERRNOS: [c_int; 15] = [
+const ERRNOS: [c_int; 16] = [
     0,
     libc::EACCES,
     libc::EAGAIN,
@@ -93,6 +95,7 @@ const ERRNOS: [c_int; 15] = [
     libc::EOVERFLOW,
     libc::EPERM,
     libc::ESRCH,
+    libc::ETIMEDOUT,
     libc::EXDEV,
 ];
 
@@ -362,6 +365,7 @@ pub fn run(bytes: &[u8]) -> BTreeSet<(u8, c_int)> {
         files: Vec::new(),
         keys: Vec::new(),
         hooks: Vec::new(),
+        handles: Vec::new(),
         channel: null_mut(),
         is_elsewhere: false,
         parks: false,
@@ -388,6 +392,9 @@ pub fn run(bytes: &[u8]) -> BTreeSet<(u8, c_int)> {
     // They outlive their kernel.
     for file in driver.files {
         unsafe { lwproc_file_put(file) };
+    }
+    for handle in driver.handles {
+        unsafe { lwproc_handle_close(handle) };
     }
     assert_eq!(unsafe { lwproc_channel_destroy(driver.channel) }, 0);
     assert_eq!(has.all(), [0; 8], "the library kept what it was given");

@@ -7,9 +7,11 @@ use lwproc_capi::calls::biglock::*;
 use lwproc_capi::calls::creds::*;
 use lwproc_capi::calls::emul::*;
 use lwproc_capi::calls::files::*;
+use lwproc_capi::calls::handles::*;
 use lwproc_capi::calls::hooks::*;
 use lwproc_capi::calls::inside::{lwproc_proc_find, rump_lwproc_curlwp_hypercall};
 use lwproc_capi::calls::instances::{lwproc_count_user, lwproc_kernel_current, lwproc_user_counts};
+use lwproc_capi::calls::listing::*;
 use lwproc_capi::calls::process::*;
 use lwproc_capi::calls::resources::*;
 use lwproc_capi::calls::signals::*;
@@ -88,13 +90,21 @@ impl Driver<'_> {
         match op {
             156..=159 => lwproc_setpgid(self.pid(), self.pid()),
             160 => unsafe { lwproc_getpgid(self.pid(), self.place(&mut number)) },
-            161 | 162 => unsafe { lwproc_setsid(self.place(&mut number)) },
+            161 => unsafe { lwproc_setsid(self.place(&mut number)) },
+            162 => self.handles(),
             163 => unsafe { lwproc_getsid(self.pid(), self.place(&mut number)) },
             164..=168 => {
                 // It must not block.
-                let options = self.bytes.one_of(&[LWPROC_WNOHANG, LWPROC_WNOHANG, 2]);
+                let looks = LWPROC_WNOHANG | LWPROC_WNOWAIT;
+                let options = self.bytes.one_of(&[LWPROC_WNOHANG, LWPROC_WNOHANG, looks, 4]);
                 let target = self.bytes.one_of(&[-1, 0, -2, 2, 3, c_int::MIN]);
-                unsafe { lwproc_wait(target, options, self.place(&mut number), &mut 0) }
+                let place = self.place(&mut number);
+                if op == 168 {
+                    let options = options & !LWPROC_WNOHANG;
+                    unsafe { lwproc_wait_until(target, options, place, &mut 0, &self.past()) }
+                } else {
+                    unsafe { lwproc_wait(target, options, place, &mut 0) }
+                }
             }
             169..=171 => lwproc_exit(self.bytes.number()),
             172 => lwproc_exit_signal(self.bytes.number(), (self.bytes.byte() % 2).into()),
@@ -103,7 +113,9 @@ impl Driver<'_> {
             178..=180 => lwproc_reopen(),
             181 => unsafe { lwproc_must_exit(self.place(&mut number)) },
             // With another LWP it could block.
-            182 if lwproc_kernel_current().is_null() || counts().lwps > 2 => 0,
+            182 if lwproc_kernel_current().is_null() || counts().lwps > 2 => unsafe {
+                lwproc_wait_alone_until(&self.past())
+            },
             182 => lwproc_wait_alone(),
             183..=185 => unsafe {
                 lwproc_execnotify(self.bytes.one_of(&[
@@ -125,6 +137,7 @@ impl Driver<'_> {
             188 => self.credentials(),
             _ => {
                 if !lwproc_kernel_current().is_null() {
+                    self.list();
                     rump_lwproc_curlwp_hypercall();
                     let found = lwproc_proc_find(self.pid());
                     self.procs.extend((!found.is_null()).then_some(found));
@@ -135,6 +148,69 @@ impl Driver<'_> {
                     lwproc_getegid();
                 }
                 0
+            }
+        }
+    }
+
+    /// A time that has passed, or none at all.
+    fn past(&mut self) -> libc::timespec {
+        let tv_nsec = self.bytes.mostly(&[0, 1, 999_999_999], -1);
+        libc::timespec { tv_sec: self.bytes.mostly(&[0, 0, 1], -1), tv_nsec }
+    }
+
+    /// Everything is listed that is counted, while nobody else runs.
+    fn list(&mut self) {
+        let (mut pids, mut lids, mut count) = ([-1; 64], [-1; 64], 0);
+        let room = usize::from(self.bytes.byte() % 65);
+        let listed = unsafe { lwproc_list_procs(pids.as_mut_ptr(), room, &mut count) };
+        let counts = counts();
+        assert_eq!((listed, count), (0, counts.procs + counts.zombies));
+        let listed = &pids[..room.min(count)];
+        assert_eq!(pids.iter().filter(|pid| **pid >= 0).count(), listed.len());
+        for pid in listed {
+            let p = lwproc_proc_find(*pid);
+            let (mut lwps, mut count) = (0, 0);
+            assert_eq!(unsafe { lwproc_count_lwps(p, &mut lwps) }, 0);
+            assert_eq!(unsafe { lwproc_list_lwps(p, lids.as_mut_ptr(), 64, &mut count) }, 0);
+            assert_eq!(lwps, count);
+        }
+    }
+
+    /// Handles outlive their process and their kernel.
+    fn handles(&mut self) -> c_int {
+        let which = usize::from(self.bytes.byte()).checked_rem(self.handles.len());
+        let handle = which.map_or(null_mut(), |which| self.handles[which]);
+        let (mut number, mut status) = (-7, -7);
+        match self.bytes.byte() % 12 {
+            0..=3 => {
+                let mut new = null_mut();
+                let pid = self.pid();
+                let opened = unsafe { lwproc_handle_open(pid, self.place(&mut new)) };
+                if opened == 0 {
+                    assert_eq!(unsafe { lwproc_handle_pid(new) }, pid);
+                    self.handles.push(new);
+                }
+                opened
+            }
+            4 => {
+                if let Some(which) = which {
+                    self.handles.swap_remove(which);
+                }
+                unsafe { lwproc_handle_close(handle) };
+                0
+            }
+            5 | 6 => unsafe { lwproc_handle_signal(handle, self.bytes.number()) },
+            7 | 8 => {
+                let place = self.place(&mut number);
+                let got = unsafe { lwproc_handle_status(handle, place, &mut status) };
+                assert!(got != 0 || (number == 1) == (status != -7));
+                got
+            }
+            9 => unsafe { lwproc_handle_exited(handle, self.place(&mut status), &self.past()) },
+            _ => {
+                let options = self.bytes.one_of(&[LWPROC_WNOHANG, 0, 2]);
+                let place = self.place(&mut number);
+                unsafe { lwproc_handle_wait(handle, options, place, &mut status, &self.past()) }
             }
         }
     }
@@ -165,7 +241,9 @@ impl Driver<'_> {
         let mut number = -7;
         match op {
             190..=193 => lwproc_kill(self.pid(), self.bytes.number()),
-            194 | 195 => lwproc_lwp_kill(self.bytes.number(), self.bytes.number()),
+            194 => lwproc_lwp_kill(self.bytes.number(), self.bytes.number()),
+            195 if self.bytes.byte() < 128 => lwproc_psignal(self.proc(), self.bytes.number()),
+            195 => lwproc_tgkill(self.pid(), self.bytes.number(), self.bytes.number()),
             196 => unsafe { lwproc_sigpending(self.place(&mut 0)) },
             197 => unsafe { lwproc_sigmask(self.bytes.word(), self.place(&mut 0)) },
             198 | 199 => unsafe { lwproc_sigtake(self.place(&mut number)) },
@@ -174,7 +252,12 @@ impl Driver<'_> {
                 let channel = self.bytes.one_of(&[self.channel, self.channel, null_mut()]);
                 let condition: lwproc_condition =
                     if self.bytes.byte() == 0 { None } else { Some(callbacks::condition) };
-                unsafe { lwproc_sleep(channel, condition, (&raw mut looks).cast()) }
+                let arg = (&raw mut looks).cast();
+                if op == 202 {
+                    unsafe { lwproc_sleep_until(channel, condition, arg, &self.past()) }
+                } else {
+                    unsafe { lwproc_sleep(channel, condition, arg) }
+                }
             }
             203 => unsafe { lwproc_wakeup(self.bytes.one_of(&[self.channel, null_mut()])) },
             204 => unsafe { lwproc_wakeup_one(self.bytes.one_of(&[self.channel, null_mut()])) },
@@ -196,6 +279,7 @@ impl Driver<'_> {
                 }
                 slept
             }
+            207 if self.bytes.byte() < 128 => unsafe { lwproc_biglock_until(&self.past()) },
             207 => lwproc_biglock(),
             208 => lwproc_bigunlock(),
             _ => unsafe { lwproc_biglock_depth(self.place(&mut 0)) },

@@ -4,7 +4,7 @@ use super::Entered;
 use super::biglock::BigLockError;
 use super::drain::AloneError;
 use super::sleep::Interrupted;
-use super::wait::{Reaped, WaitTarget};
+use super::wait::{Reaped, WaitTarget, Zombie};
 use crate::error::WaitError;
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
@@ -44,8 +44,8 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 }
 
-/// The blocking calls of an entered thread with a deadline: [`Entered::until`]. Each may
-/// be called more than once; the deadline stays.
+/// The blocking calls of an entered thread with a deadline: [`Entered::until`]. Each but
+/// [`claim_zombie`](Until::claim_zombie) may be called more than once; the deadline stays.
 ///
 /// Each looks at what it waits for before it sleeps, and once more when the time is over:
 /// with a deadline that has passed it is a look that does not sleep. The time is the
@@ -61,13 +61,23 @@ pub struct Until<'e, 'k, H: Host = ThreadHost> {
     deadline: Deadline,
 }
 
-impl<H: Host> Until<'_, '_, H> {
+impl<'e, H: Host> Until<'e, '_, H> {
     /// As [`Entered::wait`].
     ///
     /// # Errors
     /// As that; [`WaitError::TimedOut`] (ETIMEDOUT).
     pub fn wait(&mut self, target: WaitTarget) -> Result<Reaped, WaitError> {
         self.entered.wait_by(target, self.deadline)
+    }
+
+    /// As [`Entered::wait`], and reaps nothing yet: dropping the [`Zombie`] leaves the child to
+    /// the next wait (`WNOWAIT`).
+    ///
+    /// # Errors
+    /// As [`Until::wait`].
+    pub fn claim_zombie(self, target: WaitTarget) -> Result<Zombie<'e, H>, WaitError> {
+        let entered: &'e Entered<'e, H> = self.entered;
+        entered.claim_zombie_by(target, self.deadline)
     }
 
     /// As [`Entered::wait`], for one child that is known by its handle.

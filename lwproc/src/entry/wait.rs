@@ -197,17 +197,24 @@ impl<H: Host> Entered<'_, H> {
         target: WaitTarget,
         deadline: Deadline,
     ) -> Result<Reaped, WaitError> {
+        self.claim_zombie_by(target, deadline).map(Zombie::reap)
+    }
+
+    pub(super) fn claim_zombie_by(
+        &self,
+        target: WaitTarget,
+        deadline: Deadline,
+    ) -> Result<Zombie<'_, H>, WaitError> {
         let target = match target {
             WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.groups().pgid()),
             other => other,
         };
         // One sleep, however often it looks: what ends it is not lost between two.
         let done = || self.claim_zombie(target).transpose();
-        let zombie = match done() {
+        match done() {
             Some(zombie) => zombie,
             None => self.sleep_in(&self.proc().waiters, deadline, done)?,
-        };
-        zombie.map(Zombie::reap)
+        }
     }
 
     /// As [`Entered::wait`], for one child that is known by its handle.

@@ -25,6 +25,8 @@ pub fn wait(forced: &mut Forced) {
     let why = WaitError::TimedOut;
     forced.refused(&kernel, &mut k, why, |k| k.until(Duration::ZERO).wait(WaitTarget::Any));
     forced.refused(&kernel, &mut k, why, |k| k.within(Duration::ZERO).wait(WaitTarget::OwnPgrp));
+    let claim = |k: &mut K<'_>| k.until(Duration::ZERO).claim_zombie(WaitTarget::Any).map(drop);
+    forced.refused(&kernel, &mut k, why, claim);
     let child = kernel.pin().proc(living.pid()).unwrap().handle().unwrap();
     forced.refused(&kernel, &mut k, why, |k| child.wait().block_until(k, Duration::ZERO));
     // A child, and a signal.
