@@ -173,6 +173,12 @@ impl Bell {
     }
 }
 
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.made.with_mut(|p| unsafe { *p = 0 });
+    }
+}
+
 impl SyncObject for Bell {
     fn unsleep(&self, _: Lid) {
         self.made.with(|p| assert_eq!(unsafe { *p }, 1));
@@ -211,7 +217,8 @@ fn sleep_with_against_unsleep() {
     assert_empty(&kernel);
 }
 
-/// The interrupter may meet the object of the sleep after: it is complete.
+/// The interrupter may meet the object of the sleep after: it is complete. And it is
+/// dropped after its last use, by whoever that was.
 fn sleep_twice_against_unsleep() {
     let kernel = kernel();
     let lwp = kernel.spawn().start().unwrap();

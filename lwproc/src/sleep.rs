@@ -7,18 +7,24 @@
 //! sleep, or the interrupter sees SLEEPING and calls the object.
 //!
 //! The pointer is followed under a pin. A thread's own object, its parker, lives as
-//! long as the world; an embedder's is retired when the sleep is over. So an
-//! object may be called after the sleep that it was for.
+//! long as the world. An embedder's is lent: who calls it counts itself in, and the last
+//! to give it back, the sleeper or a caller, drops it there and then. Only the memory
+//! around it is retired: the object may keep the world, and garbage may stay as long as
+//! that. So an object may be called after the sleep that it was for.
 //!
 //! A scope's LWP is asleep from the end of the first poll that was pending: between polls,
 //! and in them, so that a poll need not say so each time. What it sleeps on is a queue of
 //! tasks; the scope's own is in it whenever a poll begins. A mark that comes before that
 //! is seen by whoever looks in that poll, and a later one wakes the task.
+#![allow(unsafe_code)]
 
 use crate::id::Lid;
 use crate::panics;
+use crate::reclaim::RefCount;
+use crate::reclaim::refcount::Dropped;
 use crate::sync::{Acquire, AtomicU64, Relaxed, Release, Unparker, fence};
 use crate::waitq::WaitQueue;
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -43,8 +49,8 @@ pub(crate) enum SleepObject {
     /// Those of a scope.
     #[cfg(feature = "async")]
     Tasks(Arc<WaitQueue>),
-    /// The embedder's own; never `None` before the drop.
-    Other(Option<Arc<dyn SyncObject>>),
+    /// The embedder's own.
+    Other(Lent),
 }
 
 impl SleepObject {
@@ -53,16 +59,66 @@ impl SleepObject {
             Self::Thread(thread) => thread.unpark(),
             #[cfg(feature = "async")]
             Self::Tasks(tasks) => tasks.wake_all(),
-            Self::Other(object) => object.iter().for_each(|object| object.unsleep(lwp)),
+            Self::Other(object) => {
+                if let Some(object) = object.borrow() {
+                    object.get().unsleep(lwp);
+                }
+            }
         }
     }
 }
 
-impl Drop for SleepObject {
+/// An embedder's object for one sleep.
+pub(crate) struct Lent {
+    /// The sleeper, and who is calling it.
+    users: RefCount,
+    /// Taken out by the last of them.
+    object: UnsafeCell<Option<Arc<dyn SyncObject>>>,
+}
+
+// SAFETY: the object is `Send` and `Sync`; it is taken out by one thread, once, after all
+// uses [P10].
+unsafe impl Send for Lent {}
+// SAFETY: as above.
+unsafe impl Sync for Lent {}
+
+impl Lent {
+    pub(crate) fn new(object: Arc<dyn SyncObject>) -> Self {
+        Self { users: RefCount::new(), object: UnsafeCell::new(Some(object)) }
+    }
+
+    /// For who found it under a pin: nothing when the sleep is over and nobody calls it.
+    /// Lock-free.
+    fn borrow(&self) -> Option<Borrowed<'_>> {
+        self.users.try_inc().then_some(Borrowed(self))
+    }
+
+    /// The sleep is over: gives the sleeper's use back.
+    ///
+    /// # Safety
+    /// Called once, by the sleeper.
+    pub(crate) unsafe fn end(&self) {
+        drop(Borrowed(self));
+    }
+}
+
+/// A use of the object.
+struct Borrowed<'l>(&'l Lent);
+
+impl Borrowed<'_> {
+    fn get(&self) -> &dyn SyncObject {
+        // SAFETY: taken out only when no use is left.
+        unsafe { &*self.0.object.get() }.as_deref().expect("until the last use")
+    }
+}
+
+impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
-        if let Self::Other(object) = self {
-            // Runs in whatever thread frees garbage, which must not unwind for it.
-            let _ = panics::catch(|| drop(object.take()));
+        if self.0.users.dec() == Dropped::Last {
+            // SAFETY: no use is left, and none can be taken any more.
+            let object = unsafe { &mut *self.0.object.get() }.take();
+            // Perhaps in a thread that only interrupts, which must not unwind for it.
+            let _ = panics::catch(|| drop(object));
         }
     }
 }

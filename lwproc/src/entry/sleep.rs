@@ -8,7 +8,7 @@ use crate::ops::post;
 use crate::ops::seat::Seat;
 use crate::ops::timer::Timer;
 use crate::reclaim::Managed;
-use crate::sleep::{SleepObject, SyncObject, WaitChannel};
+use crate::sleep::{Lent, SleepObject, SyncObject, WaitChannel};
 use crate::waitq::{Bed, WaitQueue};
 use crate::world::clock::Deadline;
 use std::sync::Arc;
@@ -93,6 +93,11 @@ impl<H: Host> Drop for Asleep<'_, '_, H> {
             node.awake();
             if self.on == On::Other {
                 let object = node.take_sleep_object();
+                // SAFETY: this thread's: retired below.
+                if let SleepObject::Other(object) = unsafe { Managed::deref_counted(object) } {
+                    // SAFETY: this sleep's, which is over.
+                    unsafe { object.end() };
+                }
                 // SAFETY: taken out above, so retired once, and found no more.
                 unsafe { self.entered.seat.pin().retire(object) };
             }
@@ -131,7 +136,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let on = if object.is_some() { On::Other } else { On::Parker };
         if let Some(node) = self.node() {
             node.fall_asleep(match object {
-                Some(object) => Managed::new(SleepObject::Other(Some(object))),
+                Some(object) => Managed::new(SleepObject::Other(Lent::new(object))),
                 None => self.seat.me().sleep_object(),
             });
         }
@@ -265,8 +270,8 @@ impl<'k, H: Host> Entered<'k, H> {
     ///
     /// What the sleep was ended for is to be asked afterwards
     /// ([`Signals::has_pending`](crate::Signals::has_pending), [`Entered::must_exit`]). `object` may be called for some
-    /// time after the sleep, and dropped later, by another thread; a panic of that
-    /// drop is swallowed.
+    /// time after the sleep; it is dropped when the sleep is over and nobody calls it, so
+    /// perhaps by who does; a panic of that drop is swallowed.
     ///
     /// # Errors
     /// [`Interrupted`] (EINTR): a reason was there already, and `sleep` was not called.

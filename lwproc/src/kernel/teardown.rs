@@ -11,6 +11,8 @@ use crate::reclaim::Managed;
 use crate::report::Teardown;
 use crate::sync::{Acquire, Relaxed};
 use crate::world::aftermath::Aftermath;
+use crate::world::config::Part;
+use std::sync::Arc;
 
 impl<H: Host> Kernel<H> {
     /// Tears the kernel down and says who was there. Dropping the kernel does
@@ -74,6 +76,9 @@ impl<H: Host> Kernel<H> {
         // lwp0 and init's own LWP are part of the kernel.
         report.survivors = owned.filter(|(pid, lid)| *pid > Pid::INIT || pid.0 != lid.0).collect();
         drop(guard);
+        if report.survivors.is_empty() {
+            self.drop_config(&mut after);
+        }
         self.flush();
         self.world.take_anchors();
         after.run(|| self.world.host.teardown(&report));
@@ -112,6 +117,20 @@ impl<H: Host> Kernel<H> {
             }
             for value in resources.specific.take_all(&pin) {
                 after.run(|| drop(value));
+            }
+        }
+    }
+
+    /// Nothing is left to end: drops the exit hooks and the kernel's trace sink, which may
+    /// keep the world.
+    fn drop_config(&self, after: &mut Aftermath<H>) {
+        for part in [Part::Hooks, Part::Sink] {
+            if self.world.config.is_touched(part) {
+                let old = self.world.config.replace(part, |config| {
+                    config.hooks = Arc::from([]);
+                    config.sink = None;
+                });
+                after.run(|| drop(old));
             }
         }
     }
