@@ -20,7 +20,7 @@ use std::{future, panic};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
-use wasmi::{Engine, ExternType, Func, Linker, Memory, Module, ResumableCall, Store, Val};
+use wasmi::{Caller, Engine, ExternType, Func, Linker, Memory, Module, ResumableCall, Store, Val};
 
 macro_rules! programs {
     ($($name:literal)+) => { [$(($name, include_str!(concat!("../guests/", $name, ".wat")))),+] };
@@ -57,23 +57,19 @@ fn compile(text: &str, engine: &Engine) -> Result<(Module, Linker<Call>), wasmi:
     for import in module.imports() {
         let ExternType::Func(ty) = import.ty() else { continue };
         let name = import.name().to_owned();
-        linker.func_new(
-            import.module(),
-            import.name(),
-            ty.clone(),
-            move |mut guest, args, _| {
-                *guest.data_mut() = (name.clone(), args.iter().filter_map(Val::i32).collect());
-                Err(wasmi::Error::new("a call"))
-            },
-        )?;
+        let call = move |mut guest: Caller<'_, Call>, args: &[Val], _: &mut [Val]| {
+            *guest.data_mut() = (name.clone(), args.iter().filter_map(Val::i32).collect());
+            Err(wasmi::Error::new("a call"))
+        };
+        linker.func_new(import.module(), import.name(), ty.clone(), call)?;
     }
     Ok((module, linker))
 }
 
 /// Starts a thread of a guest: a task that runs as that LWP, until its program ends or its
-/// process does.
-fn start(system: &System, lwp: Lwp<Host>, program: usize, entry: &'static str, arg: i32) {
-    let system = system.clone();
+/// process does. The LWP's number.
+fn start(of: &System, lwp: Lwp<Host>, program: usize, entry: &'static str, arg: i32) -> i32 {
+    let (system, lid) = (of.clone(), lwp.lid());
     let guest = lwp.scope(async move {
         let (module, linker) = &system[program];
         let mut store = Store::new(module.engine(), Call::default());
@@ -83,6 +79,7 @@ fn start(system: &System, lwp: Lwp<Host>, program: usize, entry: &'static str, a
         Guest { system, program, store, memory }.run(entry, arg).await;
     });
     tokio::spawn(guest.or_exit());
+    lid.0
 }
 
 /// A thread of a guest.
@@ -135,15 +132,11 @@ impl Guest {
                 let program = program as usize;
                 let (name, _) = PROGRAMS.get(program).ok_or(Errno::ENOENT)?;
                 let child = cx(|k| k.spawn().files(Rfork::Copy).name(name).start())?;
-                let pid = child.pid();
-                start(&self.system, child, program, "main", 0);
-                Ok(pid.0)
+                Ok(start(&self.system, child, program, "main", 0))
             }
             ("thread_spawn", &[arg]) => {
                 let thread = cx(|k| k.new_lwp(k.pid()))?;
-                let lid = thread.lid();
-                start(&self.system, thread, self.program, "thread", arg);
-                Ok(lid.0)
+                Ok(start(&self.system, thread, self.program, "thread", arg))
             }
             ("waitpid", &[pid, status, ms]) => {
                 let child = wait(WaitTarget::from_raw(pid));
@@ -214,12 +207,9 @@ fn millis(ms: i32) -> Duration {
     Duration::from_millis(ms.unsigned_abs().into())
 }
 
-/// How many of each program ended in each way.
-type Ends = BTreeMap<String, usize>;
-
-/// Starts the guests, and waits for them.
-async fn supervise(system: System) -> Result<Ends, Errno> {
-    let (mut names, mut ends, mut endless) = (BTreeMap::new(), Ends::new(), None);
+/// Starts the guests, and waits for them: how many of each program ended in each way.
+async fn supervise(system: System) -> Result<BTreeMap<String, usize>, Errno> {
+    let (mut names, mut ends, mut endless) = (BTreeMap::new(), BTreeMap::new(), None);
     for program in (0..PROGRAMS.len()).cycle().take(GUESTS) {
         let name = PROGRAMS[program].0;
         let own = || endless.map_or(SpawnGroup::New, SpawnGroup::Join);
