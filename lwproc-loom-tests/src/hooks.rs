@@ -5,12 +5,15 @@
 //! who finds one without its number got it unpublished. What counts calls and drops
 //! is std's: no part of what is modelled.
 
-use crate::full::{assert_empty, at_once, enter_as, kernel};
+use crate::full::{assert_empty, at_once, enter_as, kernel, kernel_with};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicUsize;
-use lwproc::{HookError, HookId, Host, Kernel, Lwp, Pid, ProcKey, TraceEvent, TraceSink};
+use lwproc::{
+    HookError, HookId, Host, Kernel, Lwp, Pid, ProcKey, TraceEvent, TraceSink, WaitPolicy,
+    WaitTarget,
+};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicUsize as StdUsize, Ordering::SeqCst};
 
 pub fn models() -> Vec<Model> {
@@ -23,6 +26,9 @@ pub fn models() -> Vec<Model> {
         pair("hooks_disestablish_against_disestablish", disestablish_against_disestablish),
         pair("hooks_exit_against_exit_status", exit_against_exit_status),
         pair("hooks_exit_status_against_exit", exit_status_against_exit),
+        pair("hooks_zombie_against_wait", zombie_against_wait),
+        pair("hooks_wait_against_zombie", wait_against_zombie),
+        pair("hooks_zombie_against_exit_of_parent", zombie_against_exit_of_parent),
         pair("emul_set_default_against_fork", set_default_against_fork),
         pair("emul_fork_against_set_default", fork_against_set_default),
         pair("emul_fork_against_find", fork_against_find),
@@ -197,6 +203,54 @@ fn exit_against_exit_status() {
 
 fn exit_status_against_exit() {
     hooks_and_status(|kernel, exit, look| _ = at_once(kernel, look, exit));
+}
+
+/// A kernel that counts who is told of a zombie, and a parent with a child.
+fn told(kernel: &Kernel) -> (Arc<AtomicUsize>, Lwp, Lwp) {
+    let told = Arc::new(AtomicUsize::new(0));
+    let hook = told.clone();
+    kernel.add_zombie_hook(move |_, _| _ = hook.fetch_add(1, Release));
+    let parent = kernel.spawn().start().unwrap();
+    let child = parent.proc_handle().spawn().start().unwrap();
+    (told, parent, child)
+}
+
+/// A parent that has been told has something to reap, and it is told.
+fn wait_if_told(
+    race: impl FnOnce(&Kernel, Box<dyn FnOnce() + Send>, Box<dyn FnOnce() -> Lwp + Send>) -> Lwp,
+) {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (told, parent, child) = told(&kernel);
+    let (seen, k) = (told.clone(), kernel.clone());
+    let wait = move || {
+        let mut e = enter_as(&k, parent);
+        if seen.load(Acquire) == 1 {
+            assert!(e.try_wait(WaitTarget::Any).unwrap().is_some(), "told too early");
+        }
+        e.unbind().unwrap().unwrap()
+    };
+    let parent = race(&kernel, Box::new(move || drop(child)), Box::new(wait));
+    assert_eq!(told.load(Relaxed), 1, "never told");
+    drop(parent);
+    assert_empty(&kernel);
+}
+
+fn zombie_against_wait() {
+    wait_if_told(|kernel, exit, wait| at_once(kernel, exit, wait).1);
+}
+
+fn wait_against_zombie() {
+    wait_if_told(|kernel, exit, wait| at_once(kernel, wait, exit).0);
+}
+
+/// A parent that ends meanwhile is told, or init reaps the child by itself: not both for
+/// nobody.
+fn zombie_against_exit_of_parent() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (told, parent, child) = told(&kernel);
+    at_once(&kernel, move || drop(child), move || drop(parent));
+    assert!(told.load(Relaxed) <= 1);
+    assert_empty(&kernel);
 }
 
 struct Emulating;

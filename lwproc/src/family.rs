@@ -164,16 +164,17 @@ pub(crate) fn edge_of<'g, H: Host>(
     Some((unsafe { edge.as_ref(pin) }?, edge.tag()))
 }
 
-/// Turns a process without LWPs into a zombie; its parent at that moment.
-/// Wait-free.
-pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
+/// Turns a process without LWPs into a zombie; the edge to its parent at that moment,
+/// which is told. A parent that hands the zombie on later sees what it is, and so does
+/// whoever inherits it. Wait-free.
+pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Edge<H> {
     // AcqRel: Release [P13]: the status, and all the process's end, come
     // before the stage; pairs with Acquire in `children`, `leave`. Acquire
     // [P9]: the edge's fields; pairs with Release in `orphan_children`.
     let edge = node.edge.fetch_or_tag(ZOMBIE, AcqRel);
     debug_assert_eq!(edge.tag(), 0, "a process dies once");
     // SAFETY: loaded with Acquire under the pin.
-    unsafe { edge.as_ref(pin) }.expect("a dying process has a parent").parent(pin)
+    unsafe { edge.as_ref(pin) }.expect("a dying process has a parent")
 }
 
 /// Gives the right to reap back: a zombie again. Wait-free.

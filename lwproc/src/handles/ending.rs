@@ -9,7 +9,7 @@ use crate::object::node::ProcPtr;
 use crate::object::resources::Embedded;
 use crate::reclaim::Managed;
 use crate::sync::Arc;
-use crate::world::config::hooks::ExitHook;
+use crate::world::config::hooks::{ExitHook, ZombieHook};
 use crate::world::participant::Participant;
 use std::fmt;
 use std::ops::Deref;
@@ -56,5 +56,24 @@ impl<H: Host, F: Fn(&Ending<'_, H>) + Send + Sync> ExitHook<H> for F {
         let embedded = unsafe { node.resources.embedded() };
         // SAFETY: by contract: it is taken out of the table and retired after this.
         self(&Ending { proc: unsafe { ProcRef::new(proc, &guard) }, embedded });
+    }
+}
+
+impl<H, F> ZombieHook<H> for F
+where
+    H: Host,
+    F: Fn(&ProcRef<'_, H>, &ProcRef<'_, H>) + Send + Sync,
+{
+    unsafe fn run(
+        &self,
+        me: &Participant<H>,
+        anchor: Option<&Arc<Anchor<H>>>,
+        child: ProcPtr<H>,
+        parent: ProcPtr<H>,
+    ) {
+        let guard = Guard::in_death(me, anchor);
+        // SAFETY: by contract: the caller's pin keeps both, and this one after it.
+        let [child, parent] = [child, parent].map(|proc| unsafe { ProcRef::new(proc, &guard) });
+        self(&child, &parent);
     }
 }

@@ -105,8 +105,8 @@ impl<'g, H: Host> ProcRef<'g, H> {
     }
 
     /// Posts a signal, whoever may send one ([`Signals::kill`](crate::Signals::kill) asks
-    /// that): what the kernel itself tells a process (`psignal`), as an exit hook that
-    /// tells the parent. Nothing happens to one that has ended; SIGKILL does what it does
+    /// that): what the kernel itself tells a process (`psignal`), as SIGALRM. (For SIGCHLD
+    /// there is [`Builder::sigchld`](crate::Builder::sigchld).) Nothing happens to one that has ended; SIGKILL does what it does
     /// by `kill`. As lock-free as that.
     pub fn post(&self, signo: Signo) {
         let to = Recipient::Proc(self.node());

@@ -8,7 +8,7 @@ use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::object::status::{Ends, ExitStatus};
 use crate::policy::WaitPolicy;
-use crate::signal::SigModel;
+use crate::signal::{SigModel, Signo};
 use crate::world::config::LimitsPolicy;
 use crate::world::cpus::Cpus;
 use crate::world::{Settings, World};
@@ -53,6 +53,7 @@ impl Default for Builder {
             native_sysents: NativeSysents::Refused,
             max_procs: None,
             ends: Ends::default(),
+            child_signal: None,
         };
         Self { host: ThreadHost::new(), settings }
     }
@@ -110,6 +111,14 @@ impl<H: Host> Builder<H> {
     /// included. They are counted on one cache line then. Default: any number.
     pub fn max_procs(mut self, max: u64) -> Self {
         self.settings.max_procs = Some(max);
+        self
+    }
+
+    /// Has the kernel itself post SIGCHLD to the parent of each process that has become a
+    /// zombie, as POSIX: when the parent can wait for it, and not before. Not to init and
+    /// proc0, which reap by themselves. Default: it posts nothing.
+    pub fn sigchld(mut self) -> Self {
+        self.settings.child_signal = Some(Signo::CHLD);
         self
     }
 

@@ -3,12 +3,13 @@
 use super::Kernel;
 use crate::emul::{EmulError, EmulId, Emuls};
 use crate::handles::ending::Ending;
+use crate::handles::proc::ProcRef;
 use crate::host::Host;
 use crate::object::trace::TraceSink;
 use crate::ops::hooks;
 use crate::specific::{LwpKey, ProcKey};
 use crate::sync::Relaxed;
-use crate::world::config::hooks::{HookError, HookId};
+use crate::world::config::hooks::{Call, HookError, HookId};
 use crate::world::config::{LimitsPolicy, Part};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl<H: Host> Kernel<H> {
     // Seed: `exithook_establish`; the call, S189 (R18).
     #[doc(alias = "exithook_establish")]
     pub fn add_exit_hook(&self, hook: impl Fn(&Ending<'_, H>) + Send + Sync + 'static) -> HookId {
-        hooks::establish(&self.world, Arc::new(hook))
+        hooks::establish(&self.world, Call::Exit(Arc::new(hook)))
     }
 
     /// Takes an exit hook away: it is not called for a process whose end begins
@@ -42,6 +43,29 @@ impl<H: Host> Kernel<H> {
     // Seed: `exithook_disestablish`.
     #[doc(alias = "exithook_disestablish")]
     pub fn remove_exit_hook(&self, hook: HookId) -> Result<(), HookError> {
+        hooks::disestablish(&self.world, hook)
+    }
+
+    /// Has `hook` called with each zombie and its parent, once the parent can wait for it:
+    /// never before, and never not at all. (An exit hook runs before.) By then another
+    /// thread may have reaped it. init and proc0 reap by themselves, also the orphans that
+    /// init inherits: of those nobody is told; nor with
+    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
+    ///
+    /// It is called, kept, and taken away by [`Kernel::remove_zombie_hook`], as an exit
+    /// hook is. Lock-free but for the allocator; O(hooks).
+    pub fn add_zombie_hook(
+        &self,
+        hook: impl Fn(&ProcRef<'_, H>, &ProcRef<'_, H>) + Send + Sync + 'static,
+    ) -> HookId {
+        hooks::establish(&self.world, Call::Zombie(Arc::new(hook)))
+    }
+
+    /// Takes a zombie hook away, as [`Kernel::remove_exit_hook`].
+    ///
+    /// # Errors
+    /// As [`Kernel::remove_exit_hook`].
+    pub fn remove_zombie_hook(&self, hook: HookId) -> Result<(), HookError> {
         hooks::disestablish(&self.world, hook)
     }
 

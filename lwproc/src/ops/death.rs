@@ -2,13 +2,14 @@
 //! last (R18).
 #![allow(unsafe_code)]
 
+use super::post::{self, Recipient};
 use super::regroup::{self, Bearers};
 use super::{emit, hooks};
 use crate::cred::uids::UidInfo;
 use crate::family;
 use crate::host::Host;
 use crate::idtable::Reserved;
-use crate::object::node::{LwpPtr, ProcNode, ProcPtr};
+use crate::object::node::{Edge, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::{Detached, Lost};
 use crate::object::resources::Embedded;
 use crate::object::trace::TraceEvent;
@@ -167,14 +168,42 @@ unsafe fn proc_free<H: Host>(
         WaitPolicy::Wait => {
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
             node.resources.user().add_zombies(me.lane, 1);
-            let parent = family::die(node, pin);
+            let edge = family::die(node, pin);
+            let parent = edge.parent(pin);
             if parent.reaps_by_itself() && family::claim_own(node).is_some() {
                 // SAFETY: the right to reap was won.
                 unsafe { reap_zombie(world, me, proc, pin, aftermath) };
             } else {
                 WaitQueue::wake_all_of([&parent.waiters, &node.waiters]);
+                // SAFETY: as above; the edge was loaded under the pin.
+                unsafe { tell_of_zombie(world, me, proc, edge, pin, aftermath) };
             }
         }
+    }
+}
+
+/// Tells of a zombie that can be waited for, by the parent of that edge.
+///
+/// # Safety
+/// Both were in the table under the pin, which is of `me`.
+unsafe fn tell_of_zombie<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    edge: &Edge<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    if let Some(signo) = world.child_signal {
+        post::post(world, &Recipient::Proc(edge.parent(pin)), signo, pin, aftermath);
+    }
+    // SAFETY: by contract.
+    unsafe { hooks::run_for_zombie(world, me, proc, edge.parent_ptr(), aftermath) };
+    if world.config.is_touched(Part::Sink) {
+        // SAFETY: by contract.
+        let status = unsafe { Managed::deref_counted(proc) }.word.load().status();
+        let event = TraceEvent::Zombie { pid: edge.child.pid(), ppid: edge.ppid(), status };
+        emit::emit_to_kernel(world, event, aftermath);
     }
 }
 

@@ -79,6 +79,7 @@ impl<H: Host> World<H> {
                 policy: settings.wait_policy,
                 signals: settings.signals,
                 ends: settings.ends,
+                child_signal: settings.child_signal,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
                 config: Configuration::new(emuls.native(), settings.limits_policy),

@@ -28,7 +28,7 @@ use crate::object::status::Ends;
 use crate::object::table::Table;
 use crate::policy::WaitPolicy;
 use crate::reclaim::{Collector, Managed};
-use crate::signal::SigModel;
+use crate::signal::{SigModel, Signo};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Weak};
 use biglock::BigLock;
 use config::{Configuration, Enforcement, LimitsPolicy, Part};
@@ -82,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) native_sysents: NativeSysents,
     pub(crate) max_procs: Option<u64>,
     pub(crate) ends: Ends,
+    pub(crate) child_signal: Option<Signo>,
 }
 
 /// The processes of a kernel that has a most.
@@ -119,6 +120,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) signals: SigModel,
     /// What a process ends with when nobody says how.
     pub(crate) ends: Ends,
+    /// What the parent of a zombie is sent.
+    pub(crate) child_signal: Option<Signo>,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,
     pub(crate) big_lock: BigLock,

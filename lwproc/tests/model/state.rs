@@ -248,7 +248,10 @@ impl Model {
         if self.settings.policy == WaitPolicy::AutoReap || ppid <= Pid(1) {
             self.reap(pid);
         } else {
-            self.procs.get_mut(&pid).unwrap().zombie = true;
+            let proc = self.procs.get_mut(&pid).unwrap();
+            proc.zombie = true;
+            let status = proc.status;
+            self.tell_kernel(TraceEvent::Zombie { pid, ppid, status });
         }
     }
 

@@ -52,6 +52,16 @@ pub enum TraceEvent {
         /// How it ends.
         status: ExitStatus,
     },
+    /// A process that has ended can be waited for by its parent; not one that is reaped by
+    /// itself. Only the kernel's sink is told, and perhaps when it is reaped already.
+    Zombie {
+        /// The process.
+        pid: Pid,
+        /// Its parent.
+        ppid: Pid,
+        /// How it ended.
+        status: ExitStatus,
+    },
     /// A process is out of the table. Only the kernel's sink is told.
     Reap {
         /// Its number, which another may bear by now.

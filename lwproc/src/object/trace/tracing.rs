@@ -28,6 +28,9 @@ impl TraceSink for TracingSink {
             TraceEvent::Exit { pid, status } => {
                 trace!(target: "lwproc", pid = pid.0, %status, "exit");
             }
+            TraceEvent::Zombie { pid, ppid, status } => {
+                trace!(target: "lwproc", pid = pid.0, parent = ppid.0, %status, "zombie");
+            }
             TraceEvent::Reap { pid, status } => {
                 trace!(target: "lwproc", pid = pid.0, %status, "reap");
             }

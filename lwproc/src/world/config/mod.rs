@@ -1,4 +1,4 @@
-//! What an embedder may replace while the kernel runs: exit hooks, the default
+//! What an embedder may replace while the kernel runs: hooks, the default
 //! emulation, the limits policy, the kernel's trace sink.
 //!
 //! One immutable value in one cell. Making and ending read it only when the part
@@ -66,10 +66,11 @@ impl<H: Host> Clone for Config<H> {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Part {
-    Hooks = 1,
+    ExitHooks = 1,
     /// What a new process looks at.
     Birth = 2,
     Sink = 4,
+    ZombieHooks = 8,
 }
 
 /// See the module.
