@@ -25,14 +25,19 @@ static void enters_nothing(void)
     IS(rump_init(), EDEADLK);
 }
 
+static int raises;
+
 /* And what is marked is done, in a callback of the thread's kernel. */
 static void looks(void)
 {
     struct lwproc_counts counts;
     struct lwproc_user_counts users;
     struct lwproc_channel *channel;
+    struct lwproc_handle *handle;
     unsigned int number, flags;
     struct proc *init;
+    size_t count;
+    int ended;
 
     enters_nothing();
     CHECK(lwproc_kernel_current() == kernel);
@@ -50,6 +55,23 @@ static void looks(void)
     OK(lwproc_limits_setpolicy(flags));
     IS(lwproc_try_unsleep(NULL, NULL), EINVAL);
     IS(lwproc_exithook_disestablish(UINT64_MAX), ENOENT);
+    /* In the last test it is a hypercall, which looks in its turn. */
+    if (!raises)
+        OK(lwproc_psignal(init, 20));
+    OK(lwproc_list_procs(NULL, 0, &count));
+    CHECK(count >= 2);
+    OK(lwproc_list_lwps(init, NULL, 0, &count));
+    IS(count, 1);
+    OK(lwproc_count_lwps(init, &count));
+    IS(count, 1);
+    OK(lwproc_tick());
+    OK(lwproc_handle_open(1, &handle));
+    IS(lwproc_handle_pid(handle), 1);
+    OK(lwproc_handle_status(handle, &ended, NULL));
+    IS(ended, 0);
+    IS(lwproc_handle_signal(handle, 0), EDEADLK);
+    IS(lwproc_handle_exited(handle, NULL, NULL), EDEADLK);
+    lwproc_handle_close(handle);
     OK(lwproc_channel_create(&channel));
     OK(lwproc_wakeup(channel));
     OK(lwproc_wakeup_one(channel));
@@ -458,6 +480,7 @@ int main(void)
     config.hypercalls = &calls;
     config.arg = &ops;
     config.sigmodel = LWPROC_SIGMODEL_RAISE;
+    raises = 1;
     in_a_kernel(&config, hypercalls);
     return 0;
 }
