@@ -78,8 +78,9 @@ pub(crate) fn found_for<H: Host>(
             // Its one group is the one made below.
             Founding::Session => Session::new(id),
         };
-        // Acquire [P42]: as in `find`.
-        let found = slot.pgrp.load(Acquire);
+        // Relaxed: nothing is read through it: no group that lives bears a new id. The CAS
+        // decides.
+        let found = slot.pgrp.load(Relaxed);
         change.found(id, found, session)
     })?;
     Ok(membership_for(group, id).with_tag(LED))
