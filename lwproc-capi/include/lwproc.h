@@ -1018,6 +1018,13 @@ pid_t lwproc_handle_pid(const struct lwproc_handle *handle);
 int lwproc_handle_signal(const struct lwproc_handle *handle, int signo);
 
 /**
+ * Ends the process as a whole, for good, as lwproc_exit_group does in it: its parked LWPs at
+ * once, those that other threads run as when they are switched away from. EPERM: process 0
+ * or 1. ESRCH: it has ended, or was ended before.
+ */
+int lwproc_handle_end(const struct lwproc_handle *handle, int code);
+
+/**
  * Whether the process has ended, 1 or 0 into `ended`, and how into `status`, in the
  * traditional encoding; it stays so when it has been reaped. `status` may be NULL. Also in a
  * callback.

@@ -125,6 +125,7 @@ refused!(
     lwproc::BuildError,
     lwproc::CredError,
     lwproc::EmulError,
+    lwproc::EndError,
     lwproc::EnterError,
     lwproc::ExecError,
     lwproc::FdError,

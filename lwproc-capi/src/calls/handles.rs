@@ -4,7 +4,7 @@
 use libc::{c_int, pid_t, timespec};
 use lwproc::{Pid, ProcHandle};
 
-use super::process::{LWPROC_WNOHANG, store_ended};
+use super::process::{LWPROC_WNOHANG, exited, store_ended};
 use super::{store, until, wanted};
 use crate::context;
 use crate::host::CHost;
@@ -87,6 +87,21 @@ pub unsafe extern "C" fn lwproc_handle_signal(handle: *const lwproc_handle, sign
         // SAFETY: by contract.
         let proc = unsafe { proc(handle)? };
         context::public(|cx| Ok(proc.signal(cx.k(), signo)?))
+    })
+}
+
+/// Ends the process as a whole, for good, as lwproc_exit_group does in it: its parked LWPs at
+/// once, those that other threads run as when they are switched away from. EPERM: process 0
+/// or 1. ESRCH: it has ended, or was ended before.
+///
+/// # Safety
+/// `handle` is from lwproc_handle_open, and was not closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_handle_end(handle: *const lwproc_handle, code: c_int) -> c_int {
+    errno("lwproc_handle_end", || {
+        // SAFETY: by contract.
+        let proc = unsafe { proc(handle)? };
+        context::public(|_| Ok(proc.end(exited(code))?))
     })
 }
 

@@ -188,7 +188,7 @@ enum Whom {
     Process,
 }
 
-fn exited(code: c_int) -> ExitStatus {
+pub(super) fn exited(code: c_int) -> ExitStatus {
     // As exit(3): the low eight bits.
     ExitStatus::exited((code & 0xff) as u8)
 }

@@ -211,6 +211,19 @@ static void handles(void)
         rump_pub_lwproc_switch(parent);
         OK(lwproc_wait(-1, 0, NULL, NULL));
     }
+    /* Ended from outside, parked as it is. */
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    OK(lwproc_handle_open(lwproc_getpid(), &again));
+    rump_pub_lwproc_switch(parent);
+    OK(lwproc_handle_end(again, 9));
+    IS(lwproc_handle_end(again, 8), ESRCH);
+    OK(lwproc_handle_wait(again, 0, NULL, &status, NULL));
+    IS(status, 9 << 8);
+    lwproc_handle_close(again);
+    OK(lwproc_handle_open(1, &again));
+    IS(lwproc_handle_end(again, 9), EPERM);
+    lwproc_handle_close(again);
+    IS(lwproc_handle_end(NULL, 9), EINVAL);
     /* In another kernel, and after its own. */
     OK(lwproc_kernel_create(NULL, &other));
     OK(lwproc_kernel_use(other));

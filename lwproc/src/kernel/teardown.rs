@@ -121,17 +121,16 @@ impl<H: Host> Kernel<H> {
         }
     }
 
-    /// Nothing is left to end: drops the exit hooks and the kernel's trace sink, which may
+    /// Nothing is left to end: drops the hooks and the kernel's trace sink, which may
     /// keep the world.
     fn drop_config(&self, after: &mut Aftermath<H>) {
-        for part in [Part::Hooks, Part::Sink] {
-            if self.world.config.is_touched(part) {
-                let old = self.world.config.replace(part, |config| {
-                    config.hooks = Arc::from([]);
-                    config.sink = None;
-                });
-                after.run(|| drop(old));
-            }
+        let mut parts = [Part::ExitHooks, Part::ZombieHooks, Part::Sink].into_iter();
+        if let Some(part) = parts.find(|part| self.world.config.is_touched(*part)) {
+            let old = self.world.config.replace(part, |config| {
+                config.hooks = Arc::from([]);
+                config.sink = None;
+            });
+            after.run(|| drop(old));
         }
     }
 
