@@ -17,9 +17,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 pub fn models() -> Vec<Model> {
     vec![
-        pair("futures_exited_against_exit", exited_against_exit),
-        pair("futures_exit_against_exited", exit_against_exited),
-        pair("futures_exited_blocking_against_exit", exited_blocking_against_exit),
+        pair("futures_exited_against_exit", exited_against_exit).long(),
+        pair("futures_exit_against_exited", exit_against_exited).long(),
+        pair("futures_exited_blocking_against_exit", exited_blocking_against_exit).long(),
         pair("futures_wait_against_exit", wait_against_exit),
         pair("futures_wait_dropped_against_exit", wait_dropped_against_exit).deep(),
         pair("futures_poll_against_teardown", poll_against_teardown),
@@ -78,9 +78,9 @@ fn exit_beside(policy: WaitPolicy, waiter_there: bool, wait: fn(ProcHandle) -> E
         assert_eq!(done.load(Relaxed), 1);
     };
     if waiter_there {
-        at_once(&kernel, waits, move || drop(lwp));
+        at_once(&kernel, waits, move || lwp.release());
     } else {
-        at_once(&kernel, move || drop(lwp), waits);
+        at_once(&kernel, move || lwp.release(), waits);
     }
     assert_empty(&kernel);
 }

@@ -189,6 +189,8 @@ impl WaitQueue {
         });
         let mut chain = Chain::new();
         chain.add(sleeper.clone());
+        #[cfg(lwproc_loom)]
+        self.stack.keep(sleeper.clone());
         self.stack.push(&chain);
         sleeper
     }

@@ -49,11 +49,25 @@ pub(super) enum PutBack {
 }
 
 /// See the module.
-pub(super) struct Stack(AtomicPtr<Sleeper>);
+pub(super) struct Stack(AtomicPtr<Sleeper>, #[cfg(lwproc_loom)] Kept);
+
+/// All sleepers that there were: whether an address comes again would be the allocator's
+/// to say, and with it whether a CAS succeeds; a model repeats exactly.
+#[cfg(lwproc_loom)]
+type Kept = std::sync::Mutex<Vec<Arc<Sleeper>>>;
 
 impl Stack {
     pub(super) fn new() -> Self {
-        Self(AtomicPtr::new(null_mut()))
+        Self(
+            AtomicPtr::new(null_mut()),
+            #[cfg(lwproc_loom)]
+            Kept::default(),
+        )
+    }
+
+    #[cfg(lwproc_loom)]
+    pub(super) fn keep(&self, sleeper: Arc<Sleeper>) {
+        self.1.lock().unwrap().push(sleeper);
     }
 
     /// Whether a waker has nothing to do, behind a fence of its own. Wait-free.
