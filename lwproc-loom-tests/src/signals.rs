@@ -4,7 +4,9 @@ use crate::becoming::Become;
 use crate::full::{assert_empty, at_once, enter_as};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicU32;
-use lwproc::{Entered, Kernel, KillTarget, Lwp, Pid, SigModel, SigSet, Signo};
+use lwproc::{
+    Entered, Kernel, KillTarget, Lwp, Pid, ProcHandle, SigModel, SigSet, Signo, SpawnGroup,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,6 +23,9 @@ pub fn models() -> Vec<Model> {
         pair("signal_take_against_take", take_against_take),
         pair("signal_post_against_set_blocked", post_against_set_blocked),
         pair("signal_set_blocked_against_post", set_blocked_against_post),
+        pair("signal_group_against_fork", || many_against_fork(KillTarget::Pgrp)).long(),
+        pair("signal_fork_against_group", || fork_against_many(KillTarget::Pgrp)).long(),
+        pair("signal_user_against_fork", || many_against_fork(|_| KillTarget::User(0))).long(),
     ]
 }
 
@@ -235,4 +240,44 @@ fn set_blocked_against_post() {
     at_once(&kernel, there, here);
     assert!(word(&kernel), "the mark is lost");
     e.release().unwrap();
+}
+
+/// A process that leads a group, and its LWP.
+fn leader(kernel: &Kernel) -> (ProcHandle, Lwp) {
+    let lwp = kernel.spawn().group(SpawnGroup::New).start().unwrap();
+    (lwp.proc_handle(), lwp)
+}
+
+fn send_to(kernel: &Kernel, target: KillTarget) {
+    kernel.enter().unwrap().signals().kill(target, TERM).unwrap();
+}
+
+/// Whatever comes first, parent and child have it.
+fn have_it(kernel: &Kernel, both: [Lwp; 2]) {
+    let guard = kernel.pin();
+    for lwp in &both {
+        let pending = guard.proc(lwp.pid()).unwrap().pending();
+        assert_eq!(pending, SigSet::from(Signo::TERM), "{lwp:?} has escaped");
+    }
+    drop((guard, both));
+    assert_empty(kernel);
+}
+
+fn many_against_fork(target: fn(Pid) -> KillTarget) {
+    let kernel = recording();
+    let (handle, parent) = leader(&kernel);
+    let (k, whom) = (kernel.clone(), target(parent.pid()));
+    let here = || handle.spawn().start().unwrap();
+    let ((), child) = at_once(&kernel, move || send_to(&k, whom), here);
+    have_it(&kernel, [parent, child]);
+}
+
+/// With the parts changed.
+fn fork_against_many(target: fn(Pid) -> KillTarget) {
+    let kernel = recording();
+    let (handle, parent) = leader(&kernel);
+    let whom = target(parent.pid());
+    let there = move || handle.spawn().start().unwrap();
+    let (child, ()) = at_once(&kernel, there, || send_to(&kernel, whom));
+    have_it(&kernel, [parent, child]);
 }

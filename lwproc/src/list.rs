@@ -120,7 +120,7 @@ impl<T: Node> List<T> {
     }
 
     /// Unlinks the marked nodes. Lock-free; O(length).
-    fn sweep(&self, pin: &Pin<'_>) {
+    pub(crate) fn sweep(&self, pin: &Pin<'_>) {
         let mut prev = &self.head;
         // Acquire [P7]: pairs with Release in `push`.
         let mut cur = prev.load(Acquire);
@@ -153,6 +153,13 @@ impl<T: Node> List<T> {
                 Err(seen) => cur = seen,
             }
         }
+    }
+
+    /// Whether nothing is linked, be it dead.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        // Relaxed: who needs more has a fence.
+        self.head.load(Relaxed).is_null()
     }
 
     /// The items, newest first. Wait-free per step; see the module for what

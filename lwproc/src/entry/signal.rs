@@ -7,13 +7,15 @@ use crate::cred::Cred;
 use crate::handles::proc::ProcHandle;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
+use crate::object::group::Pgrp;
+use crate::object::kills::Whom;
 use crate::object::node::ProcNode;
 use crate::object::table;
 use crate::ops::kill;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::Pin;
-use crate::signal::{KillError, MaskError, SigSet, Signo};
+use crate::signal::{KillError, MaskError, SigModel, SigSet, Signo};
 use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -28,6 +30,12 @@ pub enum KillTarget {
     Pgrp(Pid),
     /// Each process of the sender's group, itself included, but for proc0 and init.
     OwnPgrp,
+    /// Each process of the session of that number, but for proc0 and init.
+    Session(Pid),
+    /// The process with that pid and all that descend from it, but for proc0 and init.
+    Tree(Pid),
+    /// Each process with that real uid, but for proc0 and init.
+    User(u32),
     /// Each process but proc0, init and the sender's own.
     All,
     /// The LWP with that lid, whatever its process, and no other of that.
@@ -62,39 +70,59 @@ struct Sending<'e, H: Host> {
     aftermath: Aftermath<H>,
 }
 
-impl<H: Host> Sending<'_, H> {
+impl<'e, H: Host> Sending<'e, H> {
     fn send(&mut self, to: &Recipient<'_, H>) {
         let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
-        // None has been reaped meanwhile.
-        let Some(cred) = proc.resources.cred.get(self.pin) else {
-            return;
-        };
-        if !self.may_signal(proc, cred) {
-            if self.result == Err(KillError::NoSuchProcess) {
-                self.result = Err(KillError::NotPermitted);
-            }
-            return;
-        }
-        self.result = Ok(());
-        if let Some(signo) = self.signo {
+        if let Some(signo) = self.allowed(proc) {
             kill::send(self.world, to, signo, self.pin, &mut self.aftermath);
         }
     }
 
-    /// The rule of POSIX.
-    fn may_signal(&self, proc: &ProcNode<H>, target: &Cred) -> bool {
-        let (from, to) = (self.cred.users(), target.users());
-        self.cred.is_superuser()
-            || std::ptr::eq(self.sender, proc)
-            || [from.real, from.effective].iter().any(|id| [to.real, to.saved].contains(id))
-            || (self.signo == Some(Signo::CONT) && in_one_session(self.sender, proc, self.pin))
+    /// Sends to those of many that are there, and no fork of theirs escapes. They are looked
+    /// for when it has been noted.
+    fn send_to_many<I>(&mut self, whom: Whom, all: impl FnOnce() -> I)
+    where
+        I: IntoIterator<Item = &'e ProcNode<H>>,
+    {
+        let under_way =
+            self.signo.filter(|_| self.world.signals != SigModel::Ignore).map(|signo| {
+                let sender = kill::sender(self.sender, self.cred, self.pin);
+                self.world.kills.begin(signo, whom, Some(sender), self.pin)
+            });
+        for proc in all().into_iter().filter(|proc| kill::is_ordinary(proc)) {
+            if let Some(signo) = self.allowed(proc) {
+                let aftermath = &mut self.aftermath;
+                kill::send_to_one_of_many(self.world, proc, signo, self.pin, aftermath);
+            }
+        }
+        drop(under_way);
     }
-}
 
-/// Whether two processes are in one session.
-fn in_one_session<H: Host>(a: &ProcNode<H>, b: &ProcNode<H>, pin: &Pin<'_>) -> bool {
-    let session = |proc| pgrp::group_of(proc, pin).map(|group| group.session(pin).id());
-    session(a).is_some_and(|id| session(b) == Some(id))
+    fn send_to_group(&mut self, group: &'e Pgrp) {
+        let (world, pin) = (self.world, self.pin);
+        let members = || pgrp::members(&world.ids, group, pin).map(|(proc, _)| proc);
+        self.send_to_many(Whom::Group(group.id()), members);
+    }
+
+    /// What may be sent to a process, if anything is to be.
+    fn allowed(&mut self, proc: &ProcNode<H>) -> Option<Signo> {
+        // None has been reaped meanwhile.
+        let cred = proc.resources.cred.get(self.pin)?;
+        let in_one_session = || {
+            let [a, b] = [self.sender, proc].map(|proc| kill::session_of(proc, self.pin));
+            a.is_some() && a == b
+        };
+        if std::ptr::eq(self.sender, proc)
+            || kill::may_signal(&self.cred.users(), cred, self.signo, in_one_session)
+        {
+            self.result = Ok(());
+            return self.signo;
+        }
+        if self.result == Err(KillError::NoSuchProcess) {
+            self.result = Err(KillError::NotPermitted);
+        }
+        None
+    }
 }
 
 fn processes<'g, H: Host>(
@@ -173,9 +201,10 @@ impl<H: Host> Signals<'_, H> {
     /// each of its session. To signal a zombie succeeds without effect. With
     /// several processes meant, it is enough that one may be signalled.
     ///
-    /// A group, or all, are looked at one by one, and a process that is forked
-    /// meanwhile may be missed: a parent that must not let a child escape looks at
-    /// [`Signals::has_pending`] when it has forked. A signal for a process wakes each of
+    /// Of many processes (a group, a session, a tree, all of a user, all) none escapes that
+    /// is there when the call begins, and no child that any of them is making: the child
+    /// of one that has the signal and has not taken it gets it too, unless it blocks it.
+    /// One that is made while the call runs may get it twice. A signal for a process wakes each of
     /// its LWPs that sleeps and does not block it; one of them takes it, and the others
     /// find none.
     ///
@@ -194,13 +223,6 @@ impl<H: Host> Signals<'_, H> {
     pub fn kill(self, target: KillTarget, signo: i32) -> Result<(), KillError> {
         self.0.send(signo, |sending| {
             let (world, pin, own) = (sending.world, sending.pin, sending.sender);
-            let ordinary = |proc: &&ProcNode<H>| proc.pid() > Pid::INIT;
-            let to_members = |sending: &mut Sending<'_, H>, group| {
-                pgrp::members(&world.ids, group, pin)
-                    .map(|(proc, _)| proc)
-                    .filter(ordinary)
-                    .for_each(|proc| sending.send(&Recipient::Proc(proc)));
-            };
             match target {
                 KillTarget::Proc(pid) => {
                     if let Some((proc, _)) = table::find(&world.ids, pid, pin) {
@@ -219,18 +241,36 @@ impl<H: Host> Signals<'_, H> {
                         sending.send(&Recipient::Lwp(proc, lwp));
                     }
                 }
-                KillTarget::All => processes(world, pin)
-                    .filter(ordinary)
-                    .filter(|proc| !std::ptr::eq(*proc, own))
-                    .for_each(|proc| sending.send(&Recipient::Proc(proc))),
+                KillTarget::All => {
+                    let others = || processes(world, pin).filter(|proc| !std::ptr::eq(*proc, own));
+                    sending.send_to_many(Whom::All, others);
+                }
+                KillTarget::Session(sid) => {
+                    let is_in = |proc: &&ProcNode<H>| {
+                        kill::session_of(proc, pin).is_some_and(|id| id.pid() == sid)
+                    };
+                    let all = || processes(world, pin).filter(is_in);
+                    sending.send_to_many(Whom::Session(sid), all);
+                }
+                KillTarget::User(uid) => {
+                    let is_of = |proc: &&ProcNode<H>| kill::real_user_of(proc, pin) == Some(uid);
+                    let all = || processes(world, pin).filter(is_of);
+                    sending.send_to_many(Whom::User(uid), all);
+                }
+                KillTarget::Tree(pid) => {
+                    if let Some((root, _)) = table::find(&world.ids, pid, pin) {
+                        let all = || kill::tree(world, root, pin);
+                        sending.send_to_many(Whom::Tree(root.id), all);
+                    }
+                }
                 KillTarget::Pgrp(pgid) => {
                     if let Some((group, _)) = pgrp::find(&world.ids, pgid, pin) {
-                        to_members(sending, group);
+                        sending.send_to_group(group);
                     }
                 }
                 KillTarget::OwnPgrp => {
                     if let Some(group) = pgrp::group_of(own, pin) {
-                        to_members(sending, group);
+                        sending.send_to_group(group);
                     }
                 }
             }

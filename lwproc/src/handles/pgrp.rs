@@ -6,8 +6,8 @@ use super::proc::ProcRef;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::object::group::{GroupPtr, Pgrp};
+use crate::object::kills::Whom;
 use crate::ops::kill;
-use crate::ops::post::Recipient;
 use crate::pgrp;
 use crate::reclaim::Tagged;
 use crate::signal::Signo;
@@ -67,13 +67,14 @@ impl<'g, H: Host> PgrpRef<'g, H> {
             .map(move |(_, ptr)| unsafe { ProcRef::new(ptr, guard) })
     }
 
-    /// Posts a signal to each member (`pgsignal`), as [`ProcRef::post`] does to one. A
-    /// process that is forked into the group meanwhile may be missed.
+    /// Posts a signal to each member (`pgsignal`), as [`ProcRef::post`] does to one. None
+    /// that is forked meanwhile escapes, as with [`Signals::kill`](crate::Signals::kill).
     pub fn post(&self, signo: Signo) {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         Aftermath::collect(|aftermath| {
+            let _under_way = world.kills.begin(signo, Whom::Group(self.node().id()), None, pin);
             for (proc, _) in pgrp::members(&world.ids, self.node(), pin) {
-                kill::send(world, &Recipient::Proc(proc), signo, pin, aftermath);
+                kill::send_to_one_of_many(world, proc, signo, pin, aftermath);
             }
         });
     }

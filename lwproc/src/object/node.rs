@@ -81,6 +81,9 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) membership: Link<Membership>,
     /// Signals posted to the process, as `SigSet` bits.
     pub(crate) pending: AtomicU64,
+    /// Of these, those that were sent to many: a child that is forked before they are taken
+    /// gets them too. And SIGKILL, for good.
+    pub(crate) of_many: AtomicU64,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
@@ -116,6 +119,7 @@ impl<H: Host> ProcNode<H> {
             edge: Link::new(Tagged::NULL),
             membership: Link::new(Tagged::NULL),
             pending: AtomicU64::new(0),
+            of_many: AtomicU64::new(0),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

@@ -5,7 +5,7 @@ use super::creds::{self, update_creds};
 use super::death::{detach, refund};
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit, post, regroup};
+use super::{drain, emit, kill, post, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
@@ -145,6 +145,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     // First: with the configuration a hook that was removed may be dropped, which is
     // user code.
     let (emul, nproc) = world.at_birth();
+    let begun = world.kills.now();
     let parents = parent_node.resources.cred.hold(&pin).expect("the parent lives");
     let limit = nproc_limit(nproc, parent_node, parents.get(), &pin);
     // One look at the credentials: who is charged is who the child is (R14).
@@ -193,6 +194,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
+    kill::catch_up(world, parent_node, node, lwp_node, begun, &pin);
     if emit::is_traced(world, parent_node) {
         emit::emit_birth(world, parent_node, node, &pin);
     }

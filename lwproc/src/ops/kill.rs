@@ -1,9 +1,15 @@
-//! Sending a signal, and what one does that nobody takes: SIGKILL.
+//! Sending a signal, to one or to many, and what one does that nobody takes: SIGKILL.
 
 use super::drain;
 use super::post::{self, Recipient};
+use crate::cred::{Cred, IdSet};
+use crate::family;
 use crate::host::Host;
+use crate::id::{Identity, Pid};
+use crate::object::kills::{Kill, Sender, Since, Whom};
+use crate::object::node::{LwpNode, ProcNode};
 use crate::object::status::{CoreDump, ExitStatus};
+use crate::pgrp;
 use crate::reclaim::Pin;
 use crate::signal::{SigModel, Signo};
 use crate::world::World;
@@ -23,8 +29,156 @@ pub(crate) fn send<H: Host>(
     if signo != Signo::KILL || world.signals != SigModel::Record || proc.reaps_by_itself() {
         return;
     }
+    post::mark_of_many(proc, signo);
     let killed = ExitStatus::signaled(Signo::KILL.number(), CoreDump::None);
     if let Ok(parked) = drain::end(proc, killed, pin, aftermath) {
         parked.into_iter().for_each(|lwp| _ = aftermath.run(|| drop(lwp)));
     }
+}
+
+/// Sends to one of many, while the whole is [noted](crate::object::kills).
+pub(crate) fn send_to_one_of_many<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let to = Recipient::Proc(proc);
+    if signo == Signo::KILL {
+        return send(world, &to, signo, pin, aftermath);
+    }
+    post::post(world, &to, signo, pin, aftermath);
+    if world.signals == SigModel::Record {
+        post::mark_of_many(proc, signo);
+    }
+}
+
+/// A fork that has published its child sends it what is being sent to many, and what its
+/// parent was sent so and has not taken. Three loads when there is nothing.
+#[inline]
+pub(crate) fn catch_up<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    lwp: &LwpNode<H>,
+    begun: Since,
+    pin: &Pin<'_>,
+) {
+    // In this order: what is no longer under way is seen in the parent.
+    let missed = world.kills.may_be_missed(begun);
+    if missed || !post::of_many(parent, post::blocked(lwp)).is_empty() {
+        catch_up_with(world, parent, child, lwp, begun, pin);
+    }
+}
+
+#[cold]
+fn catch_up_with<H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    lwp: &LwpNode<H>,
+    begun: Since,
+    pin: &Pin<'_>,
+) {
+    Aftermath::collect(|aftermath| {
+        world.kills.for_each_missed(begun, pin, |kill| {
+            if concerns(kill, parent, child, pin) {
+                send_to_one_of_many(world, child, kill.signo, pin, aftermath);
+            }
+        });
+        for signo in post::of_many(parent, post::blocked(lwp)).iter() {
+            send_to_one_of_many(world, child, signo, pin, aftermath);
+        }
+    });
+}
+
+/// Whether a child that has just been made is to have it: it is one of those that are
+/// meant, or its parent is.
+fn concerns<H: Host>(
+    kill: &Kill,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    pin: &Pin<'_>,
+) -> bool {
+    let of_both = |is_meant: &dyn Fn(&ProcNode<H>) -> bool| {
+        is_meant(child) || (!parent.reaps_by_itself() && is_meant(parent))
+    };
+    let is_meant = match kill.whom {
+        Whom::All => kill.sender.is_none_or(|sender| sender.id != child.id),
+        Whom::Group(id) => of_both(&|proc| pgrp::group_of(proc, pin).is_some_and(|g| g.id() == id)),
+        Whom::Session(sid) => {
+            of_both(&|proc| session_of(proc, pin).is_some_and(|id| id.pid() == sid))
+        }
+        Whom::User(uid) => of_both(&|proc| real_user_of(proc, pin) == Some(uid)),
+        // If an ancestor has ended for it, those below it had it before.
+        Whom::Tree(root) => {
+            descends_from(parent, root, pin) || post::is_of_many(parent, kill.signo)
+        }
+    };
+    is_meant && may_have(kill, child, pin)
+}
+
+fn may_have<H: Host>(kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
+    let (Some(sender), Some(cred)) = (&kill.sender, child.resources.cred.get(pin)) else {
+        return true;
+    };
+    let in_one_session = || sender.session.is_some() && sender.session == session_of(child, pin);
+    may_signal(&sender.users, cred, Some(kill.signo), in_one_session)
+}
+
+/// The rule of POSIX, for another process than one's own.
+pub(crate) fn may_signal(
+    from: &IdSet,
+    target: &Cred,
+    signo: Option<Signo>,
+    in_one_session: impl FnOnce() -> bool,
+) -> bool {
+    let to = target.users();
+    from.effective == 0
+        || [from.real, from.effective].iter().any(|id| [to.real, to.saved].contains(id))
+        || (signo == Some(Signo::CONT) && in_one_session())
+}
+
+/// The session of a process.
+pub(crate) fn session_of<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Option<Identity> {
+    pgrp::group_of(proc, pin).map(|group| group.session(pin).id())
+}
+
+/// Its real user.
+pub(crate) fn real_user_of<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Option<u32> {
+    proc.resources.cred.get(pin).map(|cred| cred.users().real)
+}
+
+fn descends_from<'g, H: Host>(proc: &'g ProcNode<H>, root: Identity, pin: &'g Pin<'_>) -> bool {
+    let parent =
+        |proc: &&'g ProcNode<H>| family::edge_of(proc, pin).map(|(edge, _)| edge.parent(pin));
+    std::iter::successors(Some(proc), parent).any(|proc| proc.id == root)
+}
+
+/// The processes of a tree, each before its parent: one that is ended hands its children
+/// over, which have been told then.
+pub(crate) fn tree<'g, H: Host>(
+    world: &'g World<H>,
+    root: &'g ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> Vec<&'g ProcNode<H>> {
+    let mut all = vec![root];
+    let mut looked_at = 0;
+    while let Some(proc) = all.get(looked_at).copied() {
+        all.extend(family::children(&world.ids, proc, pin).map(|child| child.node));
+        looked_at += 1;
+    }
+    all.reverse();
+    all
+}
+
+/// Who sends, for the note.
+pub(crate) fn sender<H: Host>(proc: &ProcNode<H>, cred: &Cred, pin: &Pin<'_>) -> Sender {
+    Sender { id: proc.id, users: cred.users(), session: session_of(proc, pin) }
+}
+
+/// proc0 and init are not among many.
+pub(crate) fn is_ordinary<H: Host>(proc: &ProcNode<H>) -> bool {
+    proc.pid() > Pid::INIT
 }

@@ -15,7 +15,7 @@ use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::reclaim::Pin;
 use crate::signal::{SigModel, SigSet, Signo};
-use crate::sync::{Acquire, AtomicU64, Relaxed, Release, fence};
+use crate::sync::{AcqRel, AtomicU64, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 use std::sync::atomic::Ordering::SeqCst;
@@ -141,34 +141,73 @@ pub(crate) fn set_blocked<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, mask: S
     refresh(lwp, proc);
 }
 
-/// Takes the lowest-numbered of a set that is not blocked. Lock-free: another taker
-/// may be first, and then the next one is tried.
-fn take_from(set: &AtomicU64, blocked: SigSet) -> Option<Signo> {
+fn take_from_proc<H: Host>(proc: &ProcNode<H>, blocked: SigSet) -> Option<Signo> {
+    take_from(&proc.pending, blocked, Some(&proc.of_many))
+}
+
+/// Takes the lowest-numbered of a set that is not blocked, which is of no concern to
+/// children from now on. Lock-free: another taker may be first, and then the next one is
+/// tried.
+fn take_from(set: &AtomicU64, blocked: SigSet, of_many: Option<&AtomicU64>) -> Option<Signo> {
     let mut seen = pending(set);
     loop {
         let signo = (seen - blocked).first()?;
-        let rest = (seen - SigSet::from(signo)).bits();
-        // Acquire [P51]: what the sender did before; pairs with Release in `post`.
-        // Relaxed on failure: tried again.
-        match set.compare_exchange(seen.bits(), rest, Acquire, Relaxed) {
+        let one = SigSet::from(signo);
+        // Before: a poster sets it after the signal, so what is pending afterwards is
+        // never without it. It stays of what is taken and sent again at the same moment.
+        let was_of_many = of_many.filter(|set| pending(set).contains(signo));
+        if let Some(of_many) = was_of_many.filter(|_| signo != Signo::KILL) {
+            // Relaxed: the change below comes after it, and carries it.
+            of_many.fetch_and(!one.bits(), Relaxed);
+        }
+        // AcqRel: Acquire [P51]: what the sender did before; pairs with Release in `post`.
+        // Release: the change above comes before. Relaxed on failure: tried again.
+        match set.compare_exchange(seen.bits(), (seen - one).bits(), AcqRel, Relaxed) {
             Ok(_) => return Some(signo),
             Err(now) => seen = SigSet::from_bits(now),
         }
+        if let Some(of_many) = was_of_many {
+            // Relaxed: as above.
+            of_many.fetch_or(one.bits(), Relaxed);
+        }
     }
+}
+
+/// Says that a signal of the process is its children's too, until it is taken. After the
+/// post.
+pub(crate) fn mark_of_many<H: Host>(proc: &ProcNode<H>, signo: Signo) {
+    // Release [P88]: read by a fork of the process behind a fence.
+    proc.of_many.fetch_or(SigSet::from(signo).bits(), Release);
+}
+
+/// Whether it was sent to many, the process among them, and nobody has taken it.
+pub(crate) fn is_of_many<H: Host>(proc: &ProcNode<H>, signo: Signo) -> bool {
+    pending(&proc.of_many).contains(signo)
+}
+
+/// What a child of the process is to have that blocks that: the signals that were sent to
+/// many and wait for one to take them.
+#[inline]
+pub(crate) fn of_many<H: Host>(parent: &ProcNode<H>, blocked: SigSet) -> SigSet {
+    let of_many = pending(&parent.of_many);
+    if of_many.is_empty() {
+        return of_many;
+    }
+    of_many & (pending(&parent.pending) - blocked).with(Signo::KILL)
 }
 
 /// Takes a signal: the LWP's own first. In an implicit context (`None`) nothing is
 /// blocked, and only the process's are taken.
 pub(crate) fn take<H: Host>(lwp: Option<&LwpNode<H>>, proc: &ProcNode<H>) -> Option<Signo> {
     let Some(lwp) = lwp else {
-        return take_from(&proc.pending, SigSet::EMPTY);
+        return take_from_proc(proc, SigSet::EMPTY);
     };
     // Before the sets are looked at: whoever sees the mark sees the signal.
     if lwp.word.load().has_pendsig() {
         lwp.word.clear_pendsig();
     }
     let blocked = blocked(lwp);
-    let taken = take_from(&lwp.pending, blocked).or_else(|| take_from(&proc.pending, blocked));
+    let taken = take_from(&lwp.pending, blocked, None).or_else(|| take_from_proc(proc, blocked));
     refresh(lwp, proc);
     taken
 }

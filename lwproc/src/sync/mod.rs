@@ -97,5 +97,15 @@ mod imp {
     }
 }
 
+/// A SeqCst fence for a thread that has made its last writes known by a read-modify-write.
+/// On x86 that is a fence of the machine, and only the compiler is to be told.
+#[inline]
+pub(crate) fn fence_after_update() {
+    #[cfg(all(target_arch = "x86_64", not(any(lwproc_loom, lwproc_shuttle, miri))))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(not(all(target_arch = "x86_64", not(any(lwproc_loom, lwproc_shuttle, miri)))))]
+    fence(Ordering::SeqCst);
+}
+
 pub(crate) use imp::*;
 pub(crate) use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};

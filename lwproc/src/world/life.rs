@@ -23,6 +23,7 @@ use crate::limits::LimitsRef;
 use crate::object::comm::Comm;
 use crate::object::group::Membership;
 use crate::object::home::Home;
+use crate::object::kills::Kills;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::resources::{Embedded, Resources};
 use crate::object::status::Ends;
@@ -82,6 +83,7 @@ impl<H: Host> World<H> {
                 child_signal: settings.child_signal,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
+                kills: Kills::new(),
                 config: Configuration::new(emuls.native(), settings.limits_policy),
                 emuls,
                 native_sysents: settings.native_sysents,
@@ -188,6 +190,7 @@ impl<H: Host> Drop for World<H> {
         after.run(|| unsafe { Managed::free(self.init) });
         // SAFETY: the same for proc0.
         after.run(|| unsafe { Managed::free(self.proc0) });
+        self.kills.clear();
         // SAFETY: dropped once, here; all garbage goes back to who retired it.
         unsafe { ManuallyDrop::drop(&mut self.collector) };
         self.participants.clear();

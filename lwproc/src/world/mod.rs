@@ -23,6 +23,7 @@ use crate::filedesc::link::Borrowed;
 use crate::host::{Host, LwpToken};
 use crate::limits::{Limits, LimitsRef};
 use crate::object::home::{Anchor, Home};
+use crate::object::kills::Kills;
 use crate::object::node::ProcPtr;
 use crate::object::status::Ends;
 use crate::object::table::Table;
@@ -134,6 +135,8 @@ pub(crate) struct World<H: Host> {
     limits: ManuallyDrop<LimitsRef>,
     /// The most processes; `None`: any number, and they are not counted here.
     proc_cap: Option<ProcCap>,
+    /// What is being sent to many.
+    pub(crate) kills: Kills,
     /// What may be replaced while the kernel runs.
     pub(crate) config: Configuration<H>,
     pub(crate) emuls: Emuls<H>,

@@ -75,6 +75,7 @@ impl Driver<'_> {
                 assert_eq!(lid.0, pid.0);
                 self.model.fork(parent, pid, how, space);
                 self.model.hand_mask_down(pid);
+                self.model.hand_signals_down(parent, pid);
                 self.gave_back(old);
                 self.model.run_as(Cur { pid, lid, refcnt: 1, exiting: false });
             }

@@ -11,6 +11,12 @@ fn signo(n: u8) -> i32 {
     [0, 1, 9, 15, 17, 19, 30, 64, 65, -1][usize::from(n) % 10]
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    ToOne,
+    ToMany,
+}
+
 impl Model {
     /// The superuser may signal everybody; a user those who are, or were when they
     /// started, the same user; all their own process; SIGCONT reaches the session.
@@ -27,6 +33,16 @@ impl Model {
     /// A signal for each of these that may be signalled; it is enough that one may.
     /// With a lid it is for that LWP of the one process.
     fn kill(&mut self, pids: Vec<Pid>, lid: Option<Lid>, signo: i32) -> Result<(), KillError> {
+        self.kill_as(Sent::ToOne, pids, lid, signo)
+    }
+
+    fn kill_as(
+        &mut self,
+        sent: Sent,
+        pids: Vec<Pid>,
+        lid: Option<Lid>,
+        signo: i32,
+    ) -> Result<(), KillError> {
         let signo = match signo {
             0 => None,
             n => Some(Signo::new(n).ok_or(KillError::BadSignal { signo })?),
@@ -40,12 +56,12 @@ impl Model {
         }
         let alive = may.into_iter().filter(|pid| !self.procs[pid].zombie);
         if let Some(signo) = signo {
-            alive.collect::<Vec<_>>().into_iter().for_each(|pid| self.post(pid, lid, signo));
+            alive.collect::<Vec<_>>().into_iter().for_each(|pid| self.post(sent, pid, lid, signo));
         }
         Ok(())
     }
 
-    fn post(&mut self, pid: Pid, lid: Option<Lid>, signo: Signo) {
+    fn post(&mut self, sent: Sent, pid: Pid, lid: Option<Lid>, signo: Signo) {
         match self.settings.signals {
             SigModel::Ignore => {}
             SigModel::Raise => self.raised.push((Raised::ToHost, pid, signo.number())),
@@ -56,11 +72,22 @@ impl Model {
                     Some(lid) => &mut self.lwp_state.get_mut(&(pid, lid)).unwrap().pending,
                 };
                 *pending = pending.with(signo);
+                let proc = self.procs.get_mut(&pid).unwrap();
+                if pid > Pid(1) && (sent == Sent::ToMany || signo == Signo::KILL) {
+                    proc.of_many = proc.of_many.with(signo);
+                }
                 if signo == Signo::KILL && pid > Pid(1) {
                     self.end_whole(pid, KILLED);
                 }
             }
         }
+    }
+
+    /// A child gets what its parent was sent with many and has not taken.
+    pub fn hand_signals_down(&mut self, parent: Pid, child: Pid) {
+        let (of, mask) = (&self.procs[&parent], self.lwp_state[&(child, Lid(child.0))].blocked);
+        let inherited = of.of_many & (of.pending - mask).with(Signo::KILL);
+        inherited.iter().for_each(|signo| self.post(Sent::ToMany, child, None, signo));
     }
 
     fn are_members(&self, pgid: Pid, members: &[Pid]) -> bool {
@@ -102,7 +129,7 @@ impl Driver<'_> {
                 });
                 assert!(self.model.are_members(pgid, &members));
                 let got = self.k.as_ref().unwrap().signals().kill(target, signo(n));
-                assert_eq!(got, self.model.kill(members, None, signo(n)));
+                assert_eq!(got, self.model.kill_as(Sent::ToMany, members, None, signo(n)));
             }
             ServiceOp::KillAll(n) => {
                 let own = self.model.curproc();
@@ -111,7 +138,7 @@ impl Driver<'_> {
                 let others = others.filter(|p| *p > Pid(1) && *p != own).collect();
                 drop(procs);
                 let got = self.k.as_ref().unwrap().signals().kill(KillTarget::All, signo(n));
-                assert_eq!(got, self.model.kill(others, None, signo(n)));
+                assert_eq!(got, self.model.kill_as(Sent::ToMany, others, None, signo(n)));
             }
             ServiceOp::Block(mask) => {
                 let mask = SigSet::from_bits(mask);
@@ -135,6 +162,9 @@ impl Driver<'_> {
                     let pid = self.model.curproc();
                     let proc = self.model.procs.get_mut(&pid).unwrap();
                     proc.pending = proc.pending.without(signo);
+                    if signo != Signo::KILL {
+                        proc.of_many = proc.of_many.without(signo);
+                    }
                 }
             }
             other => unreachable!("{other:?}"),

@@ -39,6 +39,8 @@ pub struct ProcModel {
     pub alias: Option<Pid>,
     pub execed: bool,
     pub pending: SigSet,
+    /// What came to many: its children get what waits of it, and SIGKILL.
+    pub of_many: SigSet,
     /// Its specific data.
     pub data: Data,
 }
@@ -114,6 +116,7 @@ impl Model {
             alias: None,
             execed: false,
             pending: SigSet::EMPTY,
+            of_many: SigSet::EMPTY,
             data: Data::new(),
         };
         let procs =
@@ -168,7 +171,7 @@ impl Model {
         let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, Data::new(), false);
         child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
         (child.said, child.exiting) = (false, false);
-        child = ProcModel { faults, pending, data, execed, ..child };
+        child = ProcModel { faults, pending, of_many: pending, data, execed, ..child };
         self.places += 1;
         let place = PlaceModel { own: self.places, from: child.place.own, space };
         child = ProcModel { place, emul: self.default_emul, alias: None, sink: None, ..child };
