@@ -310,3 +310,35 @@ fn exit_group_in_a_storm() {
         assert_empty(&kernel);
     }
 }
+
+#[test]
+fn of_two_that_drain_the_one_that_began_goes_on() {
+    let kernel = Kernel::new();
+    let one = kernel.spawn().start().unwrap();
+    let other = kernel.new_lwp(one.pid()).unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.switch(one).unwrap();
+    assert_eq!(k.drain(), Drain::Begun);
+    let one = k.switch(other).unwrap().unwrap();
+    assert_eq!(k.drain(), Drain::Already);
+    assert!(k.must_exit());
+    let other = k.switch(one).unwrap().unwrap();
+    assert!(!k.must_exit(), "told by the one that came second");
+    drop(other);
+    assert_eq!((k.wait_alone(), k.exec("ls")), (Ok(()), Ok(())));
+}
+
+#[test]
+fn an_exec_gives_the_saved_ids_up() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter().unwrap();
+    k.switch(kernel.spawn().start().unwrap()).unwrap();
+    k.creds().set(&CredChange::SetResgid(Some(5), Some(6), Some(7))).unwrap();
+    k.creds().set(&CredChange::SetResuid(Some(1000), Some(1001), Some(0))).unwrap();
+    k.drain();
+    k.exec("ls").unwrap();
+    let ids = |ids: IdSet| (ids.real, ids.effective, ids.saved);
+    assert_eq!(ids(k.cred().users()), (1000, 1001, 1001));
+    assert_eq!(ids(k.cred().groups()), (5, 6, 6));
+    assert_eq!(k.creds().set(&CredChange::SetEuid(0)), Err(CredError::NotPermitted));
+}

@@ -1,7 +1,7 @@
 //! The changes of credentials that POSIX knows, and their rules.
 
-use super::Cred;
 use super::ids::Privilege;
+use super::{Cred, IdSet};
 use crate::error::CredError;
 use std::sync::Arc;
 
@@ -54,6 +54,17 @@ fn is_id(id: u32) -> bool {
 }
 
 impl Cred {
+    /// Whether the saved ids are the effective ones.
+    pub(crate) fn has_saved_effective(&self) -> bool {
+        [self.users, self.groups].iter().all(|ids| ids.saved == ids.effective)
+    }
+
+    /// As an exec leaves them: the saved ids are the effective ones.
+    pub(crate) fn with_saved_effective(&self) -> Cred {
+        let saved = |ids: IdSet| IdSet { saved: ids.effective, ..ids };
+        Cred { users: saved(self.users), groups: saved(self.groups), ..self.clone() }
+    }
+
     /// The credentials after a change.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::Entered;
 use super::sleep::Interrupted;
+use crate::cred::Cred;
 use crate::errno::errors;
 use crate::error::ReleaseError;
 use crate::host::Host;
@@ -14,6 +15,7 @@ use crate::ops::{drain, emit};
 use crate::sync::{Acquire, fence};
 use crate::world::aftermath::Aftermath;
 use crate::world::clock::Deadline;
+use std::convert::Infallible;
 
 errors! {
     /// Why an LWP is not alone in its process.
@@ -84,9 +86,9 @@ impl<H: Host> Entered<'_, H> {
     /// see [`Entered::must_exit`], and those that sleep are woken. Does not wait for
     /// them.
     ///
-    /// Once it has returned, each other LWP of the process has been told, however it
-    /// was being made meanwhile. If two LWPs drain at once, each has told the other;
-    /// the one to go on is who gets [`Drain::Begun`].
+    /// Once [`Drain::Begun`] has returned, each other LWP of the process has been told,
+    /// however it was being made meanwhile. If two LWPs drain at once, that one goes on;
+    /// the other gets [`Drain::Already`], tells nobody, and is told.
     ///
     /// proc0 and init can be drained as others, and take LWPs again when an LWP or an
     /// implicit context of theirs reopens them.
@@ -94,11 +96,14 @@ impl<H: Host> Entered<'_, H> {
     /// Lock-free but for what sleeping LWPs [sleep with](Entered::sleep_with); O(LWPs).
     // Seed: `lwpexit`, S428-S433 (R9, R10).
     pub fn drain(&mut self) -> Drain {
-        let before = self.proc().word.close();
+        if self.proc().word.close().is_draining() {
+            // Whoever closed it tells all, this LWP too.
+            return Drain::Already;
+        }
         Aftermath::collect(|aftermath| {
             drain::tell(self.proc(), self.bound(), &self.seat.pin(), aftermath);
         });
-        if before.is_draining() { Drain::Already } else { Drain::Begun }
+        Drain::Begun
     }
 
     /// Opens the current process again, and takes back what its LWPs were told. It is
@@ -144,7 +149,8 @@ impl<H: Host> Entered<'_, H> {
     }
 
     /// The current process has become another program: its descriptors marked
-    /// close-on-exec are closed, it has a new name, and it takes LWPs again. Pending
+    /// close-on-exec are closed, it has a new name, its saved ids are its effective ones (so
+    /// an id that was given up cannot be taken back), and it takes LWPs again. Pending
     /// signals and the mask stay. Lock-free but for the allocator and the closing of
     /// files.
     ///
@@ -170,6 +176,10 @@ impl<H: Host> Entered<'_, H> {
         let mut closed = self.close_on_exec();
         self.proc().resources.set_comm(comm, &self.seat.pin());
         self.proc().mark_execed();
+        if !self.cred().has_saved_effective() {
+            let saved = |old: &Cred| Ok::<_, Infallible>(old.with_saved_effective());
+            let Ok(()) = self.creds().commit(saved);
+        }
         self.reopen();
         let (world, proc) = (self.seat.world(), self.proc());
         if emit::is_traced(world, proc) {

@@ -77,7 +77,10 @@ impl Model {
 
     pub fn drain(&mut self) {
         let (pid, own) = (self.curproc(), self.cur.map(|cur| cur.lid));
-        self.procs.get_mut(&pid).unwrap().draining = true;
+        let proc = self.procs.get_mut(&pid).unwrap();
+        if std::mem::replace(&mut proc.draining, true) {
+            return;
+        }
         for ((_, lid), lwp) in self.lwp_state.range_mut((pid, Lid(0))..=(pid, Lid(i32::MAX))) {
             lwp.must_exit |= Some(*lid) != own;
         }
@@ -152,6 +155,9 @@ impl Driver<'_> {
                 } else {
                     assert_eq!(got, Ok(()));
                     (proc.comm, proc.execed) = (comm.into(), true);
+                    for ids in [&mut proc.cred.users, &mut proc.cred.groups] {
+                        ids.saved = ids.effective;
+                    }
                     self.model_close_on_exec();
                     self.model.reopen();
                     self.model.tell(pid, TraceEvent::Exec { pid, comm: Comm::new(comm) });
