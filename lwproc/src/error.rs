@@ -18,6 +18,8 @@ errors! {
         AlreadyEntered => EDEADLK, "this thread has already entered this kernel";
         /// The deadline has come, and all virtual CPUs are taken.
         TimedOut => ETIMEDOUT, "timed out";
+        /// No LWP is bound to the thread, and the kernel forbids implicit contexts.
+        NoLwp => ESRCH, "this thread has no lwp";
     }
 
     /// Why no LWP was made.
@@ -54,6 +56,8 @@ errors! {
     UnbindError {
         /// It is exiting: only a switch or leaving can follow.
         Exiting => EINVAL, "the current lwp is exiting";
+        /// Without it the context would be implicit, and must not be.
+        NeedsLwp => EBUSY, "the context must have an lwp";
     }
 
     /// Why the current LWP was not released.

@@ -79,7 +79,8 @@ pub(crate) fn next_serial() -> NonZeroU32 {
 /// # Panics
 /// A panic passes through to the caller, and nothing is lost: an LWP whose
 /// `create` panics is released, with its `destroy`; when `set` or `clear` panics,
-/// the LWPs of that switch are released; when `syscall_intern` does, no process is
+/// the switch is made all the same, the old LWP is dropped if there is one, and the
+/// thread is taken to have no `current()`; when `syscall_intern` does, no process is
 /// made. The teardown releases everything and panics afterwards. A panic while the
 /// kernel is built leaks its memory.
 ///

@@ -31,7 +31,7 @@
 //! | LWP | a lightweight process, a thread of a process: what a host thread or a task runs *as*; its number is a [`Lid`] |
 //! | to enter | to become a thread in the kernel: [`Kernel::enter`] gives an [`Entered`], and dropping that leaves |
 //! | bound | the LWP that an entered thread runs as; it stays the thread's when the thread leaves |
-//! | implicit context | an entered thread with no LWP bound: it acts as init, with init's credentials |
+//! | implicit context | an entered thread with no LWP bound: it acts as init, with init's credentials; a kernel can [forbid](Builder::forbid_implicit_contexts) it |
 //! | owned | somebody has the right to run the LWP: an [`Lwp`] value, or the thread that it is bound to |
 //! | parked | nobody has that right; whoever finds the LWP may [claim](LwpRef::claim) it |
 //! | hold | a count on the current LWP that keeps [`Entered::release`] from ending it |
@@ -176,7 +176,7 @@ pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::pgrp::PgrpRef;
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
-pub use handles::refused::{SwitchError, UnclaimError};
+pub use handles::refused::{EnterAsError, SwitchError, UnclaimError};
 pub use handles::spawn::Spawn;
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};

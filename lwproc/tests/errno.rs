@@ -106,6 +106,7 @@ fn every_error_turns_into_its_errno() {
         (errno_of(Err(CurrentError::NoContext)), Errno::ESRCH),
         (errno_of(Err(EmulError::NotPermitted)), Errno::EPERM),
         (errno_of(Err(EndError::Permanent)), Errno::EPERM),
+        (errno_of(Err(EnterAsError::HasLwp(lwp()))), Errno::EBUSY),
         (errno_of(Err(EnterError::AlreadyEntered)), Errno::EDEADLK),
         (errno_of(Err(ExecError::NotAlone { nlwps: 2 })), Errno::EBUSY),
         (errno_of(Err(ExitedError::TimedOut)), Errno::ETIMEDOUT),

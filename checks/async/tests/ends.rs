@@ -35,10 +35,13 @@ fn exited_wakes_once_and_keeps_no_waker() {
     assert_eq!(Arc::strong_count(&a), 1);
     drop(lwp);
     assert_eq!((a.count(), b.count()), (0, 1));
-    assert_eq!(poll_for(&mut exited, &waker_b), Poll::Ready(ExitStatus::exited(0)));
+    assert_eq!(
+        poll_for(&mut exited, &waker_b),
+        Poll::Ready(ExitStatus::signaled(9, CoreDump::None))
+    );
     drop(waker_b);
     assert_eq!(Arc::strong_count(&b), 1);
-    assert_eq!(poll(&mut proc.exited()), Poll::Ready(ExitStatus::exited(0)));
+    assert_eq!(poll(&mut proc.exited()), Poll::Ready(ExitStatus::signaled(9, CoreDump::None)));
     assert_empty(&kernel);
 }
 

@@ -240,7 +240,7 @@ fn an_interruptible_future_with_another_waker_is_woken_too() {
     assert_eq!(results[..4], [asleep, signal, asleep, signal]);
     // Reported once, by the first.
     assert_eq!(results[4], (Poll::Ready(Err(Interrupted::Unslept)), Poll::Pending));
-    assert_eq!(results[5].0, Poll::Ready(Ok(ExitStatus::exited(0))));
+    assert!(matches!(results[5].0, Poll::Ready(Ok(_))));
     drop((exited, wait, inner_waker));
     assert_eq!(Arc::strong_count(&inner), 1);
 }

@@ -126,26 +126,19 @@ fn a_borrow_of_the_context_around_a_scope_is_of_that_context() {
 }
 
 #[test]
-fn implicit_contexts_inside_each_other_have_credentials_of_their_own() {
+fn a_scope_in_init_and_an_implicit_context_around_have_credentials_of_their_own() {
     let kernel = Kernel::new();
     let k = kernel.enter().unwrap();
     let (before, outer) = (k.cred(), &k);
-    let mut task = Box::pin(kernel.spawn().start().unwrap().scope(async {
+    let mut task = Box::pin(kernel.new_lwp(Pid::INIT).unwrap().scope(async {
         current(|cx| {
-            cx.release().unwrap();
-        })
-        .unwrap();
-        yield_now().await;
-        // Implicit from here on: init.
-        current(|cx| {
-            assert_eq!((cx.pid(), cx.lid()), (Pid::INIT, None));
+            assert_eq!(cx.pid(), Pid::INIT);
             cx.creds().set(&CredChange::SetUid(9)).unwrap();
             assert_eq!(cx.cred().users().real, 9);
         })
         .unwrap();
         assert_eq!(outer.cred().users().real, 0);
     }));
-    assert!(poll(&mut task).is_pending());
     assert!(poll(&mut task).is_ready());
     drop(task);
     kernel.flush();
@@ -265,15 +258,13 @@ fn what_is_current_at_the_end_of_a_poll_is_kept() {
         drop(parent);
         yield_now().await;
         assert_eq!(current(|cx| cx.ppid()).unwrap(), Pid::INIT);
-        let own = current(|cx| cx.unbind()).unwrap().unwrap().unwrap();
-        yield_now().await;
-        assert_eq!(whoami(), (Pid::INIT, None));
-        current(|cx| cx.switch(own)).unwrap().unwrap();
-        yield_now().await;
+        assert_eq!(current(|cx| cx.unbind()).unwrap(), Err(UnbindError::NeedsLwp));
+        let (pid, lid) = whoami();
         current(|cx| cx.exit(ExitStatus::exited(3))).unwrap().unwrap();
-        assert_ne!(whoami().0, Pid::INIT);
+        assert_eq!(whoami(), (pid, lid));
         yield_now().await;
-        assert_eq!(whoami(), (Pid::INIT, None));
+        let gone = CurrentError::Inert { pid, lid: lid.unwrap() };
+        assert_eq!(current(|_| ()), Err(gone));
     }));
     assert!(poll(&mut task).is_pending());
     assert_eq!(task.lwp().map(of), Some(idb));

@@ -18,6 +18,7 @@ use crate::entry::nap::Nap;
 use crate::entry::sleep::Interrupted;
 use crate::errno::errors;
 use crate::host::{Host, ThreadHost};
+use crate::id::{Lid, Pid};
 use crate::sync::thread_local;
 use std::any::TypeId;
 use std::cell::Cell;
@@ -32,6 +33,8 @@ errors! {
         NoContext => ESRCH, "no context to be found";
         /// The closure of another call has the context, further up the stack.
         Busy => EDEADLK, "the context is in use";
+        /// The scope's LWP, that one, has gone, and it has no other.
+        Inert { pid: Pid, lid: Lid } => ESRCH, "lwp {pid}:{lid} of the scope is gone";
     }
 }
 
@@ -157,6 +160,7 @@ pub(crate) fn within<H: Host, R>(entered: &Entered<'_, H>, poll: impl FnOnce() -
 /// # Errors
 /// [`CurrentError::NoContext`] (ESRCH). [`CurrentError::Busy`] (EDEADLK): inside the
 /// closure of another call; its context is what is to be used there.
+/// [`CurrentError::Inert`] (ESRCH): in a scope whose LWP has gone.
 #[inline]
 pub fn current<R>(f: impl FnOnce(&mut Entered<'_>) -> R) -> Result<R, CurrentError> {
     current_of::<ThreadHost, R>(f)
@@ -177,15 +181,18 @@ pub fn current_of<H: Host, R>(f: impl FnOnce(&mut Entered<'_, H>) -> R) -> Resul
             at = frame.outer;
             continue;
         }
+        let entered: *const Entered<'_, H> = frame.entered.cast();
+        // SAFETY: of that type, and it stands until the frame is popped. Only shared
+        // references to it are ever made, from here and from the poll or the loan.
+        let entered = unsafe { &*entered };
+        if let Some((pid, lid)) = entered.inert() {
+            return Err(CurrentError::Inert { pid, lid });
+        }
         if frame.lent.replace(true) {
             return Err(CurrentError::Busy);
         }
         let _give_back = GiveBack(&frame.lent);
-        let entered: *const Entered<'_, H> = frame.entered.cast();
-        // SAFETY: of that type, and it stands until the frame is popped. Only shared
-        // references to it are ever made, from here and from the poll or the loan.
-        let mut view = unsafe { &*entered }.view();
-        return Ok(f(&mut view));
+        return Ok(f(&mut entered.view()));
     }
     Err(CurrentError::NoContext)
 }

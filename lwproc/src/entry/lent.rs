@@ -18,8 +18,7 @@ struct GetBack<'e, 'k, H: Host> {
 impl<H: Host> Drop for GetBack<'_, '_, H> {
     fn drop(&mut self) {
         let me = self.entered.seat.me();
-        self.entered.cx.bind(self.lent.take_bound());
-        self.entered.cx.biglocks.set(self.lent.biglocks.get());
+        self.entered.cx.take_over(self.lent);
         if let Some(outer) = self.outer {
             me.innermost.set(outer);
         }
@@ -68,7 +67,6 @@ impl<'k, H: Host> Entered<'k, H> {
         let lent = Context::lent_by(self.cx);
         let me = self.seat.me();
         let outer = (!self.is_suspended()).then(|| me.innermost.replace(&lent));
-        lent.bind(self.cx.take_bound());
         let _get_back = GetBack { entered: self, lent: &lent, outer };
         let entered = Entered { seat: self.share_seat(), cx: &lent };
         entered.refresh_creds();

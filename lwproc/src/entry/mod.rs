@@ -23,6 +23,7 @@ pub(crate) mod scoped;
 pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
+mod switch;
 pub(crate) mod until;
 mod view;
 pub(crate) mod wait;
@@ -40,10 +41,9 @@ use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::birth::{self, Like};
 use crate::ops::owned::Lwp;
-use crate::ops::post;
 use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
-use crate::sync::Relaxed;
+use crate::world::Implicit;
 use crate::world::context::Context;
 use current::CurLwp;
 use std::fmt;
@@ -51,7 +51,8 @@ use std::fmt;
 /// A thread in the kernel. `!Send`; one at a time for a thread and a kernel.
 ///
 /// It runs as an LWP, or in an *implicit context*: as init, with no LWP, so
-/// [`Entered::curlwp`] is `None`. Dropping it leaves: an exiting LWP is freed,
+/// [`Entered::curlwp`] is `None`; where guests are not trusted,
+/// [forbid](crate::Builder::forbid_implicit_contexts) that. Dropping it leaves: an exiting LWP is freed,
 /// any other stays bound to the thread and is there at its next entry.
 ///
 /// It cannot be sent to another thread:
@@ -135,65 +136,22 @@ impl<'k, H: Host> Entered<'k, H> {
         self.node().filter(|node| !node.word.load().is_exiting())
     }
 
+    /// Who this was, if it is the context of a scope whose LWP has gone.
+    #[inline]
+    fn inert(&self) -> Option<(Pid, Lid)> {
+        self.cx.inert.get()
+    }
+
+    /// Whether the context is implicit when it has no LWP. That of a scope never is, nor
+    /// any in a kernel that forbids it.
+    fn may_be_implicit(&self) -> bool {
+        self.cx.ground().is_none() && self.seat.world().implicit == Implicit::Allowed
+    }
+
     /// Whether the current LWP goes at the next switch, or when the context is left.
     #[inline]
     fn is_exiting(&self) -> bool {
         self.node().is_some_and(|node| node.word.load().is_exiting())
-    }
-
-    /// The current LWP is not the scope's any more: it does not sleep as its task.
-    #[inline]
-    pub(crate) fn rouse(&self) {
-        if let Some(node) = self.node() {
-            node.rouse();
-        }
-    }
-
-    /// Takes the current LWP off the thread.
-    #[inline]
-    fn detach_current(&self) -> Option<Lwp<H>> {
-        let bound = self.bound();
-        if bound.is_null() {
-            return None;
-        }
-        let suspended = self.is_suspended();
-        self.save_biglocks();
-        if !suspended {
-            self.seat.tell_cpu(std::ptr::null_mut());
-        }
-        self.cx.bind(std::ptr::null_mut());
-        // SAFETY: bound to this thread, so owned by it.
-        let lwp = unsafe { Lwp::from_raw(bound) };
-        post::switch_out(lwp.node());
-        if !suspended {
-            self.seat.world().host.clear(lwp.token());
-        }
-        Some(lwp)
-    }
-
-    /// Makes `lwp` current on the thread, which has none.
-    #[inline]
-    fn attach_current(&self, lwp: Lwp<H>) {
-        // An implicit context's, which no LWP can keep.
-        self.save_biglocks();
-        if self.is_suspended() {
-            self.cx.bind(lwp.into_raw());
-        } else {
-            self.seat.world().host.set(lwp.token());
-            self.cx.bind(lwp.into_raw());
-            self.seat.tell_cpu(self.bound());
-        }
-        self.restore_biglocks();
-        self.refresh_creds();
-        if let Some(node) = self.node() {
-            post::refresh(node, self.proc());
-        }
-    }
-
-    /// Takes the current LWP off; if it is exiting, frees it.
-    fn put_away(old: Option<Lwp<H>>) -> Option<Lwp<H>> {
-        // Dropping an owned LWP frees it.
-        old.filter(|lwp| !lwp.node().word.load().is_exiting())
     }
 
     /// The current process; 1 in the implicit context. Wait-free.
@@ -296,69 +254,23 @@ impl<'k, H: Host> Entered<'k, H> {
         Ok(self.replace(new))
     }
 
-    #[inline]
-    fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
-        match self.node() {
-            Some(old) if old.word.load().is_quiet() && self.takes_quietly(&new) => {
-                Some(self.replace_quietly(new))
-            }
-            _ => self.replace_and_settle(new),
-        }
-    }
-
-    /// Whether `new` can be made current with nothing but that. What comes after the
-    /// look is as what comes after the switch.
-    #[inline]
-    fn takes_quietly(&self, new: &Lwp<H>) -> bool {
-        let node = new.node();
-        // SAFETY: owned by `new`.
-        let proc = unsafe { node.proc_owned() };
-        // Relaxed: the owner's.
-        self.seat.me().is_plain()
-            && node.word.load().is_quiet()
-            && node.biglocks.load(Relaxed) == 0
-            && !post::has_any(node, proc)
-    }
-
-    /// One LWP for another, when there is nothing else to do.
-    #[inline]
-    fn replace_quietly(&mut self, new: Lwp<H>) -> Lwp<H> {
-        let host = &self.seat.world().host;
-        // SAFETY: bound to this thread, so owned by it; and taken off now.
-        let old = unsafe { Lwp::from_raw(self.bound()) };
-        self.cx.bind(std::ptr::null_mut());
-        host.clear(old.token());
-        host.set(new.token());
-        self.cx.bind(new.into_raw());
-        old
-    }
-
-    /// The general case.
-    #[inline(never)]
-    fn replace_and_settle(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
-        let closed = self.leave_files();
-        self.rouse();
-        let old = self.detach_current();
-        self.attach_current(new);
-        let old = Self::put_away(old);
-        if let Some(closed) = closed {
-            closed.settle();
-        }
-        old
-    }
-
     /// Takes the current LWP off the thread: the context is implicit from now
     /// on, and the LWP is the caller's. `None` when it was implicit already.
     ///
     /// # Errors
-    /// [`UnbindError::Exiting`] (EINVAL).
+    /// [`UnbindError::Exiting`] (EINVAL). [`UnbindError::NeedsLwp`] (EBUSY): in a
+    /// [scope](crate::Scope), and in a kernel that
+    /// [forbids](crate::Builder::forbid_implicit_contexts) implicit contexts, where
+    /// [`Kernel::leave`](crate::Kernel::leave) takes it.
     // Seed: `switch(NULL)` S482-S486 (R7), without the wait until the thread
     // leaves.
     pub fn unbind(&mut self) -> Result<Option<Lwp<H>>, UnbindError> {
         if self.is_exiting() {
             return Err(UnbindError::Exiting);
         }
-        self.rouse();
+        if !self.may_be_implicit() {
+            return Err(UnbindError::NeedsLwp);
+        }
         let old = self.detach_current();
         self.refresh_creds();
         Ok(old)

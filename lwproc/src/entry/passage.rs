@@ -2,8 +2,11 @@
 
 use super::Entered;
 use crate::error::EnterError;
+use crate::handles::refused::EnterAsError;
 use crate::host::Host;
+use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
+use crate::world::Implicit;
 use crate::world::context::Context;
 use std::time::Duration;
 
@@ -20,10 +23,36 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     fn begin(seat: &Seat<'k, H>) -> Result<&'k Context<H>, EnterError> {
         let me = seat.me();
-        if !me.innermost.get().is_null() || me.own.entered.replace(true) {
+        if !me.innermost.get().is_null() || me.own.entered.get() {
             return Err(EnterError::AlreadyEntered);
         }
+        if me.own.bound().is_null() && seat.world().implicit == Implicit::Forbidden {
+            return Err(EnterError::NoLwp);
+        }
+        me.own.entered.set(true);
         Ok(&me.own)
+    }
+
+    /// Enters as that LWP.
+    pub(crate) fn new_as(seat: Seat<'k, H>, lwp: Lwp<H>) -> Result<Self, EnterAsError<H>> {
+        let me = seat.me();
+        if !me.innermost.get().is_null() || me.own.entered.get() {
+            return Err(EnterAsError::AlreadyEntered(lwp));
+        }
+        if !me.own.bound().is_null() {
+            return Err(EnterAsError::HasLwp(lwp));
+        }
+        me.own.entered.set(true);
+        let entered = Self { seat, cx: &me.own };
+        entered.seat.acquire_cpu();
+        entered.attach_current(lwp);
+        Ok(entered)
+    }
+
+    /// Leaves with the LWP, if it is this value's to take, and lives.
+    pub(crate) fn leave(self) -> Option<Lwp<H>> {
+        let is_own = std::ptr::eq(self.cx, &self.seat.me().own);
+        if is_own && !self.is_exiting() { self.detach_current() } else { None }
     }
 
     /// As [`Entered::new`], until that time.

@@ -3,6 +3,7 @@
 
 use super::Entered;
 use crate::host::{Host, LwpToken};
+use crate::id::{Lid, Pid};
 use crate::object::node::LwpNode;
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
@@ -11,12 +12,42 @@ use crate::world::aftermath::Aftermath;
 use crate::world::context::Context;
 use crate::world::participant::Participant;
 
+/// What a scope has between polls.
+pub(crate) enum Home<H: Host> {
+    /// The LWP that it runs as.
+    Lwp(Lwp<H>),
+    /// None: that one has gone.
+    Gone(Pid, Lid),
+}
+
+impl<H: Host> Home<H> {
+    /// Another one; what was there.
+    pub(crate) fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
+        match std::mem::replace(self, Self::Lwp(new)) {
+            Self::Lwp(old) => Some(old),
+            Self::Gone(..) => None,
+        }
+    }
+
+    /// Takes the LWP out, or says who it was.
+    pub(crate) fn take(&mut self) -> Result<Lwp<H>, (Pid, Lid)> {
+        let gone = match self {
+            Self::Lwp(lwp) => Self::Gone(lwp.pid(), lwp.lid()),
+            Self::Gone(pid, lid) => return Err((*pid, *lid)),
+        };
+        match std::mem::replace(self, gone) {
+            Self::Lwp(lwp) => Ok(lwp),
+            Self::Gone(..) => unreachable!("looked at above"),
+        }
+    }
+}
+
 /// A scope's context on this thread. It suspends the one before, and what that was
 /// is put back when this is dropped.
 pub(crate) struct Scoped<'s, H: Host> {
     entered: Entered<'s, H>,
     /// Where the LWP is between polls.
-    home: &'s mut Option<Lwp<H>>,
+    home: &'s mut Home<H>,
     /// What is put back.
     outer: *const Context<H>,
     took_cpu: bool,
@@ -32,16 +63,14 @@ fn token_of<H: Host>(me: &Participant<H>) -> Option<LwpToken> {
 }
 
 impl<'s, H: Host> Scoped<'s, H> {
-    /// Enters as the LWP that is at `home`, or in an implicit context. Blocks while
-    /// all virtual CPUs are taken.
-    pub(crate) fn enter(
-        seat: Seat<'s, H>,
-        cx: &'s Context<H>,
-        home: &'s mut Option<Lwp<H>>,
-    ) -> Self {
+    /// Enters as the LWP that is at `home`; as nobody if it has gone. Blocks while all
+    /// virtual CPUs are taken.
+    pub(crate) fn enter(seat: Seat<'s, H>, cx: &'s Context<H>, home: &'s mut Home<H>) -> Self {
         let me = seat.me();
         // First, for it may panic.
-        if let Some(outer) = token_of(me) {
+        if let Some(outer) = token_of(me)
+            && !me.innermost().untold.replace(true)
+        {
             seat.world().host.clear(outer);
         }
         let entered = Entered { seat, cx };
@@ -52,10 +81,10 @@ impl<'s, H: Host> Scoped<'s, H> {
             this.entered.seat.acquire_cpu();
         }
         match this.home.take() {
-            Some(lwp) => this.entered.attach_current(lwp),
-            None => {
+            Ok(lwp) => this.entered.attach_current(lwp),
+            Err(gone) => {
                 this.entered.seat.tell_cpu(std::ptr::null_mut());
-                this.entered.refresh_creds();
+                cx.inert.set(Some(gone));
             }
         }
         this
@@ -74,8 +103,14 @@ impl<'s, H: Host> Scoped<'s, H> {
         if let Some(closed) = entered.leave_files() {
             aftermath.then(closed);
         }
-        let lwp = aftermath.run(|| entered.detach_current()).flatten();
-        *self.home = aftermath.run(|| Entered::put_away(lwp)).flatten();
+        let Some(lwp) = entered.take_off() else {
+            return;
+        };
+        aftermath.run(|| entered.clear_in_host(&lwp));
+        *self.home = Home::Gone(lwp.pid(), lwp.lid());
+        if let Some(lwp) = aftermath.run(|| Entered::put_away(Some(lwp))).flatten() {
+            *self.home = Home::Lwp(lwp);
+        }
     }
 }
 
@@ -98,7 +133,7 @@ impl<H: Host> Drop for Scoped<'_, H> {
             entered.seat.tell_cpu(me.innermost().bound());
         }
         if let Some(outer) = token_of(me) {
-            aftermath.run(|| world.host.set(outer));
+            aftermath.run(|| world.host.set(outer)).inspect(|()| me.innermost().untold.set(false));
         }
         entered.seat.pick_big_lock_up();
         aftermath.settle();

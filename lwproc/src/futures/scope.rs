@@ -3,7 +3,8 @@
 
 use crate::entry::Entered;
 use crate::entry::innermost::within;
-use crate::entry::scoped::Scoped;
+use crate::entry::scoped::{Home, Scoped};
+use crate::handles::refused::SwitchError;
 use crate::host::{Host, ThreadHost};
 use crate::ops::owned::Lwp;
 use crate::panics;
@@ -24,8 +25,12 @@ use std::task::{Context, Poll, Waker};
 ///
 /// * **Switching.** What is current at the end of a poll is current at the start of the
 ///   next: after a [`switch`](crate::Entered::switch) or a
-///   [`rfork`](crate::Entered::rfork) inside, the scope owns that LWP. When the LWP was
-///   released or unbound inside, the scope goes on in an implicit context: as init.
+///   [`rfork`](crate::Entered::rfork) inside, the scope owns that LWP.
+/// * **Its end.** An LWP that was [released](crate::Entered::release) inside goes at the
+///   end of that poll. From then on the scope is *inert*, and nobody in the kernel:
+///   [`current`](crate::current) answers
+///   [`CurrentError::Inert`](crate::CurrentError::Inert) and whose context it was. Its
+///   future is polled all the same. [`Scope::switch`] gives it another LWP.
 /// * **Nesting.** A scope inside a scope, or on a thread that has entered by
 ///   [`Kernel::enter`](crate::Kernel::enter), suspends the context around it for the time
 ///   of a poll. It starts without the big lock, and the other has it again afterwards;
@@ -56,7 +61,7 @@ use std::task::{Context, Poll, Waker};
 #[must_use = "a future does nothing unless polled, and dropping this releases the LWP"]
 pub struct Scope<F, H: Host = ThreadHost> {
     /// Between polls; before the anchor, which keeps the world.
-    lwp: Option<Lwp<H>>,
+    home: Home<H>,
     ground: Ground<H>,
     bed: TaskBed,
     /// Dropped in place. Pinned when the scope is.
@@ -134,7 +139,7 @@ impl<H: Host> Lwp<H> {
         let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
         let ground = Ground { anchor, tasks: Arc::new(WaitQueue::new()) };
         let bed = TaskBed { waiting: Waiting::default(), object: std::ptr::null_mut() };
-        Scope { lwp: Some(self), ground, bed, future: Some(future), stage: Stage::Pending }
+        Scope { home: Home::Lwp(self), ground, bed, future: Some(future), stage: Stage::Pending }
     }
 }
 
@@ -182,16 +187,34 @@ impl<F: Future, H: Host> Inside<'_, F, H> {
 impl<F, H: Host> Scope<F, H> {
     /// The LWP; `None` when it has gone inside.
     pub fn lwp(&self) -> Option<&Lwp<H>> {
-        self.lwp.as_ref()
+        match &self.home {
+            Home::Lwp(lwp) => Some(lwp),
+            Home::Gone(..) => None,
+        }
+    }
+
+    /// Another LWP for the scope, as which it runs from its next poll on; the one before
+    /// comes back, unless it has gone. It is how an inert scope gets one. Wait-free.
+    ///
+    /// # Errors
+    /// [`SwitchError::WrongKernel`] (EXDEV).
+    pub fn switch(self: Pin<&mut Self>, new: Lwp<H>) -> Result<Option<Lwp<H>>, SwitchError<H>> {
+        if !std::ptr::eq(new.world(), self.ground.anchor.world()) {
+            return Err(SwitchError::WrongKernel(new));
+        }
+        // SAFETY: nothing that is pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        let old = this.home.replace(new);
+        Ok(old.inspect(|old| old.node().rouse()))
     }
 
     /// Calls `f` in the scope's context. It must not move the future.
     fn enter<R>(&mut self, f: impl FnOnce(&mut Inside<'_, F, H>) -> R) -> R {
-        let Self { lwp, ground, bed, future, stage } = self;
+        let Self { home, ground, bed, future, stage } = self;
         let seat = ground.anchor.seat();
         // SAFETY: borrowed from the scope until the context ends with this function.
         let cx = unsafe { LwpContext::of_scope(ground) };
-        let scoped = Scoped::enter(seat, &cx, lwp);
+        let scoped = Scoped::enter(seat, &cx, home);
         let entered = scoped.entered();
         within(entered, || f(&mut Inside { entered, future, bed, tasks: &ground.tasks, stage }))
     }
@@ -226,7 +249,7 @@ impl<F, H: Host> Drop for Scope<F, H> {
         let done = panics::catch(|| self.enter(|inside| inside.finish()));
         // The host may have panicked on the way in.
         self.future = None;
-        if let Some(lwp) = &self.lwp {
+        if let Some(lwp) = self.lwp() {
             lwp.node().rouse();
         }
         let Self { ground, bed, .. } = self;
@@ -237,11 +260,11 @@ impl<F, H: Host> Drop for Scope<F, H> {
             // SAFETY: the scope's own, and no LWP points to it any more.
             unsafe { ground.anchor.seat().pin().retire(bed.object) };
         }
-        let ended = panics::catch(|| match (self.lwp.take(), stage) {
-            (None, _) => {}
-            (Some(lwp), Stage::Over) => lwp.release(),
-            (Some(lwp), Stage::Pending) => drop(lwp),
-            (Some(lwp), Stage::Polled) => lwp.panicked(),
+        let ended = panics::catch(|| match (self.home.take(), stage) {
+            (Err(_gone), _) => {}
+            (Ok(lwp), Stage::Over) => lwp.release(),
+            (Ok(lwp), Stage::Pending) => drop(lwp),
+            (Ok(lwp), Stage::Polled) => lwp.panicked(),
         });
         if let Err(panic) = done.and(ended) {
             panic.report();
@@ -251,9 +274,9 @@ impl<F, H: Host> Drop for Scope<F, H> {
 
 impl<F, H: Host> fmt::Debug for Scope<F, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.lwp {
-            Some(lwp) => write!(f, "Scope({lwp:?})"),
-            None => f.write_str("Scope(implicit)"),
+        match &self.home {
+            Home::Lwp(lwp) => write!(f, "Scope({lwp:?})"),
+            Home::Gone(pid, lid) => write!(f, "Scope(inert, was {pid}:{lid})"),
         }
     }
 }

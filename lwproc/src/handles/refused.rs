@@ -70,6 +70,16 @@ refusals! {
         WrongKernel => EXDEV, "is of another kernel";
     }
 
+    /// Why a thread could not enter as an LWP.
+    EnterAsError {
+        /// The LWP is of another kernel.
+        WrongKernel => EXDEV, "is of another kernel";
+        /// The thread has entered this kernel already, and not left.
+        AlreadyEntered => EDEADLK, "is refused: this thread has already entered";
+        /// Another LWP is bound to the thread, since an entry before.
+        HasLwp => EBUSY, "is refused: another is bound to this thread";
+    }
+
     /// Why an LWP was not parked.
     UnclaimError {
         /// The handle is another LWP's.

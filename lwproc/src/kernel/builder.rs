@@ -11,7 +11,7 @@ use crate::policy::WaitPolicy;
 use crate::signal::{SigModel, Signo};
 use crate::world::config::LimitsPolicy;
 use crate::world::cpus::Cpus;
-use crate::world::{Settings, World};
+use crate::world::{Implicit, Settings, World};
 use std::num::NonZeroUsize;
 
 /// Configures a [`Kernel`].
@@ -51,6 +51,7 @@ impl Default for Builder {
             limits: Limits::unlimited(),
             limits_policy: LimitsPolicy::default(),
             native_sysents: NativeSysents::Refused,
+            implicit: Implicit::Allowed,
             max_procs: None,
             ends: Ends::default(),
             child_signal: None,
@@ -144,6 +145,17 @@ impl<H: Host> Builder<H> {
     /// [`Lwp::on_panic`](crate::Lwp::on_panic) says it of one LWP.
     pub fn panicked(mut self, status: ExitStatus) -> Self {
         self.settings.ends.fates.panicked = status;
+        self
+    }
+
+    /// Threads enter as an LWP or not at all: no context is init with the rights of the
+    /// superuser for want of an LWP. [`Kernel::enter`] is refused to a thread that has
+    /// none ([`EnterError::NoLwp`](crate::EnterError::NoLwp)), also when the one it had was
+    /// released; [`Kernel::enter_as`] brings one, and [`Kernel::leave`] takes it along. For
+    /// kernels whose LWPs run guests that are not trusted. Default: allowed, as in the
+    /// rump kernel, whose callers count on it.
+    pub fn forbid_implicit_contexts(mut self) -> Self {
+        self.settings.implicit = Implicit::Forbidden;
         self
     }
 

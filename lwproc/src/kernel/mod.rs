@@ -11,6 +11,7 @@ use crate::entry::Entered;
 use crate::error::{EnterError, NewLwpError};
 use crate::filedesc::Rfork;
 use crate::handles::guard::Guard;
+use crate::handles::refused::EnterAsError;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
@@ -57,6 +58,8 @@ impl<H: Host> Kernel<H> {
     ///
     /// # Errors
     /// [`EnterError::AlreadyEntered`] (EDEADLK): this thread is in this kernel.
+    /// [`EnterError::NoLwp`] (ESRCH): it has no LWP, and the kernel
+    /// [forbids](crate::Builder::forbid_implicit_contexts) implicit contexts.
     // Seed: `rump_schedule`; the implicit context without its global lwp0.
     #[doc(alias = "rump_schedule")]
     #[inline]
@@ -72,6 +75,43 @@ impl<H: Host> Kernel<H> {
     /// taken.
     pub fn enter_until(&self, deadline: Duration) -> Result<Entered<'_, H>, EnterError> {
         Entered::new_by(self.seat(), deadline)
+    }
+
+    /// Enters the kernel as that LWP, which is bound to this thread from then on. As
+    /// [`Kernel::enter`] and [`Entered::switch`], but it is never implicit between.
+    ///
+    /// ```
+    /// # use lwproc::{Entered, Kernel};
+    /// let kernel = Kernel::builder().forbid_implicit_contexts().build()?;
+    /// let lwp = kernel.spawn().start()?;
+    /// let k = kernel.enter_as(lwp)?;
+    /// assert!(k.curlwp().is_some());
+    /// let lwp = Kernel::leave(k).expect("it lives");
+    /// assert!(kernel.enter().is_err());
+    /// # drop(lwp);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Wait-free but for Host `set`; in a kernel with virtual CPUs it **blocks** while all
+    /// are taken.
+    ///
+    /// # Errors
+    /// Each gives `lwp` back. [`EnterAsError::WrongKernel`] (EXDEV),
+    /// [`EnterAsError::AlreadyEntered`] (EDEADLK), [`EnterAsError::HasLwp`] (EBUSY).
+    pub fn enter_as(&self, lwp: Lwp<H>) -> Result<Entered<'_, H>, EnterAsError<H>> {
+        if !std::ptr::eq(lwp.world(), Arc::as_ptr(&self.world)) {
+            return Err(EnterAsError::WrongKernel(lwp));
+        }
+        Entered::new_as(self.seat(), lwp)
+    }
+
+    /// Leaves, and takes the current LWP along: bound to the thread no more. `None` when
+    /// it was exiting, and is gone now; for an implicit context; and for a value that
+    /// [`current`](crate::current) gave, whose LWP is not its own. The big lock's depth
+    /// goes with the LWP, as in a switch. Wait-free but for Host `clear`; an exiting LWP is
+    /// freed as by a drop.
+    pub fn leave(entered: Entered<'_, H>) -> Option<Lwp<H>> {
+        entered.leave()
     }
 
     /// What time it is: [`Host::now`].

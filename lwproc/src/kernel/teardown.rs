@@ -56,7 +56,7 @@ impl<H: Host> Kernel<H> {
             if !bound.is_null() {
                 // SAFETY: the thread owned it, and it was taken from there.
                 let lwp = unsafe { Lwp::from_raw(bound) };
-                if std::ptr::eq(p, self.seat().me()) {
+                if std::ptr::eq(p, self.seat().me()) && !p.own.untold.get() {
                     after.run(|| self.world.host.clear(lwp.token()));
                 }
                 release(&mut report, lwp, &mut after);

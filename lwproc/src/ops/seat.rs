@@ -99,7 +99,11 @@ fn resign_from<H: Host>(world: &World<H>, me: &Participant<H>) -> Aftermath<H> {
     } else {
         // SAFETY: the thread owned what was bound to it.
         let node = unsafe { Managed::deref_counted(bound) };
-        let clear = || world.host.clear(node.token());
+        let clear = || {
+            if !me.own.untold.get() {
+                world.host.clear(node.token());
+            }
+        };
         // A panic of the host's must not lose the LWP.
         let _ = panics::catch(clear);
         let lost = lost(node, std::ptr::eq(me.unwound.get(), bound));

@@ -14,6 +14,7 @@
 
 use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
+use crate::id::{Lid, Pid};
 use crate::object::home::Anchor;
 use crate::object::node::{LwpNode, LwpPtr, ProcPtr};
 use crate::reclaim::{Managed, Pin};
@@ -43,6 +44,10 @@ pub(crate) struct Context<H: Host> {
     pub(crate) entered: Cell<bool>,
     /// How often it has taken the big lock.
     pub(crate) biglocks: Cell<u32>,
+    /// The host has not been told of the bound LWP: it panicked then.
+    pub(crate) untold: Cell<bool>,
+    /// Who a scope's context was, whose LWP has gone. It is *inert*: nobody gets it.
+    pub(crate) inert: Cell<Option<(Pid, Lid)>>,
     /// A scope's; null in a thread's own context.
     ground: *const Ground<H>,
 }
@@ -55,6 +60,8 @@ impl<H: Host> Context<H> {
             init_cred: UnsafeCell::new(None),
             entered: Cell::new(false),
             biglocks: Cell::new(0),
+            untold: Cell::new(false),
+            inert: Cell::new(None),
             ground: std::ptr::null(),
         }
     }
@@ -68,10 +75,19 @@ impl<H: Host> Context<H> {
         Self { ground, entered: Cell::new(true), ..Self::new() }
     }
 
-    /// One that stands for another one, which stays where it is as long as this.
+    /// One that stands for another one, which stays where it is as long as this, and has
+    /// what that runs as.
     pub(crate) fn lent_by(other: &Self) -> Self {
-        let biglocks = Cell::new(other.biglocks.get());
-        Self { ground: other.ground, entered: Cell::new(true), biglocks, ..Self::new() }
+        let lent = Self { ground: other.ground, entered: Cell::new(true), ..Self::new() };
+        lent.take_over(other);
+        lent
+    }
+
+    /// Runs as what the other did, which is left without.
+    pub(crate) fn take_over(&self, other: &Self) {
+        self.bind(other.take_bound());
+        self.biglocks.set(other.biglocks.get());
+        self.untold.set(other.untold.get());
     }
 
     /// The scope's, also while its context is lent; `None` in a thread's own context.

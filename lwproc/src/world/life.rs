@@ -87,6 +87,7 @@ impl<H: Host> World<H> {
                 config: Configuration::new(emuls.native(), settings.limits_policy),
                 emuls,
                 native_sysents: settings.native_sysents,
+                implicit: settings.implicit,
                 next_key: AtomicU64::new(0),
                 proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,

@@ -71,6 +71,13 @@ impl<H: Host> Participant<H> {
     }
 }
 
+/// Whether a thread without an LWP may enter, as init.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Implicit {
+    Allowed,
+    Forbidden,
+}
+
 /// What a kernel is built with, beside its host.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -81,6 +88,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) limits_policy: LimitsPolicy,
     pub(crate) native_sysents: NativeSysents,
+    pub(crate) implicit: Implicit,
     pub(crate) max_procs: Option<u64>,
     pub(crate) ends: Ends,
     pub(crate) child_signal: Option<Signo>,
@@ -141,6 +149,7 @@ pub(crate) struct World<H: Host> {
     pub(crate) config: Configuration<H>,
     pub(crate) emuls: Emuls<H>,
     pub(crate) native_sysents: NativeSysents,
+    pub(crate) implicit: Implicit,
     /// The number of the next key of specific data.
     pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.

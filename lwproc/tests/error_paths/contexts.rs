@@ -1,7 +1,7 @@
 //! Entering, and what a context does with LWPs and the big lock.
 
 use crate::bench::*;
-use crate::{SwitchError, UnclaimError};
+use crate::{EnterAsError, SwitchError, UnclaimError};
 use lwproc::{
     BigLockError, ClaimError, EndError, EnterError, ExitStatus, HoldError, KillTarget, Pid,
     ProcHandle, ReleError, ReleaseError, UnbindError, WaitTarget,
@@ -40,6 +40,45 @@ pub fn enter(forced: &mut Forced) {
     // CPU and lock are there, or this waits.
     kernel.enter().unwrap().big_lock().lock().unwrap();
     assert_empty(kernel);
+    let kernel = explicit();
+    let late = || kernel.enter_until(Duration::MAX);
+    forced.refused_outside(&kernel, EnterError::NoLwp, || kernel.enter());
+    forced.refused_outside(&kernel, EnterError::NoLwp, late);
+    // One CPU, and nobody has it.
+    drop(lwproc::Kernel::leave(kernel.enter_as(kernel.spawn().start().unwrap()).unwrap()));
+    forced.refused_outside(&kernel, EnterError::NoLwp, || kernel.enter());
+    assert_empty(kernel);
+}
+
+/// A kernel of one virtual CPU that no thread enters without an LWP.
+fn explicit() -> Kernel {
+    kernel(|builder| builder.virtual_cpus(NonZeroUsize::MIN).forbid_implicit_contexts())
+}
+
+pub fn enter_as(forced: &mut Forced) {
+    let (kernel, other) = (explicit(), plain());
+    let mut refused = |kernel: &Kernel, lwp: Lwp| {
+        let before = Snapshot::of(kernel, None);
+        let mut lwp = Some(lwp);
+        for _ in 0..3 {
+            let error: EnterAsError = kernel.enter_as(lwp.take().unwrap()).unwrap_err();
+            forced.saw(&error);
+            lwp = Some(error.into_lwp());
+            Snapshot::of(kernel, None).assert_eq(&before, "an entry");
+        }
+        lwp.unwrap()
+    };
+    let foreign = refused(&kernel, other.spawn().start().unwrap());
+    let (first, second) = (kernel.spawn().start().unwrap(), kernel.spawn().start().unwrap());
+    let k = kernel.enter_as(first).unwrap();
+    let second = refused(&kernel, second);
+    drop(k);
+    // Outside, and bound.
+    let second = refused(&kernel, second);
+    drop(lwproc::Kernel::leave(kernel.enter().unwrap()).unwrap());
+    drop((second, foreign));
+    assert_empty(kernel);
+    assert_empty(other);
 }
 
 pub fn claim(forced: &mut Forced) {
@@ -71,6 +110,11 @@ pub fn unbind(forced: &mut Forced) {
     k.release().unwrap();
     forced.refused(&kernel, &mut k, UnbindError::Exiting, |k| k.unbind());
     drop(k);
+    assert_empty(kernel);
+    let kernel = explicit();
+    let mut k = kernel.enter_as(kernel.spawn().start().unwrap()).unwrap();
+    forced.refused(&kernel, &mut k, UnbindError::NeedsLwp, |k| k.unbind());
+    leave(k);
     assert_empty(kernel);
 }
 

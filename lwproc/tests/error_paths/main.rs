@@ -31,6 +31,7 @@ use bench::{Forced, Refusal};
 use lwproc::*;
 
 /// Those that give an LWP of our host back.
+type EnterAsError = lwproc::EnterAsError<bench::Counting>;
 type SwitchError = lwproc::SwitchError<bench::Counting>;
 type UnclaimError = lwproc::UnclaimError<bench::Counting>;
 
@@ -71,6 +72,7 @@ tests! {
     ReleaseError by contexts::release;
     HoldError by contexts::hold;
     ReleError by contexts::rele;
+    EnterAsError by contexts::enter_as;
     SwitchError by contexts::switch;
     UnclaimError by contexts::unclaim;
     BigLockError by contexts::biglock;

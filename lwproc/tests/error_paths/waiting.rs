@@ -114,10 +114,31 @@ pub fn current(forced: &mut Forced) {
     {
         let lwp = k.unbind().unwrap().unwrap();
         ready(lwp.scope(async { current_inside(forced, &kernel, pid) }));
+        current_inert(forced, &kernel, &mut k);
         forced.refused(&kernel, &mut k, CurrentError::NoContext, |_| pid_here());
     }
+    #[cfg(not(feature = "async"))]
+    forced.saw(&CurrentError::Inert { pid, lid: Lid(pid.0) });
     drop(k);
     assert_empty(kernel);
+}
+
+/// In a scope whose LWP has gone.
+#[cfg(feature = "async")]
+fn current_inert(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>) {
+    let lwp = kernel.spawn().start().unwrap();
+    let (pid, lid) = (lwp.pid(), lwp.lid());
+    let mut polled = false;
+    let mut task = Box::pin(lwp.scope(std::future::poll_fn(|_| {
+        if !std::mem::replace(&mut polled, true) {
+            here(|k| k.release()).unwrap().unwrap();
+            return std::task::Poll::Pending;
+        }
+        forced.refused(kernel, k, CurrentError::Inert { pid, lid }, |_| pid_here());
+        std::task::Poll::Ready(())
+    })));
+    assert!(poll(task.as_mut()).is_pending());
+    ready(task.as_mut());
 }
 
 /// Where a context is lent, or in a scope.
