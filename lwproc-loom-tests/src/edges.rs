@@ -5,7 +5,8 @@ use crate::full::{assert_empty, at_once, enter_as, family, kernel, kernel_with};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::{AtomicBool, fence};
 use lwproc::{
-    CredChange, Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, Rfork, WaitPolicy, WaitTarget,
+    CredChange, Entered, ExitStatus, Kernel, Lid, Lwp, LwpState, Pid, Rfork, WaitError, WaitPolicy,
+    WaitTarget,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -36,6 +37,10 @@ pub fn models() -> Vec<Model> {
         pair("kernel_zombie_given_back_against_wait", given_back_against_wait)
             .threads(3)
             .bounded(2),
+        pair("kernel_claim_given_back_against_wait", claim_given_back_against_wait),
+        pair("kernel_wait_as_init_against_exit_of_both", wait_as_init_against_exit_of_both)
+            .threads(3)
+            .bounded(1),
         pair("kernel_shutdown_against_survivor", shutdown_against_survivor).bounded(2),
         pair("kernel_shutdown_against_thread_end", shutdown_against_thread_end).bounded(2),
     ]
@@ -225,6 +230,45 @@ fn given_back_against_wait() {
     });
     enter_as(&kernel, child).exit(ExitStatus::exited(5)).unwrap();
     drop((gives_back.join().unwrap(), waits.join().unwrap()));
+    assert_empty(&kernel);
+}
+
+/// An LWP sleeps while another has a claim on the only zombie, and gets it afterwards.
+fn claim_given_back_against_wait() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let sibling = kernel.new_lwp(parent.pid()).unwrap();
+    let pid = child.pid();
+    drop(child);
+    let k = kernel.clone();
+    let there = move || {
+        let mut e = enter_as(&k, sibling);
+        drop(e.claim_zombie(WaitTarget::Any));
+        e.release().unwrap();
+    };
+    let mut e = enter_as(&kernel, parent);
+    let here = || assert_eq!(e.wait(WaitTarget::Any).unwrap().pid, pid);
+    at_once(&kernel, there, here);
+    e.release().unwrap();
+    drop(e);
+    assert_empty(&kernel);
+}
+
+/// init has a child, and perhaps for a moment a second one that never was: whoever waits
+/// as init learns when none is left.
+fn wait_as_init_against_exit_of_both() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let ends = [parent, child].map(|lwp| {
+        let seat = kernel.reserve_seat();
+        loom::thread::spawn(move || {
+            seat.take();
+            drop(lwp);
+        })
+    });
+    let waited = kernel.enter().unwrap().wait(WaitTarget::Any);
+    assert_eq!(waited, Err(WaitError::NoChild));
+    ends.into_iter().for_each(|t| t.join().unwrap());
     assert_empty(&kernel);
 }
 

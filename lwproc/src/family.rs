@@ -10,8 +10,11 @@
 //!   then one CAS turns the child's `edge` from the old to the new. At every
 //!   moment the child is seen under exactly one parent. If the child left
 //!   first, the new edge is dropped.
+//! * **the child dies**: its edge is pushed on its parent's list of zombies, too, and then
+//!   its stage says so. init and proc0, which reap by themselves, have no such list.
 //! * **the child leaves**: it swaps its `edge` for null, and removes the edge
-//!   it got from the list that it is in.
+//!   it got from the lists that it is in: from `zombies` first, and when it is unlinked
+//!   there, from `children`, which keeps the edge.
 //!
 //! The tag of `edge` is the stage of the child's end, so parent and stage
 //! change together and an orphaned zombie is never missed:
@@ -59,20 +62,11 @@ pub(crate) unsafe fn beget<H: Host>(
     let edge = Edge::new(parent, node.id);
     // Relaxed: published with the child [P3].
     node.edge.store(Tagged::new(edge), Relaxed);
-    table::publish(ids, node.id, child, first);
     // SAFETY: by contract.
     let parent = unsafe { Managed::deref_counted(parent) };
-    // SAFETY: a new edge, of a published child; the parent lives.
-    unsafe { announce(parent, edge) };
-}
-
-/// Puts the edge of a published child on its parent's list. Lock-free.
-///
-/// # Safety
-/// `edge` is new, and in no list; the parent lives.
-unsafe fn announce<H: Host>(parent: &ProcNode<H>, edge: *mut Managed<Edge<H>>) {
-    // Relaxed: a hint.
+    // Relaxed: who finds the child [P3] finds it counted.
     parent.nchildren.fetch_add(1, Relaxed);
+    table::publish(ids, node.id, child, first);
     // SAFETY: a live edge in no list; the list gets the only claim on it.
     unsafe { parent.children.push(edge) };
 }
@@ -127,6 +121,31 @@ pub(crate) fn children<'g, H: Host>(
     })
 }
 
+/// The zombies of `parent` that nobody is reaping, the one that ended last first. O(zombies),
+/// however many live. Weakly consistent.
+pub(crate) fn zombies<'g, H: Host>(
+    ids: &'g Table<H>,
+    parent: &'g ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = Child<'g, H>> {
+    let found = parent.zombies.iter(pin).filter_map(move |(hint, hint_ptr)| {
+        let (node, ptr) = table::resolve(ids, hint.child, pin)?;
+        // Acquire [P9], [P13]: as in `children`.
+        let edge = node.edge.load(Acquire);
+        (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
+    });
+    found.filter(Child::is_zombie)
+}
+
+/// Whether a process has children, zombies included. Wait-free. It may say so for a
+/// moment, for init, when an orphan ends that is just being adopted: init's sleepers are
+/// woken then.
+pub(crate) fn has_children<H: Host>(parent: &ProcNode<H>) -> bool {
+    // Relaxed: who made a child, or knows of one, counted it before; who takes one off
+    // wakes the parent's sleepers afterwards [P12].
+    parent.nchildren.load(Relaxed) > 0
+}
+
 /// The child of `parent` with that pid, zombies included. Wait-free.
 pub(crate) fn child<'g, H: Host>(
     ids: &'g Table<H>,
@@ -166,15 +185,31 @@ pub(crate) fn edge_of<'g, H: Host>(
 
 /// Turns a process without LWPs into a zombie; the edge to its parent at that moment,
 /// which is told. A parent that hands the zombie on later sees what it is, and so does
-/// whoever inherits it. Wait-free.
+/// whoever inherits it. Lock-free: once more only if it was adopted meanwhile.
 pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Edge<H> {
-    // AcqRel: Release [P13]: the status, and all the process's end, come
-    // before the stage; pairs with Acquire in `children`, `leave`. Acquire
-    // [P9]: the edge's fields; pairs with Release in `orphan_children`.
-    let edge = node.edge.fetch_or_tag(ZOMBIE, AcqRel);
-    debug_assert_eq!(edge.tag(), 0, "a process dies once");
-    // SAFETY: loaded with Acquire under the pin.
-    unsafe { edge.as_ref(pin) }.expect("a dying process has a parent")
+    // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
+    let mut edge = node.edge.load(Acquire);
+    loop {
+        debug_assert_eq!(edge.tag(), 0, "a process dies once");
+        // SAFETY: loaded with Acquire under the pin.
+        let its = unsafe { edge.as_ref(pin) }.expect("a dying process has a parent");
+        let parent = its.parent(pin);
+        // First: a zombie is in the list, for who takes it off.
+        if !parent.reaps_by_itself() {
+            // Relaxed: a hint.
+            parent.nzombies.fetch_add(1, Relaxed);
+            // SAFETY: this edge is in no such list yet; `children` keeps it, and the pin
+            // the parent, if that has ended.
+            unsafe { parent.zombies.push(edge.ptr()) };
+        }
+        // Release [P13]: the status, and all the process's end, come before the stage;
+        // pairs with Acquire in `children`, `zombies`, `leave`. Acquire [P9] on failure:
+        // as above. (The edge before stays in the lists of a parent that has ended.)
+        match node.edge.compare_exchange(edge, edge.with_tag(ZOMBIE), Release, Acquire) {
+            Ok(_) => return its,
+            Err(adopted) => edge = adopted,
+        }
+    }
 }
 
 /// Gives the right to reap back: a zombie again. Wait-free.
@@ -198,10 +233,17 @@ pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Pr
     let edge = node.edge.swap(Tagged::NULL, AcqRel);
     // SAFETY: loaded with Acquire under the pin.
     let parent = unsafe { edge.as_ref(pin) }.expect("a process leaves once").parent(pin);
-    // Relaxed: a hint.
-    let living = parent.nchildren.fetch_sub(1, Relaxed) - 1;
-    // SAFETY: the edge is in that list, and its holder removes it once.
-    unsafe { parent.children.remove(edge.ptr(), living.try_into().unwrap_or(0), pin) };
+    // Relaxed: the parent's sleepers are woken afterwards [P12].
+    parent.nchildren.fetch_sub(1, Relaxed);
+    if edge.tag() == 0 || parent.reaps_by_itself() {
+        // SAFETY: the edge is in `children` alone, and its holder removes it once.
+        unsafe { parent.forget_child(edge.ptr(), pin) };
+    } else {
+        // Relaxed: a hint.
+        let living = parent.nzombies.fetch_sub(1, Relaxed) - 1;
+        // SAFETY: the edge is in that list, see `die`, and its holder removes it once.
+        unsafe { parent.zombies.remove(edge.ptr(), living.try_into().unwrap_or(0), pin) };
+    }
     parent
 }
 
@@ -217,10 +259,13 @@ pub(crate) fn orphan_children<'g, H: Host>(
 ) {
     // SAFETY: init outlives all processes but proc0.
     let foster = unsafe { Managed::deref_counted(init) };
+    debug_assert!(foster.reaps_by_itself(), "or a zombie's new edge belongs in `zombies`");
     for child in children(ids, ended, pin) {
         let new = Edge::new(init, child.node.id);
-        // SAFETY: a new edge; init lives.
-        unsafe { announce(foster, new) };
+        // Relaxed: see `has_children`.
+        foster.nchildren.fetch_add(1, Relaxed);
+        // SAFETY: a new edge in no list; the list gets the only claim on it.
+        unsafe { foster.children.push(new) };
         let mut old = child.edge;
         loop {
             let adopted = Tagged::new(new).with_tag(old.tag());
@@ -240,10 +285,11 @@ pub(crate) fn orphan_children<'g, H: Host>(
                 Err(now) if now.ptr() == old.ptr() => old = now,
                 // It left: the new edge is not needed.
                 Err(_) => {
-                    // Relaxed: a hint.
-                    let living = foster.nchildren.fetch_sub(1, Relaxed) - 1;
+                    // Relaxed: the fence of `wake_all` comes after it [P12].
+                    foster.nchildren.fetch_sub(1, Relaxed);
                     // SAFETY: pushed above, and never the child's edge.
-                    unsafe { foster.children.remove(new, living.try_into().unwrap_or(0), pin) };
+                    unsafe { foster.forget_child(new, pin) };
+                    foster.waiters.wake_all();
                     break;
                 }
             }

@@ -23,6 +23,7 @@
 
 use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, AtomicUsize, Relaxed, Release};
+use std::marker::PhantomData;
 
 const MARKED: usize = 1;
 /// A sweep is due when this many are dead, however few live.
@@ -31,8 +32,8 @@ const SWEEP_MIN: usize = 32;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
 const SWEEP_MIN: usize = 1;
 
-/// An object that can be in one list.
-pub trait Node: Sized + 'static {
+/// An object that can be in one list; or in one of each kind `K`.
+pub trait Node<K = ()>: Sized + 'static {
     /// The link to the next node of the list.
     fn next(&self) -> &Link<Self>;
 
@@ -53,15 +54,16 @@ pub trait Node: Sized + 'static {
 /// See the module.
 #[derive(Debug)]
 #[repr(C)]
-pub struct List<T: Node> {
+pub struct List<T: Node<K>, K = ()> {
     head: Link<T>,
     /// Marked, and not at the head then; since the last sweep began.
     dead: AtomicUsize,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<T: Node> List<T> {
+impl<T: Node<K>, K> List<T, K> {
     pub fn new() -> Self {
-        Self { head: Link::new(Tagged::NULL), dead: AtomicUsize::new(0) }
+        Self { head: Link::new(Tagged::NULL), dead: AtomicUsize::new(0), kind: PhantomData }
     }
 
     /// Inserts at the head. Lock-free.
@@ -164,13 +166,13 @@ impl<T: Node> List<T> {
 
     /// The items, newest first. Wait-free per step; see the module for what
     /// is seen.
-    pub fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T> {
+    pub fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T, K> {
         // Acquire [P7]: pairs with Release in `push`.
-        Iter { at: self.head.load(Acquire), pin }
+        Iter { at: self.head.load(Acquire), pin, kind: PhantomData }
     }
 }
 
-impl<T: Node> Drop for List<T> {
+impl<T: Node<K>, K> Drop for List<T, K> {
     fn drop(&mut self) {
         // Relaxed: nobody else is left.
         let mut at = self.head.load(Relaxed).ptr();
@@ -185,12 +187,13 @@ impl<T: Node> Drop for List<T> {
 }
 
 /// See [`List::iter`].
-pub struct Iter<'g, T: Node> {
+pub struct Iter<'g, T: Node<K>, K = ()> {
     at: Tagged<T>,
     pin: &'g Pin<'g>,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<'g, T: Node> Iterator for Iter<'g, T> {
+impl<'g, T: Node<K>, K> Iterator for Iter<'g, T, K> {
     type Item = (&'g T, *mut Managed<T>);
 
     fn next(&mut self) -> Option<Self::Item> {

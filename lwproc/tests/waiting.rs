@@ -67,6 +67,85 @@ fn a_claim_that_is_dropped_leaves_the_zombie() {
     assert_eq!(k.claim_zombie(WaitTarget::Any).unwrap().unwrap().reap().pid, child);
 }
 
+/// An LWP that finds only a claimed zombie sleeps until the claim is given back, or the
+/// child reaped; it takes another zombie, if there is one.
+#[test]
+fn a_claim_does_not_hide_the_child_from_another_lwps_wait() {
+    let kernel = kernel();
+    for reaps in [false, true] {
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Share).unwrap();
+        let (first, asleep) = (fork_and_exit(&mut k, ExitStatus::exited(1)), AtomicUsize::new(0));
+        let other = k.new_lwp(k.pid()).unwrap();
+        let claim = k.claim_zombie(WaitTarget::Any).unwrap().unwrap();
+        let waited = std::thread::scope(|s| {
+            let waits = s.spawn(|| {
+                let mut k = kernel.enter().unwrap();
+                k.switch(other).unwrap();
+                assert_eq!(k.try_wait(WaitTarget::Any), Ok(None), "it is there");
+                assert_eq!(k.try_wait(WaitTarget::OwnPgrp), Ok(None), "it is there");
+                asleep.store(k.lid().unwrap().0 as usize, SeqCst);
+                let waited = k.wait(WaitTarget::Any).map(|reaped| reaped.pid);
+                k.release().unwrap();
+                waited
+            });
+            let is_asleep = || {
+                let lid = Lid(asleep.load(SeqCst) as _);
+                let guard = kernel.pin();
+                guard.lwp(lid).is_some_and(|l| l.state() == LwpState::Sleeping)
+            };
+            while !is_asleep() {
+                std::thread::yield_now();
+            }
+            if reaps {
+                let _ = claim.reap();
+            } else {
+                drop(claim)
+            }
+            waits.join().unwrap()
+        });
+        assert_eq!(waited, if reaps { Err(WaitError::NoChild) } else { Ok(first) });
+        fork_and_exit(&mut k, ExitStatus::exited(2));
+        let second = fork_and_exit(&mut k, ExitStatus::exited(3));
+        let claim = k.claim_zombie(WaitTarget::Pid(second)).unwrap().unwrap();
+        assert_eq!(k.wait(WaitTarget::Any).unwrap().status, ExitStatus::exited(2));
+        assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
+        drop(claim);
+        assert_eq!(k.wait(WaitTarget::Any).unwrap().status, ExitStatus::exited(3));
+        k.release().unwrap();
+    }
+}
+
+/// What a wait for any child costs does not depend on how many live.
+#[test]
+fn a_wait_looks_at_zombies_only() {
+    const ROUNDS: usize = 200;
+    let cost = |living: usize| {
+        let kernel = kernel();
+        let mut k = kernel.enter().unwrap();
+        k.rfork(Rfork::Fresh).unwrap();
+        // The oldest end.
+        let end: Vec<_> = (0..ROUNDS).map(|_| k.spawn().start().unwrap()).collect();
+        let live: Vec<_> = (0..living).map(|_| k.spawn().start().unwrap()).collect();
+        let mut cost = std::time::Duration::ZERO;
+        for lwp in end {
+            let pid = lwp.pid();
+            let begin = std::time::Instant::now();
+            assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
+            cost += begin.elapsed();
+            drop(lwp);
+            let begin = std::time::Instant::now();
+            assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, pid);
+            cost += begin.elapsed();
+        }
+        drop(live);
+        cost
+    };
+    let (few, many) = (cost(10), cost(20_000));
+    // 500 times as much when it looked at all of them.
+    assert!(many < few * 20 + std::time::Duration::from_millis(20), "{few:?}, then {many:?}");
+}
+
 #[test]
 fn init_reaps_orphaned_zombies_and_its_own_children() {
     let kernel = kernel();

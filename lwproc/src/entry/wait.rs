@@ -12,7 +12,7 @@ use crate::object::node::ProcPtr;
 use crate::object::status::ExitStatus;
 use crate::ops::death;
 use crate::pgrp;
-use crate::reclaim::{Managed, Pin};
+use crate::reclaim::Managed;
 use crate::usage::Usage;
 use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
@@ -131,7 +131,8 @@ impl<H: Host> Entered<'_, H> {
     /// Takes the right to reap a child of the current process that has ended;
     /// `None` when none has yet. Exactly one caller gets each zombie; init and
     /// proc0, whose children are reaped for them, never do.
-    /// Lock-free; O(children), for [`WaitTarget::Pid`] O(1).
+    /// Lock-free; O(zombies), for [`WaitTarget::Pid`] O(1); of a group, O(children) when
+    /// none in it has ended.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD).
@@ -140,13 +141,31 @@ impl<H: Host> Entered<'_, H> {
         // init's and proc0's zombies are reaped by whoever made them: a claim
         // that comes between and is given back would leave them to nobody.
         let takes = !self.proc().reaps_by_itself();
-        let mut any = false;
-        for child in self.awaited(target, &pin) {
-            any = true;
-            if takes && child.is_zombie() && child.claim().is_some() {
-                return Ok(Some(Zombie { entered: self, child: child.ptr }));
+        let take = |child: &Child<'_, H>| takes && child.is_zombie() && child.claim().is_some();
+        let ids = &self.seat.world().ids;
+        let is_in = |child: &Child<'_, H>, pgid| {
+            pgrp::group_of(child.node, &pin).is_some_and(|its| its.id().pid() == pgid)
+        };
+        let group = match target {
+            WaitTarget::Any => None,
+            WaitTarget::Pgrp(pgid) => Some(pgid),
+            WaitTarget::OwnPgrp => Some(self.groups().pgid()),
+            WaitTarget::Pid(pid) => {
+                let child = family::child(ids, self.proc_ptr(), pid, &pin);
+                let child = child.ok_or(WaitError::NoChild)?;
+                return Ok(take(&child).then(|| Zombie { entered: self, child: child.ptr }));
             }
+        };
+        let is_meant = |child: &Child<'_, H>| group.is_none_or(|pgid| is_in(child, pgid));
+        let mut zombies = family::zombies(ids, self.proc(), &pin);
+        if let Some(child) = zombies.find(|child| is_meant(child) && take(child)) {
+            return Ok(Some(Zombie { entered: self, child: child.ptr }));
         }
+        // One that another LWP is about to reap is a child still.
+        let any = match group {
+            None => family::has_children(self.proc()),
+            Some(_) => family::children(ids, self.proc(), &pin).any(|child| is_meant(&child)),
+        };
         if any { Ok(None) } else { Err(WaitError::NoChild) }
     }
 
@@ -242,29 +261,5 @@ impl<H: Host> Entered<'_, H> {
             Some(result) => Ok(result),
             None => self.sleep_in(&proc.node().waiters, deadline, || done(proc)),
         }
-    }
-
-    /// The children that are waited for, zombies included.
-    fn awaited<'g>(
-        &'g self,
-        target: WaitTarget,
-        pin: &'g Pin<'_>,
-    ) -> impl Iterator<Item = Child<'g, H>> {
-        let ids = &self.seat.world().ids;
-        let one = match target {
-            WaitTarget::Pid(pid) => Some(family::child(ids, self.proc_ptr(), pid, pin)),
-            _ => None,
-        };
-        let many = one.is_none().then(|| family::children(ids, self.proc(), pin));
-        let group = match target {
-            WaitTarget::Any | WaitTarget::Pid(_) => None,
-            WaitTarget::Pgrp(pgid) => Some(pgid),
-            WaitTarget::OwnPgrp => Some(self.groups().pgid()),
-        };
-        let is_in = move |child: &Child<'g, H>, pgid| {
-            pgrp::group_of(child.node, pin).is_some_and(|its| its.id().pid() == pgid)
-        };
-        let all = one.flatten().into_iter().chain(many.into_iter().flatten());
-        all.filter(move |child| group.is_none_or(|pgid| is_in(child, pgid)))
     }
 }

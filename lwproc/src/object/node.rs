@@ -71,9 +71,14 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) id: Identity,
     pub(crate) word: AtomicProcWord,
     pub(crate) lwps: List<LwpNode<H>>,
+    /// Those of the edges in `children` whose child has ended: hints as these. Dropped
+    /// before `children`, which has them.
+    pub(crate) zombies: List<Edge<H>, Dead>,
+    /// How many there are; for the list's sweeps.
+    pub(crate) nzombies: AtomicIsize,
     /// Hints: a child is this process's child if its own `edge` says so.
     pub(crate) children: List<Edge<H>>,
-    /// How many edges point here; a hint for the list's sweeps.
+    /// How many edges point here, or are just being made to.
     pub(crate) nchildren: AtomicIsize,
     /// The parent, and in the tag the stage of this process's end.
     pub(crate) edge: Link<Edge<H>>,
@@ -114,6 +119,8 @@ impl<H: Host> ProcNode<H> {
             id,
             word: AtomicProcWord::new(released),
             lwps: List::new(),
+            zombies: List::new(),
+            nzombies: AtomicIsize::new(0),
             children: List::new(),
             nchildren: AtomicIsize::new(0),
             edge: Link::new(Tagged::NULL),
@@ -131,15 +138,32 @@ impl<H: Host> ProcNode<H> {
         self.id.pid()
     }
 
+    /// Takes an edge of this process off its children.
+    ///
+    /// # Safety
+    /// No child has it any more, it is in `children` and not in `zombies`, and this is
+    /// called once; `pin` has been held since before.
+    pub(crate) unsafe fn forget_child(&self, edge: *mut Managed<Edge<H>>, pin: &Pin<'_>) {
+        // Relaxed: a hint here.
+        let living = self.nchildren.load(Relaxed).try_into().unwrap_or(0);
+        // SAFETY: by contract.
+        unsafe { self.children.remove(edge, living, pin) };
+    }
+
     /// proc0 and init reap their children by themselves.
     pub(crate) fn reaps_by_itself(&self) -> bool {
         self.pid() <= Pid::INIT
     }
 }
 
-/// One "is a child of".
+/// The kind of list that has a parent's zombies.
+#[derive(Debug)]
+pub(crate) struct Dead;
+
+/// One "is a child of". It is in the parent's `zombies` only while it is in `children`.
 pub(crate) struct Edge<H: Host> {
-    next: Link<Edge<H>>,
+    next_child: Link<Edge<H>>,
+    next_zombie: Link<Edge<H>>,
     pub(crate) parent: ProcPtr<H>,
     ppid: Pid,
     pub(crate) child: Identity,
@@ -150,7 +174,8 @@ impl<H: Host> Edge<H> {
         // SAFETY: the maker runs as an LWP of the parent, or the parent is
         // proc0 or init: it is alive.
         let ppid = unsafe { Managed::deref_counted(parent) }.pid();
-        Managed::new(Self { next: Link::new(Tagged::NULL), parent, ppid, child })
+        let (next_child, next_zombie) = (Link::new(Tagged::NULL), Link::new(Tagged::NULL));
+        Managed::new(Self { next_child, next_zombie, parent, ppid, child })
     }
 
     pub(crate) fn ppid(&self) -> Pid {
@@ -173,7 +198,7 @@ impl<H: Host> Edge<H> {
 
 impl<H: Host> Node for Edge<H> {
     fn next(&self) -> &Link<Self> {
-        &self.next
+        &self.next_child
     }
 
     unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
@@ -186,6 +211,23 @@ impl<H: Host> Node for Edge<H> {
         // could have found the edge in a child.
         unsafe { Managed::free(this) };
     }
+}
+
+impl<H: Host> Node<Dead> for Edge<H> {
+    fn next(&self) -> &Link<Self> {
+        &self.next_zombie
+    }
+
+    /// Only now it leaves the other list: until then that keeps it.
+    unsafe fn unlinked(this: *mut Managed<Self>, pin: &Pin<'_>) {
+        // SAFETY: still in the parent's `children`.
+        let edge = unsafe { Managed::deref_counted(this) };
+        // SAFETY: by contract.
+        unsafe { edge.parent(pin).forget_child(this, pin) };
+    }
+
+    /// `children` frees it.
+    unsafe fn abandoned(_: *mut Managed<Self>) {}
 }
 
 /// An LWP object of a kernel.

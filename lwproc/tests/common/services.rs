@@ -238,6 +238,7 @@ impl TraceSink for Listener {
         | TraceEvent::LwpExit { pid, .. }
         | TraceEvent::Exec { pid, .. }
         | TraceEvent::Exit { pid, .. }
+        | TraceEvent::Zombie { pid, .. }
         | TraceEvent::Reap { pid, .. }) = *event
         else {
             panic!("{event:?}");
