@@ -99,7 +99,7 @@ impl<H: Host> Kernel<H> {
     /// Each gives `lwp` back. [`EnterAsError::WrongKernel`] (EXDEV),
     /// [`EnterAsError::AlreadyEntered`] (EDEADLK), [`EnterAsError::HasLwp`] (EBUSY).
     pub fn enter_as(&self, lwp: Lwp<H>) -> Result<Entered<'_, H>, EnterAsError<H>> {
-        if !std::ptr::eq(lwp.world(), Arc::as_ptr(&self.world)) {
+        if !std::ptr::eq(lwp.world(), &*self.world) {
             return Err(EnterAsError::WrongKernel(lwp));
         }
         Entered::new_as(self.seat(), lwp)
