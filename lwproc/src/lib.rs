@@ -170,7 +170,7 @@ pub use error::{
 };
 pub use filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, Rfork};
 #[cfg(feature = "async")]
-pub use futures::{Interruptible, OrExit, Scope, WaitUntil, interruptible};
+pub use futures::{Interruptible, OrExit, Scope, WaitChild, WaitUntil, interruptible};
 pub use handles::ending::Ending;
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};

@@ -1,16 +1,15 @@
 //! WASM guests as processes. Each guest is an instance of a module that runs as a process of
 //! one kernel; its threads are further instances, which run as LWPs of that process. What it
-//! imports from `host` are its system calls.
-//!
-//! A guest is a future: it yields when its fuel is used up, and awaits when a call takes
-//! time. The scope of its LWP does the rest: whatever ends the process from outside ends the
-//! future, whether it computes, sleeps or waits.
+//! imports from `host` are its system calls. A guest is a future: it yields when its fuel is
+//! used up, and awaits when a call takes time. The scope of its LWP does the rest: whatever
+//! ends the process from outside ends the future, be it computing, asleep or waiting.
 //!
 //! cargo run --release -p lwproc-wasm-host
 
 use lwproc::{
     Abi, CoreDump, Entered, Errno, ExitStatus, Fd, FileHandle, Kernel, KillTarget, Lwp, OnExec,
-    Rfork, SigModel, SpawnGroup, ThreadHost, WaitPolicy, WaitTarget, current_of, interruptible,
+    Rfork, SigModel, SpawnGroup, ThreadHost, WaitChild, WaitPolicy, WaitTarget, current_of,
+    interruptible,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -139,27 +138,25 @@ impl Guest {
                 Ok(start(&self.system, thread, self.program, "thread", arg))
             }
             ("waitpid", &[pid, status, ms]) => {
-                let child = wait(WaitTarget::from_raw(pid));
+                let child = wait(WaitTarget::from_raw(pid))?;
                 let limit = if ms < 0 { Duration::MAX } else { millis(ms) };
                 let child = timeout(limit, child).await.map_err(|_| Errno::ETIMEDOUT)??;
-                self.store(status, &child.status.as_wait_status().to_le_bytes())?;
-                Ok(child.pid.0)
+                self.store(status, &child.status.as_wait_status().to_le_bytes())
+                    .map(|()| child.pid.0)
             }
             ("pipe", &[fds]) => {
                 let (writer, reader) = unbounded_channel();
                 let open = |file| cx(|k| k.files().open(file, OnExec::Keep));
-                let reader = open(File::Reader(Mutex::new(reader)))?;
-                let writer = open(File::Writer(writer))?;
-                self.store(fds, &[reader.0.to_le_bytes(), writer.0.to_le_bytes()].concat())?;
-                Ok(0)
+                let reader = open(File::Reader(Mutex::new(reader)))?.0.to_le_bytes();
+                let writer = open(File::Writer(writer))?.0.to_le_bytes();
+                self.store(fds, &[reader, writer].concat()).map(|()| 0)
             }
             ("read", &[fd, to, len]) => {
                 let (file, mut bytes) = (file(fd)?, Vec::new());
                 let File::Reader(pipe) = &*file else { return Err(Errno::EBADF) };
                 let read = async { pipe.lock().await.recv_many(&mut bytes, len as usize).await };
                 interruptible(read).await?;
-                self.store(to, &bytes)?;
-                Ok(bytes.len() as i32)
+                self.store(to, &bytes).map(|()| bytes.len() as i32)
             }
             ("write", &[fd, from, len]) => {
                 let file = file(fd)?;
@@ -203,6 +200,10 @@ async fn take_signals() {
     }
 }
 
+fn wait(target: WaitTarget) -> Result<WaitChild<Host>, Errno> {
+    cx(|k| Ok::<_, Errno>(k.process().wait(target)))
+}
+
 fn millis(ms: i32) -> Duration {
     Duration::from_millis(ms.unsigned_abs().into())
 }
@@ -220,7 +221,7 @@ async fn supervise(system: System) -> Result<BTreeMap<String, usize>, Errno> {
         start(&system, child, program, "main", 0);
     }
     for ended in 1..=GUESTS {
-        let child = wait(WaitTarget::Any).await?;
+        let child = wait(WaitTarget::Any)?.await?;
         *ends.entry(format!("{}: {}", names[&child.pid], child.status)).or_default() += 1;
         if ended == GUESTS * ENDLESS / PROGRAMS.len() {
             let group = KillTarget::Pgrp(endless.ok_or(Errno::ESRCH)?);
@@ -246,13 +247,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ends.await??.iter().for_each(|(how, count)| println!("{count:>5} {how}"));
     println!("{:?}", kernel.counts());
     Ok(())
-}
-
-async fn wait(target: WaitTarget) -> Result<lwproc::Reaped, Errno> {
-    loop {
-        if let Some(child) = cx(|k| k.try_wait(target))? {
-            return Ok(child);
-        }
-        interruptible(sleep(millis(2))).await?;
-    }
 }

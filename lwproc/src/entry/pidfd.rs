@@ -4,6 +4,7 @@
 //! Each wait is a value that is waited for by blocking, or, with the feature `async`, as
 //! a future (`futures/ends.rs`). Both sleep in the queue of the process in question,
 //! which its handle keeps.
+#![allow(unsafe_code)]
 
 use super::Entered;
 use super::drain::AloneError;
@@ -129,6 +130,12 @@ impl<H: Host> Wait<H> {
 
 #[cfg(feature = "async")]
 impl<H: Host> Wait<H> {
+    /// In the queue of the current process.
+    pub(crate) fn of_current(k: &Entered<'_, H>) -> Self {
+        // SAFETY: the context runs as it, so it lives and is in the table.
+        Self::new(&unsafe { ProcHandle::of_living(k.proc_ptr(), k.seat.anchor()) })
+    }
+
     pub(crate) fn stop_waiting(&mut self) {
         let _ = self.proc.node().waiters.stop_waiting(&mut self.waiting);
     }

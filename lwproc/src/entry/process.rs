@@ -38,6 +38,12 @@ impl<H: Host> Entered<'_, H> {
 }
 
 impl<'e, H: Host> Process<'e, H> {
+    /// What it is a view of.
+    #[cfg(feature = "async")]
+    pub(crate) fn entered(self) -> &'e Entered<'e, H> {
+        self.0
+    }
+
     /// The command name. Wait-free.
     pub fn comm(self) -> Comm {
         self.0.proc().resources.comm(&self.0.seat.pin())

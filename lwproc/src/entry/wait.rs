@@ -219,15 +219,20 @@ impl<H: Host> Entered<'_, H> {
         self.claim_zombie_by(target, deadline).map(Zombie::reap)
     }
 
+    /// What a wait that starts now is for, however long it waits.
+    pub(crate) fn start_of_wait(&self, target: WaitTarget) -> WaitTarget {
+        match target {
+            WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.groups().pgid()),
+            other => other,
+        }
+    }
+
     pub(super) fn claim_zombie_by(
         &self,
         target: WaitTarget,
         deadline: Deadline,
     ) -> Result<Zombie<'_, H>, WaitError> {
-        let target = match target {
-            WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.groups().pgid()),
-            other => other,
-        };
+        let target = self.start_of_wait(target);
         // One sleep, however often it looks: what ends it is not lost between two.
         let done = || self.claim_zombie(target).transpose();
         match done() {

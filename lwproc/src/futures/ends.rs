@@ -1,13 +1,17 @@
 //! What is waited for of a process, as futures.
 
+use crate::entry::Entered;
 use crate::entry::drain::AloneError;
 use crate::entry::innermost::current_of;
+use crate::entry::nap::Nap;
 use crate::entry::pidfd::{Drained, Exited, Wait, WaitProc};
-use crate::entry::wait::{Reaped, Zombie};
+use crate::entry::process::Process;
+use crate::entry::wait::{Reaped, WaitTarget, Zombie};
 use crate::error::WaitError;
 use crate::handles::proc::ProcHandle;
-use crate::host::Host;
+use crate::host::{Host, ThreadHost};
 use crate::object::status::ExitStatus;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -39,20 +43,104 @@ impl<H: Host> Future for WaitProc<H> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self(wait, nap) = &mut *self;
-        let polled = current_of::<H, _>(|parent| {
-            // The zombie is reaped when the future waits no more.
-            let zombie = wait.poll(cx, |proc| parent.claim_by_handle(proc).transpose());
-            if zombie.is_pending()
-                && let Some(why) = nap.poll_in(parent, cx.waker())
-            {
-                wait.stop_waiting();
-                return Poll::Ready(Err(why.into()));
-            }
-            zombie.map(|zombie| zombie.map(Zombie::reap))
-        });
-        if !matches!(polled, Ok(Poll::Pending)) {
-            nap.end();
-        }
-        polled.unwrap_or(Poll::Ready(Err(WaitError::NoContext)))
+        wait_in(wait, nap, cx, |parent, child| parent.claim_by_handle(child))
     }
+}
+
+/// A wait for a child as a future: [`Process::wait`]. It must be polled in a scope that
+/// runs as the process that it was made for. It is interrupted as [`interruptible`] says.
+/// Dropping it reaps nothing.
+///
+/// # Errors
+/// As [`Entered::wait`]; [`WaitError::NoContext`] (EINVAL): it is polled elsewhere, or inside
+/// the closure of [`current`](crate::current).
+///
+/// [`interruptible`]: crate::interruptible
+#[must_use = "it waits only when it is awaited"]
+pub struct WaitChild<H: Host = ThreadHost> {
+    /// In the queue of the parent.
+    wait: Wait<H>,
+    target: WaitTarget,
+    nap: Nap,
+}
+
+impl<H: Host> Process<'_, H> {
+    /// A wait for a child, any or one that is meant, which is then reaped: as
+    /// [`Entered::wait`], but a future. A deadline is the executor's. Wait-free.
+    ///
+    /// ```
+    /// use lwproc::{ExitStatus, Kernel, WaitError, WaitPolicy, WaitTarget, current};
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    ///
+    /// async fn reap_all() -> usize {
+    ///     let mut reaped = 0;
+    ///     while let Ok(wait) = current(|k| k.process().wait(WaitTarget::Any)) {
+    ///         match wait.await {
+    ///             Ok(_) => reaped += 1,
+    ///             Err(_) => break, // ECHILD, or interrupted
+    ///         }
+    ///     }
+    ///     reaped
+    /// }
+    ///
+    /// let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build()?;
+    /// let parent = kernel.spawn().start()?;
+    /// let child = parent.proc_handle().spawn().start()?;
+    /// let mut scope = pin!(parent.scope(reap_all()));
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert!(scope.as_mut().poll(&mut cx).is_pending());
+    /// child.exit(ExitStatus::exited(3))?;
+    /// assert_eq!(scope.as_mut().poll(&mut cx), Poll::Ready(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait(self, target: WaitTarget) -> WaitChild<H> {
+        let k = self.entered();
+        let target = k.start_of_wait(target);
+        WaitChild { wait: Wait::of_current(k), target, nap: Nap::default() }
+    }
+}
+
+impl<H: Host> Future for WaitChild<H> {
+    type Output = Result<Reaped, WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { wait, target, nap } = &mut *self;
+        wait_in(wait, nap, cx, |k, parent| match std::ptr::eq(k.proc_ptr(), parent.ptr()) {
+            true => k.claim_zombie(*target),
+            false => Err(WaitError::NoContext),
+        })
+    }
+}
+
+impl<H: Host> fmt::Debug for WaitChild<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WaitChild({:?} of {})", self.target, self.wait.proc.pid())
+    }
+}
+
+/// A poll of a wait in the innermost context.
+fn wait_in<H: Host>(
+    wait: &mut Wait<H>,
+    nap: &mut Nap,
+    cx: &Context<'_>,
+    claim: impl for<'e> Fn(
+        &'e Entered<'_, H>,
+        &ProcHandle<H>,
+    ) -> Result<Option<Zombie<'e, H>>, WaitError>,
+) -> Poll<Result<Reaped, WaitError>> {
+    let polled = current_of::<H, _>(|k| {
+        // The zombie is reaped when the future waits no more.
+        let zombie = wait.poll(cx, |proc| claim(k, proc).transpose());
+        if zombie.is_pending()
+            && let Some(why) = nap.poll_in(k, cx.waker())
+        {
+            wait.stop_waiting();
+            return Poll::Ready(Err(why.into()));
+        }
+        zombie.map(|zombie| zombie.map(Zombie::reap))
+    });
+    if !matches!(polled, Ok(Poll::Pending)) {
+        nap.end();
+    }
+    polled.unwrap_or(Poll::Ready(Err(WaitError::NoContext)))
 }

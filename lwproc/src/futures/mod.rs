@@ -5,6 +5,7 @@ mod interruptible;
 mod or_exit;
 mod scope;
 
+pub use ends::WaitChild;
 pub use interruptible::{Interruptible, WaitUntil, interruptible};
 pub use or_exit::OrExit;
 pub use scope::Scope;

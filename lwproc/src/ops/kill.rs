@@ -24,16 +24,17 @@ pub(crate) fn send<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    post::post(world, to, signo, pin, aftermath);
     let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
-    if signo != Signo::KILL || world.signals != SigModel::Record || proc.reaps_by_itself() {
-        return;
+    let kills = signo == Signo::KILL && world.signals == SigModel::Record;
+    if !kills || proc.reaps_by_itself() {
+        return post::post(world, to, signo, pin, aftermath);
     }
-    post::mark_of_many(proc, signo);
+    // First: an LWP that the signal wakes finds that its process has ended, and how.
     let killed = ExitStatus::signaled(Signo::KILL.number(), CoreDump::None);
-    if let Ok(parked) = drain::end(proc, killed, pin, aftermath) {
-        parked.into_iter().for_each(|lwp| _ = aftermath.run(|| drop(lwp)));
-    }
+    let parked = drain::end(proc, killed, pin, aftermath).unwrap_or_default();
+    post::post(world, to, signo, pin, aftermath);
+    post::mark_of_many(proc, signo);
+    parked.into_iter().for_each(|lwp| _ = aftermath.run(|| drop(lwp)));
 }
 
 /// Sends to one of many, while the whole is [noted](crate::object::kills).

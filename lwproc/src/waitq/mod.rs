@@ -77,7 +77,7 @@ impl Drop for Leave<'_> {
         // Relaxed: the fence in `missed`, which wakes another, is the Acquire [P57] of
         // what the waker of this one did; pairs with Release in `wake_some`.
         if self.sleeper.state.swap(LEFT, Relaxed) == WAITING {
-            self.queue.one_has_left();
+            self.queue.one_has_left(self.sleeper);
         } else if let Some(missed) = self.missed {
             missed();
         }
@@ -246,10 +246,11 @@ impl WaitQueue {
         self.stack.push(&chain);
     }
 
-    /// One has left by itself. O(1) amortised.
-    fn one_has_left(&self) {
+    /// One has left by itself. O(1) amortised. Where it was alone, nothing is kept.
+    fn one_has_left(&self, sleeper: &Sleeper) {
         // Relaxed: a count.
-        if self.left.fetch_add(1, Relaxed).cast_signed() >= SWEEP {
+        if self.stack.seems_only(sleeper) || self.left.fetch_add(1, Relaxed).cast_signed() >= SWEEP
+        {
             self.sweep();
         }
     }

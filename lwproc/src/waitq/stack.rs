@@ -78,6 +78,12 @@ impl Stack {
         self.0.load(Relaxed).is_null()
     }
 
+    /// Whether that one is likely to be all that there is. Wait-free.
+    pub(super) fn seems_only(&self, sleeper: &Sleeper) -> bool {
+        // Relaxed: a hint, which decides when to sweep, and nothing of the sweep.
+        std::ptr::eq(self.0.load(Relaxed), sleeper) && sleeper.next.load(Relaxed).is_null()
+    }
+
     /// Puts sleepers on the stack. Lock-free.
     pub(super) fn push(&self, chain: &Chain) {
         // Relaxed: nothing is read through it here.

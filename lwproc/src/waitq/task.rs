@@ -121,7 +121,7 @@ impl WaitQueue {
         }
         // SAFETY: by who moved the state.
         let waker = unsafe { waker.take() };
-        self.one_has_left();
+        self.one_has_left(&sleeper);
         // Last: it is user code.
         drop(waker);
         Left::Asleep
