@@ -4,6 +4,7 @@
 
 use lwproc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
 const DROPPED: ExitStatus = ExitStatus::signaled(9, CoreDump::None);
 const PANICKED: ExitStatus = ExitStatus::signaled(6, CoreDump::None);
@@ -270,4 +271,31 @@ fn sigkill_is_what_the_model_of_signals_makes_of_it() {
     let k = kernel.enter().unwrap();
     k.signals().kill(KillTarget::Proc(handle.pid()), 9).unwrap();
     assert!(handle.is_alive() && parked.claim().is_ok());
+}
+
+/// Notes what the process is when its LWP is woken.
+struct Looks(Arc<Kernel>, Pid, Arc<Mutex<Vec<ProcState>>>);
+
+impl SyncObject for Looks {
+    fn unsleep(&self, _: Lid) {
+        let state = self.0.pin().proc(self.1).map(|proc| proc.state());
+        self.2.lock().unwrap().extend(state);
+    }
+}
+
+/// Whoever wakes from a SIGKILL finds that its process ends, and how.
+#[test]
+fn a_sleeper_wakes_from_sigkill_to_a_process_that_ends() {
+    let (kernel, seen) = (Arc::new(kernel()), Arc::default());
+    let lwp = kernel.spawn().start().unwrap();
+    let (handle, pid) = (lwp.proc_handle(), lwp.pid());
+    let mut k = kernel.enter().unwrap();
+    k.switch(lwp).unwrap();
+    let object = Arc::new(Looks(kernel.clone(), pid, Arc::clone(&seen)));
+    k.sleep_with(object, || kernel.pin().proc(pid).unwrap().post(Signo::KILL)).unwrap();
+    assert!(k.must_exit());
+    k.release().unwrap();
+    drop(k);
+    assert_eq!(seen.lock().unwrap().first(), Some(&ProcState::Draining));
+    assert_eq!(handle.exit_status(), Some(DROPPED));
 }

@@ -65,6 +65,30 @@ fn after_the_end_of_its_lwp_everything_is_refused() {
     assert_empty(&kernel);
 }
 
+/// A guest that has exited does not come back from its next await.
+#[test]
+fn a_guest_that_exits_ends_its_or_exit() {
+    let kernel = kernel();
+    let ends: [fn(&mut Entered<'_>); 2] =
+        [|k| k.exit(ExitStatus::exited(4)).unwrap(), |k| k.release().unwrap()];
+    for (end, status) in ends.into_iter().zip([4, 0]) {
+        let lwp = guest(&kernel);
+        let handle = lwp.proc_handle();
+        let came_back = Cell::new(false);
+        let scope = lwp.scope(async {
+            current(end).unwrap();
+            yield_now().await;
+            came_back.set(true);
+        });
+        let mut task = Box::pin(scope.or_exit());
+        assert_eq!(poll(&mut task), Poll::Ready(Err(Told::Gone)));
+        assert_eq!(handle.exit_status(), Some(ExitStatus::exited(status)));
+        drop(task);
+        assert!(!came_back.get());
+    }
+    assert_empty(&kernel);
+}
+
 #[test]
 fn an_lwp_can_be_given_to_it() {
     let (kernel, another) = (kernel(), Kernel::new());

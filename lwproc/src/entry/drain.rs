@@ -58,8 +58,7 @@ pub enum Drain {
     Already,
 }
 
-/// What an LWP was told that [must exit](Entered::must_exit), for the future of an
-/// [`OrExit`](crate::OrExit).
+/// What an LWP was told whose [`OrExit`](crate::OrExit) has ended before its future.
 #[cfg(feature = "async")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Told {
@@ -67,13 +66,18 @@ pub enum Told {
     Exiting(ExitStatus),
     /// Another LWP drains the process.
     Draining,
+    /// Nothing: it has gone by itself, by an [`exit`](Entered::exit) or a
+    /// [`release`](Entered::release).
+    Gone,
 }
 
 impl<H: Host> Entered<'_, H> {
-    /// What the current LWP has been told, if it must exit.
+    /// What the current LWP has been told, if it must exit, or there is none that lives.
     #[cfg(feature = "async")]
     pub(crate) fn told(&self) -> Option<Told> {
-        self.node().filter(|node| node.word.load().has_qexit())?;
+        if !self.node().is_some_and(|node| node.word.load().has_qexit()) {
+            return self.living_node().is_none().then_some(Told::Gone);
+        }
         // Acquire fence [P53]: the process's word, as it was before the mark; pairs with
         // the fence in `drain::tell`.
         fence(Acquire);

@@ -8,7 +8,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A [`Scope`] that ends by itself when its LWP must exit: [`Scope::or_exit`].
+/// A [`Scope`] that ends by itself when its LWP must exit, or has gone inside:
+/// [`Scope::or_exit`].
 ///
 /// The future is dropped then, in the scope's context. The LWP goes when this is dropped,
 /// as that of a scope.

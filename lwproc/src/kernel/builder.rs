@@ -72,7 +72,8 @@ impl<H: Host> Builder<H> {
         self
     }
 
-    /// What a signal does. Default: [`SigModel::Ignore`].
+    /// What a signal does. Default: [`SigModel::Ignore`]: a `kill` is allowed or refused, and
+    /// nothing comes of it. A guest with signals wants [`SigModel::Record`].
     pub fn signal_model(mut self, signals: SigModel) -> Self {
         self.settings.signals = signals;
         self
@@ -117,7 +118,8 @@ impl<H: Host> Builder<H> {
 
     /// Has the kernel itself post SIGCHLD to the parent of each process that has become a
     /// zombie, as POSIX: when the parent can wait for it, and not before. Not to init and
-    /// proc0, which reap by themselves. Default: it posts nothing.
+    /// proc0, which reap by themselves. Signals have no dispositions here, so a parent that
+    /// neither blocks nor takes it is interrupted by it. Default: it posts nothing.
     pub fn sigchld(mut self) -> Self {
         self.settings.child_signal = Some(Signo::CHLD);
         self
