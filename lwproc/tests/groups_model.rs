@@ -33,7 +33,8 @@ struct P {
     pgid: Pid,
     sid: Pid,
     zombie: bool,
-    born: usize,
+    /// When it was made, or ended.
+    since: usize,
 }
 
 /// What POSIX says, with maps.
@@ -82,7 +83,7 @@ impl Model {
         Ok(caller)
     }
 
-    fn exit(&mut self, pid: Pid) {
+    fn exit(&mut self, pid: Pid, now: usize) {
         let children: Vec<Pid> =
             self.0.iter().filter(|(_, p)| p.ppid == pid).map(|(c, _)| *c).collect();
         for child in children {
@@ -95,7 +96,8 @@ impl Model {
         if self.0[&pid].ppid <= Pid::INIT {
             self.0.remove(&pid);
         } else {
-            self.0.get_mut(&pid).unwrap().zombie = true;
+            let ended = self.0.get_mut(&pid).unwrap();
+            (ended.zombie, ended.since) = (true, now);
         }
     }
 
@@ -114,7 +116,7 @@ impl Model {
         if all.is_empty() {
             return Err(WaitError::NoChild);
         }
-        let zombie = all.iter().filter(|(_, p)| p.zombie).max_by_key(|(_, p)| p.born);
+        let zombie = all.iter().filter(|(_, p)| p.zombie).max_by_key(|(_, p)| p.since);
         let pid = zombie.map(|(pid, _)| **pid);
         pid.map(|pid| self.0.remove(&pid));
         Ok(pid)
@@ -128,7 +130,7 @@ impl Model {
 
 fn run(ops: &[Op]) {
     let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).id_capacity(40).build().unwrap();
-    let zero = P { ppid: Pid(0), pgid: Pid(0), sid: Pid(0), zombie: false, born: 0 };
+    let zero = P { ppid: Pid(0), pgid: Pid(0), sid: Pid(0), zombie: false, since: 0 };
     let mut model = Model::default();
     model.0.insert(Pid(0), zero.clone());
     model.0.insert(Pid::INIT, zero.clone());
@@ -138,7 +140,7 @@ fn run(ops: &[Op]) {
         if lwps.is_empty() {
             let lwp = kernel.spawn().start().unwrap();
             known.push(lwp.pid());
-            model.0.insert(lwp.pid(), P { born: step, ..zero.clone() });
+            model.0.insert(lwp.pid(), P { since: step, ..zero.clone() });
             lwps.push(lwp);
         }
         let any = |i: u8| known[known.len() - 1 - usize::from(i) % known.len()];
@@ -153,7 +155,7 @@ fn run(ops: &[Op]) {
                 assert_eq!(parent.is_err(), model.ids().len() > 40, "no id is lost");
                 if let Ok(parent) = parent {
                     let mother = &model.0[&pid];
-                    let born = P { ppid: pid, born: step, zombie: false, ..mother.clone() };
+                    let born = P { ppid: pid, since: step, zombie: false, ..mother.clone() };
                     known.push(k.pid());
                     model.0.insert(k.pid(), born);
                     lwps.extend(parent);
@@ -181,7 +183,7 @@ fn run(ops: &[Op]) {
             Op::Exit(i) => {
                 let i = at(i);
                 let lwp = lwps.swap_remove(i);
-                model.exit(lwp.pid());
+                model.exit(lwp.pid(), step);
                 drop(lwp);
             }
             Op::Wait { caller, target, pgid } => {

@@ -70,7 +70,8 @@ fn the_kernels_sink_is_told_of_everything() {
         let end = [LwpExit { pid: b, lid: lid(b) }, Exit { pid: b, status }];
         let reap = [Reap { pid: b, status }];
         if policy == WaitPolicy::Wait {
-            assert_eq!(sink.take(), end);
+            let zombie = [TraceEvent::Zombie { pid: b, ppid: a, status }];
+            assert_eq!(sink.take(), [&end[..], &zombie[..]].concat());
             k.try_wait(WaitTarget::Any).unwrap().unwrap();
             assert_eq!(sink.take(), reap);
         } else {

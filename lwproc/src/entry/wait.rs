@@ -129,7 +129,8 @@ impl<H: Host> fmt::Debug for Zombie<'_, H> {
 
 impl<H: Host> Entered<'_, H> {
     /// Takes the right to reap a child of the current process that has ended;
-    /// `None` when none has yet. Exactly one caller gets each zombie; init and
+    /// `None` when none has yet; of several, one that POSIX leaves open: here the one that
+    /// ended last. Exactly one caller gets each zombie; init and
     /// proc0, whose children are reaped for them, never do.
     /// Lock-free; O(zombies), for [`WaitTarget::Pid`] O(1); of a group, O(children) when
     /// none in it has ended.
