@@ -89,7 +89,7 @@ impl<H: Host> Process<'_, H> {
     /// let mut scope = pin!(parent.scope(reap_all()));
     /// let mut cx = Context::from_waker(Waker::noop());
     /// assert!(scope.as_mut().poll(&mut cx).is_pending());
-    /// child.exit(ExitStatus::exited(3))?;
+    /// child.exit(ExitStatus::exited(3));
     /// assert_eq!(scope.as_mut().poll(&mut cx), Poll::Ready(1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
