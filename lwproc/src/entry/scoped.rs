@@ -13,14 +13,14 @@ use crate::world::context::Context;
 use crate::world::participant::Participant;
 
 /// What a scope has between polls.
-pub(crate) enum Home<H: Host> {
+pub(crate) enum Between<H: Host> {
     /// The LWP that it runs as.
     Lwp(Lwp<H>),
     /// None: that one has gone.
     Gone(Pid, Lid),
 }
 
-impl<H: Host> Home<H> {
+impl<H: Host> Between<H> {
     /// Another one; what was there.
     pub(crate) fn replace(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
         match std::mem::replace(self, Self::Lwp(new)) {
@@ -47,7 +47,7 @@ impl<H: Host> Home<H> {
 pub(crate) struct Scoped<'s, H: Host> {
     entered: Entered<'s, H>,
     /// Where the LWP is between polls.
-    home: &'s mut Home<H>,
+    between: &'s mut Between<H>,
     /// What is put back.
     outer: *const Context<H>,
     took_cpu: bool,
@@ -63,9 +63,13 @@ fn token_of<H: Host>(me: &Participant<H>) -> Option<LwpToken> {
 }
 
 impl<'s, H: Host> Scoped<'s, H> {
-    /// Enters as the LWP that is at `home`; as nobody if it has gone. Blocks while all
+    /// Enters as the LWP that is at `between`; as nobody if it has gone. Blocks while all
     /// virtual CPUs are taken.
-    pub(crate) fn enter(seat: Seat<'s, H>, cx: &'s Context<H>, home: &'s mut Home<H>) -> Self {
+    pub(crate) fn enter(
+        seat: Seat<'s, H>,
+        cx: &'s Context<H>,
+        between: &'s mut Between<H>,
+    ) -> Self {
         let me = seat.me();
         // First, for it may panic.
         if let Some(outer) = token_of(me)
@@ -76,11 +80,11 @@ impl<'s, H: Host> Scoped<'s, H> {
         let entered = Entered { seat, cx };
         entered.seat.put_big_lock_down();
         let took_cpu = me.cpu.get().is_none();
-        let this = Self { entered, home, outer: me.innermost.replace(cx), took_cpu };
+        let this = Self { entered, between, outer: me.innermost.replace(cx), took_cpu };
         if took_cpu {
             this.entered.seat.acquire_cpu();
         }
-        match this.home.take() {
+        match this.between.take() {
             Ok(lwp) => this.entered.attach_current(lwp),
             Err(gone) => {
                 this.entered.seat.tell_cpu(std::ptr::null_mut());
@@ -107,9 +111,9 @@ impl<'s, H: Host> Scoped<'s, H> {
             return;
         };
         aftermath.run(|| entered.clear_in_host(&lwp));
-        *self.home = Home::Gone(lwp.pid(), lwp.lid());
+        *self.between = Between::Gone(lwp.pid(), lwp.lid());
         if let Some(lwp) = aftermath.run(|| Entered::put_away(Some(lwp))).flatten() {
-            *self.home = Home::Lwp(lwp);
+            *self.between = Between::Lwp(lwp);
         }
     }
 }

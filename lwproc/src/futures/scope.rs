@@ -3,7 +3,7 @@
 
 use crate::entry::Entered;
 use crate::entry::innermost::within;
-use crate::entry::scoped::{Home, Scoped};
+use crate::entry::scoped::{Between, Scoped};
 use crate::handles::refused::SwitchError;
 use crate::host::{Host, ThreadHost};
 use crate::ops::owned::Lwp;
@@ -61,7 +61,7 @@ use std::task::{Context, Poll, Waker};
 #[must_use = "a future does nothing unless polled, and dropping this releases the LWP"]
 pub struct Scope<F, H: Host = ThreadHost> {
     /// Between polls; before the anchor, which keeps the world.
-    home: Home<H>,
+    between: Between<H>,
     ground: Ground<H>,
     bed: TaskBed,
     /// Dropped in place. Pinned when the scope is.
@@ -139,7 +139,13 @@ impl<H: Host> Lwp<H> {
         let anchor = unsafe { self.node().anchor() }.expect("a user's LWP has an anchor");
         let ground = Ground { anchor, tasks: Arc::new(WaitQueue::new()) };
         let bed = TaskBed { waiting: Waiting::default(), object: std::ptr::null_mut() };
-        Scope { home: Home::Lwp(self), ground, bed, future: Some(future), stage: Stage::Pending }
+        Scope {
+            between: Between::Lwp(self),
+            ground,
+            bed,
+            future: Some(future),
+            stage: Stage::Pending,
+        }
     }
 }
 
@@ -187,9 +193,9 @@ impl<F: Future, H: Host> Inside<'_, F, H> {
 impl<F, H: Host> Scope<F, H> {
     /// The LWP; `None` when it has gone inside.
     pub fn lwp(&self) -> Option<&Lwp<H>> {
-        match &self.home {
-            Home::Lwp(lwp) => Some(lwp),
-            Home::Gone(..) => None,
+        match &self.between {
+            Between::Lwp(lwp) => Some(lwp),
+            Between::Gone(..) => None,
         }
     }
 
@@ -204,17 +210,17 @@ impl<F, H: Host> Scope<F, H> {
         }
         // SAFETY: nothing that is pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        let old = this.home.replace(new);
+        let old = this.between.replace(new);
         Ok(old.inspect(|old| old.node().rouse()))
     }
 
     /// Calls `f` in the scope's context. It must not move the future.
     fn enter<R>(&mut self, f: impl FnOnce(&mut Inside<'_, F, H>) -> R) -> R {
-        let Self { home, ground, bed, future, stage } = self;
+        let Self { between, ground, bed, future, stage } = self;
         let seat = ground.anchor.seat();
         // SAFETY: borrowed from the scope until the context ends with this function.
         let cx = unsafe { LwpContext::of_scope(ground) };
-        let scoped = Scoped::enter(seat, &cx, home);
+        let scoped = Scoped::enter(seat, &cx, between);
         let entered = scoped.entered();
         within(entered, || f(&mut Inside { entered, future, bed, tasks: &ground.tasks, stage }))
     }
@@ -260,7 +266,7 @@ impl<F, H: Host> Drop for Scope<F, H> {
             // SAFETY: the scope's own, and no LWP points to it any more.
             unsafe { ground.anchor.seat().pin().retire(bed.object) };
         }
-        let ended = panics::catch(|| match (self.home.take(), stage) {
+        let ended = panics::catch(|| match (self.between.take(), stage) {
             (Err(_gone), _) => {}
             (Ok(lwp), Stage::Over) => lwp.release(),
             (Ok(lwp), Stage::Pending) => drop(lwp),
@@ -274,9 +280,9 @@ impl<F, H: Host> Drop for Scope<F, H> {
 
 impl<F, H: Host> fmt::Debug for Scope<F, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.home {
-            Home::Lwp(lwp) => write!(f, "Scope({lwp:?})"),
-            Home::Gone(pid, lid) => write!(f, "Scope(inert, was {pid}:{lid})"),
+        match &self.between {
+            Between::Lwp(lwp) => write!(f, "Scope({lwp:?})"),
+            Between::Gone(pid, lid) => write!(f, "Scope(inert, was {pid}:{lid})"),
         }
     }
 }
