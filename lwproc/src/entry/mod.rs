@@ -324,10 +324,16 @@ impl<'k, H: Host> Entered<'k, H> {
     // Seed: `rump__lwproc_lwphold` S548-S555.
     #[doc(alias = "rump_lwproc_lwphold")]
     #[doc(alias = "lwphold")]
+    #[inline]
     pub fn hold(&mut self) -> Result<(), HoldError> {
-        if let Some(node) = self.node() {
-            return node.word.hold().map_err(|_: RefRefused| HoldError::Overflow);
+        match self.node() {
+            Some(node) => node.word.hold().map_err(|_: RefRefused| HoldError::Overflow),
+            None => self.hold_implicit(),
         }
+    }
+
+    #[cold]
+    fn hold_implicit(&mut self) -> Result<(), HoldError> {
         let lwp = birth::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
             NewLwpError::Draining => HoldError::Draining,
             _ => HoldError::IdsExhausted,

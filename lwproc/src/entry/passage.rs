@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::world::Implicit;
+use crate::world::clock::Deadline;
 use crate::world::context::Context;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     pub(crate) fn new(seat: Seat<'k, H>) -> Result<Self, EnterError> {
         let cx = Self::begin(&seat)?;
-        let plain = seat.world().cpus.is_none() && cx.has_current_creds(&seat.world().init);
+        let plain = seat.world().enters_freely && cx.has_current_creds(&seat.world().init);
         let entered = Self { seat, cx };
-        Ok(if plain { entered } else { entered.prepared() })
+        if plain { Ok(entered) } else { entered.prepared(None) }
     }
 
     /// The thread's own context, in which it is from now on.
@@ -25,9 +26,6 @@ impl<'k, H: Host> Entered<'k, H> {
         let me = seat.me();
         if !me.innermost.get().is_null() || me.own.entered.get() {
             return Err(EnterError::AlreadyEntered);
-        }
-        if me.own.bound().is_null() && seat.world().implicit == Implicit::Forbidden {
-            return Err(EnterError::NoLwp);
         }
         me.own.entered.set(true);
         Ok(&me.own)
@@ -58,21 +56,23 @@ impl<'k, H: Host> Entered<'k, H> {
     /// As [`Entered::new`], until that time.
     pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
         let cx = Self::begin(&seat)?;
-        if !seat.acquire_cpu_by(deadline) {
-            cx.entered.set(false);
-            return Err(EnterError::TimedOut);
-        }
-        let entered = Self { seat, cx };
-        entered.refresh_creds();
-        Ok(entered)
+        Self { seat, cx }.prepared(Some(deadline))
     }
 
-    /// With what it lacks: a virtual CPU, the process's credentials.
+    /// With what it lacks: a virtual CPU, the process's credentials. Left at once when it
+    /// may not be, or has to wait for too long.
     #[cold]
-    fn prepared(self) -> Self {
-        self.seat.acquire_cpu();
+    fn prepared(self, deadline: Deadline) -> Result<Self, EnterError> {
+        if self.bound().is_null() && self.seat.world().implicit == Implicit::Forbidden {
+            return Err(EnterError::NoLwp);
+        }
+        match deadline {
+            None => self.seat.acquire_cpu(),
+            Some(deadline) if self.seat.acquire_cpu_by(deadline) => {}
+            Some(_) => return Err(EnterError::TimedOut),
+        }
         self.refresh_creds();
-        self
+        Ok(self)
     }
 }
 
@@ -119,8 +119,8 @@ impl<H: Host> Drop for Entered<'_, H> {
             // That of a scope, which is left when its poll ends.
             return;
         }
-        let more = self.cx.biglocks.get() != 0 || me.cpu.get().is_some();
-        if self.is_exiting() || more || std::thread::panicking() {
+        let has_more = || self.cx.biglocks.get() != 0 || me.cpu.get().is_some();
+        if has_more() || self.is_exiting() || std::thread::panicking() {
             self.leave_with_more();
         } else {
             self.cx.entered.set(false);

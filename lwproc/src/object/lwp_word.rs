@@ -339,6 +339,7 @@ impl AtomicLwpWord {
         Ok(if after.is_exiting() { Released::Exiting } else { Released::Held })
     }
 
+    #[inline]
     fn update(
         &self,
         change: impl Fn(LwpWord) -> Result<LwpWord, RefRefused>,
