@@ -6,7 +6,7 @@ use crate::signals::{kill, recording};
 use loom::sync::atomic::AtomicU32;
 use lwproc::layers::{Parker, Unparker};
 use lwproc::{
-    ExitStatus, Kernel, Pid, ProcHandle, Signo, Told, WaitChannel, WaitPolicy, current,
+    ExitStatus, Kernel, Pid, ProcHandle, Signo, Told, WaitChannel, WaitPolicy, WaitTarget, current,
     interruptible,
 };
 use std::future::{pending, poll_fn};
@@ -21,6 +21,7 @@ pub fn models() -> Vec<Model> {
         pair("futures_exit_against_exited", exit_against_exited).long(),
         pair("futures_exited_blocking_against_exit", exited_blocking_against_exit).long(),
         pair("futures_wait_against_exit", wait_against_exit),
+        pair("futures_wait_any_against_exit", wait_any_against_exit),
         pair("futures_wait_dropped_against_exit", wait_dropped_against_exit).deep(),
         pair("futures_poll_against_teardown", poll_against_teardown),
         pair("futures_scope_dropped_against_newlwp", scope_dropped_against_newlwp),
@@ -108,6 +109,20 @@ fn wait_against_exit() {
     let reaped = at_once(&kernel, there, || block_on(parent.scope(proc.wait()))).1.unwrap();
     assert_eq!((reaped.pid, reaped.status), (proc.pid(), ExitStatus::exited(5)));
     drop(proc);
+    assert_empty(&kernel);
+}
+
+/// The parent waits in a scope for whichever child ends.
+fn wait_any_against_exit() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let (pid, k) = (child.pid(), kernel.clone());
+    let there = move || {
+        enter_as(&k, child).exit(ExitStatus::exited(5)).unwrap();
+    };
+    let any = async { current(|k| k.process().wait(WaitTarget::Any)).unwrap().await };
+    let reaped = at_once(&kernel, there, || block_on(parent.scope(any))).1.unwrap();
+    assert_eq!((reaped.pid, reaped.status), (pid, ExitStatus::exited(5)));
     assert_empty(&kernel);
 }
 

@@ -17,17 +17,19 @@ impl<'k, H: Host> Entered<'k, H> {
         let cx = Self::begin(&seat)?;
         let plain = seat.world().enters_freely && cx.has_current_creds(&seat.world().init);
         let entered = Self { seat, cx };
-        if plain { Ok(entered) } else { entered.prepared(None) }
+        if !plain {
+            entered.prepare(None)?;
+        }
+        Ok(entered)
     }
 
     /// The thread's own context, in which it is from now on.
     #[inline]
     fn begin(seat: &Seat<'k, H>) -> Result<&'k Context<H>, EnterError> {
         let me = seat.me();
-        if !me.innermost.get().is_null() || me.own.entered.get() {
+        if !me.innermost.get().is_null() || me.own.entered.replace(true) {
             return Err(EnterError::AlreadyEntered);
         }
-        me.own.entered.set(true);
         Ok(&me.own)
     }
 
@@ -56,13 +58,15 @@ impl<'k, H: Host> Entered<'k, H> {
     /// As [`Entered::new`], until that time.
     pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
         let cx = Self::begin(&seat)?;
-        Self { seat, cx }.prepared(Some(deadline))
+        let entered = Self { seat, cx };
+        entered.prepare(Some(deadline))?;
+        Ok(entered)
     }
 
-    /// With what it lacks: a virtual CPU, the process's credentials. Left at once when it
-    /// may not be, or has to wait for too long.
+    /// Gets what it lacks: a virtual CPU, the process's credentials. Refused where it may
+    /// not be, and when it would have to wait for too long.
     #[cold]
-    fn prepared(self, deadline: Deadline) -> Result<Self, EnterError> {
+    fn prepare(&self, deadline: Deadline) -> Result<(), EnterError> {
         if self.bound().is_null() && self.seat.world().implicit == Implicit::Forbidden {
             return Err(EnterError::NoLwp);
         }
@@ -72,7 +76,7 @@ impl<'k, H: Host> Entered<'k, H> {
             Some(_) => return Err(EnterError::TimedOut),
         }
         self.refresh_creds();
-        Ok(self)
+        Ok(())
     }
 }
 
