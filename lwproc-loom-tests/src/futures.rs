@@ -21,7 +21,7 @@ pub fn models() -> Vec<Model> {
         pair("futures_exit_against_exited", exit_against_exited).long(),
         pair("futures_exited_blocking_against_exit", exited_blocking_against_exit).long(),
         pair("futures_wait_against_exit", wait_against_exit),
-        pair("futures_wait_any_against_exit", wait_any_against_exit),
+        pair("futures_wait_any_against_exit", wait_any_against_exit).long(),
         pair("futures_wait_dropped_against_exit", wait_dropped_against_exit).deep(),
         pair("futures_poll_against_teardown", poll_against_teardown),
         pair("futures_scope_dropped_against_newlwp", scope_dropped_against_newlwp),
