@@ -76,7 +76,7 @@ impl<H: Host> ProcHandle<H> {
         // The LWPs go when the pin has gone, which would keep what they were.
         let parked = drain::end(self.node(), status, &seat.pin(), &mut aftermath);
         let done = parked.map_err(|Exiting| EndError::Ended);
-        let done = done.map(|all| all.into_iter().for_each(|lwp| _ = aftermath.run(|| drop(lwp))));
+        let done = done.map(|all| drain::let_go(all, &mut aftermath));
         drop(seat);
         aftermath.settle();
         done

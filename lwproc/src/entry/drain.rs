@@ -215,9 +215,7 @@ impl<H: Host> Entered<'_, H> {
         self.release()?;
         let _said_already = self.proc().word.exit_whole(status);
         let mut aftermath = Aftermath::none();
-        for lwp in self.drain_parked(&mut aftermath) {
-            aftermath.run(|| drop(lwp));
-        }
+        drain::let_go(self.drain_parked(&mut aftermath), &mut aftermath);
         aftermath.settle();
         Ok(())
     }

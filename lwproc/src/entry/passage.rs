@@ -35,15 +35,13 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// Enters as that LWP.
     pub(crate) fn new_as(seat: Seat<'k, H>, lwp: Lwp<H>) -> Result<Self, EnterAsError<H>> {
-        let me = seat.me();
-        if !me.innermost.get().is_null() || me.own.entered.get() {
+        let Ok(cx) = Self::begin(&seat) else {
             return Err(EnterAsError::AlreadyEntered(lwp));
-        }
-        if !me.own.bound().is_null() {
+        };
+        let entered = Self { seat, cx };
+        if entered.node().is_some() {
             return Err(EnterAsError::HasLwp(lwp));
         }
-        me.own.entered.set(true);
-        let entered = Self { seat, cx: &me.own };
         entered.seat.acquire_cpu();
         entered.attach_current(lwp);
         Ok(entered)

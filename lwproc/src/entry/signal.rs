@@ -15,7 +15,7 @@ use crate::ops::kill;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::Pin;
-use crate::signal::{KillError, MaskError, SigModel, SigSet, Signo};
+use crate::signal::{KillError, MaskError, SigSet, Signo};
 use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -84,11 +84,9 @@ impl<'e, H: Host> Sending<'e, H> {
     where
         I: IntoIterator<Item = &'e ProcNode<H>>,
     {
+        let sender = || Some(kill::sender(self.sender, self.cred, self.pin));
         let under_way =
-            self.signo.filter(|_| self.world.signals != SigModel::Ignore).map(|signo| {
-                let sender = kill::sender(self.sender, self.cred, self.pin);
-                self.world.kills.begin(signo, whom, Some(sender), self.pin)
-            });
+            self.signo.and_then(|signo| kill::note(self.world, signo, whom, sender, self.pin));
         for proc in all().into_iter().filter(|proc| kill::is_ordinary(proc)) {
             if let Some(signo) = self.allowed(proc) {
                 let aftermath = &mut self.aftermath;

@@ -164,10 +164,7 @@ impl<'k, H: Host> Entered<'k, H> {
             || (),
         );
         drop((asleep, aside, timer));
-        match result {
-            Ok(result) => Ok(result),
-            Err(why) => why.unless_timed_out(done),
-        }
+        result.or_else(|why| why.unless_timed_out(done))
     }
 
     fn interruption_or_end(&self, timer: &Timer<'_, H>) -> Option<Interrupted> {

@@ -72,7 +72,8 @@ impl<'g, H: Host> PgrpRef<'g, H> {
     pub fn post(&self, signo: Signo) {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         Aftermath::collect(|aftermath| {
-            let _under_way = world.kills.begin(signo, Whom::Group(self.node().id()), None, pin);
+            let whom = Whom::Group(self.node().id());
+            let _under_way = kill::note(world, signo, whom, || None, pin);
             for (proc, _) in pgrp::members(&world.ids, self.node(), pin) {
                 kill::send_to_one_of_many(world, proc, signo, pin, aftermath);
             }

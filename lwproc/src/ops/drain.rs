@@ -77,6 +77,13 @@ pub(crate) fn claim_parked<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Vec<Lw
     claimed.map(|(_, ptr)| unsafe { Lwp::from_raw(ptr) }).collect()
 }
 
+/// Drops LWPs that have been claimed, each whatever the others do.
+pub(crate) fn let_go<H: Host>(claimed: Vec<Lwp<H>>, aftermath: &mut Aftermath<H>) {
+    for lwp in claimed {
+        aftermath.run(|| drop(lwp));
+    }
+}
+
 /// A new LWP, in the list since before the caller's fence, looks whether it came to a
 /// process that drains. Lock-free: once more only if the gate has changed meanwhile.
 #[inline]

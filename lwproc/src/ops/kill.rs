@@ -6,7 +6,7 @@ use crate::cred::{Cred, IdSet};
 use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
-use crate::object::kills::{Kill, Sender, Since, Whom};
+use crate::object::kills::{Kill, Sender, Since, UnderWay, Whom};
 use crate::object::node::{LwpNode, ProcNode};
 use crate::object::status::{CoreDump, ExitStatus};
 use crate::pgrp;
@@ -34,7 +34,19 @@ pub(crate) fn send<H: Host>(
     let parked = drain::end(proc, killed, pin, aftermath).unwrap_or_default();
     post::post(world, to, signo, pin, aftermath);
     post::mark_of_many(proc, signo);
-    parked.into_iter().for_each(|lwp| _ = aftermath.run(|| drop(lwp)));
+    drain::let_go(parked, aftermath);
+}
+
+/// Notes that many are sent to, to the end of what this answers; nothing where nothing comes
+/// of signals.
+pub(crate) fn note<'k, H: Host>(
+    world: &'k World<H>,
+    signo: Signo,
+    whom: Whom,
+    sender: impl FnOnce() -> Option<Sender>,
+    pin: &'k Pin<'k>,
+) -> Option<UnderWay<'k>> {
+    (world.signals != SigModel::Ignore).then(|| world.kills.begin(signo, whom, sender(), pin))
 }
 
 /// Sends to one of many, while the whole is [noted](crate::object::kills).
