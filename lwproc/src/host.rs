@@ -70,7 +70,9 @@ pub(crate) fn next_serial() -> NonZeroU32 {
 /// # Order of calls
 /// For each LWP: `create`; then any number of `set` ... `clear`, each pair on
 /// one thread, `set` only when `current()` there is `None`, `clear` only when
-/// it is this LWP; then `destroy`, exactly once, last. Entering and leaving with
+/// it is this LWP; then `destroy`, exactly once, last. `switch` is a `clear` of the
+/// old LWP and a `set` of the new one; which of the two ways a thread takes is not
+/// promised. Entering and leaving with
 /// a bound LWP calls nothing, and neither does an implicit context, which has no
 /// LWP. "Current" is for each kernel apart. One exception: an LWP that is bound
 /// to another thread when its kernel is torn down is destroyed without `clear`,
@@ -78,7 +80,7 @@ pub(crate) fn next_serial() -> NonZeroU32 {
 ///
 /// # Panics
 /// A panic passes through to the caller, and nothing is lost: an LWP whose
-/// `create` panics is released, with its `destroy`; when `set` or `clear` panics,
+/// `create` panics is released, with its `destroy`; when `set`, `clear` or `switch` panics,
 /// the switch is made all the same, the old LWP is dropped if there is one, and the
 /// thread is taken to have no `current()`; when `syscall_intern` does, no process is
 /// made. The teardown releases everything and panics afterwards. A panic while the
@@ -129,6 +131,14 @@ pub trait Host: Send + Sync + Sized + 'static {
         if CURLWP.with(Cell::get) == Some(lwp) {
             CURLWP.with(|current| current.set(None));
         }
+    }
+
+    /// The calling thread, which ran as `old`, runs as `new` from now on: a switch calls
+    /// this in the place of `clear` and `set`. Default: the two, in that order.
+    #[inline]
+    fn switch(&self, old: LwpToken, new: LwpToken) {
+        self.clear(old);
+        self.set(new);
     }
 
     /// What `set` left on the calling thread (`rumpuser_curlwp`).
@@ -274,4 +284,10 @@ where
     type File = File;
     type Emul = Emul;
     type Vfs = Vfs;
+
+    // What `clear` leaves is what `set` replaces.
+    #[inline]
+    fn switch(&self, _old: LwpToken, new: LwpToken) {
+        self.set(new);
+    }
 }

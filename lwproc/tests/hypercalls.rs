@@ -220,3 +220,51 @@ fn a_token_names_one_lwp_also_when_its_number_is_taken_over() {
     serials.dedup();
     assert_eq!(serials.len(), count);
 }
+
+/// Has a call of its own for a switch, which panics when it is told to.
+#[derive(Clone, Default)]
+struct Switcher {
+    seen: Arc<Mutex<Vec<(Option<LwpToken>, LwpToken)>>>,
+    panics: Arc<AtomicUsize>,
+}
+
+impl Host for Switcher {
+    type File = ();
+    type Emul = ();
+    type Vfs = ();
+    type VmSpace = ();
+
+    fn set(&self, lwp: LwpToken) {
+        self.seen.lock().unwrap().push((None, lwp));
+    }
+    fn switch(&self, old: LwpToken, new: LwpToken) {
+        self.seen.lock().unwrap().push((Some(old), new));
+        assert_eq!(self.panics.swap(0, SeqCst), 0, "planned");
+    }
+}
+
+#[test]
+fn a_switch_is_one_call_of_a_host_that_wants_it_so() {
+    let host = Switcher::default();
+    let kernel = Kernel::builder().host(host.clone()).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let a = k.curlwp().unwrap().token();
+    // The general way, and the quick one.
+    let first = k.rfork(Rfork::Share).unwrap().unwrap();
+    let b = k.curlwp().unwrap().token();
+    let second = k.switch(first).unwrap().unwrap();
+    assert_eq!(
+        std::mem::take(&mut *host.seen.lock().unwrap()),
+        [(None, a), (Some(a), b), (Some(b), a)]
+    );
+    // The switch is made, and the host knows of no LWP.
+    host.panics.store(1, SeqCst);
+    let c = second.token();
+    assert!(catch_unwind(AssertUnwindSafe(|| k.switch(second))).is_err());
+    assert_eq!(k.curlwp().unwrap().token(), c);
+    let other = kernel.new_lwp(k.pid()).unwrap();
+    let d = other.token();
+    drop(k.switch(other).unwrap());
+    assert_eq!(*host.seen.lock().unwrap(), [(Some(a), c), (None, d)]);
+}

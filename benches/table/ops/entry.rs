@@ -157,16 +157,14 @@ pub fn switch(worlds: &Worlds, sharing: Sharing) -> Vec<Contender<'_>> {
         ),
         // No read-modify-write: the right to run an LWP moves with its owner. Loads
         // that depend: new LWP -> its process -> its kernel, old and new word; the
-        // thread's own is at hand. Two stores of what is bound, and the host's two of
-        // its own thread-local.
+        // thread's own is at hand. A store of what is bound, and the host's of its own
+        // thread-local.
         Contender::new(
             "floor",
             |_| (Floor::new(), chain()),
             |(floor, chain)| {
                 black_box(chase::<3>(chain));
                 black_box(chase::<1>(chain));
-                floor.leave();
-                black_box(Floor::local());
                 floor.enter();
                 black_box(Floor::local());
                 black_box(chase::<1>(chain));

@@ -113,7 +113,7 @@ impl<H: Host> ProcHandle<H> {
         let seat = self.anchor().seat();
         let pin = seat.pin();
         let table = self.node().resources.files.get(&pin).ok_or(FdError::NoSuchProcess)?;
-        let (hold, _) = table.hold(index(fd).ok_or(FdError::BadFd)?, &pin)?;
+        let (hold, _) = index(fd).and_then(|fd| table.hold(fd, &pin)).ok_or(FdError::BadFd)?;
         Ok(FileHandle { hold: ManuallyDrop::new(hold), anchor: self.anchor().clone() })
     }
 }

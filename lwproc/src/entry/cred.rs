@@ -7,6 +7,7 @@ use crate::cred::{Cred, CredChange};
 use crate::error::CredError;
 use crate::host::Host;
 use crate::ops::creds;
+use crate::world::Implicit;
 
 impl<'k, H: Host> Entered<'k, H> {
     /// Refreshes the snapshot that this context runs on, if the process's
@@ -25,7 +26,7 @@ impl<'k, H: Host> Entered<'k, H> {
         if self.node().is_some() {
             // SAFETY: bound to this thread; not borrowed, see `refresh_creds`.
             unsafe { creds::update_creds(self.bound(), &me.pin()) };
-        } else {
+        } else if self.seat.world().implicit == Implicit::Allowed {
             // SAFETY: not borrowed, see `refresh_creds`.
             unsafe { self.cx.replace_init_cred(&self.proc().resources.cred, &me.pin()) };
         }

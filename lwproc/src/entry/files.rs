@@ -15,6 +15,7 @@ use crate::world::aftermath::Aftermath;
 use std::mem::ManuallyDrop;
 
 /// The slot's number; `None` for one that no table has.
+#[inline]
 pub(super) fn index(fd: Fd) -> Option<u32> {
     u32::try_from(fd.0).ok().filter(|fd| *fd < FDS_MAX)
 }
@@ -117,9 +118,14 @@ impl<H: Host> Entered<'_, H> {
         hold.release(|| self.seat.pin())
     }
 
+    #[inline]
     fn hold_file(&self, fd: Fd) -> Result<FileHold<H::File>, FdError> {
-        let fd = index(fd).ok_or(FdError::BadFd)?;
-        Ok(self.fd_table().hold(fd, &self.seat.pin())?.0)
+        self.hold_if_open(fd).ok_or(FdError::BadFd)
+    }
+
+    /// Its answer fits registers, and that of [`Self::hold_file`] does not.
+    fn hold_if_open(&self, fd: Fd) -> Option<FileHold<H::File>> {
+        Some(self.fd_table().hold(index(fd)?, &self.seat.pin())?.0)
     }
 
     /// Opens a reference's file at the lowest descriptor from `min` on.
@@ -224,6 +230,7 @@ impl<'e, H: Host> Files<'e, H> {
     /// # Errors
     /// [`FdError::BadFd`] (EBADF).
     #[doc(alias = "fd_get")]
+    #[inline]
     pub fn get(self, fd: Fd) -> Result<FileRef<'e, H>, FdError> {
         Ok(FileRef { entered: self.0, hold: ManuallyDrop::new(self.0.hold_file(fd)?) })
     }

@@ -20,7 +20,7 @@ impl<H: Host> Drop for GetBack<'_, '_, H> {
         let me = self.entered.seat.me();
         self.entered.cx.take_over(self.lent);
         if let Some(outer) = self.outer {
-            me.innermost.set(outer);
+            me.resume(outer);
         }
         // SAFETY: the context ends here, and its borrows have.
         if let Some(cred) = unsafe { self.lent.take_init_cred() } {
@@ -66,7 +66,7 @@ impl<'k, H: Host> Entered<'k, H> {
         // code may drop the one that `current` gives it.
         let lent = Context::lent_by(self.cx);
         let me = self.seat.me();
-        let outer = (!self.is_suspended()).then(|| me.innermost.replace(&lent));
+        let outer = (!self.is_suspended()).then(|| me.suspend(&lent));
         let _get_back = GetBack { entered: self, lent: &lent, outer };
         let entered = Entered { seat: self.share_seat(), cx: &lent };
         entered.refresh_creds();

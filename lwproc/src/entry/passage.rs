@@ -8,28 +8,38 @@ use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::world::Implicit;
 use crate::world::clock::Deadline;
-use crate::world::context::Context;
+use crate::world::context::{Context, Passage};
 use std::time::Duration;
 
 impl<'k, H: Host> Entered<'k, H> {
     #[inline]
     pub(crate) fn new(seat: Seat<'k, H>) -> Result<Self, EnterError> {
-        let cx = Self::begin(&seat)?;
-        let plain = seat.world().enters_freely && cx.has_current_creds(&seat.world().init);
-        let entered = Self { seat, cx };
-        if !plain {
-            entered.prepare(None)?;
+        let cx = &seat.me().own;
+        // Never so without an LWP where that is forbidden: there are no credentials then.
+        if cx.passage.get() == Passage::Open && cx.has_current_creds(&seat.world().init) {
+            cx.passage.set(Passage::Light);
+            return Ok(Self { seat, cx });
         }
+        Self::new_prepared(seat, None)
+    }
+
+    /// The general case. It takes the seat, so that the quick one has nothing to undo.
+    #[cold]
+    #[inline(never)]
+    fn new_prepared(seat: Seat<'k, H>, deadline: Deadline) -> Result<Self, EnterError> {
+        let cx = Self::begin(&seat)?;
+        let entered = Self { seat, cx };
+        entered.prepare(deadline)?;
         Ok(entered)
     }
 
     /// The thread's own context, in which it is from now on.
-    #[inline]
     fn begin(seat: &Seat<'k, H>) -> Result<&'k Context<H>, EnterError> {
         let me = seat.me();
-        if !me.innermost.get().is_null() || me.own.entered.replace(true) {
+        if !me.innermost.get().is_null() || me.own.is_entered() {
             return Err(EnterError::AlreadyEntered);
         }
+        me.own.passage.set(me.inside());
         Ok(&me.own)
     }
 
@@ -55,10 +65,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// As [`Entered::new`], until that time.
     pub(crate) fn new_by(seat: Seat<'k, H>, deadline: Duration) -> Result<Self, EnterError> {
-        let cx = Self::begin(&seat)?;
-        let entered = Self { seat, cx };
-        entered.prepare(Some(deadline))?;
-        Ok(entered)
+        Self::new_prepared(seat, Some(deadline))
     }
 
     /// Gets what it lacks: a virtual CPU, the process's credentials. Refused where it may
@@ -91,7 +98,7 @@ impl<H: Host> Drop for Leaving<'_, '_, H> {
             seat.kernel_unlock_all();
             seat.release_cpu();
         }
-        cx.entered.set(false);
+        cx.passage.set(Passage::Guarded);
     }
 }
 
@@ -99,6 +106,10 @@ impl<H: Host> Entered<'_, H> {
     /// Leaves with something to give back: the LWP, the big lock, a virtual CPU.
     #[cold]
     fn leave_with_more(&mut self) {
+        if self.cx.passage.get() == Passage::Inner {
+            // That of a scope, which is left when its poll ends.
+            return;
+        }
         let leaving = Leaving(self);
         let closed = self.leave_files();
         if self.is_exiting() {
@@ -116,16 +127,12 @@ impl<H: Host> Entered<'_, H> {
 impl<H: Host> Drop for Entered<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        let me = self.seat.me();
-        if !std::ptr::eq(self.cx, &me.own) {
-            // That of a scope, which is left when its poll ends.
-            return;
-        }
-        let has_more = || self.cx.biglocks.get() != 0 || me.cpu.get().is_some();
-        if has_more() || self.is_exiting() || std::thread::panicking() {
-            self.leave_with_more();
+        let cx = self.cx;
+        let light = cx.passage.get() == Passage::Light && cx.biglocks.get() == 0;
+        if light && !self.is_exiting() && !std::thread::panicking() {
+            cx.passage.set(Passage::Open);
         } else {
-            self.cx.entered.set(false);
+            self.leave_with_more();
         }
     }
 }

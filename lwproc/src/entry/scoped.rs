@@ -80,7 +80,7 @@ impl<'s, H: Host> Scoped<'s, H> {
         let entered = Entered { seat, cx };
         entered.seat.put_big_lock_down();
         let took_cpu = me.cpu.get().is_none();
-        let this = Self { entered, between, outer: me.innermost.replace(cx), took_cpu };
+        let this = Self { entered, between, outer: me.suspend(cx), took_cpu };
         if took_cpu {
             this.entered.seat.acquire_cpu();
         }
@@ -112,7 +112,7 @@ impl<'s, H: Host> Scoped<'s, H> {
         };
         aftermath.run(|| entered.clear_in_host(&lwp));
         *self.between = Between::Gone(lwp.pid(), lwp.lid());
-        if let Some(lwp) = aftermath.run(|| Entered::put_away(Some(lwp))).flatten() {
+        if let Some(lwp) = Entered::put_away(Some(lwp), aftermath) {
             *self.between = Between::Lwp(lwp);
         }
     }
@@ -129,9 +129,9 @@ impl<H: Host> Drop for Scoped<'_, H> {
         if let Some(cred) = unsafe { entered.cx.take_init_cred() } {
             cred.release(&me.pin());
         }
-        me.innermost.set(self.outer);
+        me.resume(self.outer);
         // The context around may have been left meanwhile.
-        if self.took_cpu || !me.innermost().entered.get() {
+        if self.took_cpu || !me.innermost().is_entered() {
             entered.seat.release_cpu();
         } else {
             entered.seat.tell_cpu(me.innermost().bound());

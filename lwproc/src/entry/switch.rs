@@ -91,24 +91,40 @@ impl<H: Host> Entered<'_, H> {
     /// Makes `lwp` current on the thread, which has none.
     #[inline]
     pub(super) fn attach_current(&self, lwp: Lwp<H>) {
+        self.attach(lwp, None);
+    }
+
+    /// Makes `new` current on the thread, which has none; the host knows it as `old`, if
+    /// there was one.
+    #[inline]
+    fn attach(&self, new: Lwp<H>, old: Option<&Lwp<H>>) {
         // An implicit context's, which no LWP can keep.
         self.save_biglocks();
-        let token = lwp.token();
-        self.cx.bind(lwp.into_raw());
+        let token = new.token();
+        self.cx.bind(new.into_raw());
         let attached = Attached(self);
         if !self.is_suspended() {
-            self.cx.untold.set(false);
+            let untold = self.cx.untold.replace(false);
+            let old = old.filter(|_| !untold);
+            let host = &self.seat.world().host;
             let telling = Telling(&self.cx.untold);
-            self.seat.world().host.set(token);
+            match old {
+                Some(old) => host.switch(old.token(), token),
+                None => host.set(token),
+            }
             telling.done();
         }
         drop(attached);
     }
 
-    /// Takes the current LWP off; if it is exiting, frees it.
-    pub(super) fn put_away(old: Option<Lwp<H>>) -> Option<Lwp<H>> {
-        // Dropping an owned LWP frees it.
-        old.filter(|lwp| !lwp.node().word.load().is_exiting())
+    /// What has been taken off, unless it is exiting: then it is freed.
+    pub(super) fn put_away(old: Option<Lwp<H>>, aftermath: &mut Aftermath<H>) -> Option<Lwp<H>> {
+        if old.as_ref()?.node().word.load().is_exiting() {
+            // Dropping an owned LWP frees it.
+            aftermath.run(|| drop(old));
+            return None;
+        }
+        old
     }
 
     #[inline]
@@ -145,8 +161,7 @@ impl<H: Host> Entered<'_, H> {
         let token = new.token();
         self.cx.bind(new.into_raw());
         let telling = Telling(&self.cx.untold);
-        host.clear(old.token());
-        host.set(token);
+        host.switch(old.token(), token);
         telling.done();
         old
     }
@@ -154,16 +169,12 @@ impl<H: Host> Entered<'_, H> {
     /// The general case.
     #[inline(never)]
     fn replace_and_settle(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
-        let closed = self.leave_files();
-        self.rouse();
         // What panics goes on when the switch is made.
-        let mut aftermath = Aftermath::none();
-        let old = aftermath.run(|| self.detach_current()).flatten();
-        aftermath.run(|| self.attach_current(new));
-        let old = aftermath.run(|| Self::put_away(old)).flatten();
-        if let Some(closed) = closed {
-            aftermath.then(closed);
-        }
+        let mut aftermath = self.leave_files().unwrap_or(Aftermath::none());
+        self.rouse();
+        let old = self.take_off();
+        aftermath.run(|| self.attach(new, old.as_ref()));
+        let old = Self::put_away(old, &mut aftermath);
         aftermath.settle();
         old
     }

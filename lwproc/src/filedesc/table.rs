@@ -162,9 +162,8 @@ impl<F> FdTable<F> {
 
     /// A reference to the file of a descriptor, and its flag. Lock-free; writes
     /// the file's count.
-    pub fn hold(&self, fd: u32, pin: &Pin<'_>) -> Result<(FileHold<F>, OnExec), FdError> {
-        let slot = self.slot(fd)?;
-        Self::hold_slot(slot, pin).ok_or(FdError::BadFd)
+    pub fn hold(&self, fd: u32, pin: &Pin<'_>) -> Option<(FileHold<F>, OnExec)> {
+        Self::hold_slot(self.slot(fd).ok()?, pin)
     }
 
     #[inline]

@@ -69,6 +69,8 @@ pub(crate) struct ProcNode<H: Host> {
     /// Keeps the memory: one for being in the table, one for each handle.
     pub(crate) refs: RefCount,
     pub(crate) id: Identity,
+    /// The parent, and in the tag the stage of this process's end.
+    pub(crate) edge: Link<Edge<H>>,
     pub(crate) word: AtomicProcWord,
     pub(crate) lwps: List<LwpNode<H>>,
     /// Those of the edges in `children` whose child has ended: hints as these. Dropped
@@ -80,8 +82,6 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) children: List<Edge<H>>,
     /// How many edges point here, or are just being made to.
     pub(crate) nchildren: AtomicIsize,
-    /// The parent, and in the tag the stage of this process's end.
-    pub(crate) edge: Link<Edge<H>>,
     /// The process group, and in the tag what the rules of groups say.
     pub(crate) membership: Link<Membership>,
     /// Signals posted to the process, as `SigSet` bits.

@@ -240,7 +240,7 @@ impl<'p, H: Host> Planned<'p, H> {
                     Rfork::Fresh => self.table.table(),
                     Rfork::Share | Rfork::Copy => table,
                 };
-                let (file, _) = source.hold(from, pin)?;
+                let (file, _) = source.hold(from, pin).ok_or(FdError::BadFd)?;
                 match table.place(to, file, OnExec::Keep, pin) {
                     Ok(before) => (before, Ok(())),
                     Err(file) => (Some(file), Err(FdError::Busy)),

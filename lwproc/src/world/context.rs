@@ -33,6 +33,21 @@ pub(crate) struct Ground<H: Host> {
     pub(crate) tasks: std::sync::Arc<WaitQueue>,
 }
 
+/// Where a thread's own context is, and what passing in or out has to look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// Outside; to enter, the thread needs no virtual CPU.
+    Open,
+    /// Outside; to enter, it looks at everything.
+    Guarded,
+    /// Entered; it is the innermost, and the thread has no virtual CPU.
+    Light,
+    /// Entered; to leave, it looks at everything.
+    Laden,
+    /// None: the context is a scope's, or lent, and is always entered.
+    Inner,
+}
+
 /// See the module. The fields are the thread's, but for what is said of `bound`.
 pub(crate) struct Context<H: Host> {
     /// The LWP it runs as; null when it is implicit. From a thread's own context, and
@@ -40,8 +55,7 @@ pub(crate) struct Context<H: Host> {
     bound: AtomicPtr<Managed<LwpNode<H>>>,
     /// init's credentials as this context saw them last, while it was implicit.
     init_cred: UnsafeCell<Option<CredRef>>,
-    /// It has been entered, and not left.
-    pub(crate) entered: Cell<bool>,
+    pub(crate) passage: Cell<Passage>,
     /// How often it has taken the big lock.
     pub(crate) biglocks: Cell<u32>,
     /// The host has not been told of the bound LWP: it panicked then.
@@ -58,7 +72,7 @@ impl<H: Host> Context<H> {
         Self {
             bound: AtomicPtr::new(std::ptr::null_mut()),
             init_cred: UnsafeCell::new(None),
-            entered: Cell::new(false),
+            passage: Cell::new(Passage::Guarded),
             biglocks: Cell::new(0),
             untold: Cell::new(false),
             inert: Cell::new(None),
@@ -72,15 +86,20 @@ impl<H: Host> Context<H> {
     /// `ground` stays where it is as long as the context.
     #[cfg(feature = "async")]
     pub(crate) unsafe fn of_scope(ground: &Ground<H>) -> Self {
-        Self { ground, entered: Cell::new(true), ..Self::new() }
+        Self { ground, passage: Cell::new(Passage::Inner), ..Self::new() }
     }
 
     /// One that stands for another one, which stays where it is as long as this, and has
     /// what that runs as.
     pub(crate) fn lent_by(other: &Self) -> Self {
-        let lent = Self { ground: other.ground, entered: Cell::new(true), ..Self::new() };
+        let lent = Self { ground: other.ground, passage: Cell::new(Passage::Inner), ..Self::new() };
         lent.take_over(other);
         lent
+    }
+
+    /// It has been entered, and not left.
+    pub(crate) fn is_entered(&self) -> bool {
+        !matches!(self.passage.get(), Passage::Open | Passage::Guarded)
     }
 
     /// Runs as what the other did, which is left without.

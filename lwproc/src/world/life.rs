@@ -5,7 +5,6 @@
 //! LWP, every counted handle), after the kernel's teardown has ended all that it could.
 #![allow(unsafe_code)]
 
-use super::Implicit;
 use super::aftermath::Aftermath;
 use super::biglock::BigLock;
 use super::config::Configuration;
@@ -89,8 +88,6 @@ impl<H: Host> World<H> {
                 emuls,
                 native_sysents: settings.native_sysents,
                 implicit: settings.implicit,
-                enters_freely: settings.virtual_cpus.is_none()
-                    && settings.implicit == Implicit::Allowed,
                 next_key: AtomicU64::new(0),
                 proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
                 ids,

@@ -150,8 +150,6 @@ pub(crate) struct World<H: Host> {
     pub(crate) emuls: Emuls<H>,
     pub(crate) native_sysents: NativeSysents,
     pub(crate) implicit: Implicit,
-    /// To enter takes no virtual CPU, and needs no LWP.
-    pub(crate) enters_freely: bool,
     /// The number of the next key of specific data.
     pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::clock::Shown;
-use super::context::Context;
+use super::context::{Context, Passage};
 use crate::cred::uids::Lane;
 use crate::host::Host;
 use crate::idtable::Shard;
@@ -126,11 +126,32 @@ impl<H: Host> Participant<H> {
         unsafe { innermost.as_ref() }.unwrap_or(&self.own)
     }
 
+    /// The passage of its own context when that is entered, and the innermost.
+    pub(crate) fn inside(&self) -> Passage {
+        if self.world().cpus.is_none() { Passage::Light } else { Passage::Laden }
+    }
+
+    /// Runs in `inner` from now on; what it ran in comes back, for
+    /// [`resume`](Self::resume).
+    pub(crate) fn suspend(&self, inner: *const Context<H>) -> *const Context<H> {
+        let own = if self.own.is_entered() { Passage::Laden } else { Passage::Guarded };
+        self.own.passage.set(own);
+        self.innermost.replace(inner)
+    }
+
+    /// Runs in what it ran in before.
+    pub(crate) fn resume(&self, outer: *const Context<H>) {
+        self.innermost.set(outer);
+        if outer.is_null() && self.own.is_entered() {
+            self.own.passage.set(self.inside());
+        }
+    }
+
     /// Whether the thread runs in its own context, and has no virtual CPU and not the
     /// big lock.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.innermost.get().is_null() && self.own.biglocks.get() == 0 && self.cpu.get().is_none()
+        self.own.passage.get() == Passage::Light && self.own.biglocks.get() == 0
     }
 
     fn take_over(&self) -> bool {
