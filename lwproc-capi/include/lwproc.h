@@ -75,7 +75,7 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_WNOHANG 1
 
 /**
- * lwproc_wait: reap nothing; the child is there for the next wait.
+ * lwproc_wait: reap nothing; the child is there for the next wait, and for other LWPs'.
  */
 #define LWPROC_WNOWAIT 2
 

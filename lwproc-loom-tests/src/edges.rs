@@ -38,6 +38,10 @@ pub fn models() -> Vec<Model> {
             .threads(3)
             .bounded(2),
         pair("kernel_claim_given_back_against_wait", claim_given_back_against_wait),
+        pair("kernel_peek_against_wait", || peek_and_wait(Spawned::Peeks)),
+        pair("kernel_wait_against_peek", || peek_and_wait(Spawned::Waits)),
+        pair("kernel_peek_against_exit", peek_against_exit).long(),
+        pair("kernel_exit_against_peek", exit_against_peek),
         pair("kernel_wait_as_init_against_exit_of_both", wait_as_init_against_exit_of_both)
             .threads(3)
             .bounded(1),
@@ -249,6 +253,82 @@ fn claim_given_back_against_wait() {
     let mut e = enter_as(&kernel, parent);
     let here = || assert_eq!(e.wait(WaitTarget::Any).unwrap().pid, pid);
     at_once(&kernel, there, here);
+    e.release().unwrap();
+    drop(e);
+    assert_empty(&kernel);
+}
+
+/// What the spawned thread does.
+#[derive(Clone, Copy, PartialEq)]
+enum Spawned {
+    Peeks,
+    Waits,
+}
+
+/// One LWP looks at the zombie while another reaps it, who finds it: the look hides nothing.
+fn peek_and_wait(role: Spawned) {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let sibling = kernel.new_lwp(parent.pid()).unwrap();
+    let pid = child.pid();
+    enter_as(&kernel, child).exit(ExitStatus::exited(5)).unwrap();
+    let ended = |child: lwproc::Reaped| (child.pid, child.status.exit_code());
+    let wait = move |e: &Entered<'_>| {
+        assert_eq!(e.try_wait(WaitTarget::Any).unwrap().map(ended), Some((pid, Some(5))));
+    };
+    let peek = move |e: &Entered<'_>| match e.try_wait(WaitTarget::Any.peek()) {
+        Ok(seen) => assert!(seen.is_none_or(|seen| ended(seen) == (pid, Some(5)))),
+        Err(gone) => assert_eq!(gone, WaitError::NoChild),
+    };
+    let k = kernel.clone();
+    let there = move || {
+        let mut e = enter_as(&k, sibling);
+        if role == Spawned::Peeks {
+            peek(&e)
+        } else {
+            wait(&e)
+        }
+        e.unbind().unwrap()
+    };
+    let mut e = enter_as(&kernel, parent);
+    at_once(&kernel, there, || if role == Spawned::Peeks { wait(&e) } else { peek(&e) });
+    e.release().unwrap();
+    drop(e);
+    assert_empty(&kernel);
+}
+
+fn peek_at(e: &Entered<'_>, pid: Pid) {
+    for _ in 0..2 {
+        let seen = e.wait(WaitTarget::Any.peek()).unwrap();
+        assert_eq!((seen.pid, seen.status), (pid, ExitStatus::exited(5)));
+    }
+}
+
+/// A look that sleeps until the child ends sees how, and once more.
+fn peek_against_exit() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let pid = child.pid();
+    let k = kernel.clone();
+    let there = move || {
+        let mut e = enter_as(&k, parent);
+        peek_at(&e, pid);
+        assert_eq!(e.try_wait(WaitTarget::Any).unwrap().map(|reaped| reaped.pid), Some(pid));
+        e.release().unwrap();
+    };
+    at_once(&kernel, there, || enter_as(&kernel, child).exit(ExitStatus::exited(5)).unwrap());
+    assert_empty(&kernel);
+}
+
+/// The same with the roles changed.
+fn exit_against_peek() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let (parent, child) = family(&kernel);
+    let pid = child.pid();
+    let k = kernel.clone();
+    let mut e = enter_as(&kernel, parent);
+    let there = move || enter_as(&k, child).exit(ExitStatus::exited(5)).unwrap();
+    at_once(&kernel, there, || peek_at(&e, pid));
     e.release().unwrap();
     drop(e);
     assert_empty(&kernel);

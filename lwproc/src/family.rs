@@ -84,10 +84,16 @@ impl<H: Host> Child<'_, H> {
         self.edge.tag() == ZOMBIE
     }
 
+    /// A zombie, or one that somebody is reaping.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.edge.tag() != 0
+    }
+
     /// Takes the right to reap a zombie. Lock-free.
     pub(crate) fn claim(&self) -> Option<()> {
         // Relaxed: the zombie was seen with Acquire [P13], and nobody adds to
-        // it: a claim given back in between has changed nothing.
+        // it: a claim given back in between has changed nothing. Who sees the claim
+        // acquires the end from `die` all the same: a CAS stands in its release sequence.
         self.node
             .edge
             .compare_exchange(self.edge, self.edge.with_tag(REAPING), Relaxed, Relaxed)
@@ -121,20 +127,21 @@ pub(crate) fn children<'g, H: Host>(
     })
 }
 
-/// The zombies of `parent` that nobody is reaping, the one that ended last first. O(zombies),
-/// however many live. Weakly consistent.
-pub(crate) fn zombies<'g, H: Host>(
+/// The children of `parent` that have ended, the last one first, those that somebody is
+/// reaping included. O(zombies), however many live. Weakly consistent.
+pub(crate) fn ended_children<'g, H: Host>(
     ids: &'g Table<H>,
     parent: &'g ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = Child<'g, H>> {
-    let found = parent.zombies.iter(pin).filter_map(move |(hint, hint_ptr)| {
+    let in_list = parent.zombies.iter(pin).filter_map(move |(hint, hint_ptr)| {
         let (node, ptr) = table::resolve(ids, hint.child, pin)?;
         // Acquire [P9], [P13]: as in `children`.
         let edge = node.edge.load(Acquire);
         (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
     });
-    found.filter(Child::is_zombie)
+    // One is in the list a moment before it is a zombie.
+    in_list.filter(Child::has_ended)
 }
 
 /// Whether a process has children, zombies included. Wait-free. It may say so for a

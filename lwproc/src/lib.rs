@@ -162,7 +162,7 @@ pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::until::Until;
-pub use entry::wait::{Reaped, WaitTarget, Zombie};
+pub use entry::wait::{Reaped, WaitFor, WaitTarget, Zombie};
 pub use errno::{Abi, Errno};
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,

@@ -363,7 +363,10 @@ fn a_wait_may_reap_nothing() {
     // At once, however late it is.
     let zombie = k.until(Duration::ZERO).claim_zombie(WaitTarget::Pid(child.pid()));
     assert_eq!(zombie.unwrap().status(), child.exit_status().unwrap());
+    let seen = k.until(Duration::ZERO).wait(WaitTarget::Any.peek());
+    assert_eq!(seen.unwrap().pid, child.pid());
     assert_eq!(k.until(Duration::ZERO).wait(WaitTarget::Any).unwrap().pid, child.pid());
     let none = k.until(LONG).claim_zombie(WaitTarget::Any).map(drop);
     assert_eq!(none, Err(WaitError::NoChild));
+    assert_eq!(k.until(LONG).wait(WaitTarget::Any.peek()), Err(WaitError::NoChild));
 }

@@ -116,6 +116,97 @@ fn a_claim_does_not_hide_the_child_from_another_lwps_wait() {
     }
 }
 
+/// One LWP peeks all the time while another waits: it finds every child that has ended, and
+/// the one that peeks sees it until it is reaped.
+#[test]
+fn a_peek_hides_nothing_from_another_lwps_wait() {
+    const ROUNDS: usize = 2_000;
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let other = k.new_lwp(k.pid()).unwrap();
+    let (rounds, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter().unwrap();
+            k.switch(other).unwrap();
+            while rounds.load(SeqCst) < ROUNDS {
+                for target in [WaitTarget::Any, WaitTarget::OwnPgrp] {
+                    match k.try_wait(target.peek()) {
+                        Ok(Some(child)) => {
+                            assert_eq!(child.status, ExitStatus::exited(3));
+                            seen.fetch_add(1, SeqCst);
+                        }
+                        Ok(None) | Err(WaitError::NoChild) => (),
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            }
+            k.release().unwrap();
+        });
+        for round in 0.. {
+            let child = fork_and_exit(&mut k, ExitStatus::exited(3));
+            let target = [WaitTarget::Any, WaitTarget::Pid(child), WaitTarget::OwnPgrp][round % 3];
+            let waited = k.try_wait(target).map(|found| found.map(|reaped| reaped.pid));
+            let at_end = round >= ROUNDS && seen.load(SeqCst) > 0;
+            rounds.store(if at_end || waited != Ok(Some(child)) { ROUNDS } else { 0 }, SeqCst);
+            assert_eq!(waited, Ok(Some(child)), "round {round}");
+            if at_end {
+                break;
+            }
+        }
+    });
+    k.release().unwrap();
+}
+
+/// A peek sleeps until a child of those that it means has ended, tells how, and what it
+/// used, and leaves both to who reaps it; it looks through a claim.
+#[test]
+fn a_peek_tells_all_and_leaves_it() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    assert_eq!(k.wait(WaitTarget::Any.peek()), Err(WaitError::NoChild));
+    let (lwp, living) = (k.spawn().start().unwrap(), k.spawn().start().unwrap());
+    let (child, parent) = (lwp.pid(), k.switch(lwp).unwrap().unwrap());
+    k.groups().setpgid(Pid(0), Pid(0)).unwrap();
+    k.resources().add_usage(Usage { minor_faults: 7, ..Usage::default() });
+    let lwp = k.switch(parent).unwrap().unwrap();
+    for target in [WaitTarget::Any, WaitTarget::Pid(child), WaitTarget::Pgrp(child)] {
+        assert_eq!(k.try_wait(target.peek()), Ok(None));
+    }
+    let seen = std::thread::scope(|s| {
+        let asleep = || kernel.pin().lwps().any(|l| l.state() == LwpState::Sleeping);
+        s.spawn(move || {
+            while !asleep() {
+                std::thread::yield_now();
+            }
+            lwp.exit(ExitStatus::exited(3));
+        });
+        k.wait(WaitTarget::Pgrp(child).peek()).unwrap()
+    });
+    assert_eq!((seen.pid, seen.status, seen.usage.minor_faults), (child, ExitStatus::exited(3), 7));
+    assert_eq!(k.resources().children_usage().minor_faults, 0);
+    assert_eq!(k.try_wait(WaitTarget::OwnPgrp.peek()), Ok(None));
+    let claim = k.claim_zombie(WaitTarget::Any).unwrap().unwrap();
+    for target in [WaitTarget::Any, WaitTarget::Pid(child), WaitTarget::Pgrp(child)] {
+        assert_eq!(k.try_wait(target.peek()), Ok(Some(seen)));
+        assert_eq!(k.try_wait(target), Ok(None));
+    }
+    drop(claim);
+    assert_eq!(k.wait(WaitTarget::Any), Ok(seen));
+    assert_eq!(k.resources().children_usage().minor_faults, 7);
+    assert_eq!(k.try_wait(WaitTarget::Pid(child).peek()), Err(WaitError::NoChild));
+    assert_eq!(format!("{:?}", WaitFor::from(WaitTarget::Any)), "Any");
+    assert_eq!(format!("{:?}", WaitTarget::Any.peek()), "Any.peek()");
+    drop(living);
+    k.release().unwrap();
+    // init reaps by itself, and has nothing to look at.
+    drop(k);
+    let k = kernel.enter().unwrap();
+    assert_eq!(k.try_wait(WaitTarget::Any.peek()), Err(WaitError::NoChild));
+}
+
 /// What a wait for any child costs does not depend on how many live.
 #[test]
 fn a_wait_looks_at_zombies_only() {

@@ -5,6 +5,7 @@
 use lwproc::*;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 fn builder() -> Builder {
     Kernel::builder().wait_policy(WaitPolicy::Wait).signal_model(SigModel::Record)
@@ -29,7 +30,9 @@ fn never_too_early(kernel: &Kernel, told: impl Fn(&Entered<'_>) -> bool) {
             let (child, orphans) = child_with(&mut k, 100);
             let pid = child.pid();
             send.send(child).unwrap();
+            let begun = Instant::now();
             while !told(&k) {
+                assert!(begun.elapsed() < Duration::from_secs(10), "not told once");
                 std::hint::spin_loop();
             }
             let reaped = k.try_wait(WaitTarget::Any).unwrap();

@@ -131,6 +131,30 @@ fn one_of_two_that_wait_reaps() {
     assert_empty(&kernel);
 }
 
+/// A future that peeks is woken by the zombie, and leaves it; a claim does not hide it.
+#[test]
+fn a_peek_reaps_nothing() {
+    let kernel = kernel();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Share).unwrap();
+    let child = k.spawn().start().unwrap();
+    let (pid, second) = (child.pid(), kernel.new_lwp(k.pid()).unwrap());
+    let peek = async || current(|k| k.process().wait(WaitTarget::Any.peek())).unwrap().await;
+    let (wakes, waker) = waker();
+    let mut task = Box::pin(second.scope(async { (peek().await, peek().await) }));
+    assert!(poll_for(&mut task, &waker).is_pending());
+    child.exit(ExitStatus::exited(3));
+    assert_eq!(wakes.count(), 1);
+    let zombie = k.claim_zombie(WaitTarget::Any).unwrap().unwrap();
+    let Poll::Ready((Ok(first), second)) = poll_for(&mut task, &waker) else { panic!("pending") };
+    assert_eq!((first.pid, first.status.exit_code(), second), (pid, Some(3), Ok(first)));
+    assert_eq!(zombie.reap(), first);
+    drop(task);
+    k.release().unwrap();
+    drop(k);
+    assert_empty(&kernel);
+}
+
 #[test]
 fn drained_wakes_when_one_is_left_or_it_is_reopened() {
     let kernel = Kernel::new();

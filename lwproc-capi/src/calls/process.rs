@@ -4,16 +4,16 @@
 use std::ffi::{CStr, c_char};
 
 use libc::{c_int, pid_t};
-use lwproc::{Comm, CoreDump, ExitStatus, Pid, WaitTarget, Zombie};
+use lwproc::{Comm, CoreDump, ExitStatus, Pid, Reaped, WaitTarget};
 
 use super::{store, until, wanted};
 use crate::context::{self, Context};
-use crate::host::{CHost, Deadline, NEVER};
+use crate::host::{Deadline, NEVER};
 use crate::mistake::{Mistake, Refusal, errno};
 
 /// lwproc_wait: do not block.
 pub const LWPROC_WNOHANG: c_int = 1;
-/// lwproc_wait: reap nothing; the child is there for the next wait.
+/// lwproc_wait: reap nothing; the child is there for the next wait, and for other LWPs'.
 pub const LWPROC_WNOWAIT: c_int = 2;
 
 /// setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
@@ -110,28 +110,17 @@ pub unsafe extern "C" fn lwproc_wait_until(
 pub(super) type Ended = (Pid, ExitStatus);
 
 fn wait(target: pid_t, options: c_int, deadline: Deadline) -> Result<Option<Ended>, Refusal> {
-    let target = match target {
-        1.. => WaitTarget::Pid(Pid(target)),
-        0 => WaitTarget::OwnPgrp,
-        -1 => WaitTarget::Any,
-        // The least number has no opposite, and names no group.
-        group => WaitTarget::Pgrp(Pid(group.wrapping_neg())),
-    };
+    let target = WaitTarget::from_raw(target);
     if options & !(LWPROC_WNOHANG | LWPROC_WNOWAIT) != 0 {
         return Err(Mistake::Argument("unknown options").into());
     }
-    let end = |zombie: Zombie<'_, CHost>| {
-        let ended = (zombie.pid(), zombie.status());
-        if options & LWPROC_WNOWAIT == 0 {
-            zombie.reap();
-        }
-        ended
-    };
+    let what = if options & LWPROC_WNOWAIT == 0 { target.into() } else { target.peek() };
+    let end = |child: Reaped| (child.pid, child.status);
     context::public_until(deadline, |cx| {
         if options & LWPROC_WNOHANG != 0 {
-            Ok(cx.k().claim_zombie(target)?.map(end))
+            Ok(cx.k().try_wait(what)?.map(end))
         } else {
-            Ok(Some(end(cx.k_mut().until(deadline).claim_zombie(target)?)))
+            Ok(Some(end(cx.k_mut().until(deadline).wait(what)?)))
         }
     })
 }

@@ -323,6 +323,49 @@ static void reaps_nothing(void)
     rump_pub_lwproc_releaselwp();
 }
 
+static int looking;
+
+static void *looks_all_the_time(void *parent)
+{
+    pid_t got;
+    int answer;
+
+    OK(lwproc_kernel_use(kernel));
+    OK(rump_pub_lwproc_newlwp(*(pid_t *)parent));
+    while (__atomic_load_n(&looking, __ATOMIC_ACQUIRE)) {
+        answer = lwproc_wait(-1, LWPROC_WNOWAIT | LWPROC_WNOHANG, &got, NULL);
+        CHECK(answer == 0 || answer == ECHILD);
+    }
+    rump_pub_lwproc_releaselwp();
+    return NULL;
+}
+
+/* A look of another LWP hides no child. */
+static void hides_nothing(void)
+{
+    struct lwp *parent;
+    pthread_t thread;
+    pid_t pid, arg, got;
+    int i;
+
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    parent = rump_pub_lwproc_curlwp();
+    arg = lwproc_getpid();
+    looking = 1;
+    OK(pthread_create(&thread, NULL, looks_all_the_time, &arg));
+    for (i = 0; i < 3000; i++) {
+        OK(rump_pub_lwproc_rfork(0));
+        pid = lwproc_getpid();
+        OK(lwproc_exit(3));
+        rump_pub_lwproc_switch(parent);
+        OK(lwproc_wait(i % 2 == 0 ? pid : -1, LWPROC_WNOHANG, &got, NULL));
+        IS(got, pid);
+    }
+    __atomic_store_n(&looking, 0, __ATOMIC_RELEASE);
+    OK(pthread_join(thread, NULL));
+    rump_pub_lwproc_releaselwp();
+}
+
 /* A signal for one LWP of a process. */
 static void to_one_lwp(void)
 {
@@ -358,7 +401,7 @@ static void to_one_lwp(void)
 int main(void)
 {
     static void (*const tests[])(void) = {
-        listing, lists_while_others_run, handles, exits, reaps_nothing, to_one_lwp,
+        listing, lists_while_others_run, handles, exits, reaps_nothing, hides_nothing, to_one_lwp,
     };
     size_t i;
 

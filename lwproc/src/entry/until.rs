@@ -4,7 +4,7 @@ use super::Entered;
 use super::biglock::BigLockError;
 use super::drain::AloneError;
 use super::sleep::Interrupted;
-use super::wait::{Reaped, WaitTarget, Zombie};
+use super::wait::{Reaped, WaitFor, WaitTarget, Zombie};
 use crate::error::WaitError;
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
@@ -66,12 +66,12 @@ impl<'e, H: Host> Until<'e, '_, H> {
     ///
     /// # Errors
     /// As that; [`WaitError::TimedOut`] (ETIMEDOUT).
-    pub fn wait(&mut self, target: WaitTarget) -> Result<Reaped, WaitError> {
-        self.entered.wait_by(target, self.deadline)
+    pub fn wait(&mut self, what: impl Into<WaitFor>) -> Result<Reaped, WaitError> {
+        self.entered.wait_by(what.into(), self.deadline)
     }
 
     /// As [`Entered::wait`], and reaps nothing yet: dropping the [`Zombie`] leaves the child to
-    /// the next wait (`WNOWAIT`).
+    /// the next wait. As [`Entered::claim_zombie`].
     ///
     /// # Errors
     /// As [`Until::wait`].

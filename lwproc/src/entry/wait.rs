@@ -8,7 +8,7 @@ use crate::family::{self, Child};
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
-use crate::object::node::ProcPtr;
+use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::death;
 use crate::pgrp;
@@ -57,11 +57,63 @@ impl WaitTarget {
     }
 }
 
-/// A child that has been waited for.
+impl WaitTarget {
+    /// A wait for the same children that reaps nothing (`WNOWAIT` of POSIX). Wait-free.
+    pub fn peek(self) -> WaitFor {
+        WaitFor { target: self, then: Then::Keep }
+    }
+}
+
+/// What a wait is for: which children, and whether it reaps the one that it finds. A
+/// [`WaitTarget`] by itself is a wait that reaps.
+///
+/// A wait that [peeks](WaitTarget::peek) leaves the child as it is, also for the waits of
+/// other LWPs, whose zombie it may be a moment later. It finds a child that another is just
+/// reaping, or has [claimed](Entered::claim_zombie), too.
+///
+/// ```
+/// # use lwproc::{ExitStatus, Kernel, WaitPolicy, WaitTarget};
+/// # let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build()?;
+/// # let mut k = kernel.enter()?;
+/// # k.switch(kernel.spawn().start()?)?;
+/// k.spawn().start()?.exit(ExitStatus::exited(3));
+/// let seen = k.wait(WaitTarget::Any.peek())?;
+/// let reaped = k.wait(WaitTarget::Pid(seen.pid))?;
+/// assert_eq!(seen, reaped);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WaitFor {
+    target: WaitTarget,
+    then: Then,
+}
+
+/// What becomes of the child that was found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Then {
+    Reap,
+    Keep,
+}
+
+impl From<WaitTarget> for WaitFor {
+    fn from(target: WaitTarget) -> Self {
+        Self { target, then: Then::Reap }
+    }
+}
+
+impl fmt::Debug for WaitFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peek = if self.then == Then::Keep { ".peek()" } else { "" };
+        write!(f, "{:?}{peek}", self.target)
+    }
+}
+
+/// A child that has ended, as a wait answers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Reaped {
-    /// Its pid, which may be reissued from now on.
+    /// Its pid. Unless the wait [only peeked](WaitTarget::peek), it may be reissued from
+    /// now on.
     pub pid: Pid,
     /// How it ended.
     pub status: ExitStatus,
@@ -69,16 +121,40 @@ pub struct Reaped {
     pub usage: Usage,
 }
 
-/// The right to reap one zombie. Dropping it gives the right back: the child
-/// is a zombie again.
+/// The right to reap one zombie: a reaping that can be undone. Other waits do not get the
+/// child meanwhile. Dropping it gives the right back: the child is a zombie again, and those
+/// that wait for it are woken.
 #[must_use = "dropping it leaves the zombie as it was"]
 pub struct Zombie<'e, H: Host = ThreadHost> {
     entered: &'e Entered<'e, H>,
     child: ProcPtr<H>,
 }
 
+/// How a child has ended, whose edge the caller saw say so.
+fn end_of<H: Host>(child: &ProcNode<H>) -> Reaped {
+    let usage = child.resources.usage_at_end();
+    // Relaxed: read through the Acquire of the edge [P13].
+    Reaped { pid: child.pid(), status: child.word.load().status(), usage }
+}
+
+/// What a wait has found.
+pub(crate) enum Found<'e, H: Host> {
+    /// To be reaped when the wait is over.
+    Claimed(Zombie<'e, H>),
+    Seen(Reaped),
+}
+
+impl<H: Host> Found<'_, H> {
+    pub(crate) fn settle(self) -> Reaped {
+        match self {
+            Self::Claimed(zombie) => zombie.reap(),
+            Self::Seen(child) => child,
+        }
+    }
+}
+
 impl<H: Host> Zombie<'_, H> {
-    fn node(&self) -> &crate::object::node::ProcNode<H> {
+    fn node(&self) -> &ProcNode<H> {
         // SAFETY: in the table until the holder of the claim reaps it.
         unsafe { Managed::deref_counted(self.child) }
     }
@@ -99,10 +175,9 @@ impl<H: Host> Zombie<'_, H> {
     /// the first time.
     pub fn reap(self) -> Reaped {
         let this = std::mem::ManuallyDrop::new(self);
-        let usage = this.node().resources.usage_at_end();
-        let reaped = Reaped { pid: this.pid(), status: this.status(), usage };
-        if usage != Usage::default() {
-            this.entered.proc().resources.stats_mut().add_children(usage);
+        let reaped = end_of(this.node());
+        if reaped.usage != Usage::default() {
+            this.entered.proc().resources.stats_mut().add_children(reaped.usage);
         }
         let seat = &this.entered.seat;
         // SAFETY: this value is the right to.
@@ -131,18 +206,31 @@ impl<H: Host> Entered<'_, H> {
     /// Takes the right to reap a child of the current process that has ended;
     /// `None` when none has yet; of several, one that POSIX leaves open: here the one that
     /// ended last. Exactly one caller gets each zombie; init and
-    /// proc0, whose children are reaped for them, never do.
+    /// proc0, whose children are reaped for them, never do. Whoever only wants to look
+    /// [peeks](WaitTarget::peek).
     /// Lock-free; O(zombies), for [`WaitTarget::Pid`] O(1); of a group, O(children) when
     /// none in it has ended.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD).
     pub fn claim_zombie(&self, target: WaitTarget) -> Result<Option<Zombie<'_, H>>, WaitError> {
+        self.find_ended(target, |child| {
+            let claimed = child.is_zombie().then(|| child.claim()).flatten();
+            claimed.map(|()| Zombie { entered: self, child: child.ptr })
+        })
+    }
+
+    /// The first ended child of which `take` makes something.
+    fn find_ended<R>(
+        &self,
+        target: WaitTarget,
+        take: impl Fn(&Child<'_, H>) -> Option<R>,
+    ) -> Result<Option<R>, WaitError> {
         let pin = self.seat.pin();
         // init's and proc0's zombies are reaped by whoever made them: a claim
         // that comes between and is given back would leave them to nobody.
         let takes = !self.proc().reaps_by_itself();
-        let take = |child: &Child<'_, H>| takes && child.is_zombie() && child.claim().is_some();
+        let take = |child: &Child<'_, H>| if takes { take(child) } else { None };
         let ids = &self.seat.world().ids;
         let is_in = |child: &Child<'_, H>, pgid| {
             pgrp::group_of(child.node, &pin).is_some_and(|its| its.id().pid() == pgid)
@@ -153,14 +241,13 @@ impl<H: Host> Entered<'_, H> {
             WaitTarget::OwnPgrp => Some(self.groups().pgid()),
             WaitTarget::Pid(pid) => {
                 let child = family::child(ids, self.proc_ptr(), pid, &pin);
-                let child = child.ok_or(WaitError::NoChild)?;
-                return Ok(take(&child).then(|| Zombie { entered: self, child: child.ptr }));
+                return child.map(|child| take(&child)).ok_or(WaitError::NoChild);
             }
         };
         let is_meant = |child: &Child<'_, H>| group.is_none_or(|pgid| is_in(child, pgid));
-        let mut zombies = family::zombies(ids, self.proc(), &pin);
-        if let Some(child) = zombies.find(|child| is_meant(child) && take(child)) {
-            return Ok(Some(Zombie { entered: self, child: child.ptr }));
+        let ended = family::ended_children(ids, self.proc(), &pin);
+        if let Some(found) = ended.filter(is_meant).find_map(|child| take(&child)) {
+            return Ok(Some(found));
         }
         // One that another LWP is about to reap is a child still.
         let any = match group {
@@ -168,6 +255,16 @@ impl<H: Host> Entered<'_, H> {
             Some(_) => family::children(ids, self.proc(), &pin).any(|child| is_meant(&child)),
         };
         if any { Ok(None) } else { Err(WaitError::NoChild) }
+    }
+
+    /// What a wait finds now, which is to be [settled](Found::settle).
+    pub(crate) fn find(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
+        match what.then {
+            Then::Reap => Ok(self.claim_zombie(what.target)?.map(Found::Claimed)),
+            Then::Keep => self.find_ended(what.target, |child| {
+                child.has_ended().then(|| Found::Seen(end_of(child.node)))
+            }),
+        }
     }
 
     /// As [`Entered::claim_zombie`], of one child that is known by its handle.
@@ -195,11 +292,12 @@ impl<H: Host> Entered<'_, H> {
     /// [`WaitError::NoChild`] (ECHILD). With
     /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap) no child is ever
     /// reaped: it is `None` while there are children, and then this.
-    pub fn try_wait(&self, target: WaitTarget) -> Result<Option<Reaped>, WaitError> {
-        Ok(self.claim_zombie(target)?.map(Zombie::reap))
+    pub fn try_wait(&self, what: impl Into<WaitFor>) -> Result<Option<Reaped>, WaitError> {
+        Ok(self.find(what.into())?.map(Found::settle))
     }
 
-    /// Waits until a child of the current process ends, and reaps it.
+    /// Waits until a child of the current process ends, and reaps it, or
+    /// [only looks](WaitTarget::peek).
     /// **Blocks** the thread; gives its virtual CPU and the big lock to others
     /// meanwhile.
     ///
@@ -208,24 +306,13 @@ impl<H: Host> Entered<'_, H> {
     /// [`WaitError::Interrupted`] (EINTR): no child has ended, and an unblocked signal
     /// is pending, the LWP is [to exit](Entered::must_exit), or somebody
     /// [unsleeps](crate::LwpRef::unsleep) it. An implicit context is not interrupted.
-    pub fn wait(&self, target: WaitTarget) -> Result<Reaped, WaitError> {
-        self.wait_by(target, None)
+    pub fn wait(&self, what: impl Into<WaitFor>) -> Result<Reaped, WaitError> {
+        self.wait_by(what.into(), None)
     }
 
-    pub(super) fn wait_by(
-        &self,
-        target: WaitTarget,
-        deadline: Deadline,
-    ) -> Result<Reaped, WaitError> {
-        self.claim_zombie_by(target, deadline).map(Zombie::reap)
-    }
-
-    /// What a wait that starts now is for, however long it waits.
-    pub(crate) fn start_of_wait(&self, target: WaitTarget) -> WaitTarget {
-        match target {
-            WaitTarget::OwnPgrp => WaitTarget::Pgrp(self.groups().pgid()),
-            other => other,
-        }
+    pub(super) fn wait_by(&self, what: WaitFor, deadline: Deadline) -> Result<Reaped, WaitError> {
+        let what = self.start_of_wait(what);
+        self.sleep_for(deadline, || self.find(what).transpose()).map(Found::settle)
     }
 
     pub(super) fn claim_zombie_by(
@@ -233,11 +320,29 @@ impl<H: Host> Entered<'_, H> {
         target: WaitTarget,
         deadline: Deadline,
     ) -> Result<Zombie<'_, H>, WaitError> {
-        let target = self.start_of_wait(target);
+        let WaitFor { target, .. } = self.start_of_wait(target.into());
+        self.sleep_for(deadline, || self.claim_zombie(target).transpose())
+    }
+
+    /// What a wait that starts now is for, however long it waits.
+    pub(crate) fn start_of_wait(&self, what: WaitFor) -> WaitFor {
+        match what.target {
+            WaitTarget::OwnPgrp => {
+                WaitFor { target: WaitTarget::Pgrp(self.groups().pgid()), ..what }
+            }
+            _ => what,
+        }
+    }
+
+    /// Sleeps until `done` yields what is waited for of a child.
+    fn sleep_for<R>(
+        &self,
+        deadline: Deadline,
+        done: impl Fn() -> Option<Result<R, WaitError>>,
+    ) -> Result<R, WaitError> {
         // One sleep, however often it looks: what ends it is not lost between two.
-        let done = || self.claim_zombie(target).transpose();
         match done() {
-            Some(zombie) => zombie,
+            Some(found) => found,
             None => self.sleep_in(&self.proc().waiters, deadline, done)?,
         }
     }

@@ -6,7 +6,7 @@ use crate::entry::innermost::current_of;
 use crate::entry::nap::Nap;
 use crate::entry::pidfd::{Drained, Exited, Wait, WaitProc};
 use crate::entry::process::Process;
-use crate::entry::wait::{Reaped, WaitTarget, Zombie};
+use crate::entry::wait::{Found, Reaped, WaitFor};
 use crate::error::WaitError;
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
@@ -43,7 +43,9 @@ impl<H: Host> Future for WaitProc<H> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self(wait, nap) = &mut *self;
-        wait_in(wait, nap, cx, |parent, child| parent.claim_by_handle(child))
+        wait_in(wait, nap, cx, |parent, child| {
+            Ok(parent.claim_by_handle(child)?.map(Found::Claimed))
+        })
     }
 }
 
@@ -60,12 +62,12 @@ impl<H: Host> Future for WaitProc<H> {
 pub struct WaitChild<H: Host = ThreadHost> {
     /// In the queue of the parent.
     wait: Wait<H>,
-    target: WaitTarget,
+    what: WaitFor,
     nap: Nap,
 }
 
 impl<H: Host> Process<'_, H> {
-    /// A wait for a child, any or one that is meant, which is then reaped: as
+    /// A wait for a child, any or one that is meant, which is then reaped or left: as
     /// [`Entered::wait`], but a future. A deadline is the executor's. Wait-free.
     ///
     /// ```
@@ -93,10 +95,10 @@ impl<H: Host> Process<'_, H> {
     /// assert_eq!(scope.as_mut().poll(&mut cx), Poll::Ready(1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn wait(self, target: WaitTarget) -> WaitChild<H> {
+    pub fn wait(self, what: impl Into<WaitFor>) -> WaitChild<H> {
         let k = self.entered();
-        let target = k.start_of_wait(target);
-        WaitChild { wait: Wait::of_current(k), target, nap: Nap::default() }
+        let what = k.start_of_wait(what.into());
+        WaitChild { wait: Wait::of_current(k), what, nap: Nap::default() }
     }
 }
 
@@ -104,9 +106,9 @@ impl<H: Host> Future for WaitChild<H> {
     type Output = Result<Reaped, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { wait, target, nap } = &mut *self;
+        let Self { wait, what, nap } = &mut *self;
         wait_in(wait, nap, cx, |k, parent| match std::ptr::eq(k.proc_ptr(), parent.ptr()) {
-            true => k.claim_zombie(*target),
+            true => k.find(*what),
             false => Err(WaitError::NoContext),
         })
     }
@@ -114,7 +116,7 @@ impl<H: Host> Future for WaitChild<H> {
 
 impl<H: Host> fmt::Debug for WaitChild<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WaitChild({:?} of {})", self.target, self.wait.proc.pid())
+        write!(f, "WaitChild({:?} of {})", self.what, self.wait.proc.pid())
     }
 }
 
@@ -123,21 +125,18 @@ fn wait_in<H: Host>(
     wait: &mut Wait<H>,
     nap: &mut Nap,
     cx: &Context<'_>,
-    claim: impl for<'e> Fn(
-        &'e Entered<'_, H>,
-        &ProcHandle<H>,
-    ) -> Result<Option<Zombie<'e, H>>, WaitError>,
+    find: impl for<'e> Fn(&'e Entered<'_, H>, &ProcHandle<H>) -> Result<Option<Found<'e, H>>, WaitError>,
 ) -> Poll<Result<Reaped, WaitError>> {
     let polled = current_of::<H, _>(|k| {
         // The zombie is reaped when the future waits no more.
-        let zombie = wait.poll(cx, |proc| claim(k, proc).transpose());
-        if zombie.is_pending()
+        let found = wait.poll(cx, |proc| find(k, proc).transpose());
+        if found.is_pending()
             && let Some(why) = nap.poll_in(k, cx.waker())
         {
             wait.stop_waiting();
             return Poll::Ready(Err(why.into()));
         }
-        zombie.map(|zombie| zombie.map(Zombie::reap))
+        found.map(|found| found.map(Found::settle))
     });
     if !matches!(polled, Ok(Poll::Pending)) {
         nap.end();

@@ -123,6 +123,14 @@ impl Driver<'_> {
         let none = if children.is_empty() { Err(WaitError::NoChild) } else { Ok(None) };
         let k = self.k.as_ref().unwrap();
         if how == How::GiveBack {
+            match k.try_wait(target.peek()) {
+                Ok(Some(seen)) => {
+                    assert_eq!(zombies.get(&seen.pid), Some(&seen.status));
+                    let (own, children) = self.model.procs[&seen.pid].faults;
+                    assert_eq!(seen.usage.minor_faults, own + children);
+                }
+                other => assert!(zombies.is_empty() && other == none, "{other:?}, not {none:?}"),
+            }
             if let Ok(Some(claim)) = k.claim_zombie(target) {
                 assert_eq!(zombies.get(&claim.pid()), Some(&claim.status()));
             }

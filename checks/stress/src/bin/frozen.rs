@@ -190,6 +190,7 @@ mod run {
                 }
                 _ => {
                     drop(k.claim_zombie(WaitTarget::Any));
+                    let _ = k.try_wait(WaitTarget::Any.peek());
                     drop(k.data().proc(self.gear.proc));
                     let _ = k.data().lwp(self.gear.lwp).is_some();
                     let _ = (

@@ -1,5 +1,5 @@
 //! Waiting: each child that ends is reaped once, with its status; ECHILD comes exactly
-//! when no child is left.
+//! when no child is left. A peek reaps nothing, and hides nothing from another's wait.
 //!
 //! `try_wait(Any)` looks at one child after the other. So "none yet" promises no single
 //! moment: only that each child was at some moment of the call not to be had, being alive,
@@ -19,6 +19,17 @@ enum Op {
     Exit(usize),
     /// Of any, or of one.
     Wait(Option<usize>),
+    Peek(Option<usize>),
+}
+
+impl Op {
+    /// The child that is waited for; `None`: any.
+    fn target(self) -> Option<usize> {
+        match self {
+            Self::Wait(target) | Self::Peek(target) => target,
+            Self::Exit(_) => unreachable!("no wait"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +37,7 @@ enum Ret {
     Exited,
     /// The child and its code.
     Reaped(usize, u8),
+    Seen(usize, u8),
     NoneYet,
     NoChild,
 }
@@ -49,7 +61,7 @@ impl SequentialSpec for Family {
     }
 
     fn is_valid_step(&mut self, op: &Op, ret: &Ret) -> bool {
-        let meant = |i: usize| !matches!(op, Op::Wait(Some(one)) if *one != i);
+        let meant = |i: usize| op.target().is_none_or(|one| one == i);
         match (op, ret) {
             (Op::Exit(i), Ret::Exited) => {
                 let before = std::mem::replace(&mut self.0[*i], Child::Zombie);
@@ -59,11 +71,14 @@ impl SequentialSpec for Family {
                 let before = std::mem::replace(&mut self.0[*i], Child::Reaped);
                 before == Child::Zombie && meant(*i) && usize::from(*code) == 10 + i
             }
-            (Op::Wait(_), Ret::NoChild) => {
+            (Op::Peek(_), Ret::Seen(i, code)) => {
+                self.0[*i] == Child::Zombie && meant(*i) && usize::from(*code) == 10 + i
+            }
+            (Op::Wait(_) | Op::Peek(_), Ret::NoChild) => {
                 (0..CHILDREN).filter(|i| meant(*i)).all(|i| self.0[i] == Child::Reaped)
             }
             // See `none_yet_is_true`.
-            (Op::Wait(_), Ret::NoneYet) => true,
+            (Op::Wait(_) | Op::Peek(_), Ret::NoneYet) => true,
             _ => false,
         }
     }
@@ -71,7 +86,7 @@ impl SequentialSpec for Family {
 
 fn none_yet_is_true(calls: &[Call<Op, Ret>]) {
     for call in calls.iter().filter(|call| call.ret == Ret::NoneYet) {
-        let Op::Wait(target) = call.op else { unreachable!() };
+        let target = call.op.target();
         for i in (0..CHILDREN).filter(|i| target.is_none_or(|one| one == *i)) {
             let had_ended = calls.iter().any(|c| c.op == Op::Exit(i) && c.before(call));
             let reaped = |c: &&Call<Op, Ret>| matches!(c.ret, Ret::Reaped(j, _) if j == i);
@@ -119,14 +134,19 @@ pub fn round(seed: u64) -> usize {
                     child = other;
                     let one = (which == 1).then(|| r.random.below(CHILDREN));
                     let target = one.map_or(WaitTarget::Any, |i| WaitTarget::Pid(pids[i]));
-                    r.call(Op::Wait(one), || match k.try_wait(target) {
-                        Ok(Some(reaped)) => {
-                            let i = pids.iter().position(|pid| *pid == reaped.pid).unwrap();
-                            Ret::Reaped(i, reaped.status.exit_code().unwrap())
+                    let found = |found, ret: fn(usize, u8) -> Ret| match found {
+                        Ok::<_, WaitError>(Some(Reaped { pid, status, .. })) => {
+                            let i = pids.iter().position(|one| *one == pid).unwrap();
+                            ret(i, status.exit_code().unwrap())
                         }
                         Ok(None) => Ret::NoneYet,
                         Err(_) => Ret::NoChild,
-                    });
+                    };
+                    if r.random.below(2) == 0 {
+                        r.call(Op::Peek(one), || found(k.try_wait(target.peek()), Ret::Seen));
+                    } else {
+                        r.call(Op::Wait(one), || found(k.try_wait(target), Ret::Reaped));
+                    }
                 }
             }
         }

@@ -134,11 +134,10 @@ pub(super) fn act(scene: &mut Scene<'_, '_>, id: CallId, wait: &Wait<Who>) -> Re
                 Err(error) => Err(format!("the kernel says {}", error.errno())),
             }
         }
-        // The claim is given back: the zombie stays.
         Outcome::Seen(child, status) => {
             let zombie = WaitTarget::Pid(scene.world.number(child));
-            match scene.world.cpu().claim_zombie(zombie) {
-                Ok(Some(zombie)) => compare(status, zombie.status()),
+            match scene.world.cpu().try_wait(zombie.peek()) {
+                Ok(Some(seen)) => compare(status, seen.status),
                 Ok(None) => Err("the kernel finds no dead child".to_owned()),
                 Err(error) => Err(format!("the kernel says {}", error.errno())),
             }
@@ -158,12 +157,12 @@ fn ask_for_none(scene: &mut Scene<'_, '_>, caller: ProcId, wait: &Wait<Who>) -> 
     // A zombie that strace has not shown to its parent yet counts as alive.
     let hidden = candidates(scene, caller, wait).iter().any(dead);
     let nothing = wait.outcome == Outcome::Nothing;
-    match scene.world.cpu().claim_zombie(target) {
+    match scene.world.cpu().try_wait(target.peek()) {
         Ok(None) if nothing => Ok(()),
         Ok(Some(_)) if nothing && hidden => Ok(()),
         Err(error) if !nothing && error.errno() == lwproc::Errno::ECHILD => Ok(()),
         Ok(None) => Err("the kernel has a child".to_owned()),
-        Ok(Some(zombie)) => Err(format!("the kernel has a dead child: {}", zombie.status())),
+        Ok(Some(dead)) => Err(format!("the kernel has a dead child: {}", dead.status)),
         Err(error) => Err(format!("the kernel says {}", error.errno())),
     }
 }
