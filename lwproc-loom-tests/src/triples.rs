@@ -3,6 +3,7 @@
 //! kernel with a bound, and so never called exhaustive. (The list has its own:
 //! `list_push_remove_iterate`.)
 
+use crate::layers::born;
 use crate::matrix::OPS;
 use crate::runner::{Model, pair};
 use crate::scene::{Op, run};
@@ -73,11 +74,11 @@ fn count(of: &[bool]) -> usize {
 
 /// Two LWPs go and one comes, and goes: one of the three ends the process.
 fn attach_detach_detach() {
-    let word = AtomicProcWord::new(lwproc::ExitStatus::exited(0));
-    word.attach().unwrap();
-    let leave = |w: &AtomicProcWord| w.detach() == Detached::Last;
-    let come = |w: &AtomicProcWord| match w.attach() {
-        Ok(()) => w.detach() == Detached::Last,
+    let word = born();
+    word.attach(None).unwrap();
+    let leave = |w: &AtomicProcWord| w.detach().0 == Detached::Last;
+    let come = |w: &AtomicProcWord| match w.attach(None) {
+        Ok(()) => w.detach().0 == Detached::Last,
         Err(why) => {
             assert_eq!(why, AttachRefused::Dead);
             false
@@ -91,20 +92,20 @@ fn attach_detach_detach() {
 /// One comes, the gate is closed, one goes: who is counted is in, who is not was
 /// refused.
 fn attach_gate_detach() {
-    let word = AtomicProcWord::new(lwproc::ExitStatus::exited(0));
-    word.attach().unwrap();
-    let come = |w: &AtomicProcWord| w.attach().is_ok();
+    let word = born();
+    word.attach(None).unwrap();
+    let come = |w: &AtomicProcWord| w.attach(None).is_ok();
     let close = |w: &AtomicProcWord| {
         let _ = w.close();
         false
     };
     let leave = |w: &AtomicProcWord| {
-        assert_ne!(w.detach(), Detached::Last);
+        assert_ne!(w.detach().0, Detached::Last);
         false
     };
     let (word, [came, ..]) = at_once(word, [come, close, leave]);
     assert_eq!(word.load().nlwps(), 1 + u32::from(came));
-    assert_eq!(word.attach(), Err(AttachRefused::Draining));
+    assert_eq!(word.attach(None), Err(AttachRefused::Draining));
 }
 
 /// One leaves an LWP, two want it: at most one has it at a time, and it sees what

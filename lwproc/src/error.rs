@@ -30,6 +30,12 @@ errors! {
         Draining => EBUSY, "the process is draining";
         /// Every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
+        /// The user has as many LWPs as it may.
+        Limit => EAGAIN, "the user has as many LWPs as it may";
+        /// The process has as many LWPs as it may.
+        ProcessFull => EAGAIN, "the process has as many LWPs as it may";
+        /// The kernel has as many LWPs as it may.
+        KernelFull => EAGAIN, "the kernel has as many LWPs as it may";
     }
 
     /// Why no process was made.
@@ -38,8 +44,8 @@ errors! {
         IdsExhausted => EAGAIN, "every id is in use";
         /// The user has as many processes as it may.
         Limit => EAGAIN, "the user has as many processes as it may";
-        /// The kernel has as many processes as it may.
-        KernelFull => EAGAIN, "the kernel has as many processes as it may";
+        /// The kernel has as many processes, or LWPs, as it may.
+        KernelFull => EAGAIN, "the kernel has as many processes or LWPs as it may";
         /// The flags are not one of `RUMP_RFFDG`, `RUMP_RFCFDG`, or none.
         BadFlags { flags: i32 } => EINVAL, "bad rfork flags {flags:#x}";
     }
@@ -73,6 +79,10 @@ errors! {
     HoldError {
         /// The implicit context needs an LWP of init, and every id is in use.
         IdsExhausted => EAGAIN, "every id is in use";
+        /// The same, and init's user has as many LWPs as it may.
+        Limit => EAGAIN, "init's user has as many LWPs as it may";
+        /// The same, and the kernel has as many LWPs as it may.
+        KernelFull => EAGAIN, "the kernel has as many LWPs as it may";
         /// The implicit context needs an LWP of init, and init is draining.
         Draining => EBUSY, "init is draining";
         /// The count of references, 24 bits, is full.

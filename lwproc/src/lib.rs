@@ -103,6 +103,7 @@ pub mod layers {
     pub use crate::sync::{Parker, Unparker};
     pub use crate::waitq::{WaitQueue, Waiting};
     pub use crate::world::biglock::BigLock;
+    pub use crate::world::caps::{Cap, Full};
     pub use crate::world::cpus::Cpus;
 }
 

@@ -16,7 +16,7 @@ pub(crate) type LimitsCell = CountedCell<Limits>;
 macro_rules! resources {
     ($($(#[$doc:meta])* $name:ident,)+) => {
         /// What can be limited: the resources of NetBSD's and Linux's `setrlimit`.
-        /// `Nproc` and `Nofile` are enforced by this library, the others are kept
+        /// `Nproc`, `Nthr` and `Nofile` are enforced by this library, the others are kept
         /// for the embedder.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[non_exhaustive]
@@ -53,7 +53,8 @@ resources! {
     Sbsize,
     /// Address space, bytes.
     As,
-    /// LWPs of the real user.
+    /// LWPs of the real user, the first of each process not counted; see
+    /// [`LimitsPolicy`](crate::LimitsPolicy).
     Nthr,
     /// File locks.
     Locks,

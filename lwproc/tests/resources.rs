@@ -4,11 +4,7 @@
 mod becoming;
 
 use becoming::Become;
-use lwproc::{
-    CredChange, Enforcement, Entered, Errno, ExitStatus, Fd, FdError, ForkError, Host, Kernel,
-    Limit, LimitError, Limits, LimitsPolicy, OnExec, Pid, Profile, Resource, Rfork, SpawnError,
-    ThreadHost, Usage, WaitPolicy, WaitTarget,
-};
+use lwproc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -104,6 +100,106 @@ fn nproc_is_enforced_when_asked_for_and_refunded() {
             assert_eq!((kernel.counts().procs, kernel.user_counts(7).procs), (2, 0));
         }
     }
+}
+
+#[test]
+fn nthr_is_enforced_when_asked_for_and_counts_further_lwps() {
+    let enforced = LimitsPolicy::default().with_nthr(Enforcement::Enforced);
+    let kernel = Kernel::builder().limits_policy(enforced).build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    k.resources().set_limit(Resource::Nthr, Limit::both(2)).unwrap();
+    // The superuser's have no limit, and the first of each process is not counted.
+    let by_root: Vec<_> = (0..4).map(|_| k.new_lwp(k.pid()).unwrap()).collect();
+    assert_eq!(kernel.user_counts(0).lwps, 4);
+    drop(by_root);
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
+    let counts = || {
+        let UserCounts { procs, lwps, .. } = kernel.user_counts(7);
+        (procs, lwps)
+    };
+    for _ in 0..3 {
+        let child = k.spawn().start().unwrap();
+        let of_child = kernel.new_lwp(child.pid()).unwrap();
+        let own = k.new_lwp(k.pid()).unwrap();
+        assert_eq!(counts(), (2, 2));
+        for pid in [k.pid(), child.pid()] {
+            let error = kernel.new_lwp(pid).unwrap_err();
+            assert_eq!((error, error.errno()), (NewLwpError::Limit, Errno::EAGAIN));
+        }
+        assert_eq!(counts(), (2, 2));
+        // The limit is that of the process that gets the LWP.
+        kernel.set_limits_policy(LimitsPolicy::default());
+        drop(k.new_lwp(k.pid()).unwrap());
+        kernel.set_limits_policy(enforced);
+        // Whichever LWP of a process is left is not counted.
+        drop(child);
+        drop(kernel.new_lwp(of_child.pid()).unwrap());
+        drop((of_child, own));
+        assert_eq!(counts(), (1, 0));
+    }
+    k.release().unwrap();
+}
+
+/// Three others of the user: two are too few for an exec, three are enough.
+#[test]
+fn an_exec_after_a_change_of_user_is_subject_to_nproc() {
+    let enforced = LimitsPolicy::default().with_nproc(Enforcement::Enforced);
+    let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).limits_policy(enforced);
+    let kernel = kernel.build().unwrap();
+    let mut k = kernel.enter().unwrap();
+    k.rfork(Rfork::Fresh).unwrap();
+    let as_seven = |k: &Entered<'_>| k.spawn().change_cred(&CredChange::SetUid(7)).start().unwrap();
+    let others = [as_seven(&k), as_seven(&k), as_seven(&k)];
+    let exec = |k: &mut Entered<'_>| {
+        k.drain();
+        let result = k.exec("other");
+        assert_eq!(k.process().comm().as_str() == "other", result.is_ok());
+        k.process().set_comm("");
+        result
+    };
+    k.resources().set_limit(Resource::Nproc, Limit { soft: 2, hard: 3 }).unwrap();
+    assert_eq!(exec(&mut k), Ok(()), "the superuser's");
+    for real in [7, 0] {
+        k.creds().set(&CredChange::SetResuid(Some(real), None, None)).unwrap();
+        assert_eq!(exec(&mut k), Ok(()), "the superuser's still");
+    }
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
+    for _ in 0..2 {
+        let error = exec(&mut k).unwrap_err();
+        assert_eq!((error, error.errno()), (ExecError::Limit, Errno::EAGAIN));
+    }
+    k.reopen();
+    drop(k.new_lwp(k.pid()).unwrap());
+    kernel.set_limits_policy(LimitsPolicy::default());
+    let forks = k.spawn().start().unwrap();
+    kernel.set_limits_policy(enforced);
+    k.resources().set_limit(Resource::Nproc, Limit::both(3)).unwrap();
+    assert_eq!(exec(&mut k), Err(ExecError::Limit), "four others");
+    // A zombie counts until it is waited for.
+    drop(forks);
+    assert_eq!(exec(&mut k), Err(ExecError::Limit));
+    k.try_wait(WaitTarget::Any).unwrap().unwrap();
+    assert_eq!(exec(&mut k), Ok(()));
+    // Without a change of user an exec is never refused: neither that of this one again, nor
+    // that of its child; but that of one that was made as another user.
+    k.resources().set_limit(Resource::Nproc, Limit::both(0)).unwrap();
+    assert_eq!(exec(&mut k), Ok(()));
+    k.reopen();
+    k.creds().set(&CredChange::SetUid(7)).unwrap();
+    assert_eq!(exec(&mut k), Ok(()), "who it was before");
+    kernel.set_limits_policy(LimitsPolicy::default());
+    let child = k.spawn().start().unwrap();
+    kernel.set_limits_policy(enforced);
+    let parent = k.switch(child).unwrap().unwrap();
+    assert_eq!(exec(&mut k), Ok(()), "as its parent");
+    k.release().unwrap();
+    let [one, ..] = others;
+    k.switch(one).unwrap();
+    k.resources().set_limit(Resource::Nproc, Limit::both(0)).unwrap();
+    assert_eq!(exec(&mut k), Err(ExecError::Limit), "made as another user");
+    k.release().unwrap();
+    drop((k, parent));
 }
 
 #[test]

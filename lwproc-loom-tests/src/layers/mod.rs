@@ -11,6 +11,7 @@ mod waitq;
 mod words;
 
 use crate::runner::Model;
+pub(crate) use words::born;
 
 pub fn models() -> Vec<Model> {
     [

@@ -5,7 +5,7 @@ use loom::cell::UnsafeCell;
 use lwproc::ExitStatus;
 use lwproc::layers::RefCount;
 use lwproc::layers::lwp_word::{AtomicLwpWord, ClaimRefused, Mark, Marked};
-use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached};
+use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached, Places};
 use std::sync::Arc;
 
 pub fn models() -> Vec<Model> {
@@ -30,22 +30,26 @@ pub fn models() -> Vec<Model> {
     ]
 }
 
+pub fn born() -> AtomicProcWord {
+    AtomicProcWord::new(ExitStatus::exited(0), Places::NONE)
+}
+
 /// R1, R2: an attach gets in before the end or is refused; one of the two
 /// ends the process, never both and never neither.
 fn attach_against_last_detach() {
-    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
+    let word = Arc::new(born());
     let other = word.clone();
-    let t = loom::thread::spawn(move || match other.attach() {
-        Ok(()) => other.detach() == Detached::Last,
+    let t = loom::thread::spawn(move || match other.attach(None) {
+        Ok(()) => other.detach().0 == Detached::Last,
         Err(why) => {
             assert_eq!(why, AttachRefused::Dead);
             false
         }
     });
-    let here = word.detach() == Detached::Last;
+    let here = word.detach().0 == Detached::Last;
     let there = t.join().unwrap();
     assert!(here ^ there, "ended by exactly one");
-    assert_eq!(word.attach(), Err(AttachRefused::Dead));
+    assert_eq!(word.attach(None), Err(AttachRefused::Dead));
 }
 
 /// R8: neither bit is lost, and each sees the sleeper.
@@ -74,17 +78,14 @@ fn detach_against_detach() {
     struct Proc(AtomicProcWord, [UnsafeCell<u32>; 2]);
     fn leave(proc: &Proc, me: usize) -> bool {
         proc.1[me].with_mut(|p| unsafe { *p = 1 });
-        let last = proc.0.detach() == Detached::Last;
+        let last = proc.0.detach().0 == Detached::Last;
         if last {
             proc.1[1 - me].with(|p| assert_eq!(unsafe { *p }, 1));
         }
         last
     }
-    let proc = Arc::new(Proc(
-        AtomicProcWord::new(lwproc::ExitStatus::exited(0)),
-        [UnsafeCell::new(0), UnsafeCell::new(0)],
-    ));
-    proc.0.attach().unwrap();
+    let proc = Arc::new(Proc(born(), [UnsafeCell::new(0), UnsafeCell::new(0)]));
+    proc.0.attach(None).unwrap();
     let other = proc.clone();
     let t = loom::thread::spawn(move || leave(&other, 1));
     let here = leave(&proc, 0);
@@ -94,9 +95,9 @@ fn detach_against_detach() {
 /// R9: an attach that comes after the gate is refused; one that came before is
 /// counted.
 fn attach_against_gate() {
-    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
+    let word = Arc::new(born());
     let other = word.clone();
-    let t = loom::thread::spawn(move || other.attach());
+    let t = loom::thread::spawn(move || other.attach(None));
     let _ = word.close();
     let counted = word.load().nlwps();
     match t.join().unwrap() {
@@ -104,19 +105,18 @@ fn attach_against_gate() {
         Err(why) => assert_eq!((why, counted), (AttachRefused::Draining, 1)),
     }
     word.open().unwrap();
-    assert_eq!(word.attach(), Ok(()));
+    assert_eq!(word.attach(None), Ok(()));
 }
 
 /// R9: an LWP that comes after the gate was opened again sees all that was
 /// done behind it.
 fn attach_against_reopen() {
     struct Proc(AtomicProcWord, UnsafeCell<u32>);
-    let proc =
-        Arc::new(Proc(AtomicProcWord::new(lwproc::ExitStatus::exited(0)), UnsafeCell::new(0)));
+    let proc = Arc::new(Proc(born(), UnsafeCell::new(0)));
     let _ = proc.0.close();
     let other = proc.clone();
     let t = loom::thread::spawn(move || {
-        if other.0.attach().is_ok() {
+        if other.0.attach(None).is_ok() {
             other.1.with(|p| assert_eq!(unsafe { *p }, 7));
         }
     });
@@ -130,12 +130,12 @@ const SEVEN: ExitStatus = ExitStatus::exited(7);
 
 /// What is said for the whole process stands, and no count is lost.
 fn record_against_exit_whole() {
-    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
-    word.attach().unwrap();
+    let word = Arc::new(born());
+    word.attach(None).unwrap();
     let other = word.clone();
     let t = loom::thread::spawn(move || {
         other.exit_whole(SEVEN).unwrap();
-        assert_eq!(other.detach(), Detached::Alone);
+        assert_eq!(other.detach().0, Detached::Alone);
     });
     let _ = word.record(ONE);
     t.join().unwrap();
@@ -145,7 +145,7 @@ fn record_against_exit_whole() {
 }
 
 fn exit_whole_against_record() {
-    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
+    let word = Arc::new(born());
     let other = word.clone();
     let t = loom::thread::spawn(move || _ = other.record(ONE));
     word.exit_whole(SEVEN).unwrap();
@@ -155,7 +155,7 @@ fn exit_whole_against_record() {
 
 /// Exactly one of two says it.
 fn exit_whole_against_exit_whole() {
-    let word = Arc::new(AtomicProcWord::new(lwproc::ExitStatus::exited(0)));
+    let word = Arc::new(born());
     let other = word.clone();
     let t = loom::thread::spawn(move || other.exit_whole(ONE).is_ok());
     let here = word.exit_whole(SEVEN).is_ok();
@@ -166,8 +166,7 @@ fn exit_whole_against_exit_whole() {
 /// Whoever sees a process dead sees all that its last LWP did.
 fn dead_against_detach() {
     struct Proc(AtomicProcWord, UnsafeCell<u32>);
-    let proc =
-        Arc::new(Proc(AtomicProcWord::new(lwproc::ExitStatus::exited(0)), UnsafeCell::new(0)));
+    let proc = Arc::new(Proc(born(), UnsafeCell::new(0)));
     let other = proc.clone();
     let t = loom::thread::spawn(move || {
         if other.0.load().is_dead() {
@@ -175,7 +174,7 @@ fn dead_against_detach() {
         }
     });
     proc.1.with_mut(|p| unsafe { *p = 7 });
-    assert_eq!(proc.0.detach(), Detached::Last);
+    assert_eq!(proc.0.detach().0, Detached::Last);
     t.join().unwrap();
 }
 

@@ -1,7 +1,9 @@
 //! What each user has: processes and LWPs (`chgproccnt`, `chglwpcnt`).
 //!
 //! A process is charged to its real uid from fork to reap, an LWP to its process's
-//! user from its making to its end. Who changes the credentials moves both.
+//! user from its making to its end. Who changes the credentials moves both. Each may have
+//! a limit. That of LWPs may be exceeded by one for each process that comes to the user by
+//! a change of credentials at the same time, or is only kept alive while it spawns.
 #![allow(unsafe_code)]
 
 use crate::sync::{Acquire, AtomicI64, AtomicPtr, Relaxed, Release, fence};
@@ -39,11 +41,30 @@ struct Counts {
     /// be charged in one lane and refunded in another.
     charged: AtomicI64,
     refunded: AtomicI64,
-    /// Zombies among those that are charged.
-    zombies: AtomicI64,
-    /// LWPs, the first of each process included.
-    lwps: AtomicI64,
+    /// The same of zombies, which are charged.
+    zombies_in: AtomicI64,
+    zombies_out: AtomicI64,
+    /// The same of LWPs, the first of each process included.
+    lwps_in: AtomicI64,
+    lwps_out: AtomicI64,
 }
+
+/// All counts only go up. A sum is of what raises it, less what lowers it; that is added up
+/// first, so the sum is never too low, if whoever changes several changes first what raises
+/// it: an LWP comes before its process, and goes after it.
+struct Sum {
+    raises: &'static [fn(&Counts) -> &AtomicI64],
+    lowers: &'static [fn(&Counts) -> &AtomicI64],
+}
+
+/// Processes.
+const PROCS: Sum = Sum { raises: &[|c| &c.charged], lowers: &[|c| &c.refunded] };
+
+/// LWPs, less one for each process that lives.
+const LWPS: Sum = Sum {
+    raises: &[|c| &c.lwps_in, |c| &c.refunded, |c| &c.zombies_in],
+    lowers: &[|c| &c.lwps_out, |c| &c.charged, |c| &c.zombies_out],
+};
 
 /// One user's counts.
 pub struct UidInfo {
@@ -57,28 +78,38 @@ impl UidInfo {
         &self.counts[lane.0]
     }
 
-    fn sum(&self, part: impl Fn(&Counts) -> &AtomicI64) -> i64 {
+    fn add_up(&self, parts: &[fn(&Counts) -> &AtomicI64]) -> i64 {
+        let all = parts.iter().flat_map(|part| self.counts.iter().map(move |counts| part(counts)));
         // Acquire [P76], [P77]: whoever sees a process refunded sees it charged, and the
-        // other way about; pairs with Release in `count_procs`.
-        self.counts.iter().map(|counts| part(counts).load(Acquire)).sum()
+        // other way about; pairs with Release in `count`.
+        all.map(|count| count.load(Acquire)).sum()
     }
 
-    /// Whether there are more processes than `limit`. What is charged is added up after
-    /// what is refunded, so the sum is never too low; one that others make too high
-    /// meanwhile is not believed. Lock-free.
-    fn has_more_than(&self, limit: u64) -> bool {
-        let mut before = self.sum(|counts| &counts.charged);
+    fn sum(&self, of: &Sum) -> i64 {
+        let lowers = self.add_up(of.lowers);
+        self.add_up(of.raises) - lowers
+    }
+
+    /// Whether a sum is more than `limit`. It is never too low; one that others make too
+    /// high meanwhile is not believed. Lock-free.
+    fn is_more_than(&self, of: &Sum, limit: u64) -> bool {
+        let mut before = self.add_up(of.raises);
         loop {
-            let refunded = self.sum(|counts| &counts.refunded);
-            let charged = self.sum(|counts| &counts.charged);
-            if u64::try_from(charged - refunded).unwrap_or(0) <= limit {
+            let lowers = self.add_up(of.lowers);
+            let raises = self.add_up(of.raises);
+            if u64::try_from(raises - lowers).unwrap_or(0) <= limit {
                 return false;
             }
-            if charged == before {
+            if raises == before {
                 return true;
             }
-            before = charged;
+            before = raises;
         }
+    }
+
+    /// Whether the user has more processes than `limit`, zombies included. Lock-free.
+    pub fn has_more_procs_than(&self, limit: u64) -> bool {
+        self.is_more_than(&PROCS, limit)
     }
 
     /// Charges a process, unless the user would have more than `limit`: never more,
@@ -91,8 +122,23 @@ impl UidInfo {
         // SeqCst fence [P25]: of two that charge in different lanes at once, one
         // sees the other's charge.
         fence(SeqCst);
-        if self.has_more_than(limit) {
+        if self.is_more_than(&PROCS, limit) {
             self.count_procs(lane, -1);
+            return Err(OverLimit);
+        }
+        Ok(())
+    }
+
+    /// Charges an LWP, which is not the first of its process, unless the user would have
+    /// more than `limit` such: as [`UidInfo::charge_proc`].
+    #[inline]
+    pub fn charge_lwp(&self, lane: Lane, limit: Option<u64>) -> Result<(), OverLimit> {
+        self.add_lwps(lane, 1);
+        let Some(limit) = limit else { return Ok(()) };
+        // SeqCst fence [P25]: as in `charge_proc`.
+        fence(SeqCst);
+        if self.is_more_than(&LWPS, limit) {
+            self.add_lwps(lane, -1);
             return Err(OverLimit);
         }
         Ok(())
@@ -102,35 +148,41 @@ impl UidInfo {
     #[inline]
     pub fn count_procs(&self, lane: Lane, by: i64) {
         let Counts { charged, refunded, .. } = self.here(lane);
-        if by > 0 {
-            // Release [P77]: what was refunded before it.
-            charged.fetch_add(by, Release);
-        } else {
-            // Release [P76]: the charge came before.
-            refunded.fetch_add(-by, Release);
-        }
+        count(charged, refunded, by);
     }
 
+    /// Counts a zombie: before its last LWP is taken off; or one that has been refunded.
+    /// Wait-free.
     pub fn add_zombies(&self, lane: Lane, by: i64) {
-        // Relaxed: a count.
-        self.here(lane).zombies.fetch_add(by, Relaxed);
+        let Counts { zombies_in, zombies_out, .. } = self.here(lane);
+        count(zombies_in, zombies_out, by);
     }
 
+    /// Counts an LWP: before its process is charged, if it is the first; and takes it off:
+    /// after its process has ended, if it was the last. Wait-free.
     #[inline]
     pub fn add_lwps(&self, lane: Lane, by: i64) {
-        // Relaxed: a count.
-        self.here(lane).lwps.fetch_add(by, Relaxed);
+        let Counts { lwps_in, lwps_out, .. } = self.here(lane);
+        count(lwps_in, lwps_out, by);
     }
 
     /// Processes (zombies included), and LWPs not counting the first of each.
     pub fn counts(&self) -> (i64, i64) {
-        let (refunded, charged) = (self.sum(|c| &c.refunded), self.sum(|c| &c.charged));
-        let (procs, zombies) = (charged - refunded, self.sum(|c| &c.zombies));
-        (procs, self.sum(|c| &c.lwps) - (procs - zombies))
+        (self.sum(&PROCS), self.sum(&LWPS))
     }
 }
 
-/// The user has as many processes as it may (EAGAIN).
+#[inline]
+fn count(comes: &AtomicI64, goes: &AtomicI64, by: i64) {
+    // Release [P76], [P77]: what was counted before it; pairs with Acquire in `add_up`.
+    if by > 0 {
+        comes.fetch_add(by, Release)
+    } else {
+        goes.fetch_add(-by, Release)
+    };
+}
+
+/// The user has as many processes, or LWPs, as it may (EAGAIN).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OverLimit;
 

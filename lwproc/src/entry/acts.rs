@@ -13,7 +13,7 @@ use crate::id::Pid;
 use crate::object::proc_word::Exiting;
 use crate::object::status::ExitStatus;
 use crate::ops::owned::Lwp;
-use crate::ops::{birth, drain, regroup};
+use crate::ops::{drain, newlwp, regroup};
 use crate::pgrp::GroupError;
 use crate::world::aftermath::Aftermath;
 use std::mem::ManuallyDrop;
@@ -47,12 +47,12 @@ impl<H: Host> ProcHandle<H> {
     ///
     /// # Errors
     /// [`NewLwpError::NoSuchProcess`] (ESRCH): it has ended.
-    /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
+    /// [`NewLwpError::Draining`] (EBUSY); EAGAIN as [`Entered::new_lwp`](crate::Entered::new_lwp).
     #[doc(alias = "alloclwp_in")]
     pub fn new_lwp(&self) -> Result<Lwp<H>, NewLwpError> {
         let seat = self.anchor().seat();
         let pin = seat.pin();
-        birth::makelwp(&seat, self.ptr(), self.node(), &pin, || self.anchor().clone())
+        newlwp::makelwp(&seat, self.ptr(), self.node(), &pin, || self.anchor().clone())
     }
 
     /// Ends the process as a whole with that status, whoever runs as it: it takes no more

@@ -6,6 +6,7 @@ use crate::cred::Cred;
 use crate::errno::errors;
 use crate::error::ReleaseError;
 use crate::host::Host;
+use crate::limits::Resource;
 use crate::object::comm::Comm;
 use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
@@ -15,6 +16,7 @@ use crate::ops::{drain, emit};
 use crate::sync::{Acquire, fence};
 use crate::world::aftermath::Aftermath;
 use crate::world::clock::Deadline;
+use crate::world::config::Enforcement;
 use std::convert::Infallible;
 
 errors! {
@@ -37,6 +39,8 @@ errors! {
         NotAlone { nlwps: u32 } => EBUSY, "the process has {nlwps} LWPs";
         /// Another LWP has [ended](Entered::exit_group) the process.
         Exiting => EINTR, "the process is exiting";
+        /// The process has changed its real user, who has more other processes than it may.
+        Limit => EAGAIN, "the user has more processes than it may";
     }
 }
 
@@ -161,6 +165,8 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// [`ExecError::NotDraining`], [`ExecError::NotAlone`] (EBUSY): to be preceded by
     /// [`Entered::drain`] and [`Entered::wait_alone`]. [`ExecError::Exiting`] (EINTR).
+    /// [`ExecError::Limit`] (EAGAIN), where the limit of a user's processes
+    /// [is enforced](crate::LimitsPolicy).
     /// Nothing has changed then.
     // Seed: `execnotify`.
     #[doc(alias = "rump_pub_lwproc_execnotify")]
@@ -175,6 +181,9 @@ impl<H: Host> Entered<'_, H> {
         }
         if word.nlwps() > 1 {
             return Err(ExecError::NotAlone { nlwps: word.nlwps() });
+        }
+        if word.has_new_user() {
+            self.check_new_user()?;
         }
         let comm = Comm::new(comm);
         let mut closed = self.close_on_exec();
@@ -191,6 +200,24 @@ impl<H: Host> Entered<'_, H> {
             emit::emit(world, proc, &self.seat.pin(), exec, &mut closed);
         }
         closed.settle();
+        Ok(())
+    }
+
+    /// Whether the process, whose real user has changed, may become another program.
+    #[cold]
+    fn check_new_user(&self) -> Result<(), ExecError> {
+        let resources = &self.proc().resources;
+        let (_, nproc) = self.seat.world().at_birth();
+        if nproc == Enforcement::Enforced && !self.cred().is_superuser() {
+            let pin = self.seat.pin();
+            let limits = resources.limits.get(&pin).expect("the process lives");
+            // The process itself is counted.
+            let most = limits.get(Resource::Nproc).soft.saturating_add(1);
+            if resources.user().has_more_procs_than(most) {
+                return Err(ExecError::Limit);
+            }
+        }
+        self.proc().word.forget_new_user();
         Ok(())
     }
 

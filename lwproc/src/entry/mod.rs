@@ -40,6 +40,7 @@ use crate::object::lwp_word::{RefRefused, Released};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::birth::{self, Like};
+use crate::ops::newlwp;
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
@@ -190,13 +191,18 @@ impl<'k, H: Host> Entered<'k, H> {
     /// # Errors
     /// [`NewLwpError::NoSuchProcess`] (ESRCH): no process has that pid; nor
     /// does one when it is only the lid of a further LWP.
-    /// [`NewLwpError::Draining`] (EBUSY), [`NewLwpError::IdsExhausted`]
-    /// (EAGAIN). On an error nothing has changed.
+    /// [`NewLwpError::Draining`] (EBUSY). [`NewLwpError::IdsExhausted`],
+    /// [`NewLwpError::Limit`], [`NewLwpError::ProcessFull`], [`NewLwpError::KernelFull`]
+    /// (EAGAIN): no id is left; the limit of a user's LWPs
+    /// [is enforced](crate::LimitsPolicy); there are as many as
+    /// [`Builder::max_lwps_per_proc`](crate::Builder::max_lwps_per_proc) or
+    /// [`Builder::max_lwps`](crate::Builder::max_lwps) says. One that is refused, or begins
+    /// or ends, may count while it does. On an error nothing has changed.
     // Seed: `rump_lwproc_newlwp` S413-S442 (R1, R2, R3, R9, R15), which switches.
     #[doc(alias = "rump_pub_lwproc_newlwp")]
     #[doc(alias = "newlwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        birth::newlwp(&self.seat, pid)
+        newlwp::newlwp(&self.seat, pid)
     }
 
     /// A new child of the current process with its first LWP, and a switch to
@@ -207,7 +213,8 @@ impl<'k, H: Host> Entered<'k, H> {
     /// # Errors
     /// [`ForkError::IdsExhausted`]; [`ForkError::Limit`], where the limit of a user's
     /// processes [is enforced](crate::LimitsPolicy); [`ForkError::KernelFull`], with
-    /// [`Builder::max_procs`](crate::Builder::max_procs): all EAGAIN. On an error
+    /// [`Builder::max_procs`](crate::Builder::max_procs) or
+    /// [`Builder::max_lwps`](crate::Builder::max_lwps): all EAGAIN. On an error
     /// nothing has changed.
     ///
     // Seed: `rump_lwproc_rfork` S459-S464.
@@ -318,7 +325,8 @@ impl<'k, H: Host> Entered<'k, H> {
     /// on is current.
     ///
     /// # Errors
-    /// [`HoldError::IdsExhausted`] (EAGAIN): the implicit context needs an id.
+    /// [`HoldError::IdsExhausted`], [`HoldError::Limit`], [`HoldError::KernelFull`] (EAGAIN):
+    /// the implicit context needs an LWP of init, as by [`Entered::new_lwp`].
     /// [`HoldError::Draining`] (EBUSY): it needs an LWP, and init takes none.
     /// [`HoldError::Overflow`] (EOVERFLOW).
     // Seed: `rump__lwproc_lwphold` S548-S555.
@@ -334,8 +342,10 @@ impl<'k, H: Host> Entered<'k, H> {
 
     #[cold]
     fn hold_implicit(&mut self) -> Result<(), HoldError> {
-        let lwp = birth::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
+        let lwp = newlwp::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
             NewLwpError::Draining => HoldError::Draining,
+            NewLwpError::Limit => HoldError::Limit,
+            NewLwpError::KernelFull => HoldError::KernelFull,
             _ => HoldError::IdsExhausted,
         })?;
         self.attach_current(lwp);

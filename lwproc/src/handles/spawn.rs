@@ -8,7 +8,7 @@ use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
 use crate::object::comm::Comm;
 use crate::object::node::ProcPtr;
-use crate::object::proc_word::AttachRefused;
+use crate::object::proc_word::{AttachRefused, Counting};
 use crate::ops::birth::{self, Like};
 use crate::ops::death;
 use crate::ops::owned::Lwp;
@@ -81,31 +81,44 @@ struct Kept<'a, H: Host> {
     seat: &'a Seat<'a, H>,
     proc: &'a ProcHandle<H>,
     files: ManuallyDrop<TableUse<H::File>>,
+    /// Whether the process's LWPs were counted already. This one never has a place; if they
+    /// are counted meanwhile, it is counted with them.
+    counted: Counting,
 }
 
 impl<'a, H: Host> Kept<'a, H> {
     fn new(seat: &'a Seat<'a, H>, proc: &'a ProcHandle<H>) -> Result<Self, SpawnError> {
         let node = proc.node();
-        node.word.attach().map_err(|why| match why {
-            AttachRefused::Dead => SpawnError::NoSuchProcess,
+        let (counted, attached) = match node.word.attach(None) {
+            Err(AttachRefused::Counted) => (Counting::Counted, node.word.attach_counted(None)),
+            attached => (Counting::Uncounted, attached),
+        };
+        attached.map_err(|why| match why {
             AttachRefused::Draining => SpawnError::Draining,
+            _ => SpawnError::NoSuchProcess,
         })?;
         let pin = seat.pin();
         let Some(files) = node.resources.files.join(&pin) else {
             // Its last LWP has given its use back: it is at its end.
-            Self::detach(seat, proc, &pin, Aftermath::none()).settle();
+            Self::detach(seat, proc, counted, &pin, Aftermath::none()).settle();
             return Err(SpawnError::NoSuchProcess);
         };
-        Ok(Self { seat, proc, files: ManuallyDrop::new(files) })
+        Ok(Self { seat, proc, files: ManuallyDrop::new(files), counted })
     }
 
     fn detach(
         seat: &Seat<'_, H>,
         proc: &ProcHandle<H>,
+        counted: Counting,
         pin: &Pin<'_>,
         aftermath: Aftermath<H>,
     ) -> Aftermath<H> {
-        death::detach(seat.world(), seat.me(), proc.ptr(), proc.node(), pin, None, aftermath)
+        let (left, counts) = proc.node().word.detach();
+        if (counted, counts) == (Counting::Uncounted, Counting::Counted) {
+            seat.world().caps.lwps.give_back(1);
+        }
+        // SAFETY: taken off above.
+        unsafe { death::taken_off(seat.world(), seat.me(), proc.ptr(), left, None, pin, aftermath) }
     }
 }
 
@@ -116,7 +129,7 @@ impl<H: Host> Drop for Kept<'_, H> {
         let files = unsafe { ManuallyDrop::take(&mut self.files) };
         aftermath.close_files(self.seat.me(), files);
         // All LWPs may have gone meanwhile: then it ends here.
-        Self::detach(self.seat, self.proc, &self.seat.pin(), aftermath).settle();
+        Self::detach(self.seat, self.proc, self.counted, &self.seat.pin(), aftermath).settle();
     }
 }
 

@@ -53,6 +53,8 @@ impl Default for Builder {
             native_sysents: NativeSysents::Refused,
             implicit: Implicit::Allowed,
             max_procs: None,
+            max_lwps: None,
+            max_lwps_per_proc: None,
             ends: Ends::default(),
             child_signal: None,
         };
@@ -110,9 +112,28 @@ impl<H: Host> Builder<H> {
     }
 
     /// The most processes of the kernel (`maxproc`), zombies, proc0 and init
-    /// included. They are counted on one cache line then. Default: any number.
+    /// included. They are counted on one cache line then. Default: any number; and
+    /// [`Kernel::set_max_procs`].
     pub fn max_procs(mut self, max: u64) -> Self {
         self.settings.max_procs = Some(max);
+        self
+    }
+
+    /// The most LWPs of the kernel, those of proc0 and init included: each has one from the
+    /// beginning, and init one more for each implicit context that is
+    /// [held](crate::Entered::hold). They are counted on one cache line then. Default: any
+    /// number; and [`Kernel::set_max_lwps`].
+    pub fn max_lwps(mut self, max: u64) -> Self {
+        self.settings.max_lwps = Some(max);
+        self
+    }
+
+    /// The most LWPs of a process, with its first one, which it always has. proc0 and init,
+    /// whose LWPs are the kernel's own, may have more. A process counts as one LWP more while
+    /// it [spawns by a handle](crate::ProcHandle::spawn). Default: any number; and
+    /// [`Kernel::set_max_lwps_per_proc`].
+    pub fn max_lwps_per_proc(mut self, max: u64) -> Self {
+        self.settings.max_lwps_per_proc = Some(max);
         self
     }
 

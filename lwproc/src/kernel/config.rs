@@ -106,6 +106,7 @@ impl<H: Host> Kernel<H> {
     /// Says which limits hold from now on. Lock-free but for the allocator.
     pub fn set_limits_policy(&self, limits: LimitsPolicy) {
         self.world.config.replace(Part::Birth, |config| config.limits = limits);
+        self.world.config.touch_for(limits);
     }
 
     /// The sink that is told of the events of all processes; the one before comes

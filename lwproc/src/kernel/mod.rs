@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod builder;
+mod caps;
 mod config;
 mod counting;
 mod display;
@@ -15,7 +16,7 @@ use crate::handles::refused::EnterAsError;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
-use crate::ops::birth;
+use crate::ops::newlwp;
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::sync::Arc;
@@ -150,15 +151,15 @@ impl<H: Host> Kernel<H> {
     /// Lock-free but for the allocator and [`Host::create`].
     ///
     /// # Errors
-    /// [`NewLwpError::NoSuchProcess`] (ESRCH), [`NewLwpError::Draining`]
-    /// (EBUSY), [`NewLwpError::IdsExhausted`] (EAGAIN).
+    /// [`NewLwpError::NoSuchProcess`] (ESRCH), [`NewLwpError::Draining`] (EBUSY); EAGAIN as
+    /// [`Entered::new_lwp`].
     ///
     /// [`ProcHandle::new_lwp`]: crate::ProcHandle::new_lwp
     // Seed: `rump__lwproc_alloclwp` S400-S411 with a process.
     #[doc(alias = "rump_pub_lwproc_alloclwp")]
     #[doc(alias = "alloclwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        birth::newlwp(&self.seat(), pid)
+        newlwp::newlwp(&self.seat(), pid)
     }
 
     /// What the host has as the calling thread's current LWP.

@@ -38,7 +38,7 @@ use super::comm::Comm;
 use super::group::Membership;
 use super::home::{Anchor, Home};
 use super::lwp_word::AtomicLwpWord;
-use super::proc_word::AtomicProcWord;
+use super::proc_word::{AtomicProcWord, Places};
 use super::resources::Resources;
 use super::status::{ExitStatus, Fates};
 use crate::cred::CredRef;
@@ -113,11 +113,12 @@ impl<H: Host> ProcNode<H> {
         id: Identity,
         resources: Resources<H>,
         released: ExitStatus,
+        counted: Places,
     ) -> Self {
         Self {
             refs: RefCount::new(),
             id,
-            word: AtomicProcWord::new(released),
+            word: AtomicProcWord::new(released, counted),
             lwps: List::new(),
             zombies: List::new(),
             nzombies: AtomicIsize::new(0),

@@ -6,12 +6,17 @@
 //! | 32 | DRAINING (`PS_RUMP_LWPEXIT`): no new LWPs | `close`, `exit_whole` | `open` |
 //! | 33 | EXITING: as a whole; status and gate stay as they are | `exit_whole` | |
 //! | 34 | SAID: how it ends has been said, or was a panic | `record`, `exit_whole`, `abandon` | |
+//! | 35 | NEW_USER: its real user has changed since it last became another program | `note_new_user` | `forget_new_user` |
+//! | 36 | PLACED: a most of processes counts it, or has counted it and does not any more | birth, `place` | |
+//! | 37 | COUNTED: a most of LWPs counts its LWPs | birth, `count` | |
 //! | 48..64 | the exit status, so far | birth, `record`, `exit_whole`; until SAID `abandon` | |
 //!
 //! `nlwps == 0` *is* dead, for good: `attach` refuses it, so whoever brings it
 //! to zero is the only one that ever does (R1, R2, R4), and the drain gate is
 //! in the same word as the count it guards (R9). So is the status: of several LWPs
-//! that say how the process ends, the first that says it for all of them wins.
+//! that say how the process ends, the first that says it for all of them wins. And whether
+//! the LWPs are counted for the kernel: who attaches or detaches one sees in the same step
+//! whether a place goes with it (`world/caps.rs`).
 
 use super::status::ExitStatus;
 use crate::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release};
@@ -23,6 +28,9 @@ const NLWPS_MASK: u64 = 0xffff_ffff;
 const DRAINING: u64 = 1 << 32;
 const EXITING: u64 = 1 << 33;
 const SAID: u64 = 1 << 34;
+const NEW_USER: u64 = 1 << 35;
+const PLACED: u64 = 1 << 36;
+const COUNTED: u64 = 1 << 37;
 const STATUS_SHIFT: u32 = 48;
 const STATUS_MASK: u64 = 0xffff << STATUS_SHIFT;
 
@@ -37,6 +45,48 @@ pub enum AttachRefused {
     Dead,
     /// The process is draining (EBUSY).
     Draining,
+    /// Its LWPs are counted: the new one needs a place, and `attach_counted`.
+    Counted,
+    /// It has as many LWPs as it may (EAGAIN).
+    Full,
+}
+
+/// Whether a place in the kernel goes with each LWP of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counting {
+    Counted,
+    Uncounted,
+}
+
+/// What a kernel counts, as bits of a process word: PLACED, COUNTED.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Places(u64);
+
+impl Places {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Its processes.
+    pub const PROCS: Self = Self(PLACED);
+    /// Its LWPs.
+    pub const LWPS: Self = Self(COUNTED);
+
+    /// From bits 4 and 5.
+    #[inline]
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(u64::from(bits) << 32 & (PLACED | COUNTED))
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    /// Whether it has some of those.
+    #[inline]
+    pub fn has(self, some: Self) -> bool {
+        self.0 & some.0 != 0
+    }
 }
 
 /// The process exits as a whole, or has ended: how is said already.
@@ -83,6 +133,21 @@ impl ProcWord {
     pub fn is_exiting(self) -> bool {
         self.0 & EXITING != 0
     }
+    /// Whether its real user has changed since it last became another program.
+    #[inline]
+    pub fn has_new_user(self) -> bool {
+        self.0 & NEW_USER != 0
+    }
+    /// What of it is counted.
+    #[inline]
+    pub fn places(self) -> Places {
+        Places(self.0 & (PLACED | COUNTED))
+    }
+
+    fn counting(self) -> Counting {
+        if self.0 & COUNTED != 0 { Counting::Counted } else { Counting::Uncounted }
+    }
+
     /// How it ends, so far.
     #[inline]
     pub fn status(self) -> ExitStatus {
@@ -118,13 +183,24 @@ impl ProcWord {
         ProcWord(ends.0 - ONE)
     }
 
-    fn attached(self) -> Result<ProcWord, AttachRefused> {
+    /// With an LWP more, whose place has been taken if it needs one, unless it has as many
+    /// as `most`.
+    #[inline]
+    fn attached(self, most: Option<u32>, place: Counting) -> Result<ProcWord, AttachRefused> {
         if self.is_dead() {
-            Err(AttachRefused::Dead)
-        } else if self.is_draining() {
-            Err(AttachRefused::Draining)
-        } else {
-            Ok(ProcWord(self.0 + ONE))
+            return Err(AttachRefused::Dead);
+        }
+        if self.0 & (DRAINING | COUNTED) != 0 {
+            if self.is_draining() {
+                return Err(AttachRefused::Draining);
+            }
+            if place == Counting::Uncounted {
+                return Err(AttachRefused::Counted);
+            }
+        }
+        match most {
+            Some(most) if self.nlwps() >= most => Err(AttachRefused::Full),
+            _ => Ok(ProcWord(self.0 + ONE)),
         }
     }
 }
@@ -138,6 +214,15 @@ impl fmt::Debug for ProcWord {
         if self.is_exiting() {
             f.write_str("|EXITING")?;
         }
+        if self.has_new_user() {
+            f.write_str("|NEW_USER")?;
+        }
+        if self.places().has(Places::PROCS) {
+            f.write_str("|PLACED")?;
+        }
+        if self.places().has(Places::LWPS) {
+            f.write_str("|COUNTED")?;
+        }
         if self.status() != ExitStatus::default() {
             write!(f, "|{}", self.status())?;
         }
@@ -149,10 +234,11 @@ impl fmt::Debug for ProcWord {
 pub struct AtomicProcWord(AtomicU64);
 
 impl AtomicProcWord {
-    /// A process with its first LWP, which ends so when nobody says how.
+    /// A process with its first LWP, which ends so when nobody says how. What of it is
+    /// counted has its place.
     #[inline]
-    pub fn new(released: ExitStatus) -> Self {
-        Self(AtomicU64::new(ProcWord(ONE).with_status(released).0))
+    pub fn new(released: ExitStatus, counted: Places) -> Self {
+        Self(AtomicU64::new(ProcWord(ONE | counted.0).with_status(released).0))
     }
 
     /// A snapshot. What it says may be past already.
@@ -163,14 +249,24 @@ impl AtomicProcWord {
         ProcWord(self.0.load(Acquire))
     }
 
-    /// Adds an LWP; from then on the process lives until that LWP is
-    /// detached. Lock-free.
+    /// Adds an LWP to at most as many less one; from then on the process lives until that
+    /// LWP is detached. Refused where the LWP needs a place. Lock-free.
     #[inline]
-    pub fn attach(&self) -> Result<(), AttachRefused> {
+    pub fn attach(&self, most: Option<u32>) -> Result<(), AttachRefused> {
+        self.attach_with(most, Counting::Uncounted)
+    }
+
+    /// As [`AtomicProcWord::attach`], an LWP that has its place. Lock-free.
+    pub fn attach_counted(&self, most: Option<u32>) -> Result<(), AttachRefused> {
+        self.attach_with(most, Counting::Counted)
+    }
+
+    #[inline]
+    fn attach_with(&self, most: Option<u32>, place: Counting) -> Result<(), AttachRefused> {
         // Relaxed: the CAS below decides.
         let mut seen = ProcWord(self.0.load(Relaxed));
         loop {
-            let new = seen.attached()?;
+            let new = seen.attached(most, place)?;
             // Acquire [P20]: what was done while the gate was closed; pairs
             // with Release in `open`. Not Release: an LWP that has just
             // come has done nothing, and its detach is in the word's release
@@ -228,22 +324,63 @@ impl AtomicProcWord {
         self.0.fetch_update(order, Relaxed, change).map(ProcWord).map_err(|_| Exiting)
     }
 
-    /// Takes an LWP off. Wait-free.
+    /// Takes an LWP off; and whether its place is to be given back. Wait-free.
     #[inline]
-    pub fn detach(&self) -> Detached {
+    pub fn detach(&self) -> (Detached, Counting) {
         // AcqRel [P5]: Release: all that this LWP did to the process comes
         // before its end, for `load` and for the last detach; Acquire: the
-        // last one sees all that the others did.
-        ProcWord(self.0.fetch_sub(ONE, AcqRel)).leaves()
+        // last one sees all that the others did. Acquire [P101]: its place was taken;
+        // pairs with Release in `count`.
+        let before = ProcWord(self.0.fetch_sub(ONE, AcqRel));
+        (before.leaves(), before.counting())
     }
 
-    /// Takes an LWP off that was lost. Lock-free.
+    /// As [`AtomicProcWord::detach`], an LWP that was lost. Lock-free.
     #[inline]
-    pub fn abandon(&self, lost: Lost) -> Detached {
+    pub fn abandon(&self, lost: Lost) -> (Detached, Counting) {
         let left = |word| Some(ProcWord(word).without(lost).0);
-        // AcqRel [P5]: as in `detach`. Relaxed on failure: tried again.
+        // AcqRel [P5], [P101]: as in `detach`. Relaxed on failure: tried again.
         let before = self.0.fetch_update(AcqRel, Relaxed, left).expect("never refused");
-        ProcWord(before).leaves()
+        (ProcWord(before).leaves(), ProcWord(before).counting())
+    }
+
+    /// Decides about the process's own place: what was counted before. Whoever finds no
+    /// place is the only one that gives it one, or keeps it from ever having one. Wait-free.
+    pub fn place(&self) -> Places {
+        // AcqRel [P101]: Release: the place that goes with the process was taken; Acquire:
+        // the same, for whoever gives it back.
+        ProcWord(self.0.fetch_or(PLACED, AcqRel)).places()
+    }
+
+    /// Has the LWPs counted from now on, if they are not: `take` their places first,
+    /// `give_back` in vain. Lock-free.
+    pub fn count(&self, take: impl Fn(u32), give_back: impl Fn(u32)) {
+        // Acquire [P101]: the places that another has taken; pairs with Release below.
+        let mut seen = ProcWord(self.0.load(Acquire));
+        while seen.counting() == Counting::Uncounted {
+            take(seen.nlwps());
+            // Release [P101]: the places; pairs with Acquire in `detach`, and above. Acquire
+            // on failure: as above.
+            match self.0.compare_exchange(seen.0, seen.0 | COUNTED, Release, Acquire) {
+                Ok(_) => return,
+                Err(now) => {
+                    give_back(seen.nlwps());
+                    seen = ProcWord(now);
+                }
+            }
+        }
+    }
+
+    /// Notes that the real user has changed. Wait-free.
+    pub fn note_new_user(&self) {
+        // Relaxed: says nothing but itself.
+        self.0.fetch_or(NEW_USER, Relaxed);
+    }
+
+    /// The process has become another program. Wait-free.
+    pub fn forget_new_user(&self) {
+        // Relaxed: as in `note_new_user`.
+        self.0.fetch_and(!NEW_USER, Relaxed);
     }
 }
 
@@ -254,103 +391,4 @@ impl fmt::Debug for AtomicProcWord {
 }
 
 #[cfg(all(test, not(lwproc_loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attach_follows_the_truth_table() {
-        let table = [
-            (0, Err(AttachRefused::Dead)),
-            (DRAINING, Err(AttachRefused::Dead)),
-            (1, Ok(2)),
-            (7, Ok(8)),
-            (1 | DRAINING, Err(AttachRefused::Draining)),
-            (7 | DRAINING, Err(AttachRefused::Draining)),
-        ];
-        for (word, expected) in table {
-            assert_eq!(ProcWord(word).attached().map(|w| w.0), expected, "{:?}", ProcWord(word));
-        }
-    }
-
-    #[test]
-    fn only_the_last_detach_ends_the_process() {
-        let word = AtomicProcWord::new(ExitStatus::default());
-        word.attach().unwrap();
-        assert_eq!(word.detach(), Detached::Remains);
-        assert_eq!(word.detach(), Detached::Last);
-        assert_eq!(word.attach(), Err(AttachRefused::Dead));
-    }
-
-    #[test]
-    fn the_last_but_one_of_a_draining_process_leaves_one_alone() {
-        let word = AtomicProcWord(AtomicU64::new(3));
-        let _open = word.close();
-        assert_eq!(word.detach(), Detached::Remains);
-        assert_eq!(word.detach(), Detached::Alone);
-        assert_eq!(word.detach(), Detached::Last);
-        assert!(word.load().is_dead());
-    }
-
-    #[test]
-    fn what_is_said_for_the_whole_process_stays() {
-        let (word, seven) = (AtomicProcWord::new(ExitStatus::default()), ExitStatus::exited(7));
-        assert_eq!(word.record(ExitStatus::exited(1)), Ok(()));
-        assert_eq!(word.record(ExitStatus::exited(2)), Ok(()));
-        assert_eq!(word.load().status(), ExitStatus::exited(2));
-        assert_eq!(word.exit_whole(seven), Ok(()));
-        assert!(word.load().is_draining() && word.load().is_exiting());
-        assert_eq!(word.exit_whole(ExitStatus::exited(9)), Err(Exiting));
-        assert_eq!((word.record(ExitStatus::exited(9)), word.open()), (Err(Exiting), Err(Exiting)));
-        assert_eq!((word.load().nlwps(), word.load().status()), (1, seven));
-        assert_eq!(word.abandon(Lost::Panicked(ExitStatus::exited(9))), Detached::Last);
-        assert_eq!(word.load().status(), seven);
-    }
-
-    #[test]
-    fn a_drop_counts_of_the_last_and_a_panic_of_any_and_both_less_than_a_word() {
-        let [one, two, three] = [1, 2, 3].map(ExitStatus::exited);
-        let end = |lost: &[Option<Lost>], said: Option<ExitStatus>| {
-            let word = AtomicProcWord::new(one);
-            lost[1..].iter().for_each(|_| word.attach().unwrap());
-            said.into_iter().for_each(|status| word.record(status).unwrap());
-            for lwp in lost {
-                let _left = lwp.map_or_else(|| word.detach(), |lost| word.abandon(lost));
-            }
-            assert!(word.load().is_dead());
-            word.load().status()
-        };
-        let (dropped, panicked) = (Some(Lost::Dropped(two)), Some(Lost::Panicked(three)));
-        assert_eq!(end(&[None], None), one);
-        assert_eq!(end(&[dropped], None), two);
-        assert_eq!(end(&[dropped, None], None), one);
-        assert_eq!(end(&[None, dropped], None), two);
-        assert_eq!(end(&[panicked, None], None), three);
-        assert_eq!(end(&[panicked, dropped], None), three);
-        assert_eq!(end(&[dropped, panicked], None), three);
-        assert_eq!(end(&[panicked, dropped], Some(one)), one);
-    }
-
-    #[test]
-    fn what_has_ended_is_not_ended_again() {
-        let word = AtomicProcWord::new(ExitStatus::default());
-        assert_eq!(word.detach(), Detached::Last);
-        assert_eq!(word.exit_whole(ExitStatus::exited(9)), Err(Exiting));
-        assert_eq!(word.load().status(), ExitStatus::default());
-    }
-
-    #[test]
-    fn the_gate_opens_again() {
-        let word = AtomicProcWord::new(ExitStatus::default());
-        assert!(!word.close().is_draining() && word.close().is_draining());
-        assert_eq!(word.attach(), Err(AttachRefused::Draining));
-        assert_eq!((word.open(), word.attach()), (Ok(()), Ok(())));
-    }
-
-    #[test]
-    fn debug_decodes() {
-        let word = ProcWord(3 | DRAINING);
-        assert_eq!(format!("{word:?}"), "nlwps=3|DRAINING");
-        let word = ProcWord(word.0 | EXITING).with_status(ExitStatus::exited(7));
-        assert_eq!(format!("{word:?}"), "nlwps=3|DRAINING|EXITING|exited 7");
-    }
-}
+mod tests;

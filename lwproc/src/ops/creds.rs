@@ -40,11 +40,19 @@ pub(super) fn move_charge<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, lane: L
 pub(crate) fn setcred<H: Host, E>(
     world: &World<H>,
     node: &ProcNode<H>,
-    prepare: impl FnMut(&Cred) -> Result<Cred, E>,
+    mut prepare: impl FnMut(&Cred) -> Result<Cred, E>,
     lane: Lane,
     pin: &Pin<'_>,
 ) -> Result<(), E> {
-    let new = node.resources.cred.commit(pin, prepare)?;
+    let mut is_new_user = false;
+    let new = node.resources.cred.commit(pin, |old| {
+        let new = prepare(old)?;
+        is_new_user = new.users().real != old.users().real;
+        Ok(new)
+    })?;
+    if is_new_user {
+        node.word.note_new_user();
+    }
     new.release(pin);
     // SeqCst fence [P75]: either who moves the charge sees the new credentials, or the
     // charge that was moved is seen here. [P17]: see `makelwp`.

@@ -4,19 +4,19 @@
 
 use super::post::{self, Recipient};
 use super::regroup::{self, Bearers};
-use super::{emit, hooks};
+use super::{emit, hooks, places};
 use crate::cred::uids::UidInfo;
 use crate::family;
 use crate::host::Host;
 use crate::idtable::Reserved;
 use crate::object::node::{Edge, LwpPtr, ProcNode, ProcPtr};
-use crate::object::proc_word::{Detached, Lost};
+use crate::object::proc_word::{Counting, Detached, Lost};
 use crate::object::resources::Embedded;
 use crate::object::trace::TraceEvent;
 use crate::policy::WaitPolicy;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::Release;
+use crate::sync::{Release, fence_after_update};
 use crate::waitq::WaitQueue;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -53,9 +53,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     if let Some(cred) = unsafe { node.replace_cred(None) } {
         cred.release(&pin);
     }
-    if let Some(user) = node.charge.give_back() {
-        user.add_lwps(me.lane, -1);
-    }
+    let user = node.charge.give_back();
     // SAFETY: owned.
     let has_specific = unsafe { node.specific() }.is_some();
     let specific = if has_specific {
@@ -86,7 +84,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         release_id(world, me, id);
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
-    detach(world, me, proc, proc_node, &pin, lost, aftermath)
+    detach(world, me, proc, proc_node, &pin, Leaving { lost, user }, aftermath)
 }
 
 /// Drops specific data, each value whatever the others do.
@@ -97,6 +95,25 @@ fn drop_specific<T, H: Host>(values: impl Iterator<Item = T>, aftermath: &mut Af
     }
 }
 
+/// What is taken off a process.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaving<'u> {
+    /// How it was lost, if it was.
+    lost: Option<Lost>,
+    /// Whom it is charged to still.
+    user: Option<&'u UidInfo>,
+}
+
+impl<'u> Leaving<'u> {
+    /// What was only counted as an LWP.
+    pub(crate) const NOBODY: Self = Self { lost: None, user: None };
+
+    /// An LWP that was not made.
+    pub(crate) fn charged_to(user: &'u UidInfo) -> Self {
+        Self { user: Some(user), ..Self::NOBODY }
+    }
+}
+
 /// Takes an LWP off its process, and ends the process with the last.
 pub(crate) fn detach<H: Host>(
     world: &World<H>,
@@ -104,19 +121,44 @@ pub(crate) fn detach<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
-    lost: Option<Lost>,
-    mut aftermath: Aftermath<H>,
+    leaving: Leaving<'_>,
+    aftermath: Aftermath<H>,
 ) -> Aftermath<H> {
-    let left = match lost {
+    let (left, counted) = match leaving.lost {
         None => node.word.detach(),
         Some(lost) => node.word.abandon(lost),
     };
-    match left {
-        Detached::Remains => {}
-        // The process cannot be freed under this pin.
-        Detached::Alone => node.waiters.wake_all(),
+    if counted == Counting::Counted {
+        world.caps.lwps.give_back(1);
+    }
+    // SAFETY: taken off above.
+    unsafe { taken_off(world, me, proc, left, leaving.user, pin, aftermath) }
+}
+
+/// What follows when an LWP has been taken off its process, whose end it may be.
+///
+/// # Safety
+/// The caller did so, under that pin.
+pub(crate) unsafe fn taken_off<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    left: Detached,
+    user: Option<&UidInfo>,
+    pin: &Pin<'_>,
+    mut aftermath: Aftermath<H>,
+) -> Aftermath<H> {
+    if left == Detached::Last {
         // SAFETY: no LWP is left.
-        Detached::Last => unsafe { proc_free(world, me, proc, node, pin, &mut aftermath) },
+        unsafe { proc_free(world, me, proc, user, pin, &mut aftermath) };
+        return aftermath;
+    }
+    if let Some(user) = user {
+        user.add_lwps(me.lane, -1);
+    }
+    if left == Detached::Alone {
+        // SAFETY: the process cannot be freed under this pin.
+        unsafe { Managed::deref_counted(proc) }.waiters.wake_all();
     }
     aftermath
 }
@@ -131,10 +173,12 @@ unsafe fn proc_free<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     proc: ProcPtr<H>,
-    node: &ProcNode<H>,
+    user: Option<&UidInfo>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
+    // SAFETY: in the table until it is reaped, and not freed under this pin.
+    let node = unsafe { Managed::deref_counted(proc) };
     // The services' end, in the seed's order but for the hooks: while they run the
     // pid, the family and the name still stand (R18).
     node.resources.files.clear(|| me.pin());
@@ -164,10 +208,13 @@ unsafe fn proc_free<H: Host>(
 
     match world.policy {
         // SAFETY: with this policy nobody else reaps.
-        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, pin, aftermath) },
+        WaitPolicy::AutoReap => unsafe { reap(world, me, proc, Ended::Now(user), pin, aftermath) },
         WaitPolicy::Wait => {
             me.tally.add(Tally { procs: -1, zombies: 1, ..Tally::default() });
             node.resources.user().add_zombies(me.lane, 1);
+            if let Some(user) = user {
+                user.add_lwps(me.lane, -1);
+            }
             let edge = family::die(node, pin);
             let parent = edge.parent(pin);
             if parent.reaps_by_itself() && family::claim_own(node).is_some() {
@@ -219,16 +266,15 @@ pub(crate) unsafe fn reap_zombie<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) {
     me.tally.add(Tally { procs: 1, zombies: -1, ..Tally::default() });
-    // SAFETY: in the table until reaped below.
-    unsafe { Managed::deref_counted(proc) }.resources.user().add_zombies(me.lane, -1);
     // SAFETY: by contract.
-    unsafe { reap(world, me, proc, pin, aftermath) };
+    unsafe { reap(world, me, proc, Ended::Zombie, pin, aftermath) };
 }
 
-/// Gives a process's charge and its place in the kernel back.
-pub(super) fn refund<H: Host>(world: &World<H>, me: &Participant<H>, user: &UidInfo) {
-    user.count_procs(me.lane, -1);
-    world.refund_place();
+/// What a process that is reaped was.
+enum Ended<'u> {
+    /// One whose last LWP has just gone, charged to that user still.
+    Now(Option<&'u UidInfo>),
+    Zombie,
 }
 
 /// Gives an id back that nobody bears any more.
@@ -245,6 +291,7 @@ unsafe fn reap<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     proc: ProcPtr<H>,
+    ended: Ended<'_>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
@@ -253,11 +300,22 @@ unsafe fn reap<H: Host>(
     let id = node.id;
     let bearers = regroup::leave(world, me, node, pin);
     let status = node.word.load().status();
-    refund(world, me, node.resources.user());
+    node.resources.user().count_procs(me.lane, -1);
+    match ended {
+        Ended::Now(Some(user)) => user.add_lwps(me.lane, -1),
+        Ended::Now(None) => {}
+        Ended::Zombie => node.resources.user().add_zombies(me.lane, -1),
+    }
     if let Some(cred) = node.resources.cred.replace(None) {
         cred.release(pin);
     }
     let parent = family::leave(node, pin);
+    // SeqCst fence [P100]: what is counted from now on does not count it, or it is seen here
+    // that processes are counted. It left by a read-modify-write.
+    fence_after_update();
+    if world.config.is_touched(Part::ProcPlaces) {
+        places::leave(world, node);
+    }
     let published = world.ids.proc(id.number()).expect("a process has a slot");
     // Release [P15]: whoever no longer finds the process finds its children
     // with init; pairs with Acquire in `find`. (A reader that still finds it

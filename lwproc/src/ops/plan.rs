@@ -36,7 +36,7 @@ pub enum SpawnError {
     IdsExhausted,
     /// The user has as many processes as it may.
     Limit,
-    /// The kernel has as many processes as it may.
+    /// The kernel has as many processes, or LWPs, as it may.
     KernelFull,
     /// A key of data is of another kernel.
     WrongKernel,
@@ -70,7 +70,7 @@ impl fmt::Display for SpawnError {
             Self::Draining => f.write_str("the process is draining"),
             Self::IdsExhausted => f.write_str("every id is in use"),
             Self::Limit => f.write_str("the user has as many processes as it may"),
-            Self::KernelFull => f.write_str("the kernel has as many processes as it may"),
+            Self::KernelFull => f.write_str("the kernel has as many processes or LWPs as it may"),
             Self::WrongKernel => f.write_str("a key is of another kernel"),
             Self::Files(why) => why.fmt(f),
             Self::Cred(why) => why.fmt(f),
@@ -344,11 +344,20 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
         }
     }
 
-    fn dress(&mut self, child: &ProcNode<H>, lwp: &LwpNode<H>, pin: &Pin<'_>) {
+    fn dress(
+        &mut self,
+        parent: &ProcNode<H>,
+        child: &ProcNode<H>,
+        lwp: &LwpNode<H>,
+        pin: &Pin<'_>,
+    ) {
         if let Some(name) = self.plan.name {
             child.resources.set_comm(name, pin);
         }
         post::born_blocking(lwp, self.plan.blocked);
+        if !std::ptr::eq(child.resources.user(), parent.resources.user()) {
+            child.word.note_new_user();
+        }
         for (key, value) in self.plan.data.drain(..) {
             // One that comes after another under the same key replaces it.
             self.plan.replaced.extend(child.resources.specific.set(key, value, pin));

@@ -7,10 +7,11 @@
 
 use super::aftermath::Aftermath;
 use super::biglock::BigLock;
-use super::config::Configuration;
+use super::caps::Caps;
+use super::config::{Configuration, Part};
 use super::cpus::Cpus;
 use super::participant::{Registry, Tally};
-use super::{ProcCap, Settings, World};
+use super::{Settings, World};
 use crate::cred::uids::{Lane, Uids};
 use crate::cred::{Cred, CredRef};
 use crate::emul::Emuls;
@@ -25,6 +26,7 @@ use crate::object::group::Membership;
 use crate::object::home::Home;
 use crate::object::kills::Kills;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
+use crate::object::proc_word::Places;
 use crate::object::resources::{Embedded, Resources};
 use crate::object::status::Ends;
 use crate::object::table;
@@ -53,13 +55,18 @@ impl<H: Host> World<H> {
                 Resources::new(Comm::new(comm), cred, charge, files, limits, emul, embedded)
             };
             let first = participants.register(&collector);
+            let config = Configuration::new(emuls.native(), settings.limits_policy);
+            let mosts = [settings.max_procs, settings.max_lwps, settings.max_lwps_per_proc];
+            let caps = begin_caps(mosts, &config);
+            let places = Places::PROCS.and(config.places());
 
             let zero = Identity(0);
             let (files, link) = TableUse::fresh();
             let resources0 = resources("system", root.share(), link);
             ids.make_zero();
             let group = pgrp::permanent(ids.slot(0).expect("just made"));
-            let (proc0, lwp0, token0) = permanent(this, zero, resources0, files, group, &host);
+            let (proc0, lwp0, token0) =
+                permanent(this, (zero, places), resources0, files, group, &host);
             table::publish(&ids, zero, proc0, lwp0);
 
             let one =
@@ -68,7 +75,7 @@ impl<H: Host> World<H> {
             let (files, link) = TableUse::fresh();
             let resources1 = resources("init", root.share(), link);
             let (init, init_lwp, init_token) =
-                permanent(this, one.0, resources1, files, group, &host);
+                permanent(this, (one.0, places), resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
             unsafe { family::beget(&ids, proc0, init, init_lwp) };
 
@@ -84,12 +91,12 @@ impl<H: Host> World<H> {
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
                 kills: Kills::new(),
-                config: Configuration::new(emuls.native(), settings.limits_policy),
+                config,
                 emuls,
                 native_sysents: settings.native_sysents,
                 implicit: settings.implicit,
                 next_key: AtomicU64::new(0),
-                proc_cap: settings.max_procs.map(|max| ProcCap::new(max, 2)),
+                caps,
                 ids,
                 uids,
                 root: ManuallyDrop::new(root),
@@ -106,6 +113,21 @@ impl<H: Host> World<H> {
     }
 }
 
+/// What may be, before anything is; proc0 and init come in any case.
+fn begin_caps<H: Host>(mosts: [Option<u64>; 3], config: &Configuration<H>) -> Caps {
+    for (most, part) in mosts.iter().zip([Part::ProcPlaces, Part::LwpPlaces, Part::NewLwp]) {
+        if most.is_some() {
+            config.touch(part);
+        }
+    }
+    let caps = Caps::new(config.places());
+    let [procs, lwps, lwps_of_one] = mosts.map(|most| most.unwrap_or(u64::MAX));
+    caps.procs.set_most(procs);
+    caps.lwps.set_most(lwps);
+    caps.set_lwps_of_one(lwps_of_one);
+    caps
+}
+
 fn next_serial() -> u64 {
     use std::sync::atomic::AtomicU64;
     // The one global: it names worlds, and no world waits for another on it.
@@ -117,7 +139,7 @@ fn next_serial() -> u64 {
 /// A process that never dies, with an LWP that nobody owns.
 fn permanent<H: Host>(
     world: &Weak<World<H>>,
-    id: Identity,
+    (id, places): (Identity, Places),
     resources: Resources<H>,
     files: TableUse<H::File>,
     group: Tagged<Membership>,
@@ -128,6 +150,7 @@ fn permanent<H: Host>(
         id,
         resources,
         Ends::default().released,
+        places,
     ));
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };

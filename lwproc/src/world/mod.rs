@@ -9,6 +9,7 @@
 
 pub(crate) mod aftermath;
 pub mod biglock;
+pub mod caps;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod context;
@@ -17,7 +18,7 @@ mod life;
 pub(crate) mod participant;
 
 use crate::cred::CredRef;
-use crate::cred::uids::{OverLimit, Uids};
+use crate::cred::uids::Uids;
 use crate::emul::{EmulPtr, Emuls, NativeSysents};
 use crate::filedesc::link::Borrowed;
 use crate::host::{Host, LwpToken};
@@ -30,11 +31,11 @@ use crate::object::table::Table;
 use crate::policy::WaitPolicy;
 use crate::reclaim::{Collector, Managed};
 use crate::signal::{SigModel, Signo};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Weak};
 use biglock::BigLock;
+use caps::Caps;
 use config::{Configuration, Enforcement, LimitsPolicy, Part};
 use cpus::Cpus;
-use crossbeam_utils::CachePadded;
 use participant::{Participant, Registry};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
@@ -90,34 +91,10 @@ pub(crate) struct Settings {
     pub(crate) native_sysents: NativeSysents,
     pub(crate) implicit: Implicit,
     pub(crate) max_procs: Option<u64>,
+    pub(crate) max_lwps: Option<u64>,
+    pub(crate) max_lwps_per_proc: Option<u64>,
     pub(crate) ends: Ends,
     pub(crate) child_signal: Option<Signo>,
-}
-
-/// The processes of a kernel that has a most.
-#[derive(Debug)]
-pub(crate) struct ProcCap {
-    max: u64,
-    count: CachePadded<AtomicU64>,
-}
-
-impl ProcCap {
-    fn new(max: u64, count: u64) -> Self {
-        Self { max, count: CachePadded::new(AtomicU64::new(count)) }
-    }
-
-    /// Takes a place, before the process is built. Lock-free.
-    fn reserve(&self) -> Result<(), OverLimit> {
-        let more = |count| (count < self.max).then_some(count + 1);
-        // Relaxed, twice: a count; nothing is published by it.
-        self.count.fetch_update(Relaxed, Relaxed, more).map(drop).map_err(|_full| OverLimit)
-    }
-
-    /// Gives a place back. Wait-free.
-    fn refund(&self) {
-        // Relaxed: a count.
-        self.count.fetch_sub(1, Relaxed);
-    }
 }
 
 /// See the module.
@@ -141,8 +118,8 @@ pub(crate) struct World<H: Host> {
     root: ManuallyDrop<CredRef>,
     /// The limits that they start with.
     limits: ManuallyDrop<LimitsRef>,
-    /// The most processes; `None`: any number, and they are not counted here.
-    proc_cap: Option<ProcCap>,
+    /// How many processes and LWPs there may be.
+    pub(crate) caps: Caps,
     /// What is being sent to many.
     pub(crate) kills: Kills,
     /// What may be replaced while the kernel runs.
@@ -179,20 +156,6 @@ impl<H: Host> World<H> {
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {
         self.this.clone()
-    }
-
-    /// Takes a process's place in the kernel, if that has a most. Lock-free.
-    #[inline]
-    pub(crate) fn reserve_place(&self) -> Result<(), OverLimit> {
-        self.proc_cap.as_ref().map_or(Ok(()), ProcCap::reserve)
-    }
-
-    /// Gives it back. Wait-free.
-    #[inline]
-    pub(crate) fn refund_place(&self) {
-        if let Some(cap) = &self.proc_cap {
-            cap.refund();
-        }
     }
 
     /// Takes every participant's anchor away, so that the world goes with its

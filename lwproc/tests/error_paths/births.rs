@@ -46,6 +46,34 @@ pub fn newlwp(forced: &mut Forced) {
     no_such_process(forced);
     draining(forced);
     no_id_is_left(forced);
+    beyond_a_most(forced);
+}
+
+fn beyond_a_most(forced: &mut Forced) {
+    let policy = LimitsPolicy::default().with_nthr(Enforcement::Enforced);
+    let kernel = kernel(|builder| builder.max_lwps(8).max_lwps_per_proc(3).limits_policy(policy));
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    let pid = k.pid();
+    let handle = kernel.pin().proc(pid).unwrap().handle().unwrap();
+    let mut refused = |k: &mut K<'_>, why| {
+        forced.refused(&kernel, k, why, |k| k.become_new_lwp(pid));
+        forced.refused(&kernel, k, why, |_| kernel.new_lwp(pid));
+        forced.refused(&kernel, k, why, |_| handle.new_lwp());
+    };
+    let second = kernel.new_lwp(pid).unwrap();
+    k.resources().set_limit(Resource::Nthr, Limit::both(1)).unwrap();
+    refused(&mut k, NewLwpError::Limit);
+    kernel.set_limits_policy(LimitsPolicy::default());
+    let third = kernel.new_lwp(pid).unwrap();
+    refused(&mut k, NewLwpError::ProcessFull);
+    let others: Vec<Lwp> = std::iter::from_fn(|| kernel.spawn().start().ok()).collect();
+    assert_eq!(kernel.counts().lwps, 8);
+    refused(&mut k, NewLwpError::KernelFull);
+    drop((others, second, third, handle));
+    leave(k);
+    assert_eq!(room(&kernel), 6);
+    assert_empty(kernel);
 }
 
 fn no_such_process(forced: &mut Forced) {

@@ -3,8 +3,9 @@
 use crate::bench::*;
 use crate::{EnterAsError, SwitchError, UnclaimError};
 use lwproc::{
-    BigLockError, ClaimError, EndError, EnterError, ExitStatus, HoldError, KillTarget, Pid,
-    ProcHandle, ReleError, ReleaseError, UnbindError, WaitTarget,
+    BigLockError, ClaimError, CredChange, EndError, Enforcement, EnterError, ExitStatus, HoldError,
+    KillTarget, Limit, LimitsPolicy, Pid, ProcHandle, ReleError, ReleaseError, Resource,
+    UnbindError, WaitTarget,
 };
 use std::num::NonZeroUsize;
 use std::sync::Barrier;
@@ -175,6 +176,15 @@ pub fn hold(forced: &mut Forced) {
     let mut k = kernel.enter().unwrap();
     forced.refused(&kernel, &mut k, HoldError::IdsExhausted, |k| k.hold());
     drop(last);
+    kernel.set_max_lwps(2);
+    forced.refused(&kernel, &mut k, HoldError::KernelFull, |k| k.hold());
+    kernel.set_max_lwps(u64::MAX);
+    kernel.set_limits_policy(LimitsPolicy::default().with_nthr(Enforcement::Enforced));
+    k.resources().set_limit(Resource::Nthr, Limit::both(0)).unwrap();
+    k.creds().set(&CredChange::SetEuid(5)).unwrap();
+    forced.refused(&kernel, &mut k, HoldError::Limit, |k| k.hold());
+    k.creds().set(&CredChange::SetEuid(0)).unwrap();
+    kernel.set_limits_policy(LimitsPolicy::default());
     k.drain();
     forced.refused(&kernel, &mut k, HoldError::Draining, |k| k.hold());
     k.reopen();

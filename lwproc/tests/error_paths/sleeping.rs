@@ -114,6 +114,13 @@ pub fn exec(forced: &mut Forced) {
     let why = ExecError::NotAlone { nlwps: 2 };
     forced.refused(&kernel, &mut k, why, |k| k.exec("new"));
     drop(other);
+    kernel.set_limits_policy(LimitsPolicy::default().with_nproc(Enforcement::Enforced));
+    let child = k.spawn().files(Rfork::Fresh).start().unwrap();
+    k.resources().set_limit(Resource::Nproc, Limit::both(0)).unwrap();
+    forced.refused(&kernel, &mut k, ExecError::Limit, |k| k.exec("new"));
+    drop(child);
+    forced.refused(&kernel, &mut k, ExecError::Limit, |k| k.exec("new"));
+    k.try_wait(WaitTarget::Any).unwrap().expect("a zombie counts");
     k.exec("new").unwrap();
     assert_eq!((k.process().comm().as_str(), k.files().list().len()), ("new", 0));
     let other = kernel.new_lwp(k.pid()).unwrap();

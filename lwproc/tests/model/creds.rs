@@ -163,8 +163,10 @@ impl Driver<'_> {
             _ => k.creds().commit(|_| Err(CredError::NotPermitted)),
         };
         let pid = self.model.curproc();
-        let expected = self.model.procs.get_mut(&pid).unwrap().cred.change(op);
-        assert_eq!(got, expected);
+        let proc = self.model.procs.get_mut(&pid).unwrap();
+        let real = proc.cred.users.real;
+        assert_eq!(got, proc.cred.change(op));
+        proc.new_user |= proc.cred.users.real != real;
     }
 
     /// The snapshot of the current LWP, and the counts of every user. (The

@@ -9,19 +9,34 @@ use lwproc::*;
 #[derive(Clone, Copy, Debug)]
 pub enum LimitOp {
     Set(Resource, Limit),
-    /// Whether the limit on a user's processes holds.
-    Policy(Enforcement),
+    /// Whether the limits on a user's processes and LWPs hold.
+    Policy(Enforcement, Enforcement),
+    /// The most of the kernel.
+    Most(Most, u64),
+}
+
+/// What a kernel may have a most of.
+#[derive(Clone, Copy, Debug)]
+pub enum Most {
+    Procs,
+    Lwps,
+    LwpsOfOne,
 }
 
 impl LimitOp {
-    /// Numbers are small, so that limits are met. Any resource at times, mostly the one
-    /// that counts processes.
+    /// Numbers are small, so that limits are met. Any resource at times, mostly those that
+    /// count processes and LWPs.
     pub fn from_bytes(code: u8, a: u8, b: u8) -> Self {
         let value = |n: u8| if n > 200 { Limit::INFINITY } else { u64::from(n % 8) };
         let limit = Limit { soft: value(a), hard: value(b) };
+        let holds = |n| if n % 4 == 0 { Enforcement::Ignored } else { Enforcement::Enforced };
         match code % 8 {
-            0 | 1 => Self::Policy(Enforcement::Enforced),
-            2 => Self::Policy(Enforcement::Ignored),
+            0 => Self::Policy(holds(a), holds(b)),
+            1 => {
+                let of = [Most::Procs, Most::Lwps, Most::LwpsOfOne][usize::from(a) % 3];
+                Self::Most(of, if b > 120 { u64::MAX } else { u64::from(b % 12) })
+            }
+            2 => Self::Set(Resource::Nthr, limit),
             3..=5 => Self::Set(Resource::Nproc, limit),
             _ => Self::Set(Resource::ALL[usize::from(code) / 8 % Resource::ALL.len()], limit),
         }
@@ -48,12 +63,44 @@ impl Model {
         Ok(old)
     }
 
+    pub fn most(&self, of: Most) -> u64 {
+        self.mosts[of as usize]
+    }
+
+    pub fn lwps_full(&self) -> bool {
+        self.lwps() as u64 >= self.most(Most::Lwps)
+    }
+
+    /// Why that process, which could have another LWP otherwise, is not to have one.
+    pub fn lwp_limit(&self, pid: Pid) -> Option<NewLwpError> {
+        let proc = &self.procs[&pid];
+        let (_, own) = self.user_counts(proc.cred.users.real);
+        let limited = self.nthr == Enforcement::Enforced && !proc.cred.is_superuser();
+        if self.lwps_full() {
+            Some(NewLwpError::KernelFull)
+        } else if pid > Pid(1) && proc.lwps.len() as u64 >= self.most(Most::LwpsOfOne) {
+            Some(NewLwpError::ProcessFull)
+        } else if limited && own as u64 >= self.limit(pid, Resource::Nthr).soft {
+            Some(NewLwpError::Limit)
+        } else {
+            None
+        }
+    }
+
+    /// Whether that process has a new user, of which there is too much for an exec.
+    pub fn new_user_is_over_the_limit(&self, pid: Pid) -> bool {
+        let proc = &self.procs[&pid];
+        let (own, _) = self.user_counts(proc.cred.users.real);
+        let limited = self.nproc == Enforcement::Enforced && !proc.cred.is_superuser();
+        proc.new_user && limited && own as u64 - 1 > self.limit(pid, Resource::Nproc).soft
+    }
+
     /// Why that process cannot have a child, if it cannot.
     pub fn fork_error(&self, parent: Pid) -> Option<ForkError> {
         let proc = &self.procs[&parent];
         let (own, _) = self.user_counts(proc.cred.users.real);
         let limited = self.nproc == Enforcement::Enforced && !proc.cred.is_superuser();
-        if self.settings.max_procs.is_some_and(|max| self.procs.len() as u64 >= max) {
+        if self.procs.len() as u64 >= self.most(Most::Procs) || self.lwps_full() {
             Some(ForkError::KernelFull)
         } else if limited && own as u64 >= self.limit(parent, Resource::Nproc).soft {
             Some(ForkError::Limit)
@@ -72,9 +119,18 @@ impl Driver<'_> {
     pub fn limit_step(&mut self, op: LimitOp) {
         match op {
             LimitOp::Set(resource, limit) => self.set_limit(resource, limit),
-            LimitOp::Policy(nproc) => {
-                self.kernel.set_limits_policy(LimitsPolicy::default().with_nproc(nproc));
-                self.model.nproc = nproc;
+            LimitOp::Policy(nproc, nthr) => {
+                let policy = LimitsPolicy::default().with_nproc(nproc).with_nthr(nthr);
+                self.kernel.set_limits_policy(policy);
+                (self.model.nproc, self.model.nthr) = (nproc, nthr);
+            }
+            LimitOp::Most(of, most) => {
+                match of {
+                    Most::Procs => self.kernel.set_max_procs(most),
+                    Most::Lwps => self.kernel.set_max_lwps(most),
+                    Most::LwpsOfOne => self.kernel.set_max_lwps_per_proc(most),
+                }
+                self.model.mosts[of as usize] = most;
             }
         }
     }
@@ -83,7 +139,11 @@ impl Driver<'_> {
     /// the processes.)
     pub fn check_limits(&self) {
         let (model, k) = (&self.model, self.k.as_ref().unwrap());
-        assert_eq!(self.kernel.limits_policy().nproc, model.nproc);
+        let LimitsPolicy { nproc, nthr, .. } = self.kernel.limits_policy();
+        assert_eq!((nproc, nthr), (model.nproc, model.nthr));
+        let kernel = self.kernel;
+        let mosts = [kernel.max_procs(), kernel.max_lwps(), kernel.max_lwps_per_proc()];
+        assert_eq!(mosts, model.mosts);
         let limits = k.resources().limits();
         for resource in Resource::ALL {
             let known = model.limit(model.curproc(), *resource);

@@ -209,7 +209,7 @@ impl Driver<'_> {
             Op::Release => self.release(None),
             Op::Exit(code) => self.release(Some(ExitStatus::exited(code))),
             Op::Hold => {
-                let full = self.model.full();
+                let expected = self.model.newlwp_error(Pid::INIT);
                 let result = self.k.as_mut().unwrap().hold();
                 match (&mut self.model.cur, result) {
                     (Some(cur), result) => {
@@ -217,10 +217,15 @@ impl Driver<'_> {
                         cur.refcnt += 1;
                         cur.exiting = false;
                     }
-                    (None, Err(error)) => match error {
-                        HoldError::Draining => assert!(self.model.procs[&Pid(1)].draining),
-                        _ => assert_eq!((error, full), (HoldError::IdsExhausted, true)),
-                    },
+                    (None, Err(error)) => {
+                        let why = match error {
+                            HoldError::Draining => NewLwpError::Draining,
+                            HoldError::Limit => NewLwpError::Limit,
+                            HoldError::KernelFull => NewLwpError::KernelFull,
+                            _ => NewLwpError::IdsExhausted,
+                        };
+                        assert_eq!(Some(why), expected);
+                    }
                     (None, Ok(())) => {
                         let (pid, lid) = self.here();
                         assert_eq!(pid, Pid::INIT);

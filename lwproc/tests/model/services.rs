@@ -144,6 +144,7 @@ impl Driver<'_> {
                 let comm = ["true", "false"][usize::from(n) % 2];
                 let got = self.k.as_mut().unwrap().exec(comm);
                 let pid = self.model.curproc();
+                let limited = self.model.new_user_is_over_the_limit(pid);
                 let proc = self.model.procs.get_mut(&pid).unwrap();
                 let nlwps = proc.lwps.len() as u32;
                 if proc.exiting {
@@ -152,9 +153,11 @@ impl Driver<'_> {
                     assert_eq!(got, Err(ExecError::NotDraining));
                 } else if nlwps > 1 {
                     assert_eq!(got, Err(ExecError::NotAlone { nlwps }));
+                } else if limited {
+                    assert_eq!(got, Err(ExecError::Limit));
                 } else {
                     assert_eq!(got, Ok(()));
-                    (proc.comm, proc.execed) = (comm.into(), true);
+                    (proc.comm, proc.execed, proc.new_user) = (comm.into(), true, false);
                     for ids in [&mut proc.cred.users, &mut proc.cred.groups] {
                         ids.saved = ids.effective;
                     }

@@ -38,6 +38,8 @@ pub struct ProcModel {
     /// What is shown as its number.
     pub alias: Option<Pid>,
     pub execed: bool,
+    /// Its real user has changed since it was made or has execed.
+    pub new_user: bool,
     pub pending: SigSet,
     /// What came to many: its children get what waits of it, and SIGKILL.
     pub of_many: SigSet,
@@ -72,6 +74,10 @@ pub struct Model {
     pub settings: Settings,
     /// Whether the limit on a user's processes holds.
     pub nproc: Enforcement,
+    /// Whether that on its LWPs does.
+    pub nthr: Enforcement,
+    /// The most processes, LWPs, and LWPs of a process.
+    pub mosts: [u64; 3],
     pub procs: BTreeMap<Pid, ProcModel>,
     pub cur: Option<Cur>,
     /// How often the current context holds the big lock.
@@ -115,6 +121,7 @@ impl Model {
             sink: None,
             alias: None,
             execed: false,
+            new_user: false,
             pending: SigSet::EMPTY,
             of_many: SigSet::EMPTY,
             data: Data::new(),
@@ -124,6 +131,8 @@ impl Model {
         Self {
             settings,
             nproc: Enforcement::Ignored,
+            nthr: Enforcement::Ignored,
+            mosts: [settings.max_procs.unwrap_or(u64::MAX), u64::MAX, u64::MAX],
             procs,
             cur: None,
             biglocks: 0,
@@ -169,7 +178,8 @@ impl Model {
         }
         let (status, draining, zombie) = (ExitStatus::default(), false, false);
         let (faults, pending, data, execed) = ((0, 0), SigSet::EMPTY, Data::new(), false);
-        child = ProcModel { ppid: parent, lwps, draining, status, zombie, ..child };
+        child =
+            ProcModel { ppid: parent, lwps, draining, status, zombie, new_user: false, ..child };
         (child.said, child.exiting) = (false, false);
         child = ProcModel { faults, pending, of_many: pending, data, execed, ..child };
         self.places += 1;
@@ -195,10 +205,10 @@ impl Model {
             None => Some(NewLwpError::NoSuchProcess),
             Some(p) if p.lwps.is_empty() => Some(NewLwpError::NoSuchProcess),
             Some(p) if p.draining => Some(NewLwpError::Draining),
-            Some(p) if p.lwps.contains(&Lid(pid.0)) && self.full() => {
-                Some(NewLwpError::IdsExhausted)
-            }
-            Some(_) => None,
+            Some(p) => self.lwp_limit(pid).or_else(|| {
+                let full = p.lwps.contains(&Lid(pid.0)) && self.full();
+                full.then_some(NewLwpError::IdsExhausted)
+            }),
         }
     }
 

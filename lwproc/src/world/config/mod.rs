@@ -8,6 +8,7 @@ pub(crate) mod hooks;
 
 use crate::emul::EmulPtr;
 use crate::host::Host;
+use crate::object::proc_word::Places;
 use crate::object::trace::TraceSink;
 use crate::sync::config_cell::{ConfigCell, Loaded};
 use crate::sync::{AtomicU32, Relaxed};
@@ -31,8 +32,17 @@ pub enum Enforcement {
 pub struct LimitsPolicy {
     /// [`Resource::Nproc`](crate::Resource::Nproc): a process whose real user has as
     /// many processes (zombies included) as its soft limit says cannot fork, unless
-    /// it is the superuser.
+    /// it is the superuser; and one that has changed its real user since it was made or
+    /// last [became another program](crate::Entered::exec) cannot do so, if the new one has
+    /// more other processes than that.
+    // Linux: PF_NPROC_EXCEEDED; NetBSD: PK_SUGID in `execve_loadvm`. An exec without a
+    // change of the user is refused by neither.
     pub nproc: Enforcement,
+    /// [`Resource::Nthr`](crate::Resource::Nthr): a process whose real user has as many
+    /// LWPs as its soft limit says, the first of each process not counted, takes no more,
+    /// unless it is the superuser's.
+    // NetBSD: `do_lwp_create`.
+    pub nthr: Enforcement,
 }
 
 impl LimitsPolicy {
@@ -40,6 +50,12 @@ impl LimitsPolicy {
     #[must_use]
     pub fn with_nproc(self, nproc: Enforcement) -> Self {
         Self { nproc, ..self }
+    }
+
+    /// The same with another rule for a user's LWPs.
+    #[must_use]
+    pub fn with_nthr(self, nthr: Enforcement) -> Self {
+        Self { nthr, ..self }
     }
 }
 
@@ -71,6 +87,12 @@ pub(crate) enum Part {
     Birth = 2,
     Sink = 4,
     ZombieHooks = 8,
+    /// The processes are counted, for their most.
+    ProcPlaces = 16,
+    /// The LWPs are.
+    LwpPlaces = 32,
+    /// What a new LWP looks at.
+    NewLwp = 64,
 }
 
 /// See the module.
@@ -85,7 +107,29 @@ impl<H: Host> Configuration<H> {
         let config =
             Config { hooks: Arc::from([]), next_hook: 1, default_emul: native, limits, sink: None };
         let touched = if limits == LimitsPolicy::default() { 0 } else { Part::Birth as u32 };
-        Self { touched: AtomicU32::new(touched), cell: ConfigCell::new(config) }
+        let new = Self { touched: AtomicU32::new(touched), cell: ConfigCell::new(config) };
+        new.touch_for(limits);
+        new
+    }
+
+    /// Has what a limits policy says looked at.
+    pub(crate) fn touch_for(&self, limits: LimitsPolicy) {
+        if limits.nthr == Enforcement::Enforced {
+            self.touch(Part::NewLwp);
+        }
+    }
+
+    /// Has a part looked at from now on.
+    pub(crate) fn touch(&self, part: Part) {
+        // Relaxed: as in `load_if`; for places a fence comes after it [P100].
+        self.touched.fetch_or(part as u32, Relaxed);
+    }
+
+    /// What is counted.
+    #[inline]
+    pub(crate) fn places(&self) -> Places {
+        // Relaxed: as in `load_if`; a fence comes before it where it matters [P100].
+        Places::from_bits(self.touched.load(Relaxed))
     }
 
     /// The configuration now, if that part of it was ever set. Dropping it may
@@ -115,8 +159,7 @@ impl<H: Host> Configuration<H> {
         part: Part,
         mut change: impl FnMut(&mut Config<H>),
     ) -> Arc<Config<H>> {
-        // Relaxed: as in `load_if`.
-        self.touched.fetch_or(part as u32, Relaxed);
+        self.touch(part);
         self.cell.rcu(|old| {
             let mut new = old.clone();
             change(&mut new);

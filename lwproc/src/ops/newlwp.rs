@@ -1,0 +1,191 @@
+//! Making an LWP: `newlwp`, `makelwp`. Attach it, reserve its id, build, publish (R3).
+#![allow(unsafe_code)]
+
+use super::birth::reserve;
+use super::creds::{self, update_creds};
+use super::death::{Leaving, detach};
+use super::owned::Lwp;
+use super::seat::Seat;
+use super::{drain, emit};
+use crate::cred::uids::{OverLimit, UidInfo};
+use crate::error::NewLwpError;
+use crate::host::Host;
+use crate::id::Pid;
+use crate::idtable::Exhausted;
+use crate::limits::Resource;
+use crate::object::home::Anchor;
+use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
+use crate::object::proc_word::AttachRefused;
+use crate::object::table;
+use crate::object::trace::TraceEvent;
+use crate::reclaim::{Managed, Pin, Tagged};
+use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
+use crate::world::World;
+use crate::world::aftermath::Aftermath;
+use crate::world::caps::Full;
+use crate::world::config::{Enforcement, Part};
+use crate::world::participant::Tally;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// A new LWP in the process with that pid.
+// Seed: the look-up of `newlwp` S420-S426.
+pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
+    let pin = seat.pin();
+    let found = table::find(&seat.world().ids, pid, &pin);
+    let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
+    makelwp(seat, proc, node, &pin, || seat.anchor())
+}
+
+/// A new LWP of a published process. Lock-free but for the allocator and the
+/// host. `anchor` takes a share in what keeps the world for it.
+// Seed: `lwproc_makelwp` S346-S398 after the look-up of `newlwp` S413-S442,
+// whose "XXX what holds proc?" is the attach here (R1, R2, R9).
+pub(crate) fn makelwp<H: Host>(
+    seat: &Seat<'_, H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    pin: &Pin<'_>,
+    anchor: impl Fn() -> Arc<Anchor<H>>,
+) -> Result<Lwp<H>, NewLwpError> {
+    let (world, me) = (seat.world(), seat.me());
+    let most = LwpMost::of(world, node, pin);
+    attach(world, node, most.of_process)?;
+    // Before the LWP is visible (R5). When the last LWP has given its use back
+    // already, the process is at its end.
+    let Some(files) = node.resources.files.join(pin) else {
+        detach(world, me, proc, node, pin, Leaving::NOBODY, Aftermath::none()).settle();
+        return Err(NewLwpError::NoSuchProcess);
+    };
+    let user = node.resources.user();
+    let made = match user.charge_lwp(me.lane, most.of_user) {
+        Ok(()) => publish_lwp(seat, proc, node, user, anchor)
+            .map_err(|Exhausted| (NewLwpError::IdsExhausted, Leaving::charged_to(user))),
+        Err(OverLimit) => Err((NewLwpError::Limit, Leaving::NOBODY)),
+    };
+    let lwp = match made {
+        Ok(lwp) => lwp,
+        Err((why, leaving)) => {
+            let mut aftermath = Aftermath::none();
+            aftermath.close_files(me, files);
+            detach(world, me, proc, node, pin, leaving, aftermath).settle();
+            return Err(why);
+        }
+    };
+    // SAFETY: made above.
+    let lwp_node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: attached and made above: owned by this thread; there was none.
+    let _none = unsafe { lwp_node.replace_files(Some(files)) };
+    // SAFETY: in no list; its count of one is the list's.
+    unsafe { node.lwps.push(lwp) };
+    // SeqCst fence [P17]: either `setcred` sees this LWP in the list and marks
+    // it and moves its charge, or what is read here is new. [P52], [P56]: the same
+    // for a signal that is posted, and for the gate that is closed.
+    fence(SeqCst);
+    drain::join(node, lwp_node);
+    // SAFETY: attached and made above: owned by this thread, nothing borrowed.
+    unsafe { update_creds(lwp, pin) };
+    creds::move_charge(lwp_node, node, me.lane);
+    me.tally.add(Tally { lwps: 1, ..Tally::default() });
+
+    // SAFETY: made above, with the right to run it.
+    let lwp = unsafe { Lwp::from_raw(lwp) };
+    world.host.create(lwp.token());
+    if emit::is_traced(world, node) {
+        let event = TraceEvent::LwpCreate { pid: node.pid(), lid: lwp.lid() };
+        Aftermath::collect(|aftermath| emit::emit(world, node, pin, event, aftermath));
+    }
+    Ok(lwp)
+}
+
+/// How many LWPs there may be where one is made; `None`: any number.
+struct LwpMost {
+    of_process: Option<u32>,
+    of_user: Option<u64>,
+}
+
+impl LwpMost {
+    #[inline]
+    fn of<H: Host>(world: &World<H>, node: &ProcNode<H>, pin: &Pin<'_>) -> Self {
+        if !world.config.is_touched(Part::NewLwp) {
+            return Self { of_process: None, of_user: None };
+        }
+        Self::look(world, node, pin)
+    }
+
+    #[cold]
+    fn look<H: Host>(world: &World<H>, node: &ProcNode<H>, pin: &Pin<'_>) -> Self {
+        let of_process = (!node.reaps_by_itself()).then(|| world.caps.lwps_of_one());
+        let enforced = world.config.load().limits.nthr == Enforcement::Enforced;
+        let cred = node.resources.cred.get(pin).filter(|cred| enforced && !cred.is_superuser());
+        let limits = cred.and_then(|_| node.resources.limits.get(pin));
+        Self { of_process, of_user: limits.map(|limits| limits.get(Resource::Nthr).soft) }
+    }
+}
+
+/// Attaches an LWP, which takes a place in the kernel where LWPs are counted.
+#[inline]
+fn attach<H: Host>(
+    world: &World<H>,
+    node: &ProcNode<H>,
+    most: Option<u32>,
+) -> Result<(), NewLwpError> {
+    node.word.attach(most).or_else(|why| match why {
+        AttachRefused::Counted => attach_counted(world, node, most),
+        why => Err(why.into()),
+    })
+}
+
+#[cold]
+fn attach_counted<H: Host>(
+    world: &World<H>,
+    node: &ProcNode<H>,
+    most: Option<u32>,
+) -> Result<(), NewLwpError> {
+    world.caps.lwps.take().map_err(|Full| NewLwpError::KernelFull)?;
+    node.word.attach_counted(most).map_err(|why| {
+        world.caps.lwps.give_back(1);
+        why.into()
+    })
+}
+
+impl From<AttachRefused> for NewLwpError {
+    fn from(why: AttachRefused) -> Self {
+        match why {
+            AttachRefused::Dead => Self::NoSuchProcess,
+            AttachRefused::Draining => Self::Draining,
+            AttachRefused::Full => Self::ProcessFull,
+            AttachRefused::Counted => unreachable!("the LWP has its place"),
+        }
+    }
+}
+
+/// Makes an LWP of an attached process under the pid when that is free (the
+/// first-LWP rule), else under an id of its own.
+fn publish_lwp<H: Host>(
+    seat: &Seat<'_, H>,
+    proc: ProcPtr<H>,
+    node: &ProcNode<H>,
+    user: &UidInfo,
+    anchor: impl Fn() -> Arc<Anchor<H>>,
+) -> Result<LwpPtr<H>, Exhausted> {
+    let (world, me) = (seat.world(), seat.me());
+    let pid = node.pid();
+    let slot = world.ids.slot(pid.0).expect("a process has a slot");
+    // Relaxed: a hint; the CAS decides.
+    if slot.lwp.load(Relaxed).is_null() {
+        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()), world.ends.fates);
+        // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
+        // `lwp::find`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
+        if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
+            return Ok(lwp);
+        }
+        // SAFETY: published nowhere.
+        unsafe { Managed::free(lwp) };
+    }
+    let id = reserve(world, me)?;
+    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()), world.ends.fates);
+    let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
+    // Release [P4]: as above.
+    slot.lwp.store(Tagged::new(lwp), Release);
+    Ok(lwp)
+}
