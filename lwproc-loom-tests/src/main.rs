@@ -20,6 +20,8 @@ mod becoming;
 #[cfg(lwproc_loom)]
 mod before;
 #[cfg(lwproc_loom)]
+mod caps;
+#[cfg(lwproc_loom)]
 mod creds;
 #[cfg(lwproc_loom)]
 mod deadlines;
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         layers::models(),
         full::models(),
         edges::models(),
+        caps::models(),
         creds::models(),
         files::models(),
         groups::models(),

@@ -15,6 +15,11 @@ pub fn models() -> Vec<Model> {
         pair("uids_move_downwards_against_limit", || move_against_limit(1, 0)),
         pair("uids_limit_against_release_upwards", || limit_against_release(0, 1)),
         pair("uids_limit_against_release_downwards", || limit_against_release(1, 0)),
+        pair("uids_lwp_limit_against_lwp_limit", lwp_limit_against_lwp_limit),
+        pair("uids_lwp_limit_against_birth_upwards", || lwp_limit_against_birth(0, 1)),
+        pair("uids_lwp_limit_against_birth_downwards", || lwp_limit_against_birth(1, 0)),
+        pair("uids_lwp_limit_against_end_upwards", || lwp_limit_against_end(0, 1)),
+        pair("uids_lwp_limit_against_end_downwards", || lwp_limit_against_end(1, 0)),
         pair("uids_charge_follows_two_changes", follows_two_changes),
         pair("uids_charge_follows_against_give_back", follows_against_give_back),
         pair("uids_charge_given_back_against_follow", given_back_against_follow),
@@ -61,6 +66,50 @@ fn limit_against_release(from: usize, to: usize) {
     uids.get(7).count_procs(Lane::of(to), 1);
     assert_eq!(t.join().unwrap(), Ok(()));
     assert_eq!(uids.get(7).counts().0, 2);
+}
+
+/// A process of two LWPs.
+fn two_lwps() -> Arc<Uids> {
+    let uids = one();
+    uids.get(7).add_lwps(Lane::of(1), 2);
+    uids
+}
+
+/// A user that has one LWP, the first not counted, may have one more: both is too much.
+fn lwp_limit_against_lwp_limit() {
+    let uids = two_lwps();
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || there.get(7).charge_lwp(Lane::of(0), Some(2)));
+    let here = uids.get(7).charge_lwp(Lane::of(1), Some(2));
+    let both = t.join().unwrap().and(here);
+    assert_eq!(both, Err(OverLimit));
+    assert!(uids.get(7).counts().1 <= 2);
+}
+
+/// A process comes, with its first LWP: there is no room for a further one meanwhile.
+fn lwp_limit_against_birth(lwp: usize, proc: usize) {
+    let uids = two_lwps();
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || there.get(7).charge_lwp(Lane::of(0), Some(1)));
+    uids.get(7).add_lwps(Lane::of(lwp), 1);
+    uids.get(7).count_procs(Lane::of(proc), 1);
+    assert_eq!(t.join().unwrap(), Err(OverLimit));
+    assert_eq!(uids.get(7).counts(), (2, 1));
+}
+
+/// A process goes, with its last LWP: a zombie first.
+fn lwp_limit_against_end(lwp: usize, proc: usize) {
+    let uids = two_lwps();
+    uids.get(7).add_lwps(Lane::of(0), 1);
+    uids.get(7).count_procs(Lane::of(0), 1);
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || there.get(7).charge_lwp(Lane::of(0), Some(1)));
+    uids.get(7).add_zombies(Lane::of(proc), 1);
+    uids.get(7).add_lwps(Lane::of(lwp), -1);
+    uids.get(7).count_procs(Lane::of(lwp), -1);
+    uids.get(7).add_zombies(Lane::of(proc), -1);
+    assert_eq!(t.join().unwrap(), Err(OverLimit));
+    assert_eq!(uids.get(7).counts(), (1, 1));
 }
 
 /// A process's user, an LWP's charge, and the users that the charges are counted with.
