@@ -101,10 +101,17 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_WAIT 1
 
 /**
- * The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN. Also
- * said later, by lwproc_limits_setpolicy.
+ * The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN, and so
+ * does the execnotify of a process that has changed its real user, when the new one has more
+ * other processes. Also said later, by lwproc_limits_setpolicy.
  */
 #define LWPROC_NPROC 2
+
+/**
+ * The limit LWPROC_RLIMIT_NTHR holds, but for the superuser: newlwp fails with EAGAIN. The
+ * first LWP of each process is not counted. Also said later, by lwproc_limits_setpolicy.
+ */
+#define LWPROC_NTHR 4
 
 /**
  * Signals are ignored.
@@ -180,7 +187,7 @@ enum lwproc_trace_kind {
 
 /**
  * What can be limited: the first twelve are numbered as in NetBSD. LWPROC_RLIMIT_NOFILE holds,
- * LWPROC_RLIMIT_NPROC with LWPROC_NPROC; the others are kept for the embedder.
+ * LWPROC_RLIMIT_NPROC with LWPROC_NPROC, LWPROC_RLIMIT_NTHR with LWPROC_NTHR; the others are kept for the embedder.
  */
 enum lwproc_resource {
     /**
@@ -488,7 +495,7 @@ struct lwproc_config {
      */
     void *arg;
     /**
-     * LWPROC_WAIT, LWPROC_NPROC.
+     * LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR.
      */
     unsigned int flags;
     /**
@@ -505,7 +512,8 @@ struct lwproc_config {
      */
     size_t virtual_cpus;
     /**
-     * The most processes, proc0 and init included. 0: any number.
+     * The most processes, proc0 and init included. 0: any number. Also said later, by
+     * lwproc_set_max_procs.
      */
     uint64_t max_procs;
 };
@@ -1157,7 +1165,8 @@ int lwproc_wait_alone_until(const struct timespec *deadline);
 
 /**
  * The current process has become another program: closes what an exec closes, sets the
- * name, opens the process again. EBUSY: it does not drain, or has more than one LWP.
+ * name, opens the process again. EBUSY: it does not drain, or has more than one LWP. EAGAIN:
+ * with LWPROC_NPROC.
  */
 int lwproc_execnotify(const char *comm);
 
@@ -1195,14 +1204,15 @@ int lwproc_getrlimit(int resource, struct lwproc_rlimit *limit);
 int lwproc_setrlimit(int resource, const struct lwproc_rlimit *limit);
 
 /**
- * Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, or 0 for none
- * but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
+ * Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, LWPROC_NTHR, both,
+ * or 0 for none but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
  * unknown flags. Also in a callback.
  */
 int lwproc_limits_setpolicy(unsigned int flags);
 
 /**
- * Which limits hold in this thread's kernel: LWPROC_NPROC or 0. Also in a callback.
+ * Which limits hold in this thread's kernel: LWPROC_NPROC, LWPROC_NTHR, both or 0. Also in a
+ * callback.
  */
 int lwproc_limits_policy(unsigned int *flags);
 
@@ -1407,6 +1417,25 @@ int lwproc_bigunlock(void);
  * How often this thread has taken the big lock. EINVAL: not scheduled.
  */
 int lwproc_biglock_depth(unsigned int *depth);
+
+/**
+ * Sets the most processes of this thread's kernel, as `max_procs`, zombies, proc0 and init
+ * included; UINT64_MAX: any number. What is there stays; while it is as many or more, what
+ * would make a process fails with EAGAIN. EINVAL: no kernel. Also in a callback.
+ */
+int lwproc_set_max_procs(uint64_t max);
+
+/**
+ * Sets the most LWPs of this thread's kernel, those of proc0 and init included, in the same
+ * way: what would make an LWP, or a process, fails with EAGAIN. As lwproc_set_max_procs.
+ */
+int lwproc_set_max_lwps(uint64_t max);
+
+/**
+ * Sets the most LWPs of each process but proc0 and init, in the same way; a process has its
+ * first one in any case. As lwproc_set_max_procs.
+ */
+int lwproc_set_max_lwps_per_proc(uint64_t max);
 
 /**
  * Adds an emulation to this thread's kernel: what names it goes into `emul`. With the kernel

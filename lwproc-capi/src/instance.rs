@@ -26,9 +26,13 @@ pub struct lwproc_kernel {
 /// Children are kept as zombies until their parent waits; without it they are reaped at
 /// once, as in the rump kernel.
 pub const LWPROC_WAIT: c_uint = 1;
-/// The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN. Also
-/// said later, by lwproc_limits_setpolicy.
+/// The limit LWPROC_RLIMIT_NPROC holds, but for the superuser: rfork fails with EAGAIN, and so
+/// does the execnotify of a process that has changed its real user, when the new one has more
+/// other processes. Also said later, by lwproc_limits_setpolicy.
 pub const LWPROC_NPROC: c_uint = 2;
+/// The limit LWPROC_RLIMIT_NTHR holds, but for the superuser: newlwp fails with EAGAIN. The
+/// first LWP of each process is not counted. Also said later, by lwproc_limits_setpolicy.
+pub const LWPROC_NTHR: c_uint = 4;
 
 /// Signals are ignored.
 pub const LWPROC_SIGMODEL_IGNORE: c_int = 0;
@@ -47,7 +51,7 @@ pub struct lwproc_config {
     pub hypercalls: *const lwproc_hypercalls,
     /// Passed to each hypercall.
     pub arg: *mut c_void,
-    /// LWPROC_WAIT, LWPROC_NPROC.
+    /// LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR.
     pub flags: c_uint,
     /// LWPROC_SIGMODEL_*.
     pub sigmodel: c_int,
@@ -56,17 +60,21 @@ pub struct lwproc_config {
     /// How many threads may be in the kernel at once, at most 65,536; others wait. 0: any
     /// number.
     pub virtual_cpus: usize,
-    /// The most processes, proc0 and init included. 0: any number.
+    /// The most processes, proc0 and init included. 0: any number. Also said later, by
+    /// lwproc_set_max_procs.
     pub max_procs: u64,
 }
 
-/// What LWPROC_NPROC says among the flags.
+/// The flags that say which limits hold.
+pub(crate) const LIMITS: c_uint = LWPROC_NPROC | LWPROC_NTHR;
+
+/// What they say among the flags.
 pub(crate) fn limits_policy(flags: c_uint) -> LimitsPolicy {
-    let nproc = match flags & LWPROC_NPROC {
+    let says = |flag| match flags & flag {
         0 => Enforcement::Ignored,
         _ => Enforcement::Enforced,
     };
-    LimitsPolicy::default().with_nproc(nproc)
+    LimitsPolicy::default().with_nproc(says(LWPROC_NPROC)).with_nthr(says(LWPROC_NTHR))
 }
 
 /// How many keys of specific data a kernel can have.
@@ -141,7 +149,7 @@ impl Instance {
                 LWPROC_SIGMODEL_RECORD => SigModel::Record,
                 _ => return Err(Mistake::Argument("no such signal model")),
             });
-            if config.flags & !(LWPROC_WAIT | LWPROC_NPROC) != 0 {
+            if config.flags & !(LWPROC_WAIT | LIMITS) != 0 {
                 return Err(Mistake::Argument("unknown flags"));
             }
             if config.flags & LWPROC_WAIT != 0 {

@@ -18,6 +18,7 @@ pub mod sleep;
 pub mod specific;
 
 pub mod biglock;
+pub mod caps;
 pub mod emul;
 pub mod hooks;
 pub mod instances;

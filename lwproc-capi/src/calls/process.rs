@@ -253,7 +253,8 @@ pub unsafe extern "C" fn lwproc_wait_alone_until(deadline: *const libc::timespec
 }
 
 /// The current process has become another program: closes what an exec closes, sets the
-/// name, opens the process again. EBUSY: it does not drain, or has more than one LWP.
+/// name, opens the process again. EBUSY: it does not drain, or has more than one LWP. EAGAIN:
+/// with LWPROC_NPROC.
 ///
 /// # Safety
 /// `comm` is a string.

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use libc::{c_int, c_uint, c_void};
-use lwproc::{Limit, Profile, Resource, Usage};
+use lwproc::{Enforcement, Limit, Profile, Resource, Usage};
 
 use super::{store, wanted};
 use crate::context;
 use crate::embedded::vmspace;
-use crate::instance::{LWPROC_NPROC, limits_policy};
+use crate::instance::{LIMITS, LWPROC_NPROC, LWPROC_NTHR, limits_policy};
 use crate::mistake::{Mistake, Refusal, errno};
 use crate::registry;
 
 /// What can be limited: the first twelve are numbered as in NetBSD. LWPROC_RLIMIT_NOFILE holds,
-/// LWPROC_RLIMIT_NPROC with LWPROC_NPROC; the others are kept for the embedder.
+/// LWPROC_RLIMIT_NPROC with LWPROC_NPROC, LWPROC_RLIMIT_NTHR with LWPROC_NTHR; the others are kept for the embedder.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum lwproc_resource {
@@ -130,13 +130,13 @@ pub unsafe extern "C" fn lwproc_setrlimit(resource: c_int, limit: *const lwproc_
     })
 }
 
-/// Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, or 0 for none
-/// but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
+/// Says which limits hold from now on in this thread's kernel: LWPROC_NPROC, LWPROC_NTHR, both,
+/// or 0 for none but LWPROC_RLIMIT_NOFILE, which always does. What is there beyond a limit stays. EINVAL:
 /// unknown flags. Also in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_limits_setpolicy(flags: c_uint) -> c_int {
     errno("lwproc_limits_setpolicy", || {
-        if flags & !LWPROC_NPROC != 0 {
+        if flags & !LIMITS != 0 {
             return Err(Mistake::Argument("unknown flags").into());
         }
         registry::current()?.kernel.set_limits_policy(limits_policy(flags));
@@ -144,7 +144,8 @@ pub extern "C" fn lwproc_limits_setpolicy(flags: c_uint) -> c_int {
     })
 }
 
-/// Which limits hold in this thread's kernel: LWPROC_NPROC or 0. Also in a callback.
+/// Which limits hold in this thread's kernel: LWPROC_NPROC, LWPROC_NTHR, both or 0. Also in a
+/// callback.
 ///
 /// # Safety
 /// `flags` may be written.
@@ -152,9 +153,10 @@ pub extern "C" fn lwproc_limits_setpolicy(flags: c_uint) -> c_int {
 pub unsafe extern "C" fn lwproc_limits_policy(flags: *mut c_uint) -> c_int {
     errno("lwproc_limits_policy", || {
         let policy = registry::current()?.kernel.limits_policy();
-        let nproc = policy == limits_policy(LWPROC_NPROC);
+        let says = |which, flag| if which == Enforcement::Enforced { flag } else { 0 };
+        let now = says(policy.nproc, LWPROC_NPROC) | says(policy.nthr, LWPROC_NTHR);
         // SAFETY: by contract.
-        unsafe { store(flags, if nproc { LWPROC_NPROC } else { 0 }) }
+        unsafe { store(flags, now) }
     })
 }
 

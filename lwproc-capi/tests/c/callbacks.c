@@ -53,6 +53,9 @@ static void looks(void)
     OK(lwproc_emul_setdefault(number));
     OK(lwproc_limits_policy(&flags));
     OK(lwproc_limits_setpolicy(flags));
+    OK(lwproc_set_max_procs(UINT64_MAX));
+    OK(lwproc_set_max_lwps(UINT64_MAX));
+    OK(lwproc_set_max_lwps_per_proc(UINT64_MAX));
     IS(lwproc_try_unsleep(NULL, NULL), EINVAL);
     IS(lwproc_exithook_disestablish(UINT64_MAX), ENOENT);
     /* In the last test it is a hypercall, which looks in its turn. */

@@ -148,7 +148,7 @@ static void policy(unsigned flags)
     /* Of a refusal nothing is left, and what is there stays. */
     has(7, flags ? 1 : 2, 0);
     IS(lwproc_limits_setpolicy(LWPROC_WAIT), EINVAL);
-    IS(lwproc_limits_setpolicy(LWPROC_NPROC | 4), EINVAL);
+    IS(lwproc_limits_setpolicy(LWPROC_NPROC | 8), EINVAL);
     is_policy(LWPROC_NPROC);
     OK(lwproc_limits_setpolicy(0));
     is_policy(0);
@@ -165,6 +165,105 @@ static void policy(unsigned flags)
     OK(lwproc_kernel_destroy(kernel, NULL));
 }
 
+/* A user that has as many LWPs as it may, the first of each process not counted. */
+static void nthr(void)
+{
+    struct lwproc_kernel *kernel = kernel_with(LWPROC_NTHR);
+    struct lwproc_rlimit one = { 1, 1 };
+    struct lwp *l;
+
+    is_policy(LWPROC_NTHR);
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    OK(lwproc_setrlimit(LWPROC_RLIMIT_NTHR, &one));
+    OK(lwproc_setuid(7));
+    l = rump_pub_lwproc_curlwp();
+    OK(rump_pub_lwproc_newlwp(lwproc_getpid()));
+    has(7, 1, 1);
+    IS(rump_pub_lwproc_newlwp(lwproc_getpid()), EAGAIN);
+    has(7, 1, 1);
+    OK(lwproc_limits_setpolicy(LWPROC_NPROC | LWPROC_NTHR));
+    is_policy(LWPROC_NPROC | LWPROC_NTHR);
+    IS(rump_pub_lwproc_newlwp(lwproc_getpid()), EAGAIN);
+    OK(lwproc_limits_setpolicy(0));
+    OK(rump_pub_lwproc_newlwp(lwproc_getpid()));
+    has(7, 1, 2);
+    rump_pub_lwproc_releaselwp();
+    rump_pub_lwproc_switch(l);
+    OK(lwproc_kernel_use(NULL));
+    OK(lwproc_kernel_destroy(kernel, NULL));
+}
+
+/* An exec after a change of the user, who has one other process. */
+static void exec_after_setuid(void)
+{
+    struct lwproc_kernel *kernel = kernel_with(LWPROC_NPROC);
+    struct lwproc_rlimit one = { 1, 1 }, none = { 0, 0 };
+    struct lwp *l;
+
+    OK(rump_pub_lwproc_rfork(0));
+    OK(lwproc_setuid(7));
+    l = rump_pub_lwproc_curlwp();
+    rump_pub_lwproc_switch(NULL);
+    OK(rump_pub_lwproc_rfork(0));
+    OK(lwproc_setrlimit(LWPROC_RLIMIT_NPROC, &one));
+    OK(lwproc_setuid(7));
+    OK(lwproc_drain());
+    OK(lwproc_execnotify("one"));
+    OK(lwproc_setrlimit(LWPROC_RLIMIT_NPROC, &none));
+    OK(lwproc_drain());
+    OK(lwproc_execnotify("again"));
+    rump_pub_lwproc_switch(NULL);
+    OK(rump_pub_lwproc_rfork(0));
+    OK(lwproc_setrlimit(LWPROC_RLIMIT_NPROC, &none));
+    OK(lwproc_setuid(7));
+    OK(lwproc_drain());
+    IS(lwproc_execnotify("two"), EAGAIN);
+    OK(lwproc_limits_setpolicy(0));
+    OK(lwproc_execnotify("two"));
+    rump_pub_lwproc_switch(l);
+    rump_pub_lwproc_releaselwp();
+    OK(lwproc_kernel_use(NULL));
+    OK(lwproc_kernel_destroy(kernel, NULL));
+}
+
+/* How much there may be, said while there is something. */
+static void mosts(void)
+{
+    struct lwproc_kernel *kernel = kernel_with(0);
+    struct lwp *first, *second;
+
+    OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
+    first = rump_pub_lwproc_curlwp();
+    OK(lwproc_set_max_lwps(4));
+    OK(rump_pub_lwproc_newlwp(lwproc_getpid()));
+    second = rump_pub_lwproc_curlwp();
+    IS(rump_pub_lwproc_newlwp(lwproc_getpid()), EAGAIN);
+    IS(rump_pub_lwproc_rfork(0), EAGAIN);
+    OK(lwproc_set_max_lwps(UINT64_MAX));
+    OK(lwproc_set_max_lwps_per_proc(2));
+    IS(rump_pub_lwproc_newlwp(lwproc_getpid()), EAGAIN);
+    OK(lwproc_set_max_procs(3));
+    IS(rump_pub_lwproc_rfork(0), EAGAIN);
+    /* What is there stays. */
+    OK(lwproc_set_max_procs(1));
+    CHECK(rump_pub_lwproc_curlwp() == second);
+    OK(lwproc_set_max_procs(4));
+    OK(rump_pub_lwproc_rfork(0));
+    rump_pub_lwproc_releaselwp();
+    rump_pub_lwproc_switch(second);
+    OK(rump_pub_lwproc_rfork(0));
+    rump_pub_lwproc_releaselwp();
+    rump_pub_lwproc_switch(second);
+    rump_pub_lwproc_releaselwp();
+    rump_pub_lwproc_switch(first);
+    OK(lwproc_set_max_lwps(3));
+    IS(rump_pub_lwproc_newlwp(lwproc_getpid()), EAGAIN);
+    rump_pub_lwproc_releaselwp();
+    is_empty();
+    OK(lwproc_kernel_use(NULL));
+    OK(lwproc_kernel_destroy(kernel, NULL));
+}
+
 int main(void)
 {
     struct lwproc_user_counts counted;
@@ -176,10 +275,16 @@ int main(void)
     IS(lwproc_count_user(0, &counted), EINVAL);
     IS(lwproc_limits_policy(&flags), EINVAL);
     IS(lwproc_limits_setpolicy(0), EINVAL);
+    IS(lwproc_set_max_procs(5), EINVAL);
+    IS(lwproc_set_max_lwps(5), EINVAL);
+    IS(lwproc_set_max_lwps_per_proc(5), EINVAL);
     OK(rump_init());
     ids();
     counts();
     policy(0);
     policy(LWPROC_NPROC);
+    nthr();
+    exec_after_setuid();
+    mosts();
     return 0;
 }

@@ -4,6 +4,7 @@ use super::callbacks::{self, Live};
 use super::{Driver, counts};
 use libc::{c_char, c_int, c_void};
 use lwproc_capi::calls::biglock::*;
+use lwproc_capi::calls::caps::*;
 use lwproc_capi::calls::creds::*;
 use lwproc_capi::calls::emul::*;
 use lwproc_capi::calls::files::*;
@@ -292,17 +293,21 @@ impl Driver<'_> {
             210..=214 => {
                 limit.rlim_cur = self.bytes.one_of(&[0, 1, 3, 20, u64::MAX]);
                 limit.rlim_max = self.bytes.one_of(&[u64::MAX, 20, 3, 0]);
-                let resource = self.bytes.one_of(&[8, 7, 0, 17, 18, -1]);
+                let resource = self.bytes.one_of(&[8, 7, 11, 0, 17, 18, -1]);
                 unsafe { lwproc_setrlimit(resource, self.place(&mut limit)) }
             }
             215 => unsafe { lwproc_getrlimit(self.bytes.number(), self.place(&mut limit)) },
             217 => {
-                let (mut flags, which) = (0, self.bytes.byte() % 3);
+                let (mut flags, which) = (0, self.bytes.byte() % 6);
                 let mut counts = lwproc_user_counts { procs: 0, lwps: 0 };
-                // 2: LWPROC_NPROC.
+                let mosts = [u64::MAX, 0, 3, 5, 8];
+                // 2 and 4: LWPROC_NPROC, LWPROC_NTHR.
                 match which {
-                    0 => lwproc_limits_setpolicy(self.bytes.one_of(&[0, 2, 1])),
+                    0 => lwproc_limits_setpolicy(self.bytes.one_of(&[0, 2, 4, 6, 1])),
                     1 => unsafe { lwproc_limits_policy(self.place(&mut flags)) },
+                    2 => lwproc_set_max_procs(self.bytes.one_of(&mosts)),
+                    3 => lwproc_set_max_lwps(self.bytes.one_of(&mosts)),
+                    4 => lwproc_set_max_lwps_per_proc(self.bytes.one_of(&mosts)),
                     _ => unsafe { lwproc_count_user(flags, self.place(&mut counts)) },
                 }
             }
