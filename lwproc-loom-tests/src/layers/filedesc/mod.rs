@@ -137,7 +137,7 @@ impl<'w> Here<'w> {
     }
 
     fn get(&self, fd: u32) -> Result<(u32, OnExec), FdError> {
-        let (hold, flag) = self.world.table().hold(fd, &self.local.pin())?;
+        let (hold, flag) = self.world.table().hold(fd, &self.local.pin()).ok_or(FdError::BadFd)?;
         let name = hold.get().name();
         assert_ne!(name, 0, "a closed file");
         self.let_go(hold);
