@@ -221,10 +221,13 @@ fn a_token_names_one_lwp_also_when_its_number_is_taken_over() {
     assert_eq!(serials.len(), count);
 }
 
+/// From what to what; from nothing, by `set`.
+type Switched = (Option<LwpToken>, LwpToken);
+
 /// Has a call of its own for a switch, which panics when it is told to.
 #[derive(Clone, Default)]
 struct Switcher {
-    seen: Arc<Mutex<Vec<(Option<LwpToken>, LwpToken)>>>,
+    seen: Arc<Mutex<Vec<Switched>>>,
     panics: Arc<AtomicUsize>,
 }
 
