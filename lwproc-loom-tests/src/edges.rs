@@ -45,6 +45,8 @@ pub fn models() -> Vec<Model> {
         pair("kernel_wait_as_init_against_exit_of_both", wait_as_init_against_exit_of_both)
             .threads(3)
             .bounded(1),
+        pair("kernel_exit_of_parent_against_wait_as_init", exit_of_parent_against_wait_as_init)
+            .long(),
         pair("kernel_shutdown_against_survivor", shutdown_against_survivor).bounded(2),
         pair("kernel_shutdown_against_thread_end", shutdown_against_thread_end).bounded(2),
     ]
@@ -349,6 +351,21 @@ fn wait_as_init_against_exit_of_both() {
     let waited = kernel.enter().unwrap().wait(WaitTarget::Any);
     assert_eq!(waited, Err(WaitError::NoChild));
     ends.into_iter().for_each(|t| t.join().unwrap());
+    assert_empty(&kernel);
+}
+
+/// A child of proc0 ends while its own child goes: init has a child that never was, perhaps,
+/// and whoever waits as init meanwhile is woken when that is known, by nobody else.
+fn exit_of_parent_against_wait_as_init() {
+    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let parent = kernel.spawn().start().unwrap();
+    let child = parent.proc_handle().spawn().start().unwrap();
+    let here = || {
+        drop(child);
+        kernel.enter().unwrap().wait(WaitTarget::Any)
+    };
+    let (_, waited) = at_once(&kernel, move || drop(parent), here);
+    assert_eq!(waited, Err(WaitError::NoChild));
     assert_empty(&kernel);
 }
 

@@ -209,7 +209,10 @@ fn exit_status_against_exit() {
 fn told(kernel: &Kernel) -> (Arc<AtomicUsize>, Lwp, Lwp) {
     let told = Arc::new(AtomicUsize::new(0));
     let hook = told.clone();
-    kernel.add_zombie_hook(move |_, _| _ = hook.fetch_add(1, Release));
+    kernel.add_zombie_hook(move |_, parent| {
+        assert_ne!(parent.pid(), Pid::INIT, "told of what init reaps");
+        hook.fetch_add(1, Release);
+    });
     let parent = kernel.spawn().start().unwrap();
     let child = parent.proc_handle().spawn().start().unwrap();
     (told, parent, child)

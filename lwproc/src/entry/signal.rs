@@ -200,8 +200,9 @@ impl<H: Host> Signals<'_, H> {
     /// several processes meant, it is enough that one may be signalled.
     ///
     /// Of many processes (a group, a session, a tree, all of a user, all) none escapes that
-    /// is there when the call begins, and no child that any of them is making: the child
-    /// of one that has the signal and has not taken it gets it too, unless it blocks it.
+    /// is there when the call begins, and no child that is being made and will be one: and
+    /// the child of one that has the signal and has not taken it gets it too, whatever it
+    /// is, unless it blocks it.
     /// One that is made while the call runs may get it twice. A signal for a process wakes each of
     /// its LWPs that sleeps and does not block it; one of them takes it, and the others
     /// find none.

@@ -96,7 +96,7 @@ fn catch_up_with<H: Host>(
 ) {
     Aftermath::collect(|aftermath| {
         world.kills.for_each_missed(begun, pin, |kill| {
-            if concerns(kill, parent, child, pin) {
+            if concerns(kill, child, pin) {
                 send_to_one_of_many(world, child, kill.signo, pin, aftermath);
             }
         });
@@ -106,28 +106,15 @@ fn catch_up_with<H: Host>(
     });
 }
 
-/// Whether a child that has just been made is to have it: it is one of those that are
-/// meant, or its parent is.
-fn concerns<H: Host>(
-    kill: &Kill,
-    parent: &ProcNode<H>,
-    child: &ProcNode<H>,
-    pin: &Pin<'_>,
-) -> bool {
-    let of_both = |is_meant: &dyn Fn(&ProcNode<H>) -> bool| {
-        is_meant(child) || (!parent.reaps_by_itself() && is_meant(parent))
-    };
+/// Whether a child that has just been made is one of those that are meant. (If its parent
+/// is, the parent shows that it has the signal, or has it later than the child was made.)
+fn concerns<H: Host>(kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
     let is_meant = match kill.whom {
         Whom::All => kill.sender.is_none_or(|sender| sender.id != child.id),
-        Whom::Group(id) => of_both(&|proc| pgrp::group_of(proc, pin).is_some_and(|g| g.id() == id)),
-        Whom::Session(sid) => {
-            of_both(&|proc| session_of(proc, pin).is_some_and(|id| id.pid() == sid))
-        }
-        Whom::User(uid) => of_both(&|proc| real_user_of(proc, pin) == Some(uid)),
-        // If an ancestor has ended for it, those below it had it before.
-        Whom::Tree(root) => {
-            descends_from(parent, root, pin) || post::is_of_many(parent, kill.signo)
-        }
+        Whom::Group(id) => pgrp::group_of(child, pin).is_some_and(|group| group.id() == id),
+        Whom::Session(sid) => session_of(child, pin).is_some_and(|id| id.pid() == sid),
+        Whom::User(uid) => real_user_of(child, pin) == Some(uid),
+        Whom::Tree(root) => descends_from(child, root, pin),
     };
     is_meant && may_have(kill, child, pin)
 }

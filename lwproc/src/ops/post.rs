@@ -180,11 +180,6 @@ pub(crate) fn mark_of_many<H: Host>(proc: &ProcNode<H>, signo: Signo) {
     proc.of_many.fetch_or(SigSet::from(signo).bits(), Release);
 }
 
-/// Whether it was sent to many, the process among them, and nobody has taken it.
-pub(crate) fn is_of_many<H: Host>(proc: &ProcNode<H>, signo: Signo) -> bool {
-    pending(&proc.of_many).contains(signo)
-}
-
 /// What a child of the process is to have that blocks that: the signals that were sent to
 /// many and wait for one to take them.
 #[inline]

@@ -13,6 +13,8 @@ mod groups;
 mod history;
 #[path = "../../../stress/tests/linear/ids.rs"]
 mod ids;
+#[path = "../../../stress/tests/linear/kills.rs"]
+mod kills;
 #[path = "../../../stress/tests/linear/lwps.rs"]
 mod lwps;
 #[path = "../../../stress/tests/linear/signals.rs"]
@@ -34,6 +36,7 @@ pub fn tests() -> Vec<Test> {
         test("linear_fds", |seed| overlap(fds::round(seed))),
         test("linear_groups", |seed| overlap(groups::round(seed))),
         test("linear_ids", |seed| overlap(ids::round(seed))),
+        test("linear_kills", |seed| overlap(kills::round(seed))),
         test("linear_lwps", |seed| overlap(lwps::round(seed))),
         test("linear_signals", |seed| overlap(signals::round(seed))),
         test("linear_waits", |seed| overlap(waits::round(seed))),

@@ -14,6 +14,7 @@ mod fds;
 mod groups;
 mod history;
 mod ids;
+mod kills;
 mod lwps;
 mod signals;
 mod threads;
@@ -50,6 +51,11 @@ fn groups() {
 #[test]
 fn ids() {
     run("ids", ids::round);
+}
+
+#[test]
+fn kills() {
+    run("kills", kills::round);
 }
 
 #[test]
