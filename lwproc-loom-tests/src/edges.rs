@@ -354,10 +354,11 @@ fn wait_as_init_against_exit_of_both() {
     assert_empty(&kernel);
 }
 
-/// A child of proc0 ends while its own child goes: init has a child that never was, perhaps,
-/// and whoever waits as init meanwhile is woken when that is known, by nobody else.
+/// A child of proc0 ends while its own child goes, which leaves no zombie: init has a child
+/// that never was, perhaps, and whoever waits as init meanwhile is woken when that is known,
+/// and by nobody else.
 fn exit_of_parent_against_wait_as_init() {
-    let kernel = kernel_with(WaitPolicy::Wait, 6);
+    let kernel = kernel();
     let parent = kernel.spawn().start().unwrap();
     let child = parent.proc_handle().spawn().start().unwrap();
     let here = || {

@@ -25,6 +25,7 @@ pub fn models() -> Vec<Model> {
         pair("signal_set_blocked_against_post", set_blocked_against_post),
         pair("signal_group_against_fork", || many_against_fork(KillTarget::Pgrp)).long(),
         pair("signal_fork_against_group", || fork_against_many(KillTarget::Pgrp)).long(),
+        pair("signal_group_against_group", many_against_many).long(),
         pair("signal_user_against_fork", || many_against_fork(|_| KillTarget::User(0))).long(),
     ]
 }
@@ -252,14 +253,14 @@ fn send_to(kernel: &Kernel, target: KillTarget) {
     kernel.enter().unwrap().signals().kill(target, TERM).unwrap();
 }
 
-/// Whatever comes first, parent and child have it.
-fn have_it(kernel: &Kernel, both: [Lwp; 2]) {
+/// Whatever comes first, they have it.
+fn have_it<const N: usize>(kernel: &Kernel, all: [Lwp; N]) {
     let guard = kernel.pin();
-    for lwp in &both {
+    for lwp in &all {
         let pending = guard.proc(lwp.pid()).unwrap().pending();
         assert_eq!(pending, SigSet::from(Signo::TERM), "{lwp:?} has escaped");
     }
-    drop((guard, both));
+    drop((guard, all));
     assert_empty(kernel);
 }
 
@@ -270,6 +271,15 @@ fn many_against_fork(target: fn(Pid) -> KillTarget) {
     let here = || handle.spawn().start().unwrap();
     let ((), child) = at_once(&kernel, move || send_to(&k, whom), here);
     have_it(&kernel, [parent, child]);
+}
+
+/// Two that note what they send to many: each note is whole for the other, and goes once.
+fn many_against_many() {
+    let kernel = recording();
+    let (_, lwp) = leader(&kernel);
+    let (k, whom) = (kernel.clone(), KillTarget::Pgrp(lwp.pid()));
+    at_once(&kernel, move || send_to(&k, whom), || send_to(&kernel, whom));
+    have_it(&kernel, [lwp]);
 }
 
 /// With the parts changed.

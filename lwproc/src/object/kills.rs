@@ -107,8 +107,9 @@ impl Kills {
     /// A fork begins. Wait-free.
     #[inline]
     pub(crate) fn now(&self) -> Since {
-        // Acquire [P87]: what came before the newest note; pairs with Release in `begin`.
-        Since(self.newest.load(Acquire))
+        // Relaxed: it is compared only. No older one is seen than was the newest at the
+        // pin, since the retirement of one before it is [P0].
+        Since(self.newest.load(Relaxed))
     }
 
     /// Notes one, before its walk. Lock-free but for the allocator.
@@ -119,14 +120,15 @@ impl Kills {
         sender: Option<Sender>,
         pin: &'k Pin<'k>,
     ) -> UnderWay<'k> {
-        // Acquire [P87]: the note is kept from being retired by the pin, as in `now`.
+        // Acquire [P87]: the note that this one follows, whose count is dropped below; the
+        // pin keeps it.
         let mut seen = self.newest.load(Acquire);
         let refs = RefCount::new();
         refs.inc();
         let next = Link::new(Tagged::NULL);
         let older = Link::new(seen);
         let kill = Managed::new(Kill { next, older, refs, signo, whom, sender });
-        // Release [P87]: the note; pairs with Acquire in `now`, `missed`. Acquire on
+        // Release [P87]: the note; pairs with Acquire here and in `for_each_missed`. Acquire on
         // failure: as above.
         while let Err(now) = self.newest.compare_exchange(seen, Tagged::new(kill), Release, Acquire)
         {
