@@ -44,6 +44,8 @@ mod groups;
 #[cfg(lwproc_loom)]
 mod hooks;
 #[cfg(lwproc_loom)]
+mod jobs;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod layers;
 #[cfg(lwproc_loom)]
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         spawns::models(),
         futures::models(),
         hooks::models(),
+        jobs::models(),
         resources::models(),
         signals::models(),
         drain::models(),

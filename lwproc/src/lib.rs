@@ -163,7 +163,8 @@ pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::until::Until;
-pub use entry::wait::{Reaped, WaitFor, WaitTarget, Zombie};
+pub use entry::wait::{Reaped, Zombie};
+pub use entry::wait_for::{ChildEvent, WaitEvents, WaitFor, WaitTarget};
 pub use errno::{Abi, Errno};
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
@@ -192,9 +193,9 @@ pub use object::trace::{TraceEvent, TraceSink};
 pub use ops::owned::Lwp;
 pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
-pub use policy::WaitPolicy;
+pub use policy::{JobControl, Rules, WaitPolicy};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
-pub use signal::{KillError, MaskError, SigModel, SigSet, Signo};
+pub use signal::{Disposition, DispositionError, KillError, MaskError, SigModel, SigSet, Signo};
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
 pub use usage::{Profile, Usage};

@@ -130,14 +130,25 @@ pub(crate) fn members<'g, H: Host>(
 }
 
 /// Whether no living member has a parent in another group of the same session.
-pub(crate) fn is_orphaned<H: Host>(ids: &Table<H>, group: &Pgrp, pin: &Pin<'_>) -> bool {
+pub(crate) fn is_orphaned<H: Host>(
+    ids: &Table<H>,
+    group: &Pgrp,
+    gone: Option<&ProcNode<H>>,
+    pin: &Pin<'_>,
+) -> bool {
+    let is_gone = |node: &ProcNode<H>| gone.is_some_and(|gone| std::ptr::eq(node, gone));
     let ties = |node: &ProcNode<H>| {
         let parent = family::edge_of(node, pin)?.0.parent(pin);
-        let its = group_of(parent, pin)?;
-        Some(!std::ptr::eq(its, group) && its.session == group.session)
+        Some(!is_gone(parent) && is_tie(parent, group, pin))
     };
     !members(ids, group, pin)
-        .any(|(node, _)| !node.word.load().is_dead() && ties(node) == Some(true))
+        .any(|(node, _)| !node.word.load().is_dead() && !is_gone(node) && ties(node) == Some(true))
+}
+
+/// Whether that parent keeps a group from being orphaned.
+pub(crate) fn is_tie<H: Host>(parent: &ProcNode<H>, group: &Pgrp, pin: &Pin<'_>) -> bool {
+    group_of(parent, pin)
+        .is_some_and(|its| !std::ptr::eq(its, group) && its.session == group.session)
 }
 
 impl<H: Host> ProcNode<H> {

@@ -54,6 +54,14 @@ pub(crate) enum SleepObject {
 }
 
 impl SleepObject {
+    /// Wakes the task, if it is one.
+    pub(crate) fn wake_task(&self) {
+        #[cfg(feature = "async")]
+        if let Self::Tasks(tasks) = self {
+            tasks.wake_all();
+        }
+    }
+
     pub(crate) fn unsleep(&self, lwp: Lid) {
         match self {
             Self::Thread(thread) => thread.unpark(),

@@ -27,6 +27,7 @@ mod switch;
 pub(crate) mod until;
 mod view;
 pub(crate) mod wait;
+pub(crate) mod wait_for;
 
 use crate::error::{ForkError, HoldError, NewLwpError, ReleError, ReleaseError, UnbindError};
 use crate::family;

@@ -16,7 +16,7 @@ impl<'k, H: Host> Entered<'k, H> {
     pub(crate) fn new(seat: Seat<'k, H>) -> Result<Self, EnterError> {
         let cx = &seat.me().own;
         // Never so without an LWP where that is forbidden: there are no credentials then.
-        if cx.passage.get() == Passage::Open && cx.has_current_creds(&seat.world().init) {
+        if cx.passage.get() == Passage::Open && cx.enters_quietly(&seat.world().init) {
             cx.passage.set(Passage::Light);
             return Ok(Self { seat, cx });
         }
@@ -54,6 +54,7 @@ impl<'k, H: Host> Entered<'k, H> {
         }
         entered.seat.acquire_cpu();
         entered.attach_current(lwp);
+        entered.stop_by_the_way();
         Ok(entered)
     }
 
@@ -79,6 +80,9 @@ impl<'k, H: Host> Entered<'k, H> {
             None => self.seat.acquire_cpu(),
             Some(deadline) if self.seat.acquire_cpu_by(deadline) => {}
             Some(_) => return Err(EnterError::TimedOut),
+        }
+        if self.stop_here(deadline).is_err() {
+            return Err(EnterError::TimedOut);
         }
         self.refresh_creds();
         Ok(())

@@ -11,11 +11,12 @@ use crate::object::group::Pgrp;
 use crate::object::kills::Whom;
 use crate::object::node::ProcNode;
 use crate::object::table;
+use crate::ops::jobs::{self, Left};
 use crate::ops::kill;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::reclaim::Pin;
-use crate::signal::{KillError, MaskError, SigSet, Signo};
+use crate::signal::{Disposition, DispositionError, KillError, MaskError, SigSet, Signo};
 use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -111,7 +112,7 @@ impl<'e, H: Host> Sending<'e, H> {
             a.is_some() && a == b
         };
         if std::ptr::eq(self.sender, proc)
-            || kill::may_signal(&self.cred.users(), cred, self.signo, in_one_session)
+            || kill::may_signal(self.world, &self.cred.users(), cred, self.signo, in_one_session)
         {
             self.result = Ok(());
             return self.signo;
@@ -280,7 +281,7 @@ impl<H: Host> Signals<'_, H> {
     /// process's. Wait-free.
     pub fn pending(self) -> SigSet {
         let own = self.0.node().map_or(SigSet::EMPTY, |node| post::pending(&node.pending));
-        own | post::pending(&self.0.proc().pending)
+        own | post::of_proc(self.0.proc())
     }
 
     /// The signals that the current LWP blocks; none in an implicit context. Wait-free.
@@ -297,7 +298,8 @@ impl<H: Host> Signals<'_, H> {
     pub fn set_blocked(self, mask: SigSet) -> Result<SigSet, MaskError> {
         let node = self.0.node().ok_or(MaskError::Implicit)?;
         let before = post::blocked(node);
-        post::set_blocked(node, self.0.proc(), mask);
+        let untouchable = self.0.seat.world().rules.numbers.untouchable();
+        post::set_blocked(node, self.0.proc(), mask - untouchable);
         Ok(before)
     }
 
@@ -307,7 +309,59 @@ impl<H: Host> Signals<'_, H> {
     /// when there is none. Lock-free.
     #[doc(alias = "take_signal")]
     pub fn take(self) -> Option<Signo> {
-        post::take(self.0.node(), self.0.proc())
+        let (k, world) = (self.0, self.0.seat.world());
+        if !jobs::kept(world) {
+            return post::take(k.node(), k.proc());
+        }
+        loop {
+            k.stop_by_the_way();
+            let signo = post::take(k.node(), k.proc())?;
+            let mut left = Left::Nothing;
+            Aftermath::collect(|aftermath| {
+                left = jobs::taken(world, k.proc(), signo, &k.seat.pin(), aftermath);
+            });
+            if left == Left::Post {
+                return Some(signo);
+            }
+        }
+    }
+
+    /// What the current process does with a signal. Wait-free.
+    ///
+    /// # Errors
+    /// As [`Signals::set_disposition`].
+    pub fn disposition(self, signo: i32) -> Result<Disposition, DispositionError> {
+        Ok(self.0.proc().dispositions.of(self.disposable(signo)?))
+    }
+
+    /// Says what the current process does with a signal; what it did before. A child does
+    /// as its parent, and another program catches nothing
+    /// ([`exec`](Entered::exec)). What becomes ignored is discarded, be it pending.
+    /// Lock-free; O(LWPs) then.
+    ///
+    /// # Errors
+    /// [`DispositionError::BadSignal`] (EINVAL): SIGKILL and SIGSTOP do what they do.
+    /// [`DispositionError::NotKept`] (ENOSYS), unless the [rules](crate::Rules) have
+    /// [`JobControl::Kernel`](crate::JobControl::Kernel).
+    pub fn set_disposition(
+        self,
+        signo: i32,
+        new: Disposition,
+    ) -> Result<Disposition, DispositionError> {
+        let signo = self.disposable(signo)?;
+        let before = self.0.proc().dispositions.set(signo, new);
+        jobs::disposed(self.0.seat.world(), self.0.proc(), signo, &self.0.seat.pin());
+        Ok(before)
+    }
+
+    fn disposable(self, signo: i32) -> Result<Signo, DispositionError> {
+        let world = self.0.seat.world();
+        if !jobs::kept(world) {
+            return Err(DispositionError::NotKept);
+        }
+        let untouchable = world.rules.numbers.untouchable();
+        let known = Signo::new(signo).filter(|known| !untouchable.contains(*known));
+        known.ok_or(DispositionError::BadSignal { signo })
     }
 
     /// Whether there may be something to take: the mark `LW_PENDSIG`. It is set when
@@ -317,8 +371,8 @@ impl<H: Host> Signals<'_, H> {
     #[inline]
     pub fn has_pending(self) -> bool {
         match self.0.node() {
-            Some(node) => node.word.load().has_pendsig(),
-            None => !post::pending(&self.0.proc().pending).is_empty(),
+            Some(node) => node.word.load().has_signals(),
+            None => !post::of_proc(self.0.proc()).is_empty(),
         }
     }
 }

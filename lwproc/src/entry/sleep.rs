@@ -4,6 +4,8 @@
 use super::Entered;
 use crate::errno::errors;
 use crate::host::Host;
+use crate::object::lwp_word::Mark;
+use crate::object::node::LwpNode;
 use crate::ops::post;
 use crate::ops::seat::Seat;
 use crate::ops::timer::Timer;
@@ -164,11 +166,75 @@ impl<'k, H: Host> Entered<'k, H> {
             || (),
         );
         drop((asleep, aside, timer));
+        self.stop_by_the_way();
         result.or_else(|why| why.unless_timed_out(done))
     }
 
     fn interruption_or_end(&self, timer: &Timer<'_, H>) -> Option<Interrupted> {
         self.interruption().or_else(|| timer.is_due().then_some(Interrupted::TimedOut))
+    }
+
+    /// As long as the current LWP's process is stopped, the thread sleeps, without the big
+    /// lock and a virtual CPU. Only the end of the process, and the deadline, end that
+    /// otherwise.
+    #[inline]
+    pub(super) fn stop_here(&self, deadline: Deadline) -> Result<(), Interrupted> {
+        match self.node() {
+            Some(node) if node.word.load().is_stopping() => self.stop(node, deadline),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a task that is polled as the current LWP is to stop.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_stopped(&self) -> bool {
+        let Some(node) = self.living_node().filter(|node| node.word.load().is_stopping()) else {
+            return false;
+        };
+        node.word.clear_stopping();
+        let stopped = !node.word.load().has_qexit() && self.proc().is_stopped();
+        if stopped {
+            // For the next look.
+            let _itself = node.word.mark(Mark::Stopping);
+        }
+        stopped
+    }
+
+    /// The same, whatever comes of it: what goes on here has its own deadline.
+    pub(super) fn stop_by_the_way(&self) {
+        // Without a deadline it is not over before the stop, or the process, is.
+        let _ended = self.stop_here(None);
+    }
+
+    #[cold]
+    fn stop(&self, node: &LwpNode<H>, deadline: Deadline) -> Result<(), Interrupted> {
+        while node.word.load().is_stopping() {
+            // Before the process's word is looked at: who stops it later sets the mark again.
+            node.word.clear_stopping();
+            let goes_on = || (!self.proc().is_stopped()).then_some(());
+            if goes_on().is_some() {
+                continue;
+            }
+            let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
+            let asleep = self.fall_asleep(None);
+            let aside = Aside::step(self);
+            let ended = self.proc().waiters.wait_for(
+                Bed::new(self.seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
+                goes_on,
+                || match () {
+                    () if node.word.load().has_qexit() => Some(Interrupted::Exit),
+                    () => timer.is_due().then_some(Interrupted::TimedOut),
+                },
+                || (),
+            );
+            drop((asleep, aside, timer));
+            if ended == Err(Interrupted::TimedOut) {
+                // It stops at the next look, if the process is stopped by then.
+                let _awake = node.word.mark(Mark::Stopping);
+                return ended;
+            }
+        }
+        Ok(())
     }
 
     /// Sleeps until the big lock is this thread's.
@@ -257,6 +323,7 @@ impl<'k, H: Host> Entered<'k, H> {
             || Aside::step(self),
         );
         drop((asleep, timer));
+        self.stop_by_the_way();
         result.or_else(|why| why.unless_timed_out(condition))
     }
 
@@ -291,6 +358,8 @@ impl<'k, H: Host> Entered<'k, H> {
         };
         // Awake first, then what was given to others.
         drop(asleep);
-        slept.map(|(result, _aside)| result)
+        let slept = slept.map(|(result, _aside)| result);
+        self.stop_by_the_way();
+        slept
     }
 }

@@ -3,11 +3,13 @@
 
 use super::Entered;
 use super::sleep::Interrupted;
+use super::wait_for::{ChildEvent, Then, WaitEvents, WaitFor, WaitTarget};
 use crate::error::WaitError;
 use crate::family::{self, Child};
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
+use crate::object::job_word::Notice;
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::death;
@@ -28,94 +30,17 @@ impl From<Interrupted> for WaitError {
     }
 }
 
-/// Which children are waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum WaitTarget {
-    /// Any child.
-    Any,
-    /// The child with that pid.
-    Pid(Pid),
-    /// Any child in that process group.
-    Pgrp(Pid),
-    /// Any child in the process group that the current process is in when it
-    /// starts to wait.
-    OwnPgrp,
-}
-
-impl WaitTarget {
-    /// What the number given to `waitpid(2)` means: a child; 0 the own group; -1 any; below
-    /// that a group.
-    pub fn from_raw(number: i32) -> Self {
-        match number {
-            1.. => Self::Pid(Pid(number)),
-            0 => Self::OwnPgrp,
-            -1 => Self::Any,
-            // The least number has no opposite, and names no group.
-            group => Self::Pgrp(Pid(group.wrapping_neg())),
-        }
-    }
-}
-
-impl WaitTarget {
-    /// A wait for the same children that reaps nothing (`WNOWAIT` of POSIX). Wait-free.
-    pub fn peek(self) -> WaitFor {
-        WaitFor { target: self, then: Then::Keep }
-    }
-}
-
-/// What a wait is for: which children, and whether it reaps the one that it finds. A
-/// [`WaitTarget`] by itself is a wait that reaps.
-///
-/// A wait that [peeks](WaitTarget::peek) leaves the child as it is, also for the waits of
-/// other LWPs, whose zombie it may be a moment later. It finds a child that another is just
-/// reaping, or has [claimed](Entered::claim_zombie), too.
-///
-/// ```
-/// # use lwproc::{ExitStatus, Kernel, WaitPolicy, WaitTarget};
-/// # let kernel = Kernel::builder().wait_policy(WaitPolicy::Wait).build()?;
-/// # let mut k = kernel.enter()?;
-/// # k.switch(kernel.spawn().start()?)?;
-/// k.spawn().start()?.exit(ExitStatus::exited(3));
-/// let seen = k.wait(WaitTarget::Any.peek())?;
-/// let reaped = k.wait(WaitTarget::Pid(seen.pid))?;
-/// assert_eq!(seen, reaped);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WaitFor {
-    target: WaitTarget,
-    then: Then,
-}
-
-/// What becomes of the child that was found.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Then {
-    Reap,
-    Keep,
-}
-
-impl From<WaitTarget> for WaitFor {
-    fn from(target: WaitTarget) -> Self {
-        Self { target, then: Then::Reap }
-    }
-}
-
-impl fmt::Debug for WaitFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peek = if self.then == Then::Keep { ".peek()" } else { "" };
-        write!(f, "{:?}{peek}", self.target)
-    }
-}
-
-/// A child that has ended, as a wait answers.
+/// A child of which a wait has found something: that it has ended, unless the wait was for
+/// other [events](WaitTarget::events).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Reaped {
     /// Its pid. Unless the wait [only peeked](WaitTarget::peek), it may be reissued from
     /// now on.
     pub pid: Pid,
-    /// How it ended.
+    /// What was found.
+    pub event: ChildEvent,
+    /// How it ended; what it would end with, if it lives.
     pub status: ExitStatus,
     /// What it used, and the children it had waited for.
     pub usage: Usage,
@@ -134,7 +59,20 @@ pub struct Zombie<'e, H: Host = ThreadHost> {
 fn end_of<H: Host>(child: &ProcNode<H>) -> Reaped {
     let usage = child.resources.usage_at_end();
     // Relaxed: read through the Acquire of the edge [P13].
-    Reaped { pid: child.pid(), status: child.word.load().status(), usage }
+    let status = child.word.load().status();
+    Reaped { pid: child.pid(), event: ChildEvent::Ended, status, usage }
+}
+
+impl Reaped {
+    /// The status word of `wait(2)`: what `WIFEXITED`, `WIFSIGNALED`, `WIFSTOPPED` and
+    /// `WIFCONTINUED` of Linux and NetBSD look at.
+    pub const fn as_wait_status(&self) -> i32 {
+        match self.event {
+            ChildEvent::Ended => self.status.as_wait_status(),
+            ChildEvent::Stopped(signo) => (signo.number() as i32) << 8 | 0x7f,
+            ChildEvent::Continued => 0xffff,
+        }
+    }
 }
 
 /// What a wait has found.
@@ -259,12 +197,63 @@ impl<H: Host> Entered<'_, H> {
 
     /// What a wait finds now, which is to be [settled](Found::settle).
     pub(crate) fn find(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
-        match what.then {
-            Then::Reap => Ok(self.claim_zombie(what.target)?.map(Found::Claimed)),
-            Then::Keep => self.find_ended(what.target, |child| {
-                child.has_ended().then(|| Found::Seen(end_of(child.node)))
-            }),
+        if what.events.has(WaitEvents::EXITED) {
+            let ended = match what.then {
+                Then::Reap => self.claim_zombie(what.target)?.map(Found::Claimed),
+                Then::Keep => self.find_ended(what.target, |child| {
+                    child.has_ended().then(|| Found::Seen(end_of(child.node)))
+                })?,
+            };
+            if ended.is_some() || what.events == WaitEvents::EXITED {
+                return Ok(ended);
+            }
         }
+        self.find_notice(what)
+    }
+
+    /// A child that has stopped, or goes on. O(children); for [`WaitTarget::Pid`] O(1).
+    fn find_notice(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
+        let pin = self.seat.pin();
+        let ids = &self.seat.world().ids;
+        let taken = |child: &Child<'_, H>| {
+            let (notice, event, events) = match child.node.notice()? {
+                it @ Notice::Stopped(by) => (it, ChildEvent::Stopped(by), WaitEvents::STOPPED),
+                it @ Notice::Continued => (it, ChildEvent::Continued, WaitEvents::CONTINUED),
+            };
+            let takes = || what.then == Then::Keep || child.node.jobs.take_notice(notice);
+            let usage = || child.node.resources.usage_at_end();
+            (what.events.has(events) && takes()).then(|| Reaped {
+                pid: child.node.pid(),
+                event,
+                status: child.node.word.load().status(),
+                usage: usage(),
+            })
+        };
+        // One that has ended is a child for who waits for ends.
+        let counts =
+            |child: &Child<'_, H>| what.events.has(WaitEvents::EXITED) || !child.has_ended();
+        let group = match what.target {
+            WaitTarget::Any => None,
+            WaitTarget::Pgrp(pgid) => Some(pgid),
+            WaitTarget::OwnPgrp => Some(self.groups().pgid()),
+            WaitTarget::Pid(pid) => {
+                let child = family::child(ids, self.proc_ptr(), pid, &pin).filter(counts);
+                return child.map(|child| taken(&child).map(Found::Seen)).ok_or(WaitError::NoChild);
+            }
+        };
+        let is_meant = |child: &Child<'_, H>| {
+            let is_in =
+                |pgid| pgrp::group_of(child.node, &pin).is_some_and(|its| its.id().pid() == pgid);
+            group.is_none_or(is_in)
+        };
+        let mut any = false;
+        for child in family::children(ids, self.proc(), &pin).filter(is_meant).filter(counts) {
+            any = true;
+            if let Some(found) = taken(&child) {
+                return Ok(Some(Found::Seen(found)));
+            }
+        }
+        if any { Ok(None) } else { Err(WaitError::NoChild) }
     }
 
     /// As [`Entered::claim_zombie`], of one child that is known by its handle.

@@ -170,6 +170,15 @@ impl<F, H: Host> Inside<'_, F, H> {
 impl<F: Future, H: Host> Inside<'_, F, H> {
     /// Polls the future; pending when it is gone.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if self.entered.is_stopped() {
+            self.bed.lie_down(self.tasks, cx.waker());
+            self.bed.fall_asleep(self.entered, self.tasks);
+            if self.entered.is_stopped() {
+                *self.stage = Stage::Pending;
+                return Poll::Pending;
+            }
+            // It goes on since, and who said so may have come too early to wake this task.
+        }
         let polled = match self.future {
             // SAFETY: pinned with the scope.
             Some(future) => unsafe { Pin::new_unchecked(future) }.poll(cx),

@@ -86,7 +86,7 @@ impl<'g, H: Host> PgrpRef<'g, H> {
     /// it is in, a group of orphans is not orphaned. A look at each member in
     /// turn, no snapshot.
     pub fn is_orphaned(&self) -> bool {
-        pgrp::is_orphaned(&self.guard.world().ids, self.node(), self.guard.pin())
+        pgrp::is_orphaned(&self.guard.world().ids, self.node(), None, self.guard.pin())
     }
 }
 

@@ -33,6 +33,8 @@ pub enum ProcState {
     Active,
     /// It has LWPs and takes no more (`PS_RUMP_LWPEXIT`).
     Draining,
+    /// It has LWPs, which stop where they look (`SSTOP`); it may drain too.
+    Stopped,
     /// Its last LWP is gone, and it is being taken apart (`SDEAD`).
     Dying,
     /// It waits to be reaped (`SZOMB`).
@@ -123,7 +125,11 @@ impl<'g, H: Host> ProcRef<'g, H> {
     pub fn state(&self) -> ProcState {
         let word = self.node().word.load();
         if !word.is_dead() {
-            return if word.is_draining() { ProcState::Draining } else { ProcState::Active };
+            return match self.node().is_stopped() {
+                true => ProcState::Stopped,
+                false if word.is_draining() => ProcState::Draining,
+                false => ProcState::Active,
+            };
         }
         match family::edge_of(self.node(), self.guard.pin()) {
             None => ProcState::Gone,
@@ -188,7 +194,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// The signals posted to the process and not yet taken; not those posted to one
     /// of its LWPs. Wait-free.
     pub fn pending(&self) -> SigSet {
-        post::pending(&self.node().pending)
+        post::of_proc(self.node())
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

@@ -213,7 +213,7 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// makes it; none, for a child of proc0 or of a process known by its handle.
     /// (`posix_spawnattr_setsigmask`.)
     pub fn blocked(mut self, mask: SigSet) -> Self {
-        self.blocked = mask;
+        self.blocked = mask - self.seat.world().rules.numbers.untouchable();
         self
     }
 

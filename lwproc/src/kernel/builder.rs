@@ -7,8 +7,8 @@ use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::object::status::{Ends, ExitStatus};
-use crate::policy::WaitPolicy;
-use crate::signal::{SigModel, Signo};
+use crate::policy::{Rules, WaitPolicy};
+use crate::signal::SigModel;
 use crate::world::config::LimitsPolicy;
 use crate::world::cpus::Cpus;
 use crate::world::{Implicit, Settings, World};
@@ -56,7 +56,8 @@ impl Default for Builder {
             max_lwps: None,
             max_lwps_per_proc: None,
             ends: Ends::default(),
-            child_signal: None,
+            sigchld: false,
+            rules: Rules::default(),
         };
         Self { host: ThreadHost::new(), settings }
     }
@@ -78,6 +79,12 @@ impl<H: Host> Builder<H> {
     /// nothing comes of it. A guest with signals wants [`SigModel::Record`].
     pub fn signal_model(mut self, signals: SigModel) -> Self {
         self.settings.signals = signals;
+        self
+    }
+
+    /// Whose rules hold where systems differ. Default: [`Rules::NETBSD`].
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.settings.rules = rules;
         self
     }
 
@@ -142,7 +149,7 @@ impl<H: Host> Builder<H> {
     /// proc0, which reap by themselves. Signals have no dispositions here, so a parent that
     /// neither blocks nor takes it is interrupted by it. Default: it posts nothing.
     pub fn sigchld(mut self) -> Self {
-        self.settings.child_signal = Some(Signo::CHLD);
+        self.settings.sigchld = true;
         self
     }
 

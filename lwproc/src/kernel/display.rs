@@ -13,6 +13,7 @@ fn stat(proc: &ProcRef<'_, impl Host>) -> &'static str {
     match proc.state() {
         ProcState::Active => "A",
         ProcState::Draining => "D",
+        ProcState::Stopped => "T",
         ProcState::Dying => "X",
         ProcState::Zombie => "Z",
         ProcState::Gone => "-",

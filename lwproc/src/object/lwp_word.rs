@@ -10,7 +10,8 @@
 //! | 5 QEXIT | it is to exit: its process drains (`LW_WEXIT` by `lwpexit`) | `mark`, anybody | `clear_qexit` |
 //! | 6 SLEEPING | what it sleeps on may be called | `sleep` | `wake` |
 //! | 7 UNSLEPT | its sleep is to end | `unsleep`, anybody | `wake`, `clear_unslept` |
-//! | 8..32 | `refcnt` (`l_refcnt`) | `hold` | `rele` |
+//! | 8 STOPPING | whether its process is stopped is to be looked at | `mark`, anybody | `clear_stopping` |
+//! | 9..32 | `refcnt` (`l_refcnt`) | `hold` | `rele` |
 //!
 //! RUNNING and EXITED are absolute state; WEXIT is a statement of intent.
 //! `refcnt` and WEXIT belong to the owner of RUNNING; every change is a
@@ -36,7 +37,8 @@ const PENDSIG: u32 = 1 << 4;
 const QEXIT: u32 = 1 << 5;
 const SLEEPING: u32 = 1 << 6;
 const UNSLEPT: u32 = 1 << 7;
-const REF_ONE: u32 = 1 << 8;
+const STOPPING: u32 = 1 << 8;
+const REF_ONE: u32 = 1 << 9;
 const REF_MAX: u32 = u32::MAX / REF_ONE;
 
 /// A decoded LWP word.
@@ -78,6 +80,8 @@ pub enum Mark {
     PendSig,
     /// Exit.
     QExit,
+    /// Look whether the process is stopped.
+    Stopping,
 }
 
 impl Mark {
@@ -85,6 +89,7 @@ impl Mark {
         match self {
             Self::PendSig => PENDSIG,
             Self::QExit => QEXIT,
+            Self::Stopping => STOPPING,
         }
     }
 }
@@ -115,6 +120,20 @@ impl LwpWord {
     #[inline]
     pub fn has_crmod(self) -> bool {
         self.0 & CRMOD != 0
+    }
+    #[inline]
+    pub fn is_stopping(self) -> bool {
+        self.0 & STOPPING != 0
+    }
+    /// Whether an entry has nothing to do but to enter.
+    #[inline]
+    pub fn enters_quietly(self) -> bool {
+        self.0 & (CRMOD | STOPPING) == 0
+    }
+    /// Whether there may be a signal to take, or a stop.
+    #[inline]
+    pub fn has_signals(self) -> bool {
+        self.0 & (PENDSIG | STOPPING) != 0
     }
     #[inline]
     pub fn has_pendsig(self) -> bool {
@@ -180,6 +199,7 @@ impl fmt::Debug for LwpWord {
             (QEXIT, "QEXIT"),
             (SLEEPING, "SLEEPING"),
             (UNSLEPT, "UNSLEPT"),
+            (STOPPING, "STOPPING"),
         ];
         for (bit, name) in names {
             if self.0 & bit != 0 {
@@ -279,6 +299,15 @@ impl AtomicLwpWord {
         // Acquire [P50]: the signals posted before the mark; pairs with the fence in
         // `post`.
         self.0.fetch_and(!PENDSIG, Acquire);
+    }
+
+    /// Clears STOPPING, before the process's word is looked at: it is set again by whoever
+    /// stops it later. Owner only. Wait-free.
+    #[inline]
+    pub fn clear_stopping(&self) {
+        // Acquire [P111]: that the process is stopped, or no longer; pairs with the fence in
+        // `jobs::tell_lwps`.
+        self.0.fetch_and(!STOPPING, Acquire);
     }
 
     /// Clears QEXIT, once the gate is open again. Wait-free.

@@ -4,6 +4,7 @@
 pub(crate) mod comm;
 pub(crate) mod group;
 pub(crate) mod home;
+pub(crate) mod job_word;
 pub(crate) mod kills;
 pub mod lwp_word;
 pub(crate) mod node;

@@ -37,6 +37,7 @@
 use super::comm::Comm;
 use super::group::Membership;
 use super::home::{Anchor, Home};
+use super::job_word::{AtomicJobWord, Notice};
 use super::lwp_word::AtomicLwpWord;
 use super::proc_word::{AtomicProcWord, Places};
 use super::resources::Resources;
@@ -51,6 +52,8 @@ use crate::list::{List, Node};
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::signal::SigSet;
+use crate::signal::dispositions::Dispositions;
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
 use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed};
@@ -89,6 +92,10 @@ pub(crate) struct ProcNode<H: Host> {
     /// Of these, those that were sent to many: a child that is forked before they are taken
     /// gets them too. And SIGKILL, for good.
     pub(crate) of_many: AtomicU64,
+    /// Whether it is stopped.
+    pub(crate) jobs: AtomicJobWord,
+    /// What it does with its signals, where the kernel keeps that.
+    pub(crate) dispositions: Dispositions,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
@@ -107,6 +114,19 @@ unsafe impl<H: Host> Send for ProcNode<H> {}
 unsafe impl<H: Host> Sync for ProcNode<H> {}
 
 impl<H: Host> ProcNode<H> {
+    /// Whether its LWPs stop where they look.
+    #[inline]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.jobs.load().is_stopped() && !self.word.load().is_exiting()
+    }
+
+    /// What a wait of its parent can take of it.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        let word = self.word.load();
+        let lives = !word.is_dead() && !word.is_exiting();
+        if lives { self.jobs.load().notice() } else { None }
+    }
+
     /// A process with one LWP still to be linked, and no parent.
     pub(crate) fn new(
         home: Home<H>,
@@ -114,6 +134,7 @@ impl<H: Host> ProcNode<H> {
         resources: Resources<H>,
         released: ExitStatus,
         counted: Places,
+        job_signals: SigSet,
     ) -> Self {
         Self {
             refs: RefCount::new(),
@@ -128,6 +149,8 @@ impl<H: Host> ProcNode<H> {
             membership: Link::new(Tagged::NULL),
             pending: AtomicU64::new(0),
             of_many: AtomicU64::new(0),
+            jobs: AtomicJobWord::new(job_signals),
+            dispositions: Dispositions::new(),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

@@ -3,7 +3,7 @@
 
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{emit, kill, places, post, regroup};
+use super::{emit, jobs, kill, places, post, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
@@ -166,8 +166,9 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let (files, link) = shape.files(&pin);
     let embedded = Embedded { vmspace: shape.vmspace(), vfs };
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
-    let proc =
-        Managed::new(ProcNode::new(world.home(), id.0, resources, world.ends.released, places));
+    let (released, job_signals) = (world.ends.released, jobs::signals(world));
+    let proc = ProcNode::new(world.home(), id.0, resources, released, places, job_signals);
+    let proc = Managed::new(proc);
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
     let lwp =
@@ -181,6 +182,9 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
 
+    if jobs::kept(world) {
+        node.dispositions.inherit(&parent_node.dispositions);
+    }
     shape.join(parent_node, node, &pin);
     shape.dress(parent_node, node, lwp_node, &pin);
     // SAFETY: the parent lives; made above, under a reserved id.

@@ -2,7 +2,8 @@
 //! last (R18).
 #![allow(unsafe_code)]
 
-use super::post::{self, Recipient};
+use super::jobs;
+use super::post::Recipient;
 use super::regroup::{self, Bearers};
 use super::{emit, hooks, places};
 use crate::cred::uids::UidInfo;
@@ -189,6 +190,9 @@ unsafe fn proc_free<H: Host>(
     if !node.resources.trace.is_empty() {
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
     }
+    if jobs::kept(world) {
+        jobs::leaves_groups(world, node, pin, aftermath);
+    }
     // SAFETY: the right to reap each was won.
     let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin, aftermath) };
     family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
@@ -242,7 +246,7 @@ unsafe fn tell_of_zombie<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) {
     if let Some(signo) = world.child_signal {
-        post::post(world, &Recipient::Proc(edge.parent(pin)), signo, pin, aftermath);
+        jobs::send(world, &Recipient::Proc(edge.parent(pin)), signo, pin, aftermath);
     }
     // SAFETY: by contract.
     unsafe { hooks::run_for_zombie(world, me, proc, edge.parent_ptr(), aftermath) };

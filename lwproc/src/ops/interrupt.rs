@@ -28,6 +28,16 @@ impl<H: Host> LwpNode<H> {
         }
     }
 
+    /// Wakes the task that the LWP is, if it sleeps as one: it was not polled. Lock-free but
+    /// for the task. After a fence.
+    pub(crate) fn wake_task(&self, pin: &Pin<'_>) {
+        // Acquire [P55]: as in `call_object`.
+        // SAFETY: loaded with Acquire under the pin; taken out before retired.
+        if let Some(object) = unsafe { self.sleeps_on.load(Acquire).as_ref(pin) } {
+            object.wake_task();
+        }
+    }
+
     fn call_object(&self, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) {
         // Acquire [P55]: the object's fields; pairs with Release in `fall_asleep`.
         // SAFETY: loaded with Acquire under the pin; taken out before retired.

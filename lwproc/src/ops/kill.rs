@@ -1,6 +1,7 @@
 //! Sending a signal, to one or to many, and what one does that nobody takes: SIGKILL.
 
 use super::drain;
+use super::jobs;
 use super::post::{self, Recipient};
 use crate::cred::{Cred, IdSet};
 use crate::family;
@@ -27,7 +28,7 @@ pub(crate) fn send<H: Host>(
     let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
     let kills = signo == Signo::KILL && world.signals == SigModel::Record;
     if !kills || proc.reaps_by_itself() {
-        return post::post(world, to, signo, pin, aftermath);
+        return jobs::send(world, to, signo, pin, aftermath);
     }
     // First: an LWP that the signal wakes finds that its process has ended, and how.
     let killed = ExitStatus::signaled(Signo::KILL.number(), CoreDump::None);
@@ -61,7 +62,12 @@ pub(crate) fn send_to_one_of_many<H: Host>(
     if signo == Signo::KILL {
         return send(world, &to, signo, pin, aftermath);
     }
-    post::post(world, &to, signo, pin, aftermath);
+    if jobs::kept(world) && world.rules.numbers.stops().contains(signo) {
+        // First: the next SIGCONT takes it back.
+        post::mark_of_many(proc, signo);
+        return jobs::send(world, &to, signo, pin, aftermath);
+    }
+    jobs::send(world, &to, signo, pin, aftermath);
     if world.signals == SigModel::Record {
         post::mark_of_many(proc, signo);
     }
@@ -96,7 +102,7 @@ fn catch_up_with<H: Host>(
 ) {
     Aftermath::collect(|aftermath| {
         world.kills.for_each_missed(begun, pin, |kill| {
-            if concerns(kill, child, pin) {
+            if concerns(world, kill, child, pin) {
                 send_to_one_of_many(world, child, kill.signo, pin, aftermath);
             }
         });
@@ -108,7 +114,7 @@ fn catch_up_with<H: Host>(
 
 /// Whether a child that has just been made is one of those that are meant. (If its parent
 /// is, the parent shows that it has the signal, or has it later than the child was made.)
-fn concerns<H: Host>(kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
+fn concerns<H: Host>(world: &World<H>, kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
     let is_meant = match kill.whom {
         Whom::All => kill.sender.is_none_or(|sender| sender.id != child.id),
         Whom::Group(id) => pgrp::group_of(child, pin).is_some_and(|group| group.id() == id),
@@ -116,19 +122,20 @@ fn concerns<H: Host>(kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
         Whom::User(uid) => real_user_of(child, pin) == Some(uid),
         Whom::Tree(root) => descends_from(child, root, pin),
     };
-    is_meant && may_have(kill, child, pin)
+    is_meant && may_have(world, kill, child, pin)
 }
 
-fn may_have<H: Host>(kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
+fn may_have<H: Host>(world: &World<H>, kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
     let (Some(sender), Some(cred)) = (&kill.sender, child.resources.cred.get(pin)) else {
         return true;
     };
     let in_one_session = || sender.session.is_some() && sender.session == session_of(child, pin);
-    may_signal(&sender.users, cred, Some(kill.signo), in_one_session)
+    may_signal(world, &sender.users, cred, Some(kill.signo), in_one_session)
 }
 
 /// The rule of POSIX, for another process than one's own.
-pub(crate) fn may_signal(
+pub(crate) fn may_signal<H: Host>(
+    world: &World<H>,
     from: &IdSet,
     target: &Cred,
     signo: Option<Signo>,
@@ -137,7 +144,7 @@ pub(crate) fn may_signal(
     let to = target.users();
     from.effective == 0
         || [from.real, from.effective].iter().any(|id| [to.real, to.saved].contains(id))
-        || (signo == Some(Signo::CONT) && in_one_session())
+        || (signo == Some(world.rules.numbers.cont) && in_one_session())
 }
 
 /// The session of a process.

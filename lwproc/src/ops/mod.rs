@@ -8,6 +8,7 @@ pub(crate) mod drain;
 pub(crate) mod emit;
 pub(crate) mod hooks;
 mod interrupt;
+pub(crate) mod jobs;
 pub(crate) mod kill;
 pub(crate) mod newlwp;
 mod oncpu;

@@ -6,7 +6,7 @@ use super::creds::{self, update_creds};
 use super::death::{Leaving, detach};
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit};
+use super::{drain, emit, jobs};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::error::NewLwpError;
 use crate::host::Host;
@@ -82,6 +82,7 @@ pub(crate) fn makelwp<H: Host>(
     // for a signal that is posted, and for the gate that is closed.
     fence(SeqCst);
     drain::join(node, lwp_node);
+    jobs::join(node, lwp_node);
     // SAFETY: attached and made above: owned by this thread, nothing borrowed.
     unsafe { update_creds(lwp, pin) };
     creds::move_charge(lwp_node, node, me.lane);

@@ -15,7 +15,7 @@ use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::reclaim::Pin;
 use crate::signal::{SigModel, SigSet, Signo};
-use crate::sync::{AcqRel, AtomicU64, Relaxed, Release, fence};
+use crate::sync::{AcqRel, Acquire, AtomicU64, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 use std::sync::atomic::Ordering::SeqCst;
@@ -86,7 +86,18 @@ pub(crate) fn pending(set: &AtomicU64) -> SigSet {
     SigSet::from_bits(set.load(Relaxed))
 }
 
-/// Whether anything is pending, blocked or not.
+/// What is pending for a process: of what its job word has, the set has hints only.
+#[inline]
+pub(crate) fn of_proc<H: Host>(proc: &ProcNode<H>) -> SigSet {
+    let seen = pending(&proc.pending);
+    if seen.is_empty() {
+        return seen;
+    }
+    let jobs = proc.jobs.load();
+    (seen - jobs.kinds()) | jobs.pending()
+}
+
+/// Whether anything may be pending, blocked or not.
 #[inline]
 pub(crate) fn has_any<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
     !(pending(&proc.pending) | pending(&lwp.pending)).is_empty()
@@ -95,7 +106,7 @@ pub(crate) fn has_any<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
 /// What an LWP could take.
 #[inline]
 fn takeable<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> SigSet {
-    let all = pending(&proc.pending) | pending(&lwp.pending);
+    let all = of_proc(proc) | pending(&lwp.pending);
     if all.is_empty() { all } else { all - blocked(lwp) }
 }
 
@@ -123,26 +134,45 @@ pub(crate) fn switch_out<H: Host>(lwp: &LwpNode<H>) {
     }
 }
 
-/// Sets the mask of an LWP that nobody can see yet, and that blocks nothing.
+/// Sets the mask of an LWP that nobody can see yet, and that blocks nothing: one without what
+/// cannot be blocked.
 #[inline]
 pub(crate) fn born_blocking<H: Host>(lwp: &LwpNode<H>, mask: SigSet) {
     if !mask.is_empty() {
         // Relaxed: published with the LWP [P4].
-        lwp.blocked.store((mask - SigSet::UNBLOCKABLE).bits(), Relaxed);
+        lwp.blocked.store(mask.bits(), Relaxed);
     }
 }
 
-/// Replaces an LWP's mask. Owner only. Wait-free.
+/// Replaces an LWP's mask, by one without what cannot be blocked. Owner only. Wait-free.
 pub(crate) fn set_blocked<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, mask: SigSet) {
     // Relaxed: the fence below orders it.
-    lwp.blocked.store((mask - SigSet::UNBLOCKABLE).bits(), Relaxed);
+    lwp.blocked.store(mask.bits(), Relaxed);
     // SeqCst fence [P52]: a poster sees this mask, or its signal is seen below.
     fence(SeqCst);
     refresh(lwp, proc);
 }
 
+/// Takes the lowest-numbered signal of a process that is not blocked. Lock-free.
 fn take_from_proc<H: Host>(proc: &ProcNode<H>, blocked: SigSet) -> Option<Signo> {
-    take_from(&proc.pending, blocked, Some(&proc.of_many))
+    loop {
+        let kinds = proc.jobs.load().kinds();
+        let first = (of_proc(proc) - blocked).first()?;
+        if !kinds.contains(first) {
+            // It may be another by now, or none.
+            match take_from(&proc.pending, blocked | kinds, Some(&proc.of_many)) {
+                None => continue,
+                taken => return taken,
+            }
+        }
+        // The hint first: who posts sets it after the job word. Acquire [P51]: as in
+        // `take_from`.
+        proc.pending.fetch_and(!SigSet::from(first).bits(), Acquire);
+        no_longer_of_many(proc, first.into());
+        if proc.jobs.take(first) {
+            return Some(first);
+        }
+    }
 }
 
 /// Takes the lowest-numbered of a set that is not blocked, which is of no concern to
@@ -180,6 +210,15 @@ pub(crate) fn mark_of_many<H: Host>(proc: &ProcNode<H>, signo: Signo) {
     proc.of_many.fetch_or(SigSet::from(signo).bits(), Release);
 }
 
+/// Says the reverse of signals that have been discarded.
+pub(crate) fn no_longer_of_many<H: Host>(proc: &ProcNode<H>, signals: SigSet) {
+    if !(pending(&proc.of_many) & signals).is_empty() {
+        // Relaxed: a fork that still finds them sends a stop that this may not undo; as one
+        // that was a moment earlier.
+        proc.of_many.fetch_and(!signals.bits(), Relaxed);
+    }
+}
+
 /// What a child of the process is to have that blocks that: the signals that were sent to
 /// many and wait for one to take them.
 #[inline]
@@ -188,7 +227,9 @@ pub(crate) fn of_many<H: Host>(parent: &ProcNode<H>, blocked: SigSet) -> SigSet 
     if of_many.is_empty() {
         return of_many;
     }
-    of_many & (pending(&parent.pending) - blocked).with(Signo::KILL)
+    // One that has stopped the parent is not pending any more.
+    let stopped = parent.jobs.load().stopped_by().map_or(SigSet::EMPTY, SigSet::from);
+    of_many & ((of_proc(parent) - blocked).with(Signo::KILL) | stopped)
 }
 
 /// Takes a signal: the LWP's own first. In an implicit context (`None`) nothing is

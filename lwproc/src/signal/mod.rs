@@ -6,6 +6,8 @@
 //! it, after the signal and behind a fence, on each LWP that does not block the
 //! signal; the owner clears it, and looks once more afterwards (`ops/post.rs`).
 
+pub(crate) mod dispositions;
+pub(crate) mod numbers;
 mod set;
 
 pub use set::{SigSet, Signo};
@@ -37,9 +39,21 @@ pub enum SigModel {
     /// [`Host::unhandled_signal`](crate::Host::unhandled_signal), which panics.
     Panic,
     /// It is kept until an LWP takes it; sleeping LWPs are interrupted. What a signal
-    /// does is the embedder's affair, also that SIGCONT and the signals that stop
-    /// discard each other.
+    /// does is the embedder's affair, unless the [rules](crate::Rules) say that
+    /// [the kernel stops processes](crate::JobControl::Kernel).
     Record,
+}
+
+/// What a process does with a signal, as far as the kernel must know it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Disposition {
+    /// What the signal does by default. SIGTSTP, SIGTTIN and SIGTTOU stop the process.
+    #[default]
+    Default,
+    /// It is dropped, unless it is blocked.
+    Ignore,
+    /// An LWP takes it.
+    Catch,
 }
 
 errors! {
@@ -53,6 +67,14 @@ errors! {
         NotPermitted => EPERM, "operation not permitted";
         /// The handle is of a process of another kernel.
         WrongKernel => EXDEV, "the process is of another kernel";
+    }
+
+    /// Why a disposition was not set.
+    DispositionError {
+        /// The number is not in 1..=64, or SIGKILL's or SIGSTOP's.
+        BadSignal { signo: i32 } => EINVAL, "bad signal {signo}";
+        /// The kernel was built with rules by which dispositions are the embedder's affair.
+        NotKept => ENOSYS, "the kernel keeps no dispositions";
     }
 
     /// Why a mask of signals was not set.

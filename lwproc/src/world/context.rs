@@ -16,6 +16,7 @@ use crate::cred::{CredCell, CredRef};
 use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::object::home::Anchor;
+use crate::object::lwp_word::LwpWord;
 use crate::object::node::{LwpNode, LwpPtr, ProcPtr};
 use crate::reclaim::{Managed, Pin};
 use crate::sync::{Arc, AtomicPtr, Relaxed};
@@ -139,10 +140,21 @@ impl<H: Host> Context<H> {
     /// been told. Wait-free; two loads.
     #[inline]
     pub(crate) fn has_current_creds(&self, init: &ProcPtr<H>) -> bool {
+        self.is_current(init, |word| !word.has_crmod())
+    }
+
+    /// The same, and there is nothing else to be looked at when it is entered.
+    #[inline]
+    pub(crate) fn enters_quietly(&self, init: &ProcPtr<H>) -> bool {
+        self.is_current(init, LwpWord::enters_quietly)
+    }
+
+    #[inline]
+    fn is_current(&self, init: &ProcPtr<H>, of_lwp: impl FnOnce(LwpWord) -> bool) -> bool {
         let bound = self.bound();
         if !bound.is_null() {
             // SAFETY: bound to this thread, so owned by it.
-            return !unsafe { Managed::deref_counted(bound) }.word.load().has_crmod();
+            return of_lwp(unsafe { Managed::deref_counted(bound) }.word.load());
         }
         // SAFETY: init never dies.
         let init = unsafe { Managed::deref_counted(*init) };

@@ -32,6 +32,7 @@ use crate::object::status::Ends;
 use crate::object::table;
 use crate::pgrp;
 use crate::reclaim::{Collector, Managed, Tagged};
+use crate::signal::SigSet;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Relaxed, Weak};
 use std::mem::ManuallyDrop;
 
@@ -44,6 +45,7 @@ impl<H: Host> World<H> {
             let participants = Registry::new(Home::of(this.as_ptr()));
             let ids = IdTable::new(settings.id_capacity);
             let uids = Uids::new();
+            let child_signal = settings.child_signal();
             let limits = LimitsRef::permanent(settings.limits);
             let root = CredRef::permanent(Cred::superuser());
             let resources = |comm, cred, files| {
@@ -87,7 +89,8 @@ impl<H: Host> World<H> {
                 policy: settings.wait_policy,
                 signals: settings.signals,
                 ends: settings.ends,
-                child_signal: settings.child_signal,
+                child_signal,
+                rules: settings.rules,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
                 kills: Kills::new(),
@@ -151,6 +154,7 @@ fn permanent<H: Host>(
         resources,
         Ends::default().released,
         places,
+        SigSet::EMPTY,
     ));
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };

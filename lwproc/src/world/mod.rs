@@ -28,7 +28,7 @@ use crate::object::kills::Kills;
 use crate::object::node::ProcPtr;
 use crate::object::status::Ends;
 use crate::object::table::Table;
-use crate::policy::WaitPolicy;
+use crate::policy::{JobControl, Rules, WaitPolicy};
 use crate::reclaim::{Collector, Managed};
 use crate::signal::{SigModel, Signo};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Weak};
@@ -94,7 +94,15 @@ pub(crate) struct Settings {
     pub(crate) max_lwps: Option<u64>,
     pub(crate) max_lwps_per_proc: Option<u64>,
     pub(crate) ends: Ends,
-    pub(crate) child_signal: Option<Signo>,
+    pub(crate) sigchld: bool,
+    pub(crate) rules: Rules,
+}
+
+impl Settings {
+    fn child_signal(&self) -> Option<Signo> {
+        let tells = self.sigchld || self.rules.jobs == JobControl::Kernel;
+        tells.then_some(self.rules.numbers.chld)
+    }
 }
 
 /// See the module.
@@ -104,9 +112,10 @@ pub(crate) struct World<H: Host> {
     pub(crate) host: H,
     pub(crate) policy: WaitPolicy,
     pub(crate) signals: SigModel,
+    pub(crate) rules: Rules,
     /// What a process ends with when nobody says how.
     pub(crate) ends: Ends,
-    /// What the parent of a zombie is sent.
+    /// What a parent is sent of its children.
     pub(crate) child_signal: Option<Signo>,
     /// `None`: any number of threads may be in the kernel.
     pub(crate) cpus: Option<Cpus>,

@@ -189,13 +189,13 @@ pub fn hold(forced: &mut Forced) {
     forced.refused(&kernel, &mut k, HoldError::Draining, |k| k.hold());
     k.reopen();
     start_as(&mut k, 5);
-    // The count of 24 bits: the base reference, and as many holds.
+    // The count of 23 bits: the base reference, and as many holds.
     let mut holds = 0;
-    while holds < (1 << 24) - 2 && k.hold().is_ok() {
+    while holds < (1 << 23) - 2 && k.hold().is_ok() {
         holds += 1;
     }
     forced.refused(&kernel, &mut k, HoldError::Overflow, |k| k.hold());
-    assert_eq!(k.curlwp().unwrap().refcnt(), (1 << 24) - 1);
+    assert_eq!(k.curlwp().unwrap().refcnt(), (1 << 23) - 1);
     for _ in 0..holds {
         k.unhold().unwrap();
     }

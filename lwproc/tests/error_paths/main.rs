@@ -83,6 +83,7 @@ tests! {
     GroupError by groups::group;
     KillError by signals::kill;
     MaskError by signals::mask;
+    DispositionError by signals::disposition;
     Interrupted by sleeping::sleep;
     AloneError by sleeping::alone;
     ExecError by sleeping::exec;

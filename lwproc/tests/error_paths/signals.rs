@@ -90,3 +90,19 @@ pub fn mask(forced: &mut Forced) {
     drop(k);
     assert_empty(kernel);
 }
+
+pub fn disposition(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    let catch =
+        |k: &mut Entered<'_, _>, signo| k.signals().set_disposition(signo, Disposition::Catch);
+    forced.refused(&kernel, &mut k, DispositionError::NotKept, |k| catch(k, TERM));
+    drop(k);
+    assert_empty(kernel);
+    let kernel = self::kernel(|b| b.rules(Rules::LINUX).signal_model(SigModel::Record));
+    let mut k = kernel.enter().unwrap();
+    let bad = DispositionError::BadSignal { signo: 9 };
+    forced.refused(&kernel, &mut k, bad, |k| catch(k, 9));
+    drop(k);
+    assert_empty(kernel);
+}

@@ -1,0 +1,280 @@
+//! Job control: what stops a process, and what continues it.
+//!
+//! Who sends a stop or SIGCONT changes the process's job word, in one step: of two that come
+//! at once one is the later, and what it discards it discards. What follows says so: to the
+//! LWPs by a mark, to the parent by its queue and a signal. The process's pending signals of
+//! these kinds are in the job word, too, and a bit of `pending` is a hint to look there.
+//! Those that were sent to one LWP are in that LWP's set, and are discarded there a moment
+//! later.
+
+use super::post::{self, Recipient};
+use crate::family;
+use crate::host::Host;
+use crate::object::group::Pgrp;
+use crate::object::job_word::{Continued, Stopped};
+use crate::object::lwp_word::Mark;
+use crate::object::node::{LwpNode, ProcNode};
+use crate::pgrp;
+use crate::policy::JobControl;
+use crate::reclaim::Pin;
+use crate::signal::{Disposition, SigModel, SigSet, Signo};
+use crate::sync::{Relaxed, fence};
+use crate::world::World;
+use crate::world::aftermath::Aftermath;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Whether the kernel stops and continues processes.
+#[inline]
+pub(crate) fn kept<H: Host>(world: &World<H>) -> bool {
+    world.rules.jobs == JobControl::Kernel && world.signals == SigModel::Record
+}
+
+/// The signals of jobs, where it does.
+#[inline]
+pub(crate) fn signals<H: Host>(world: &World<H>) -> SigSet {
+    let numbers = world.rules.numbers;
+    if kept(world) { numbers.stops().with(numbers.cont) } else { SigSet::EMPTY }
+}
+
+/// What is left to do with a signal that has been sent.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// To post it.
+    Post,
+    Nothing,
+}
+
+/// What a signal does when it is sent, in a kernel that [keeps](kept) jobs. Lock-free but for
+/// what sleeping tasks do, and the host; O(LWPs of the process), of a group that may be
+/// orphaned O(members).
+pub(crate) fn sent<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Left {
+    let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
+    if proc.reaps_by_itself() {
+        return Left::Post;
+    }
+    let numbers = world.rules.numbers;
+    let is_blocked = is_blocked(to, signo, pin);
+    let (is_taken, stops) = match proc.dispositions.of(signo) {
+        _ if is_blocked => (true, false),
+        Disposition::Catch => (true, false),
+        Disposition::Ignore => (false, false),
+        Disposition::Default => (!numbers.does_nothing(signo), numbers.stops().contains(signo)),
+    };
+    let pends = if is_taken && !stops { SigSet::from(signo) } else { SigSet::EMPTY };
+    if signo == numbers.cont {
+        let of_proc = if let Recipient::Proc(_) = to { pends } else { SigSet::EMPTY };
+        let continued = proc.jobs.cont(numbers.stops(), of_proc);
+        discard_of_lwps(proc, numbers.stops(), pin);
+        post::no_longer_of_many(proc, numbers.stops());
+        if continued == Continued::Now {
+            wake_stopped(proc, pin);
+            tell_parent(world, proc, pin, aftermath);
+        }
+    } else if numbers.stops().contains(signo) {
+        if stops {
+            stop(world, proc, signo, pin, aftermath);
+        } else if let (Recipient::Proc(_), false) = (to, pends.is_empty()) {
+            proc.jobs.post(signo, numbers.cont);
+        } else {
+            proc.jobs.discard(numbers.cont.into());
+        }
+        discard_of_lwps(proc, numbers.cont.into(), pin);
+    } else if !pends.is_empty() {
+        return Left::Post;
+    }
+    // As a hint, and of an LWP itself.
+    if pends.is_empty() { Left::Nothing } else { Left::Post }
+}
+
+/// A signal by these rules where the kernel keeps them, but for what SIGKILL does.
+pub(crate) fn send<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let left = if kept(world) { sent(world, to, signo, pin, aftermath) } else { Left::Post };
+    if left == Left::Post {
+        post::post(world, to, signo, pin, aftermath);
+    }
+}
+
+/// What a signal does that an LWP has just taken: which was blocked when it was sent.
+pub(crate) fn taken<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Left {
+    let numbers = world.rules.numbers;
+    match proc.dispositions.of(signo) {
+        Disposition::Catch => Left::Post,
+        Disposition::Ignore => Left::Nothing,
+        Disposition::Default if numbers.stops().contains(signo) => {
+            stop(world, proc, signo, pin, aftermath);
+            Left::Nothing
+        }
+        Disposition::Default if numbers.does_nothing(signo) => Left::Nothing,
+        Disposition::Default => Left::Post,
+    }
+}
+
+/// A process does something new with a signal: what it ignores is discarded, blocked or not.
+pub(crate) fn disposed<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo, pin: &Pin<'_>) {
+    let is_ignored = match proc.dispositions.of(signo) {
+        Disposition::Catch => false,
+        Disposition::Ignore => true,
+        Disposition::Default => world.rules.numbers.does_nothing(signo),
+    };
+    if is_ignored {
+        // Relaxed: as in `discard_of_lwps`.
+        proc.pending.fetch_and(!SigSet::from(signo).bits(), Relaxed);
+        proc.jobs.discard(signo.into());
+        discard_of_lwps(proc, signo.into(), pin);
+    }
+}
+
+/// Whether all that could take it block it.
+fn is_blocked<H: Host>(to: &Recipient<'_, H>, signo: Signo, pin: &Pin<'_>) -> bool {
+    let blocks = |lwp: &LwpNode<H>| post::blocked(lwp).contains(signo);
+    match to {
+        Recipient::Proc(proc) => proc.lwps.iter(pin).all(|(lwp, _)| blocks(lwp)),
+        Recipient::Lwp(_, lwp) => blocks(lwp),
+    }
+}
+
+/// Takes signals out of the sets of the LWPs.
+fn discard_of_lwps<H: Host>(proc: &ProcNode<H>, signals: SigSet, pin: &Pin<'_>) {
+    for (lwp, _) in proc.lwps.iter(pin) {
+        // A look first: LWPs that nobody stops are not written to.
+        if !(post::pending(&lwp.pending) & signals).is_empty() {
+            // Relaxed: nobody takes what is discarded.
+            lwp.pending.fetch_and(!signals.bits(), Relaxed);
+        }
+    }
+}
+
+/// Stops a process by a signal that its LWPs do not take, unless it is exempt.
+pub(crate) fn stop<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let numbers = world.rules.numbers;
+    let is_exempt = || {
+        let group = pgrp::group_of(proc, pin);
+        group.is_none_or(|group| pgrp::is_orphaned(&world.ids, group, None, pin))
+    };
+    if proc.reaps_by_itself()
+        || proc.word.load().is_exiting()
+        || (numbers.is_by_terminal(signo) && is_exempt())
+    {
+        return;
+    }
+    if proc.jobs.stop(signo, numbers.cont) == Stopped::Now {
+        tell_lwps(proc, pin);
+        tell_parent(world, proc, pin, aftermath);
+    }
+}
+
+/// The process is stopped: its LWPs are to look.
+fn tell_lwps<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) {
+    // SeqCst fence [P111]: pairs with Acquire in `clear_stopping`; and with that of `makelwp`:
+    // an LWP that is being made is in the list below, or sees the word.
+    fence(SeqCst);
+    for (lwp, _) in proc.lwps.iter(pin) {
+        // One that sleeps looks when it wakes.
+        let _asleep = lwp.word.mark(Mark::Stopping);
+    }
+}
+
+/// The process goes on: threads that are stopped, and tasks that were not polled.
+fn wake_stopped<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) {
+    // Its fence [P12] is that of the tasks, too.
+    proc.waiters.wake_all();
+    proc.lwps.iter(pin).for_each(|(lwp, _)| lwp.wake_task(pin));
+}
+
+/// A new LWP, in the list since before the caller's fence, looks whether its process is
+/// stopped.
+#[inline]
+pub(crate) fn join<H: Host>(proc: &ProcNode<H>, lwp: &LwpNode<H>) {
+    if proc.is_stopped() {
+        let _awake = lwp.word.mark(Mark::Stopping);
+    }
+}
+
+/// A notice is in the process's word.
+fn tell_parent<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let Some((edge, _)) = family::edge_of(proc, pin) else {
+        return;
+    };
+    let parent = edge.parent(pin);
+    parent.waiters.wake_all();
+    if let Some(signo) = world.child_signal {
+        send(world, &Recipient::Proc(parent), signo, pin, aftermath);
+    }
+}
+
+/// A process is about to end: the groups that nobody controls afterwards, and that have a
+/// stopped member, are told. O(children), and O(members) of their groups.
+// POSIX: `_exit`, consequences of process termination.
+pub(crate) fn leaves_groups<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let Some(own) = pgrp::group_of(proc, pin) else {
+        return;
+    };
+    let parent = family::edge_of(proc, pin).map(|(edge, _)| edge.parent(pin));
+    if parent.is_some_and(|parent| pgrp::is_tie(parent, own, pin)) {
+        tell_if_orphaned(world, own, proc, pin, aftermath);
+    }
+    let mut told = Vec::new();
+    for child in family::children(&world.ids, proc, pin) {
+        let group = pgrp::group_of(child.node, pin);
+        let Some(group) = group.filter(|group| pgrp::is_tie(proc, group, pin)) else {
+            continue;
+        };
+        if !told.contains(&group.id()) {
+            told.push(group.id());
+            tell_if_orphaned(world, group, proc, pin, aftermath);
+        }
+    }
+}
+
+fn tell_if_orphaned<H: Host>(
+    world: &World<H>,
+    group: &Pgrp,
+    gone: &ProcNode<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let members = || pgrp::members(&world.ids, group, pin).map(|(member, _)| member);
+    let has_stopped = members().any(|member| member.is_stopped());
+    if has_stopped && pgrp::is_orphaned(&world.ids, group, Some(gone), pin) {
+        for signo in [Signo::HUP, world.rules.numbers.cont] {
+            for member in members().filter(|member| !std::ptr::eq(*member, gone)) {
+                send(world, &Recipient::Proc(member), signo, pin, aftermath);
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Which signal has which number, where the kernel itself must know.
+
+use super::set::{SigSet, Signo};
+
+/// The numbers of the signals that mean something to the kernel: NetBSD's and Linux's
+/// differ.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) stop: Signo,
+    pub(crate) cont: Signo,
+    pub(crate) chld: Signo,
+    /// TSTP, TTIN and TTOU: they stop unless they are caught.
+    by_terminal: SigSet,
+    /// What does nothing when nobody has said what it does.
+    by_default_nothing: SigSet,
+}
+
+const fn signo(number: i32) -> Signo {
+    Signo::new(number).expect("in 1..=64")
+}
+
+const fn set<const N: usize>(numbers: [i32; N]) -> SigSet {
+    let (mut set, mut at) = (SigSet::EMPTY, 0);
+    while at < N {
+        set = set.with(signo(numbers[at]));
+        at += 1;
+    }
+    set
+}
+
+impl Numbers {
+    pub(crate) const NETBSD: Self = Self {
+        stop: Signo::STOP,
+        cont: Signo::CONT,
+        chld: Signo::CHLD,
+        by_terminal: set([18, 21, 22]),
+        // URG, CONT, CHLD, IO, WINCH, INFO, PWR.
+        by_default_nothing: set([16, 19, 20, 23, 28, 29, 32]),
+    };
+
+    pub(crate) const LINUX: Self = Self {
+        stop: signo(19),
+        cont: signo(18),
+        chld: signo(17),
+        by_terminal: set([20, 21, 22]),
+        // CHLD, CONT, URG, WINCH.
+        by_default_nothing: set([17, 18, 23, 28]),
+    };
+
+    /// Those that no LWP blocks, and no process catches or ignores: KILL and STOP.
+    pub(crate) const fn untouchable(self) -> SigSet {
+        SigSet::EMPTY.with(Signo::KILL).with(self.stop)
+    }
+
+    /// All that stop.
+    pub(crate) const fn stops(self) -> SigSet {
+        self.by_terminal.with(self.stop)
+    }
+
+    /// Whether it stops, and a group that nobody controls is exempt.
+    pub(crate) const fn is_by_terminal(self, signo: Signo) -> bool {
+        self.by_terminal.contains(signo)
+    }
+
+    pub(crate) const fn does_nothing(self, signo: Signo) -> bool {
+        self.by_default_nothing.contains(signo)
+    }
+}
