@@ -241,7 +241,7 @@ pub fn round(seed: u64) -> usize {
                         done(k.signals().kill(target, i32::from(signo.number())).is_ok())
                     });
                 }
-                2 | 3 | 4 => {
+                2..=4 => {
                     let (child, mut lwp) = (made.fetch_add(1, Relaxed), None);
                     r.call(Op::Fork { parent: index, child }, || {
                         lwp = proc.spawn().start().ok();
