@@ -193,7 +193,7 @@ pub use object::trace::{TraceEvent, TraceSink};
 pub use ops::owned::Lwp;
 pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
-pub use policy::{JobControl, Rules, WaitPolicy};
+pub use policy::{Difference, JobControl, Rules, WaitPolicy};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
 pub use signal::{Disposition, DispositionError, KillError, MaskError, SigModel, SigSet, Signo};
 pub use sleep::{SyncObject, Unslept, WaitChannel};

@@ -52,19 +52,74 @@ pub enum JobControl {
 pub struct Rules {
     pub(crate) numbers: Numbers,
     pub(crate) jobs: JobControl,
+    /// The differences in which it is as Linux: a bit each.
+    as_linux: u8,
+}
+
+/// A case in which Linux does otherwise than NetBSD and POSIX.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Difference {
+    /// [`Signals::kill`](crate::Signals::kill) of all, where the sender may signal none of
+    /// them. Linux: done. NetBSD: EPERM.
+    KillOfNobody,
+    /// A bad signal number for who is not there. Linux: ESRCH. NetBSD: EINVAL.
+    BadSignalForNobody,
+    /// [`Groups::setpgid`](crate::Groups::setpgid) of a negative number, to group 0. Linux:
+    /// EINVAL. NetBSD: ESRCH.
+    NegativeSetpgid,
+    /// The same of a child that is a zombie. Linux: done, or refused as for a living one.
+    /// NetBSD: ESRCH.
+    SetpgidOfZombie,
+    /// [`CredChange::SetEuid`](crate::CredChange::SetEuid) to the effective uid, which is
+    /// neither real nor saved, and `SetEgid` in the same way. Linux: done. NetBSD: EPERM.
+    SeteuidToEffective,
+    /// A fork beyond the limit of a user's processes. Linux: done if the real uid is 0.
+    /// NetBSD: if the effective one is.
+    LimitOfTheSuperuser,
+}
+
+impl Difference {
+    const ALL: u8 = (1 << 6) - 1;
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 impl Rules {
     /// The rump kernel's: NetBSD's numbers, and signals that only the embedder acts on.
-    pub const NETBSD: Self = Self { numbers: Numbers::NETBSD, jobs: JobControl::Embedder };
+    pub const NETBSD: Self =
+        Self { numbers: Numbers::NETBSD, jobs: JobControl::Embedder, as_linux: 0 };
 
-    /// Linux's: its numbers, and its job control.
-    pub const LINUX: Self = Self { numbers: Numbers::LINUX, jobs: JobControl::Kernel };
+    /// Linux's: its numbers, its job control, and each [`Difference`] as there.
+    pub const LINUX: Self =
+        Self { numbers: Numbers::LINUX, jobs: JobControl::Kernel, as_linux: Difference::ALL };
 
     /// The same with another job control.
     #[must_use]
     pub const fn job_control(self, jobs: JobControl) -> Self {
         Self { jobs, ..self }
+    }
+}
+
+impl Rules {
+    /// The same, with one case as on Linux.
+    #[must_use]
+    pub const fn as_linux(self, case: Difference) -> Self {
+        Self { as_linux: self.as_linux | case.bit(), ..self }
+    }
+
+    /// The same, with one case as on NetBSD.
+    #[must_use]
+    pub const fn as_netbsd(self, case: Difference) -> Self {
+        Self { as_linux: self.as_linux & !case.bit(), ..self }
+    }
+
+    /// Whether that case is as on Linux.
+    #[inline]
+    pub(crate) const fn is_linux(self, case: Difference) -> bool {
+        self.as_linux & case.bit() != 0
     }
 }
 

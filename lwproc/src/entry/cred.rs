@@ -7,6 +7,7 @@ use crate::cred::{Cred, CredChange};
 use crate::error::CredError;
 use crate::host::Host;
 use crate::ops::creds;
+use crate::policy::Difference;
 use crate::world::Implicit;
 
 impl<'k, H: Host> Entered<'k, H> {
@@ -85,7 +86,12 @@ impl<H: Host> Creds<'_, '_, H> {
     /// [`CredError::InvalidId`] (EINVAL).
     #[doc(alias = "set_cred")]
     pub fn set(self, change: &CredChange) -> Result<(), CredError> {
-        self.commit(|old| old.changed(change))
+        let keeps = self.0.seat.world().rules.is_linux(Difference::SeteuidToEffective);
+        self.commit(|old| match *change {
+            CredChange::SetEuid(id) if keeps && id == old.users().effective => Ok(old.clone()),
+            CredChange::SetEgid(id) if keeps && id == old.groups().effective => Ok(old.clone()),
+            _ => old.changed(change),
+        })
     }
 
     /// Changes the credentials of the current process as [`Creds::set`], to

@@ -10,6 +10,7 @@ use crate::limits::Resource;
 use crate::object::comm::Comm;
 use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
+use crate::ops::birth::is_exempt;
 use crate::ops::owned::Lwp;
 use crate::ops::{drain, emit};
 #[cfg(feature = "async")]
@@ -209,7 +210,7 @@ impl<H: Host> Entered<'_, H> {
     fn check_new_user(&self) -> Result<(), ExecError> {
         let resources = &self.proc().resources;
         let (_, nproc) = self.seat.world().at_birth();
-        if nproc == Enforcement::Enforced && !self.cred().is_superuser() {
+        if nproc == Enforcement::Enforced && !is_exempt(self.seat.world().rules, self.cred()) {
             let pin = self.seat.pin();
             let limits = resources.limits.get(&pin).expect("the process lives");
             // The process itself is counted.

@@ -102,7 +102,8 @@ impl<'e, H: Host> Groups<'e, H> {
     /// Nothing has changed then.
     /// * [`GroupError::BadNumber`] (EINVAL): `pgid` is negative.
     /// * [`GroupError::NoSuchProcess`] (ESRCH): `pid` is neither the current
-    ///   process nor a living child of it; a zombie is not moved.
+    ///   process nor a living child of it; a zombie is moved by
+    ///   [Linux's rules](crate::Difference::SetpgidOfZombie) alone.
     /// * [`GroupError::HasExeced`] (EACCES): the child has run another program.
     /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
     ///   [`GroupError::NoSuchGroup`] (EPERM): the process leads a session; the

@@ -15,6 +15,7 @@ use crate::ops::jobs::{self, Left};
 use crate::ops::kill;
 use crate::ops::post::{self, Recipient};
 use crate::pgrp;
+use crate::policy::Difference;
 use crate::reclaim::Pin;
 use crate::signal::{Disposition, DispositionError, KillError, MaskError, SigSet, Signo};
 use crate::sync::Acquire;
@@ -170,9 +171,17 @@ impl<H: Host> Entered<'_, H> {
 
     /// Sends a signal as the current process, to whom `address` says.
     fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
+        let rules = self.seat.world().rules;
+        let bad = KillError::BadSignal { signo };
         let signo = match signo {
-            0 => None,
-            number => Some(Signo::new(number).ok_or(KillError::BadSignal { signo })?),
+            0 => Ok(None),
+            number => Signo::new(number).ok_or(bad).map(Some),
+        };
+        let looks_first = rules.is_linux(Difference::BadSignalForNobody);
+        let (signo, refused) = match signo {
+            Ok(signo) => (signo, None),
+            Err(bad) if looks_first => (None, Some(bad)),
+            Err(bad) => return Err(bad),
         };
         let mut sending = Sending {
             world: self.seat.world(),
@@ -186,7 +195,10 @@ impl<H: Host> Entered<'_, H> {
         address(&mut sending);
         let Sending { result, aftermath, .. } = sending;
         aftermath.settle();
-        result
+        match refused {
+            Some(bad) if result != Err(KillError::NoSuchProcess) => Err(bad),
+            _ => result,
+        }
     }
 }
 
@@ -244,6 +256,10 @@ impl<H: Host> Signals<'_, H> {
                 KillTarget::All => {
                     let others = || processes(world, pin).filter(|proc| !std::ptr::eq(*proc, own));
                     sending.send_to_many(Whom::All, others);
+                    let is_done = world.rules.is_linux(Difference::KillOfNobody);
+                    if is_done && sending.result == Err(KillError::NotPermitted) {
+                        sending.result = Ok(());
+                    }
                 }
                 KillTarget::Session(sid) => {
                     let is_in = |proc: &&ProcNode<H>| {

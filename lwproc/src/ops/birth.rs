@@ -21,6 +21,7 @@ use crate::object::proc_word::Places;
 use crate::object::resources::{Embedded, Resources};
 use crate::panics::{self, Panic};
 use crate::pgrp;
+use crate::policy::{Difference, Rules};
 use crate::reclaim::{Managed, Pin};
 use crate::signal::SigSet;
 use crate::sync::Arc;
@@ -142,7 +143,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let (emul, nproc) = world.at_birth();
     let begun = world.kills.now();
     let parents = parent_node.resources.cred.hold(&pin).expect("the parent lives");
-    let limit = nproc_limit(nproc, parent_node, parents.get(), &pin);
+    let limit = nproc_limit(nproc, world.rules, parent_node, parents.get(), &pin);
     // One look at the credentials: who is charged is who the child is (R14).
     let cred = shape.cred(parents, &pin)?;
     let places = world.config.places();
@@ -316,15 +317,24 @@ impl<H: Host> Place<'_, H> {
     }
 }
 
+/// Whether the limit of a user's processes is none to one with these credentials.
+pub(crate) fn is_exempt(rules: Rules, cred: &Cred) -> bool {
+    match rules.is_linux(Difference::LimitOfTheSuperuser) {
+        true => cred.users().real == 0,
+        false => cred.is_superuser(),
+    }
+}
+
 /// The most processes that the user of a forking process may have; `None`: any
 /// number. The superuser is not limited.
 fn nproc_limit<H: Host>(
     nproc: Enforcement,
+    rules: Rules,
     parent: &ProcNode<H>,
     cred: &Cred,
     pin: &Pin<'_>,
 ) -> Option<u64> {
-    if nproc == Enforcement::Ignored || cred.is_superuser() {
+    if nproc == Enforcement::Ignored || is_exempt(rules, cred) {
         return None;
     }
     parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)

@@ -25,6 +25,7 @@ use crate::object::group::{
 };
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::pgrp::{GroupError, find, membership_of};
+use crate::policy::Difference;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
 use crate::sync::{AcqRel, Acquire, Relaxed, Release};
@@ -203,9 +204,13 @@ pub(crate) fn setpgid<H: Host>(
     let target = if pid.0 == 0 || pid == own.pid() {
         own
     } else {
+        if pid.0 < 0 && pgid.0 == 0 && world.rules.is_linux(Difference::NegativeSetpgid) {
+            return Err(GroupError::BadNumber);
+        }
+        let moves_zombies = world.rules.is_linux(Difference::SetpgidOfZombie);
         let child = family::child(&world.ids, caller, pid, pin);
-        let living = child.filter(|child| !child.node.word.load().is_dead());
-        living.ok_or(GroupError::NoSuchProcess)?.node
+        let meant = child.filter(|child| moves_zombies || !child.node.word.load().is_dead());
+        meant.ok_or(GroupError::NoSuchProcess)?.node
     };
     let by = if std::ptr::eq(target, own) { Mover::Itself } else { Mover::Parent(own) };
     let pgid = if pgid.0 == 0 { target.pid() } else { pgid };

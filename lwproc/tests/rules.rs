@@ -1,0 +1,144 @@
+//! Each case in which Linux does otherwise than NetBSD, on both sides. The numbers of
+//! signals and job control are in `jobs.rs`.
+#![cfg(not(lwproc_loom))]
+#![allow(missing_docs)]
+
+use lwproc::*;
+
+const TERM: i32 = 15;
+
+/// What `case` answers by the rules of Linux, and by those of NetBSD; by either's with that
+/// one difference as on the other.
+#[track_caller]
+fn both<R: PartialEq + std::fmt::Debug>(
+    difference: Difference,
+    [linux, netbsd]: [R; 2],
+    case: impl Fn(&Kernel) -> R,
+) {
+    let answer = |rules| {
+        let mut limits = LimitsPolicy::default();
+        limits.nproc = Enforcement::Enforced;
+        let builder = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+        let builder = builder.wait_policy(WaitPolicy::Wait).limits_policy(limits);
+        case(&builder.build().unwrap())
+    };
+    for rules in [Rules::LINUX, Rules::NETBSD.as_linux(difference)] {
+        assert_eq!(answer(rules), linux, "{rules:?}");
+    }
+    for rules in [Rules::NETBSD, Rules::LINUX.as_netbsd(difference)] {
+        assert_eq!(answer(rules), netbsd, "{rules:?}");
+    }
+}
+
+/// The thread as a process of its own.
+fn process(kernel: &Kernel) -> Entered<'_> {
+    let mut k = kernel.enter().unwrap();
+    k.switch(kernel.spawn().start().unwrap()).unwrap();
+    k
+}
+
+fn become_user(k: &mut Entered<'_>, users: [u32; 3]) {
+    let [real, effective, saved] = users.map(Some);
+    k.creds().set(&CredChange::SetResuid(real, effective, saved)).unwrap();
+}
+
+#[test]
+fn kill_of_all_that_may_signal_nobody() {
+    both(Difference::KillOfNobody, [Ok(()), Err(KillError::NotPermitted)], |kernel| {
+        let _roots = kernel.spawn().start().unwrap();
+        let mut k = process(kernel);
+        become_user(&mut k, [1000; 3]);
+        k.signals().kill(KillTarget::All, TERM)
+    });
+    // With nobody there, it is nobody's.
+    both(Difference::KillOfNobody, [Err(KillError::NoSuchProcess); 2], |kernel| {
+        process(kernel).signals().kill(KillTarget::All, TERM)
+    });
+}
+
+#[test]
+fn a_bad_signal_for_nobody() {
+    let bad = KillError::BadSignal { signo: 65 };
+    both(Difference::BadSignalForNobody, [Err(KillError::NoSuchProcess), Err(bad)], |kernel| {
+        process(kernel).signals().kill(KillTarget::Proc(Pid(4000)), 65)
+    });
+    both(Difference::BadSignalForNobody, [Err(bad); 2], |kernel| {
+        let k = process(kernel);
+        k.signals().kill(KillTarget::Proc(k.pid()), 65)
+    });
+}
+
+#[test]
+fn setpgid_of_a_negative_number() {
+    let answers = [Err(GroupError::BadNumber), Err(GroupError::NoSuchProcess)];
+    both(Difference::NegativeSetpgid, answers, |kernel| {
+        process(kernel).groups().setpgid(Pid(-1), Pid(0))
+    });
+    // To a group that is named, there is nobody of that number.
+    both(Difference::NegativeSetpgid, [Err(GroupError::NoSuchProcess); 2], |kernel| {
+        let k = process(kernel);
+        k.groups().setpgid(Pid(-1), k.pid())
+    });
+}
+
+#[test]
+fn setpgid_of_a_zombie() {
+    both(Difference::SetpgidOfZombie, [Ok(true), Err(GroupError::NoSuchProcess)], |kernel| {
+        let k = process(kernel);
+        k.groups().setsid().unwrap();
+        let child = k.spawn().start().unwrap();
+        let pid = child.pid();
+        child.exit(ExitStatus::exited(3));
+        let moved = k.groups().setpgid(pid, Pid(0));
+        assert_eq!(k.groups().pgid_of(pid), Ok(if moved.is_ok() { pid } else { k.pid() }));
+        // A wait for the group finds it there, and it leaves nothing.
+        let group = if moved.is_ok() { pid } else { k.pid() };
+        let reaped = k.try_wait(WaitTarget::Pgrp(group)).unwrap().unwrap();
+        assert_eq!((reaped.pid, reaped.status), (pid, ExitStatus::exited(3)));
+        assert_eq!(k.groups().setpgid(pid, Pid(0)), Err(GroupError::NoSuchProcess));
+        moved.map(|()| kernel.pin().pgrp(pid).is_none())
+    });
+    // One of another session is refused as when it lived.
+    let answers = [Err(GroupError::OtherSession), Err(GroupError::NoSuchProcess)];
+    both(Difference::SetpgidOfZombie, answers, |kernel| {
+        let mut k = process(kernel);
+        let child = k.spawn().start().unwrap();
+        let pid = child.pid();
+        let own = k.switch(child).unwrap().unwrap();
+        k.groups().setsid().unwrap();
+        k.switch(own).unwrap().unwrap().release();
+        k.groups().setpgid(pid, Pid(0))
+    });
+}
+
+#[test]
+fn seteuid_to_the_present_effective_id() {
+    for change in [CredChange::SetEuid(5), CredChange::SetEgid(5)] {
+        let answers = [Ok(()), Err(CredError::NotPermitted)];
+        both(Difference::SeteuidToEffective, answers, |kernel| {
+            let mut k = process(kernel);
+            let ids = (Some(4), Some(5), Some(6));
+            k.creds().set(&CredChange::SetResgid(ids.0, ids.1, ids.2)).unwrap();
+            become_user(&mut k, [4, 5, 6]);
+            let before = (k.cred().users(), k.cred().groups());
+            let done = k.creds().set(&change);
+            assert_eq!((k.cred().users(), k.cred().groups()), before);
+            done
+        });
+    }
+}
+
+#[test]
+fn who_is_the_superuser_to_the_limit_of_processes() {
+    let fork = |kernel: &Kernel, [real, effective]: [u32; 2]| {
+        let mut k = process(kernel);
+        let none = Limit { soft: 0, hard: 0 };
+        k.resources().set_limit(Resource::Nproc, none).unwrap();
+        become_user(&mut k, [real, effective, 0]);
+        k.spawn().start().map(drop)
+    };
+    let refused = Err(SpawnError::Limit);
+    let case = Difference::LimitOfTheSuperuser;
+    both(case, [Ok(()), refused], |kernel| fork(kernel, [0, 1000]));
+    both(case, [refused, Ok(())], |kernel| fork(kernel, [1000, 0]));
+}
