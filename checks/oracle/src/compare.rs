@@ -1,0 +1,179 @@
+//! One sequence on both sides.
+
+use crate::embedder::Ours;
+use crate::generate;
+use crate::known::{self, Difference, Known};
+use crate::linux::{Linux, Trouble};
+use crate::random::Random;
+use crate::state::{FIELDS, State, Task};
+use crate::step::{Name, Outcome, Step};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The first thing in which the sides differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mismatch {
+    /// The index of the step.
+    pub at: usize,
+    /// Whose it is.
+    pub actor: Name,
+    /// "answer", or the name of a field.
+    pub what: &'static str,
+    /// On Linux.
+    pub linux: String,
+    /// Here.
+    pub ours: String,
+}
+
+impl Mismatch {
+    /// Whether another sequence shows the same difference.
+    pub fn is_like(&self, other: &Mismatch) -> bool {
+        self.what == other.what
+            && (self.what != "answer" || (&self.linux, &self.ours) == (&other.linux, &other.ours))
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { actor, what, linux, ours, .. } = self;
+        write!(f, "{what} of {actor}: Linux {linux}, ours {ours}")
+    }
+}
+
+/// What a sequence came to.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Its steps, those that could be done.
+    pub steps: Vec<Step>,
+    /// Both sides' outcomes of each, as text.
+    pub transcript: Vec<[String; 2]>,
+    /// How many answers and fields were compared.
+    pub comparisons: u64,
+    /// The known differences that were met.
+    pub known: Vec<&'static Known>,
+    /// The first that is not known.
+    pub mismatch: Option<Mismatch>,
+}
+
+/// Where steps come from.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// A list.
+    Steps(&'a [Step]),
+    /// Chance, as many as this.
+    Random(&'a mut Random, usize),
+}
+
+type Outcomes = Vec<(Name, Outcome)>;
+
+/// Runs a sequence on both sides to its end, or to the first difference.
+///
+/// # Errors
+/// The system does not do what it should: nothing is known of the library then.
+pub fn run(linux: &mut Linux, source: Source<'_>) -> Result<Run, Trouble> {
+    linux.begin()?;
+    let run = run_begun(linux, source);
+    linux.leave();
+    run
+}
+
+fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> {
+    let mut ours = Ours::new();
+    let mut run = Run::default();
+    let mut state = linux.state();
+    if let Some(mismatch) = compare_states(&state, &ours.state(), 0, &mut run.comparisons) {
+        run.mismatch = Some(mismatch);
+        return Ok(run);
+    }
+    let mut given = 0;
+    loop {
+        let step = match &mut source {
+            Source::Steps(steps) => steps.get(given).cloned(),
+            Source::Random(random, length) if given < *length => {
+                let next = Name(state.keys().next_back().map_or(1, |name| name.0) + 1);
+                generate::next_step(random, &state, linux.rights(), next)
+            }
+            Source::Random(..) => None,
+        };
+        let Some(step) = step else { return Ok(run) };
+        given += 1;
+        let values = step.values(|name| linux.pid_of(name));
+        let (Some(values), Some(outcomes)) = (values, linux.step(&step)?) else { continue };
+        let at = run.steps.len();
+        let same = ours.step(&step, &outcomes).unwrap_or_default();
+        run.steps.push(step.clone());
+        run.transcript.push([text(&outcomes), text(&same)]);
+        let before = std::mem::replace(&mut state, linux.state());
+        let known_before = run.known.len();
+        run.comparisons += outcomes.len() as u64;
+        for (actor, pair) in in_pairs(&outcomes, &same) {
+            let [theirs, own] = pair;
+            if theirs == own {
+                continue;
+            }
+            let difference =
+                Difference { step: &step, values: &values, before: &before, actor, outcomes: pair };
+            if let Some(known) = known::recognise(&difference) {
+                run.known.push(known);
+                continue;
+            }
+            let [theirs, own] = pair.map(|outcome| {
+                outcome.map_or("goes on".to_string(), ToString::to_string)
+            });
+            run.mismatch = Some(Mismatch { at, actor, what: "answer", linux: theirs, ours: own });
+            return Ok(run);
+        }
+        if let Some(mismatch) = compare_states(&state, &ours.state(), at, &mut run.comparisons) {
+            // What follows from a known difference is no other one.
+            if run.known.len() == known_before {
+                run.mismatch = Some(mismatch);
+            }
+            return Ok(run);
+        }
+    }
+}
+
+fn text(outcomes: &Outcomes) -> String {
+    let all = outcomes.iter().map(|(name, outcome)| format!("{name}: {outcome}"));
+    all.collect::<Vec<_>>().join("; ")
+}
+
+fn in_pairs<'a>(a: &'a Outcomes, b: &'a Outcomes) -> BTreeMap<Name, [Option<&'a Outcome>; 2]> {
+    let mut pairs: BTreeMap<Name, [Option<&Outcome>; 2]> = BTreeMap::new();
+    for (side, outcomes) in [a, b].into_iter().enumerate() {
+        for (name, outcome) in outcomes {
+            pairs.entry(*name).or_default()[side] = Some(outcome);
+        }
+    }
+    pairs
+}
+
+fn compare_states(linux: &State, ours: &State, at: usize, count: &mut u64) -> Option<Mismatch> {
+    let nobody = Task::default();
+    for actor in linux.keys().chain(ours.keys().filter(|name| !linux.contains_key(name))) {
+        let [a, b] = [linux, ours].map(|state| state.get(actor).unwrap_or(&nobody));
+        for field in FIELDS {
+            let values = [a, b].map(|task| field.value(task));
+            *count += 1;
+            if values[0] != values[1] {
+                let [linux, ours] = values.map(|value| value.unwrap_or("nothing".into()));
+                return Some(Mismatch { at, actor: *actor, what: field.name, linux, ours });
+            }
+        }
+    }
+    None
+}
+
+/// A sequence with both sides, line by line.
+pub fn report(run: &Run) -> String {
+    use fmt::Write;
+    let mut text = String::new();
+    for (step, [linux, ours]) in run.steps.iter().zip(&run.transcript) {
+        let ours = if linux == ours { "the same" } else { ours };
+        let _ = writeln!(text, "  {:40} | Linux {linux:32} | ours {ours}", step.to_string());
+    }
+    if let Some(mismatch) = &run.mismatch {
+        let _ = writeln!(text, "  {mismatch}");
+    }
+    text
+}

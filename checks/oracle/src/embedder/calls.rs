@@ -1,0 +1,296 @@
+//! The system calls of the embedder.
+
+use super::Ours;
+use super::deliver::{self, Action};
+use crate::signals::{self, Effect};
+use crate::step::{Answer, Name};
+use crate::verbs;
+use lwproc::{
+    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Pid, SigSet, WaitTarget, Zombie,
+};
+
+/// A call, as its verb sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Who calls.
+    pub actor: Name,
+    /// Whom it makes.
+    pub makes: Option<Name>,
+    /// The arguments.
+    pub values: &'a [i64],
+    /// What Linux answered, if it has.
+    pub hint: Option<&'a Answer>,
+}
+
+impl Asked<'_> {
+    fn int(&self, index: usize) -> i32 {
+        self.values[index] as i32
+    }
+
+    fn pid(&self, index: usize) -> Pid {
+        Pid(self.int(index))
+    }
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub enum Called {
+    /// It has returned.
+    Answer(Answer),
+    /// It sleeps.
+    Sleeps(Sleep),
+}
+
+/// What an actor sleeps in.
+#[derive(Clone, Copy, Debug)]
+pub enum Sleep {
+    /// A wait for a child.
+    Wait(WaitTarget, Look),
+    /// Until a signal is caught; the mask that it had before.
+    Suspend(SigSet),
+}
+
+/// What a wait does with the child that it finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// Reaps it.
+    Reap,
+    /// Leaves it as it is.
+    Leave,
+}
+
+fn answer<T>(result: Result<T, impl Into<Errno>>, value: impl FnOnce(T) -> i64) -> Called {
+    Called::Answer(match result {
+        Ok(result) => Answer::value(value(result)),
+        Err(why) => Answer::error(why.into()),
+    })
+}
+
+fn number(pid: Pid) -> i64 {
+    pid.0.into()
+}
+
+/// `fork(2)`.
+pub fn fork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let made = ours.run(asked.actor, |k| k.spawn().start());
+    let actions = ours.actor(asked.actor).actions.clone();
+    answer(made, |lwp| {
+        let pid = number(lwp.pid());
+        ours.seat(asked.makes.expect("a fork makes somebody"), lwp, actions);
+        pid
+    })
+}
+
+/// `_exit(2)`, of the whole process.
+pub fn exit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    ours.end(asked.actor, ExitStatus::exited(asked.int(0) as u8));
+    Called::Answer(Answer::value(0))
+}
+
+/// `execve(2)`, of the same program.
+pub fn exec(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let done = ours.run(asked.actor, |k| {
+        if k.drain() != Drain::Begun {
+            return Err(Errno::EAGAIN);
+        }
+        k.wait_alone()?;
+        Ok(k.exec("actor")?)
+    });
+    if done.is_ok() {
+        // What was caught is left to the system; what was ignored stays so.
+        ours.actor(asked.actor).actions.retain(|_, action| *action != Action::Catch);
+    }
+    answer(done, |()| 0)
+}
+
+/// `kill(2)`.
+pub fn kill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let (target, signo) = (KillTarget::from_raw(asked.int(0)), signals::to_ours(asked.int(1)));
+    answer(ours.run(asked.actor, |k| k.signals().kill(target, signo)), |()| 0)
+}
+
+/// `setpgid(2)`.
+pub fn setpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let (pid, pgid) = (asked.pid(0), asked.pid(1));
+    answer(ours.run(asked.actor, |k| k.groups().setpgid(pid, pgid)), |()| 0)
+}
+
+/// `setsid(2)`.
+pub fn setsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    answer(ours.run(asked.actor, |k| k.groups().setsid()), number)
+}
+
+/// `getpgid(2)`.
+pub fn getpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    answer(ours.run(asked.actor, |k| k.groups().pgid_of(asked.pid(0))), number)
+}
+
+/// `getsid(2)`.
+pub fn getsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    answer(ours.run(asked.actor, |k| k.groups().sid_of(asked.pid(0))), number)
+}
+
+/// `getppid(2)`.
+pub fn getppid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    Called::Answer(Answer::value(number(ours.run(asked.actor, |k| k.ppid()))))
+}
+
+/// `setuid(2)` and its kin.
+pub fn set_cred(ours: &mut Ours, asked: &Asked<'_>, change: &CredChange) -> Called {
+    answer(ours.run(asked.actor, |k| k.creds().set(change)), |()| 0)
+}
+
+/// `sigprocmask(2)`.
+pub fn mask(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let set = signals::set_to_ours(asked.values[1] as u64);
+    let old = ours.run(asked.actor, |k| {
+        let old = k.signals().blocked();
+        let new = match asked.int(0) {
+            0 => old | set,
+            1 => old - set,
+            _ => set,
+        };
+        k.signals().set_blocked(new)
+    });
+    match old {
+        Ok(old) => {
+            let out = signals::show(signals::set_of_ours(old));
+            Called::Answer(Answer { out, ..Answer::value(0) })
+        }
+        Err(why) => Called::Answer(Answer::error(why.errno())),
+    }
+}
+
+/// `sigaction(2)`.
+pub fn action(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let known = signals::of_linux(asked.values[0]);
+    let Some(signal) = known.filter(|signal| !matches!(signal.name, "KILL" | "STOP")) else {
+        return Called::Answer(Answer::error(Errno::EINVAL));
+    };
+    let action = match asked.int(1) {
+        0 => None,
+        1 => Some(Action::Ignore),
+        _ => Some(Action::Catch),
+    };
+    let actions = &mut ours.actor(asked.actor).actions;
+    match action {
+        None => actions.remove(&signal.linux),
+        Some(action) => actions.insert(signal.linux, action),
+    };
+    // What will be ignored is not kept, blocked or not.
+    if action == Some(Action::Ignore) || (action.is_none() && does_nothing(signal.effect)) {
+        ours.discard(asked.actor, signal.ours);
+    }
+    Called::Answer(Answer::value(0))
+}
+
+fn does_nothing(effect: Effect) -> bool {
+    matches!(effect, Effect::Nothing | Effect::Continues)
+}
+
+/// `sigtimedwait(2)` that does not wait.
+pub fn take(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let set = signals::set_to_ours(asked.values[0] as u64);
+    let set = set - SigSet::UNBLOCKABLE;
+    let taken = ours.run(asked.actor, |k| {
+        let ready = deliver::lowest(k.signals().pending() & set);
+        ready.and_then(|signo| deliver::take(k, signo))
+    });
+    let taken = taken.and_then(signals::of_ours).map(|signal| i64::from(signal.linux));
+    answer(taken.ok_or(Errno::EAGAIN), |signo| signo)
+}
+
+/// `sigsuspend(2)`.
+pub fn suspend(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let set = signals::set_to_ours(asked.values[0] as u64);
+    match ours.run(asked.actor, |k| k.signals().set_blocked(set)) {
+        Ok(before) => Called::Sleeps(Sleep::Suspend(before)),
+        Err(why) => Called::Answer(Answer::error(why.errno())),
+    }
+}
+
+/// `wait4(2)`, and `waitid(2)` with `WNOWAIT`.
+pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let look = if asked.int(2) == 0 { Look::Reap } else { Look::Leave };
+    let found = ours.run(asked.actor, |k| {
+        let target = match WaitTarget::from_raw(asked.int(0)) {
+            // The group that it is in now, however long it waits.
+            WaitTarget::OwnPgrp => WaitTarget::Pgrp(k.groups().pgid()),
+            other => other,
+        };
+        (target, look_for(k, target, look, asked.hint))
+    });
+    match found {
+        (_, Some(answer)) => Called::Answer(answer),
+        (_, None) if asked.int(1) == 1 => Called::Answer(Answer::value(0)),
+        (target, None) => Called::Sleeps(Sleep::Wait(target, look)),
+    }
+}
+
+/// Looks for a child that has ended, or for none at all.
+fn look_for(
+    k: &Entered<'_>,
+    target: WaitTarget,
+    look: Look,
+    hint: Option<&Answer>,
+) -> Option<Answer> {
+    let first = match k.claim_zombie(target) {
+        Ok(found) => found?,
+        Err(why) => return Some(Answer::error(why.errno())),
+    };
+    // Of several that have ended the system chooses.
+    let wanted = hint.and_then(|hint| hint.result.ok()).map(|pid| Pid(pid as i32));
+    let chosen = match wanted.filter(|pid| *pid != first.pid() && is_meant(k, target, *pid)) {
+        Some(pid) => {
+            drop(first);
+            let claim = |target| k.claim_zombie(target).ok().flatten();
+            claim(WaitTarget::Pid(pid)).or_else(|| claim(target))?
+        }
+        None => first,
+    };
+    let (pid, status) = (chosen.pid(), chosen.status());
+    match look {
+        Look::Reap => drop(Zombie::reap(chosen)),
+        Look::Leave => drop(chosen),
+    }
+    let signal = status.signal().and_then(|number| lwproc::Signo::new(number.into()));
+    let signal = signal.and_then(signals::of_ours).map_or(0, |signal| signal.linux.into());
+    let out = verbs::ended(signal, status.exit_code().unwrap_or(0).into());
+    Some(Answer { out, ..Answer::value(number(pid)) })
+}
+
+/// Whether a wait for `target` could find that process, were it a child that has ended.
+fn is_meant(k: &Entered<'_>, target: WaitTarget, pid: Pid) -> bool {
+    match target {
+        WaitTarget::Any => true,
+        WaitTarget::Pgrp(pgid) => k.groups().pgid_of(pid) == Ok(pgid),
+        _ => false,
+    }
+}
+
+impl Ours {
+    /// What the call of a sleeper comes to, if it comes to an end.
+    pub(super) fn wake(
+        &mut self,
+        name: Name,
+        interrupted: bool,
+        hint: Option<&Answer>,
+    ) -> Option<Answer> {
+        let interruption = interrupted.then(|| Answer::error(Errno::EINTR));
+        match self.actor(name).sleeps? {
+            Sleep::Suspend(before) => {
+                let answer = interruption?;
+                // The mask that it had: what it blocks may wait again.
+                self.run(name, |k| k.signals().set_blocked(before)).ok()?;
+                Some(answer)
+            }
+            // It may have been interrupted before the child had ended, or after.
+            Sleep::Wait(..) if interruption.as_ref().is_some_and(|answer| hint == Some(answer)) => {
+                interruption
+            }
+            Sleep::Wait(target, look) => {
+                self.run(name, |k| look_for(k, target, look, hint)).or(interruption)
+            }
+        }
+    }
+}

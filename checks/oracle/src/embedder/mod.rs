@@ -1,0 +1,205 @@
+//! The side of the library: a reference embedder of a Linux-like system.
+//!
+//! The kernel keeps processes, families, groups, credentials, masks and pending signals.
+//! What it leaves to its embedder is here: what a signal does (ignored, caught, by itself),
+//! when an LWP looks for one, and who sleeps in which call. One thread runs all LWPs in
+//! turns, each by [`Ours::run`]; a call that sleeps is looked at again after each step.
+
+pub mod calls;
+mod deliver;
+
+use crate::signals;
+use crate::state::{Ids, Stage, State, Task};
+use crate::step::{Answer, Name, Outcome, Step};
+use calls::{Asked, Called, Sleep};
+use deliver::{Action, Delivered};
+use lwproc::{
+    Entered, IdSet, Kernel, Lwp, Pid, ProcHandle, ProcState, SigModel, SigSet, WaitPolicy,
+};
+use std::collections::BTreeMap;
+
+/// One actor: a process with its LWP.
+#[derive(Debug)]
+struct Actor {
+    handle: ProcHandle,
+    /// `None` once it has ended.
+    lwp: Option<Lwp>,
+    /// What it does about signals, by Linux's numbers.
+    actions: BTreeMap<u8, Action>,
+    caught: u64,
+    sleeps: Option<Sleep>,
+}
+
+/// A kernel, and the actors of one sequence.
+#[derive(Debug)]
+pub struct Ours {
+    kernel: Kernel,
+    actors: BTreeMap<Name, Actor>,
+}
+
+impl Default for Ours {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ours {
+    /// Begins a sequence: init, and [`Name::FIRST`].
+    pub fn new() -> Self {
+        let kernel = Kernel::builder()
+            .wait_policy(WaitPolicy::Wait)
+            .signal_model(SigModel::Record)
+            .sigchld()
+            .build()
+            .expect("the settings are good");
+        let first = {
+            let init = kernel.enter().expect("nobody has entered it");
+            init.spawn().start().expect("there are ids")
+        };
+        let mut ours = Self { kernel, actors: BTreeMap::new() };
+        ours.seat(Name::FIRST, first, BTreeMap::new());
+        ours
+    }
+
+    fn seat(&mut self, name: Name, lwp: Lwp, actions: BTreeMap<u8, Action>) {
+        let handle = lwp.proc_handle();
+        let actor = Actor { handle, lwp: Some(lwp), actions, caught: 0, sleeps: None };
+        self.actors.insert(name, actor);
+    }
+
+    /// The number of an actor, whether it is there still or not.
+    pub fn pid_of(&self, name: Name) -> Option<i32> {
+        self.actors.get(&name).map(|actor| actor.handle.pid().0)
+    }
+
+    fn actor(&mut self, name: Name) -> &mut Actor {
+        self.actors.get_mut(&name).expect("an actor that was made")
+    }
+
+    /// Enters the kernel as an actor that lives.
+    fn run<R>(&mut self, name: Name, f: impl FnOnce(&mut Entered<'_>) -> R) -> R {
+        let lwp = self.actor(name).lwp.take().expect("an actor that lives");
+        let mut entered = self.kernel.enter_as(lwp).expect("the only thread, of no other LWP");
+        let result = f(&mut entered);
+        let lwp = Kernel::leave(entered);
+        self.actor(name).lwp = lwp;
+        result
+    }
+
+    fn is_alive(&self, name: Name) -> bool {
+        self.actors.get(&name).is_some_and(|actor| actor.lwp.is_some())
+    }
+
+    /// Does a step, and all that follows from it. `linux` is what came of it there: where
+    /// the system may choose, this side chooses the same. `None`: it cannot be done.
+    pub fn step(&mut self, step: &Step, linux: &[(Name, Outcome)]) -> Option<Vec<(Name, Outcome)>> {
+        let values = step.values(|name| self.pid_of(name))?;
+        let actor = self.actors.get(&step.actor)?;
+        if actor.lwp.is_none() || actor.sleeps.is_some() {
+            return None;
+        }
+        let hints: BTreeMap<Name, &Answer> = linux
+            .iter()
+            .filter_map(|(name, outcome)| match outcome {
+                Outcome::Answered(answer) => Some((*name, answer)),
+                _ => None,
+            })
+            .collect();
+        let hint = hints.get(&step.actor).copied();
+        let asked = Asked { actor: step.actor, makes: step.makes(), values: &values, hint };
+        let mut outcomes = BTreeMap::new();
+        match (step.verb.ours)(self, &asked) {
+            Called::Answer(answer) => drop(outcomes.insert(step.actor, Outcome::Answered(answer))),
+            Called::Sleeps(sleep) => {
+                self.actor(step.actor).sleeps = Some(sleep);
+                outcomes.insert(step.actor, Outcome::Blocks);
+            }
+        }
+        while self.settle(&hints, &mut outcomes) {}
+        // Who is about to take a signal that ends it does not see its call return.
+        if !self.is_alive(step.actor) {
+            outcomes.insert(step.actor, Outcome::Ended);
+        }
+        Some(outcomes.into_iter().collect())
+    }
+
+    /// Lets each actor look for signals, and for what it sleeps on. Whether anything
+    /// happened.
+    fn settle(
+        &mut self,
+        hints: &BTreeMap<Name, &Answer>,
+        outcomes: &mut BTreeMap<Name, Outcome>,
+    ) -> bool {
+        let mut moved = false;
+        let alive: Vec<Name> =
+            self.actors.iter().filter(|(_, a)| a.lwp.is_some()).map(|(name, _)| *name).collect();
+        for name in alive {
+            let delivered = self.deliver(name);
+            let was_asleep = self.actor(name).sleeps.is_some();
+            match delivered {
+                Delivered::Ended => {
+                    moved = true;
+                    if was_asleep {
+                        outcomes.insert(name, Outcome::Ended);
+                    }
+                    continue;
+                }
+                Delivered::Caught => moved = true,
+                Delivered::Nothing => {}
+            }
+            if !was_asleep {
+                continue;
+            }
+            let interrupted = delivered == Delivered::Caught;
+            if let Some(answer) = self.wake(name, interrupted, hints.get(&name).copied()) {
+                moved = true;
+                self.actor(name).sleeps = None;
+                outcomes.insert(name, Outcome::Answered(answer));
+            }
+        }
+        moved
+    }
+
+    /// How all actors are.
+    pub fn state(&mut self) -> State {
+        let names: Vec<Name> = self.actors.keys().copied().collect();
+        names.into_iter().map(|name| (name, self.task(name))).collect()
+    }
+
+    fn task(&mut self, name: Name) -> Task {
+        let actor = self.actor(name);
+        let (handle, in_call, caught) =
+            (actor.handle.clone(), actor.sleeps.is_some(), actor.caught);
+        let (mut blocked, mut all) = (SigSet::EMPTY, SigSet::EMPTY);
+        if self.is_alive(name) {
+            (blocked, all) = self.run(name, |k| (k.signals().blocked(), k.signals().pending()));
+        }
+        let gone = Task { pid: handle.pid().0, ..Task::default() };
+        let guard = self.kernel.pin();
+        let found = guard.proc(handle.pid()).filter(|proc| proc.identity() == handle.identity());
+        let Some(proc) = found else { return gone };
+        let stage = match proc.state() {
+            ProcState::Active | ProcState::Draining => Stage::Living,
+            ProcState::Gone => return gone,
+            _ => Stage::Zombie,
+        };
+        let ids = |ids: IdSet| -> Ids { [ids.real, ids.effective, ids.saved] };
+        let none = [u32::MAX; 3];
+        let number = |pid: Option<Pid>| pid.map_or(-1, |pid| pid.0);
+        let cred = proc.cred();
+        Task {
+            pid: proc.pid().0,
+            stage,
+            ppid: proc.ppid().0,
+            pgid: number(proc.pgid()),
+            sid: number(proc.sid()),
+            users: cred.map_or(none, |cred| ids(cred.users())),
+            groups: cred.map_or(none, |cred| ids(cred.groups())),
+            pending: signals::set_of_ours(proc.pending()),
+            own_pending: signals::set_of_ours(all - proc.pending()),
+            blocked: signals::set_of_ours(blocked),
+            caught,
+            in_call,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Steps chosen by the state of the real tree. A blind choice is mostly refused for want of
+//! a process, and rarely comes near a rule.
+
+use crate::linux::Rights;
+use crate::random::Random;
+use crate::signals::{self, Effect};
+use crate::state::{Stage, State, Task};
+use crate::step::{Arg, Name, Step};
+use crate::verbs::{VERBS, Verb};
+
+/// Users and groups of nobody else.
+const IDS: [i64; 4] = [0, 61_001, 61_002, 61_003];
+/// How many live at once, about.
+const CROWD: usize = 9;
+
+/// Invents arguments for a verb of one actor.
+#[derive(Debug)]
+pub struct Inventor<'a> {
+    random: &'a mut Random,
+    state: &'a State,
+    actor: Name,
+    rights: Rights,
+    /// The name of the next that is made.
+    next: Name,
+    /// How many could make a call now.
+    free: usize,
+}
+
+/// The next step, or `None` when nobody can do one.
+pub fn next_step(
+    random: &mut Random,
+    state: &State,
+    rights: Rights,
+    next: Name,
+) -> Option<Step> {
+    let free: Vec<Name> =
+        state.iter().filter(|(_, task)| is_free(task)).map(|(name, _)| *name).collect();
+    // Most verbs are of use to somebody; should all refuse, there is setsid.
+    for _ in 0..200 {
+        // Those that have children are of more interest.
+        let weight = |name: &Name| 1 + 2 * count(state, |task| task.ppid == state[name].pid).min(3);
+        let actor = free[random.weighted(free.iter().map(|name| weight(name) as u32))?];
+        let verb: &'static Verb = &VERBS[random.weighted(VERBS.iter().map(|verb| verb.weight))?];
+        let mut inventor = Inventor { random, state, actor, rights, next, free: free.len() };
+        if let Some(args) = (verb.invent)(&mut inventor) {
+            return Some(Step { actor, verb, args });
+        }
+    }
+    None
+}
+
+fn is_free(task: &Task) -> bool {
+    task.stage == Stage::Living && !task.in_call
+}
+
+fn count(state: &State, is_one: impl Fn(&Task) -> bool) -> usize {
+    state.values().filter(|task| task.stage != Stage::Gone && is_one(task)).count()
+}
+
+impl Inventor<'_> {
+    fn own(&self) -> &Task {
+        &self.state[&self.actor]
+    }
+
+    fn names(&self, is_one: impl Fn(&Task) -> bool) -> Vec<Name> {
+        self.state.iter().filter(|(_, task)| is_one(task)).map(|(name, _)| *name).collect()
+    }
+
+    fn one(&mut self, is_one: impl Fn(&Task) -> bool) -> Option<Name> {
+        let names = self.names(is_one);
+        self.random.of(&names).copied()
+    }
+
+    fn is_child(&self) -> impl Fn(&Task) -> bool + use<> {
+        let own = self.own().pid;
+        move |task: &Task| task.stage != Stage::Gone && task.ppid == own
+    }
+
+    /// The number of somebody: mostly one that is there.
+    fn somebody(&mut self) -> Arg {
+        let (own, ppid) = (self.actor, self.own().ppid);
+        let found = match self.random.below(20) {
+            0..3 => Some(own),
+            3..8 => self.one(self.is_child()),
+            8..10 => self.one(|task| task.pid == ppid && task.stage != Stage::Gone),
+            10..12 => self.one(|task| task.stage == Stage::Zombie),
+            12..18 => self.one(|task| task.stage != Stage::Gone),
+            18 => self.one(|task| task.stage == Stage::Gone),
+            _ => None,
+        };
+        match found {
+            Some(name) => Arg::Actor(name),
+            None => self.odd_number(),
+        }
+    }
+
+    fn odd_number(&mut self) -> Arg {
+        let odd = [0, 0, 0, 1, 99, -1, -99, i64::from(i32::MIN), i64::from(i32::MAX)];
+        Arg::Number(*self.random.of(&odd).expect("some"))
+    }
+
+    /// The leader, past or present, of a group that there is.
+    fn leader(&mut self) -> Option<Name> {
+        let groups: Vec<i32> =
+            self.state.values().filter(|t| t.stage != Stage::Gone).map(|t| t.pgid).collect();
+        let pgid = *self.random.of(&groups)?;
+        self.one(|task| task.pid == pgid)
+    }
+
+    pub(crate) fn nothing(&mut self) -> Option<Vec<Arg>> {
+        Some(Vec::new())
+    }
+
+    pub(crate) fn fork(&mut self) -> Option<Vec<Arg>> {
+        let living = count(self.state, |task| task.stage.is_alive());
+        // Ever rarer, the more there are.
+        let more = living < 3 || self.random.below(CROWD) >= living.min(CROWD - 1);
+        (more && living < 2 * CROWD).then(|| vec![Arg::Actor(self.next)])
+    }
+
+    pub(crate) fn exit(&mut self) -> Option<Vec<Arg>> {
+        if self.free < 3 && !self.random.one_in(4) {
+            return None;
+        }
+        let code = if self.random.one_in(8) { 256 + 3 } else { self.random.below(4) };
+        Some(vec![Arg::Number(code as i64)])
+    }
+
+    pub(crate) fn wait(&mut self) -> Option<Vec<Arg>> {
+        let zombies = count(self.state, |t| self.is_child()(t) && t.stage == Stage::Zombie);
+        let children = count(self.state, self.is_child());
+        if children == 0 && !self.random.one_in(6) {
+            return None;
+        }
+        let group = match self.one(self.is_child()) {
+            Some(child) if self.random.one_in(2) => {
+                let pgid = self.state[&child].pgid;
+                self.one(|task| task.pid == pgid)
+            }
+            _ => self.leader(),
+        };
+        let whom = match self.random.below(10) {
+            0..4 => Arg::Number(-1),
+            4..7 => self.one(self.is_child()).map_or(Arg::Number(-1), Arg::Actor),
+            7 => group.map_or(Arg::Number(0), Arg::Group),
+            8 => Arg::Number(0),
+            _ => self.somebody(),
+        };
+        // Somebody must be left to go on.
+        let sleeps = zombies < children && self.free > 2 && self.random.one_in(3);
+        let hangs = sleeps || (zombies > 0 && zombies == children && self.random.one_in(2));
+        let hang = if hangs && self.free > 1 { "hang" } else { "nohang" };
+        let look = if self.random.one_in(5) { "look" } else { "reap" };
+        Some(vec![whom, Arg::Word(hang), Arg::Word(look)])
+    }
+
+    pub(crate) fn kill(&mut self) -> Option<Vec<Arg>> {
+        let whom = match self.random.below(16) {
+            0..3 => self.leader().map_or(Arg::Number(0), Arg::Group),
+            3 => Arg::Number(0),
+            4 => Arg::Number(-1),
+            _ => self.somebody(),
+        };
+        let to_many = matches!(whom, Arg::Group(_) | Arg::Number(..=0));
+        let signo = self.signal_to_send();
+        let ends = |number: u8| {
+            signals::of_linux(number.into()).is_some_and(|signal| signal.effect == Effect::Ends)
+        };
+        match signo {
+            // Too many would end.
+            Arg::Signal(number) if to_many && ends(number) && !self.random.one_in(4) => {
+                Some(vec![whom, Arg::Number(0)])
+            }
+            _ => Some(vec![whom, signo]),
+        }
+    }
+
+    fn signal_to_send(&mut self) -> Arg {
+        match self.random.below(40) {
+            0..6 => Arg::Number(0),
+            6 => Arg::Number(*self.random.of(&[-1, 65, 4096]).expect("some")),
+            7..9 => Arg::Signal(9),
+            _ => Arg::Signal(self.signal()),
+        }
+    }
+
+    /// One that may be sent: none that stops.
+    fn signal(&mut self) -> u8 {
+        let all: Vec<u8> = signals::SIGNALS
+            .iter()
+            .filter(|signal| signal.effect != Effect::Stops && signal.name != "KILL")
+            .map(|signal| signal.linux)
+            .collect();
+        *self.random.of(&all).expect("some")
+    }
+
+    pub(crate) fn setpgid(&mut self) -> Option<Vec<Arg>> {
+        let pid = match self.random.below(10) {
+            0..3 => Arg::Number(0),
+            3..8 => self.one(self.is_child()).map_or(Arg::Number(0), Arg::Actor),
+            _ => self.somebody(),
+        };
+        let pgid = match self.random.below(10) {
+            0..3 => Arg::Number(0),
+            3..5 => pid,
+            5..8 => self.leader().map_or(Arg::Number(0), Arg::Actor),
+            _ => self.somebody(),
+        };
+        Some(vec![pid, pgid])
+    }
+
+    pub(crate) fn number(&mut self) -> Option<Vec<Arg>> {
+        Some(vec![self.somebody()])
+    }
+
+    fn a_set(&mut self) -> Arg {
+        let mut set = 0;
+        for _ in 0..self.random.below(4) {
+            set |= signals::bit(self.signal());
+        }
+        if self.random.one_in(12) {
+            set |= signals::bit(9);
+        }
+        Arg::Set(set)
+    }
+
+    pub(crate) fn set(&mut self) -> Option<Vec<Arg>> {
+        let pending = self.own().pending | self.own().own_pending;
+        Some(vec![if self.random.one_in(2) { Arg::Set(pending) } else { self.a_set() }])
+    }
+
+    pub(crate) fn suspend(&mut self) -> Option<Vec<Arg>> {
+        (self.free > 2).then(|| vec![self.a_set()])
+    }
+
+    pub(crate) fn mask(&mut self) -> Option<Vec<Arg>> {
+        let how = *self.random.of(&["block", "block", "unblock", "setmask"]).expect("some");
+        Some(vec![Arg::Word(how), self.a_set()])
+    }
+
+    pub(crate) fn action(&mut self) -> Option<Vec<Arg>> {
+        let what = *self.random.of(&["default", "ignore", "catch", "catch"]).expect("some");
+        let signo = if self.random.one_in(20) { 9 } else { self.signal() };
+        Some(vec![Arg::Signal(signo), Arg::Word(what)])
+    }
+
+    fn an_id(&mut self) -> Arg {
+        let own = self.own();
+        let had = [own.users, own.groups].concat();
+        Arg::Number(match self.random.below(3) {
+            0 => i64::from(*self.random.of(&had).expect("some")),
+            _ => *self.random.of(&IDS).expect("some"),
+        })
+    }
+
+    fn maybe_an_id(&mut self) -> Arg {
+        if self.random.one_in(3) { Arg::Number(-1) } else { self.an_id() }
+    }
+
+    /// Whether ids can change here.
+    fn has_ids(&self) -> Option<()> {
+        (self.rights == Rights::Superuser).then_some(())
+    }
+
+    pub(crate) fn id(&mut self) -> Option<Vec<Arg>> {
+        self.has_ids()?;
+        let id = if self.random.one_in(20) { Arg::Number(-1) } else { self.an_id() };
+        Some(vec![id])
+    }
+
+    pub(crate) fn two_ids(&mut self) -> Option<Vec<Arg>> {
+        self.has_ids()?;
+        Some(vec![self.maybe_an_id(), self.maybe_an_id()])
+    }
+
+    pub(crate) fn three_ids(&mut self) -> Option<Vec<Arg>> {
+        self.has_ids()?;
+        Some(vec![self.maybe_an_id(), self.maybe_an_id(), self.maybe_an_id()])
+    }
+}

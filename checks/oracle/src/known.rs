@@ -1,0 +1,118 @@
+//! Where the library is known to differ from Linux: one entry each, and no other difference
+//! is let pass. When one is met and the states agree nonetheless, the sequence goes on; else
+//! it ends there. The list shrinks as the library grows.
+
+use crate::signals;
+use crate::state::{Stage, State};
+use crate::step::{Name, Outcome, Step};
+use lwproc::{Abi, Errno};
+
+/// One difference that was met.
+#[derive(Debug)]
+pub struct Difference<'a> {
+    /// The step in which it was met.
+    pub step: &'a Step,
+    /// The arguments, by Linux's numbers.
+    pub values: &'a [i64],
+    /// How all were before, on Linux.
+    pub before: &'a State,
+    /// Whose it is.
+    pub actor: Name,
+    /// Linux's outcome, and ours.
+    pub outcomes: [Option<&'a Outcome>; 2],
+}
+
+impl Difference<'_> {
+    fn is(&self, verb: &str) -> bool {
+        self.step.verb.name == verb && self.actor == self.step.actor
+    }
+
+    fn result(&self, side: usize) -> Option<Result<i64, i32>> {
+        match self.outcomes[side]? {
+            Outcome::Answered(answer) => Some(answer.result),
+            _ => None,
+        }
+    }
+
+    fn linux(&self) -> Option<Result<i64, i32>> {
+        self.result(0)
+    }
+
+    fn ours(&self) -> Option<Result<i64, i32>> {
+        self.result(1)
+    }
+}
+
+/// A known difference.
+#[derive(Debug)]
+pub struct Known {
+    /// A short name.
+    pub name: &'static str,
+    /// What each side does, and why it stands.
+    pub reason: &'static str,
+    /// Whether this is it.
+    pub is: fn(&Difference<'_>) -> bool,
+}
+
+fn err(errno: Errno) -> Option<Result<i64, i32>> {
+    Some(Err(errno.number(Abi::Linux)))
+}
+
+/// The list.
+pub const KNOWN: &[Known] = &[
+    Known {
+        name: "seteuid to the present effective id",
+        reason: "Linux does it when it is neither real nor saved; POSIX and NetBSD: EPERM",
+        is: |d| d.is("seteuid") && d.linux() == Some(Ok(0)) && d.ours() == err(Errno::EPERM),
+    },
+    Known {
+        name: "kill(-1) that may signal nobody",
+        reason: "Linux answers 0; POSIX EPERM",
+        is: |d| {
+            let to_all = d.is("kill") && d.values[0] == -1;
+            to_all && d.linux() == Some(Ok(0)) && d.ours() == err(Errno::EPERM)
+        },
+    },
+    Known {
+        name: "setpgid of a negative process",
+        reason: "Linux takes it for the group, too, when that is 0: EINVAL; here ESRCH",
+        is: |d| {
+            let negative = d.is("setpgid") && d.values[0] < 0 && d.values[1] == 0;
+            negative && d.linux() == err(Errno::EINVAL) && d.ours() == err(Errno::ESRCH)
+        },
+    },
+    Known {
+        name: "a bad signal to nobody",
+        reason: "Linux looks for the process first: ESRCH; here EINVAL",
+        is: |d| {
+            let bad = d.is("kill") && !(0..=64).contains(&d.values[1]);
+            bad && d.linux() == err(Errno::ESRCH) && d.ours() == err(Errno::EINVAL)
+        },
+    },
+    Known {
+        name: "setpgid of a zombie",
+        reason: "Linux moves it, or refuses as for a living one; here ESRCH",
+        is: |d| {
+            let target = d.before.values().find(|task| i64::from(task.pid) == d.values[0]);
+            let zombie = target.is_some_and(|task| task.stage == Stage::Zombie);
+            d.is("setpgid") && zombie && d.ours() == err(Errno::ESRCH)
+        },
+    },
+    Known {
+        name: "SIGCHLD ignored by one process",
+        reason: "Linux then leaves no zombies; here the policy is the kernel's",
+        is: |_| false,
+    },
+];
+
+/// The entry that a difference is, if there is one.
+pub fn recognise(difference: &Difference<'_>) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| (known.is)(difference))
+}
+
+/// What has no verb that says it yet, and so is never invented.
+pub fn is_out_of_reach(step: &Step) -> bool {
+    let child = signals::bit(17);
+    // A process that ignores SIGCHLD.
+    step.verb.name == "action" && step.to_string().ends_with("CHLD ignore") && child != 0
+}

@@ -1,0 +1,331 @@
+//! The side of the system: real processes, each of which makes one call at a time.
+
+mod image;
+mod memory;
+mod namespace;
+mod procfs;
+
+pub use memory::Call;
+pub use namespace::{Rights, Unavailable};
+
+use crate::state::{State, Task};
+use crate::step::{Answer, Name, Outcome, Step};
+use crate::verbs::Verb;
+use memory::Memory;
+use namespace::{INIT, Namespace};
+use procfs::{Files, Stat};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+mod system;
+
+/// What a call finds out about its actor.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    slot: usize,
+}
+
+impl Seat {
+    /// The address of the call's data in the actor.
+    pub fn data(self) -> u64 {
+        memory::data_of(self.slot)
+    }
+
+    /// What the image finds in the first argument to know its slot.
+    pub fn argument(self) -> u8 {
+        self.slot as u8
+    }
+
+    /// The descriptor of the image.
+    pub const IMAGE: i32 = memory::IMAGE_FD;
+
+    /// The address of the handler that notes a caught signal.
+    pub fn handler(self) -> u64 {
+        image::handler()
+    }
+
+    /// What a handler returns to.
+    pub fn restorer(self) -> u64 {
+        image::restorer()
+    }
+}
+
+/// What an actor's call has left.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// As the system answers: an error is negative.
+    pub result: i64,
+    /// The call's data.
+    pub data: &'a [u8],
+}
+
+impl Reply<'_> {
+    /// The value or the error.
+    pub fn result(self) -> Result<i64, i32> {
+        if self.result < 0 { Err(-self.result as i32) } else { Ok(self.result) }
+    }
+
+    /// A number of four bytes of the data.
+    pub fn int(self, at: usize) -> i32 {
+        i32::from_le_bytes(self.data[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    /// A number of eight bytes of the data.
+    pub fn long(self, at: usize) -> u64 {
+        u64::from_le_bytes(self.data[at..at + 8].try_into().expect("eight bytes"))
+    }
+}
+
+/// The system did what no sequence asks for.
+#[derive(Debug)]
+pub struct Trouble(String);
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl From<Unavailable> for Trouble {
+    fn from(why: Unavailable) -> Self {
+        Self(why.to_string())
+    }
+}
+
+/// One actor.
+#[derive(Debug)]
+struct Actor {
+    slot: usize,
+    pid: i32,
+    files: Files,
+    /// What it has been asked and has not been seen to answer.
+    asked: Option<&'static Verb>,
+    /// As it was when all was still.
+    stat: Stat,
+}
+
+/// The system, and the actors of one sequence.
+#[derive(Debug)]
+pub struct Linux {
+    memory: Memory,
+    image: OwnedFd,
+    rights: Rights,
+    namespace: Option<Namespace>,
+    actors: BTreeMap<Name, Actor>,
+}
+
+impl Linux {
+    /// The most actors that a sequence can make.
+    pub const ACTORS: usize = memory::SLOTS - 2;
+
+    /// Looks whether the system lets us.
+    ///
+    /// # Errors
+    /// What it forbids.
+    pub fn new(rights: Rights) -> Result<Self, Unavailable> {
+        let shared = system::memfd(c"lwproc-oracle-slots")?;
+        let memory = Memory::new(shared).map_err(|why| Unavailable::new("shared memory", why))?;
+        let image = system::program(&image::elf())?;
+        let mut this = Self { memory, image, rights, namespace: None, actors: BTreeMap::new() };
+        this.enter_namespace()?;
+        this.leave();
+        Ok(this)
+    }
+
+    /// Whose rights sequences begin with.
+    pub fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    fn enter_namespace(&mut self) -> Result<(), Unavailable> {
+        let image = self.image.as_raw_fd();
+        self.namespace = Some(Namespace::new(&self.memory, image, self.rights)?);
+        Ok(())
+    }
+
+    /// Begins a sequence: init, and [`Name::FIRST`].
+    ///
+    /// # Errors
+    /// The system is at its limits.
+    pub fn begin(&mut self) -> Result<(), Trouble> {
+        self.leave();
+        self.enter_namespace()?;
+        let slot = self.new_slot();
+        let fork = crate::verbs::fork_call();
+        self.memory.ask(INIT, &fork, Some(slot));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.memory.is_idle(INIT) {
+            self.memory.wait(INIT);
+            if Instant::now() > deadline {
+                return Err(Trouble("init does not answer".into()));
+            }
+        }
+        self.seat(Name::FIRST, slot, self.memory.result(INIT))?;
+        // init ignores it, and a child inherits that.
+        let ordinary = crate::verbs::default_action(Seat { slot }, libc::SIGCHLD);
+        self.memory.ask(slot, &ordinary, None);
+        self.settle()
+    }
+
+    /// Ends the sequence, and all its actors.
+    pub fn leave(&mut self) {
+        self.namespace = None;
+        self.actors.clear();
+    }
+
+    fn new_slot(&self) -> usize {
+        let slot = INIT + 1 + self.actors.len();
+        self.memory.clear(slot);
+        slot
+    }
+
+    /// Notes an actor that was made.
+    fn seat(&mut self, name: Name, slot: usize, pid: i64) -> Result<(), Trouble> {
+        let proc = &self.namespace.as_ref().expect("a sequence has begun").proc;
+        let files = i32::try_from(pid)
+            .map_err(io::Error::other)
+            .and_then(|pid| Files::open(proc, pid, pid))
+            .map_err(|why| Trouble(format!("{name}, number {pid}: {why}")))?;
+        let stat = files.stat();
+        self.actors.insert(name, Actor { slot, pid: pid as i32, files, asked: None, stat });
+        Ok(())
+    }
+
+    /// The number of an actor, whether it is there still or not.
+    pub fn pid_of(&self, name: Name) -> Option<i32> {
+        self.actors.get(&name).map(|actor| actor.pid)
+    }
+
+    /// Whether an actor could make a call now.
+    pub fn is_free(&self, name: Name) -> bool {
+        self.actors.get(&name).is_some_and(|actor| actor.asked.is_none() && actor.stat.state == 'S')
+    }
+
+    /// Lets an actor do a step, waits until nothing moves any more, and says what came of it,
+    /// for this actor and for those whose calls have ended by it. `None`: it cannot be done.
+    ///
+    /// # Errors
+    /// It does not come to rest.
+    pub fn step(&mut self, step: &Step) -> Result<Option<Vec<(Name, Outcome)>>, Trouble> {
+        let values = step.values(|name| self.pid_of(name));
+        let makes = step.makes();
+        let has_room = self.actors.len() < Self::ACTORS;
+        let is_new = makes.is_none_or(|name| has_room && !self.actors.contains_key(&name));
+        let (true, true, Some(values)) = (self.is_free(step.actor), is_new, values) else {
+            return Ok(None);
+        };
+        let child = makes.map(|_| self.new_slot());
+        let actor = self.actors.get_mut(&step.actor).expect("it is free");
+        let slot = actor.slot;
+        actor.asked = Some(step.verb);
+        self.memory.ask(slot, &(step.verb.call)(&values, Seat { slot }), child);
+        self.memory.wait(slot);
+        if let (Some(name), Some(child)) = (makes, child) {
+            // It does not block, but the machine may be slow.
+            for _ in 0..50_000 {
+                if self.memory.is_idle(slot) {
+                    break;
+                }
+                self.memory.wait(slot);
+            }
+            if let made @ 1.. = self.memory.result(slot) {
+                self.seat(name, child, made)?;
+            }
+        }
+        self.settle()?;
+        Ok(Some(self.outcomes(step.actor)))
+    }
+
+    fn outcomes(&mut self, asked: Name) -> Vec<(Name, Outcome)> {
+        let mut outcomes = Vec::new();
+        for (name, actor) in &mut self.actors {
+            let Some(verb) = actor.asked else { continue };
+            let outcome = if matches!(actor.stat.state, 'Z' | '-') {
+                actor.asked = None;
+                Outcome::Ended
+            } else if self.memory.is_idle(actor.slot) {
+                actor.asked = None;
+                let data = self.memory.data(actor.slot);
+                let reply = Reply { result: self.memory.result(actor.slot), data: &data };
+                Outcome::Answered((verb.answer)(reply))
+            } else if *name == asked {
+                Outcome::Blocks
+            } else {
+                continue;
+            };
+            outcomes.push((*name, outcome));
+        }
+        outcomes
+    }
+
+    /// Waits until nothing moves: two looks at all see the same, and nobody on the way.
+    /// A parent is told a moment *after* `/proc` shows that its child has ended, but under
+    /// the lock of the list of tasks; so between the looks is a call that takes that.
+    fn settle(&mut self) -> Result<(), Trouble> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(first) = self.look() {
+                system::take_lock_of_tasks();
+                if self.look().as_ref() == Some(&first) {
+                    for (actor, (stat, _)) in self.actors.values_mut().zip(first) {
+                        actor.stat = stat;
+                    }
+                    return Ok(());
+                }
+            }
+            if Instant::now() > deadline {
+                let stats: Vec<_> =
+                    self.actors.iter().map(|(name, a)| (*name, a.files.stat())).collect();
+                return Err(Trouble(format!("it does not come to rest: {stats:?}")));
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Where all are, and whether they have answered; `None` when one is on its way.
+    fn look(&self) -> Option<Vec<(Stat, bool)>> {
+        self.actors
+            .values()
+            .map(|actor| {
+                // What is gone stays so.
+                let stat = if actor.stat.state == '-' { actor.stat } else { actor.files.stat() };
+                is_still(&stat).then(|| (stat, self.memory.is_idle(actor.slot)))
+            })
+            .collect()
+    }
+
+    /// How all actors are.
+    pub fn state(&self) -> State {
+        let tasks = self.actors.iter().map(|(name, actor)| {
+            let mut task = match actor.stat.state {
+                '-' => Task::default(),
+                _ => actor.files.task(actor.stat),
+            };
+            task.pid = actor.pid;
+            task.caught = self.memory.caught(actor.slot);
+            task.in_call = actor.asked.is_some();
+            (*name, task)
+        });
+        tasks.collect()
+    }
+}
+
+/// Whether a task stays as it is. init's zombies are about to go.
+fn is_still(stat: &Stat) -> bool {
+    match stat.state {
+        'S' => !stat.is_exiting,
+        'T' | '-' => true,
+        'Z' => stat.ppid != 1,
+        _ => false,
+    }
+}
+
+/// The answer of a call that tells nothing else.
+pub fn plain(reply: Reply<'_>) -> Answer {
+    Answer { result: reply.result(), out: String::new() }
+}

@@ -1,0 +1,279 @@
+//! A pid namespace for one sequence: its init, and /proc as seen in it.
+//!
+//! In a namespace of its own each sequence has the same numbers, a signal to all reaches
+//! nobody else, and with init all end. A process in between leads a session, so that group
+//! and session 0, init's, have no member outside: it is gone before the sequence begins.
+#![allow(unsafe_code)]
+
+use super::memory::{IMAGE_FD, MEMORY_FD, Memory};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::RawFd;
+use std::path::Path;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::{Duration, Instant};
+
+/// init's slot.
+pub(super) const INIT: usize = 1;
+
+/// The words of the first slot.
+const PID: usize = 0;
+const STAGE: usize = 1;
+const ERROR: usize = 2;
+
+/// Why there can be no sequence here.
+#[derive(Debug)]
+pub struct Unavailable {
+    what: &'static str,
+    why: io::Error,
+}
+
+impl Unavailable {
+    pub(super) fn new(what: &'static str, why: io::Error) -> Self {
+        Self { what, why }
+    }
+
+    pub(super) fn last(what: &'static str) -> Self {
+        Self::new(what, io::Error::last_os_error())
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// Whose rights a sequence begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rights {
+    /// The superuser's: all ids can be had.
+    Superuser,
+    /// A user's, who is the only one in a user namespace: ids cannot change.
+    OneUser,
+}
+
+impl Rights {
+    /// What this process can offer.
+    pub fn here() -> Self {
+        // SAFETY: no arguments, no failure.
+        if unsafe { libc::geteuid() } == 0 { Self::Superuser } else { Self::OneUser }
+    }
+}
+
+/// A running namespace; with this value all in it end.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    init: libc::pid_t,
+    /// Its `/proc`.
+    pub(super) proc: File,
+}
+
+/// What init does before it is an actor. Each step may fail.
+const STAGES: [&str; 6] = [
+    "a pid namespace",
+    "the ids of a user namespace",
+    "mounts of its own",
+    "/proc in a pid namespace",
+    "the actor's descriptors",
+    "the actor's exec",
+];
+
+/// What is prepared before the fork, after which nothing allocates.
+struct Plan<'a> {
+    memory: &'a Memory,
+    image: RawFd,
+    flags: i32,
+    maps: Option<[Vec<u8>; 2]>,
+}
+
+impl Namespace {
+    pub(super) fn new(memory: &Memory, image: RawFd, rights: Rights) -> Result<Self, Unavailable> {
+        for slot in [0, INIT] {
+            memory.clear(slot);
+        }
+        memory.ask_to_start(INIT);
+        let plan = Plan {
+            memory,
+            image,
+            flags: libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_PARENT | libc::SIGCHLD,
+            maps: None,
+        };
+        let plan = match rights {
+            Rights::Superuser => plan,
+            Rights::OneUser => {
+                // SAFETY: no arguments, no failure.
+                let uid = unsafe { libc::geteuid() };
+                // SAFETY: as above.
+                let gid = unsafe { libc::getegid() };
+                let maps = [uid, gid].map(|id| format!("0 {id} 1").into_bytes());
+                Plan { flags: plan.flags | libc::CLONE_NEWUSER, maps: Some(maps), ..plan }
+            }
+        };
+        // SAFETY: the child makes system calls alone.
+        let between = unsafe { libc::fork() };
+        match between {
+            -1 => return Err(Unavailable::last("a fork")),
+            0 => plan.between(),
+            _ => {}
+        }
+        reap(between);
+        let init = memory.shared(PID).load(Acquire) as libc::pid_t;
+        if init <= 0 {
+            return Err(plan.failure());
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !memory.is_idle(INIT) {
+            memory.wait(INIT);
+            if has_ended(init) {
+                return Err(plan.failure());
+            }
+            if Instant::now() > deadline {
+                end(init);
+                return Err(Unavailable::new("init", io::ErrorKind::TimedOut.into()));
+            }
+        }
+        match File::open(Path::new("/proc").join(init.to_string()).join("root/proc")) {
+            Ok(proc) => Ok(Self { init, proc }),
+            Err(why) => {
+                end(init);
+                Err(Unavailable::new("/proc of a pid namespace", why))
+            }
+        }
+    }
+}
+
+impl Plan<'_> {
+    fn failure(&self) -> Unavailable {
+        let [stage, errno] = [STAGE, ERROR].map(|word| self.memory.shared(word).load(Acquire));
+        let what = STAGES.get(stage as usize).copied().unwrap_or("init");
+        Unavailable::new(what, io::Error::from_raw_os_error(errno as i32))
+    }
+
+    /// Says what went wrong, and ends.
+    fn fail(&self, stage: usize) -> ! {
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        self.memory.shared(ERROR).store(errno as u64, Release);
+        self.memory.shared(STAGE).store(stage as u64, Release);
+        // SAFETY: ends this process at once.
+        unsafe { libc::_exit(1) }
+    }
+
+    /// The process between driver and init, which is the driver's child.
+    fn between(&self) -> ! {
+        // SAFETY: no arguments.
+        unsafe { libc::setsid() };
+        // SAFETY: as a fork: no memory is shared, and no stack given.
+        let init = unsafe { libc::syscall(libc::SYS_clone, self.flags, 0, 0, 0, 0) };
+        match init {
+            0 => self.init(),
+            1.. => self.memory.shared(PID).store(init as u64, Release),
+            _ => self.fail(0),
+        }
+        // SAFETY: ends this process at once.
+        unsafe { libc::_exit(0) }
+    }
+
+    fn check(&self, stage: usize, result: i32) {
+        if result == -1 {
+            self.fail(stage);
+        }
+    }
+
+    fn init(&self) -> ! {
+        // SAFETY: it is to end with the driver.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        if let Some([uids, gids]) = &self.maps {
+            self.write(c"/proc/self/setgroups", b"deny");
+            self.write(c"/proc/self/uid_map", uids);
+            self.write(c"/proc/self/gid_map", gids);
+        } else {
+            // SAFETY: an empty list.
+            self.check(1, unsafe { libc::setgroups(0, null()) });
+        }
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        // SAFETY: constant strings; nothing else is read.
+        let made = unsafe { libc::mount(null(), c"/".as_ptr(), null(), private, null()) };
+        self.check(2, made);
+        let [name, at] = [c"proc", c"/proc"];
+        // SAFETY: constant strings.
+        let made = unsafe { libc::mount(name.as_ptr(), at.as_ptr(), name.as_ptr(), 0, null()) };
+        self.check(3, made);
+        self.ordinary_signals();
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: a limit that is there.
+        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+        for (from, to) in [(self.memory.fd(), MEMORY_FD), (self.image, IMAGE_FD)] {
+            // SAFETY: a descriptor of ours; what was `to` in this process is nobody's.
+            self.check(4, unsafe { libc::dup2(from, to) });
+        }
+        let (below, above) = ([0, IMAGE_FD as u32 - 1], [MEMORY_FD as u32 + 1, u32::MAX]);
+        for [first, last] in [below, above] {
+            // SAFETY: nothing of this process needs them.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+        let name = [INIT as u8, 0];
+        let argv = [name.as_ptr(), null()];
+        let envp = [null::<u8>()];
+        let how = libc::AT_EMPTY_PATH;
+        let (argv, envp, path) = (argv.as_ptr(), envp.as_ptr(), c"".as_ptr());
+        // SAFETY: all ends with null, and is there.
+        unsafe { libc::syscall(libc::SYS_execveat, IMAGE_FD, path, argv, envp, how) };
+        self.fail(5)
+    }
+
+    /// Blocks nothing, and leaves every signal to the system, but for SIGCHLD: init's
+    /// children leave no zombies.
+    fn ordinary_signals(&self) {
+        for signo in 1..=64 {
+            let what = if signo == libc::SIGCHLD { libc::SIG_IGN } else { libc::SIG_DFL };
+            // SAFETY: no handler.
+            unsafe { libc::signal(signo, what) };
+        }
+        let none = 0_u64;
+        // SAFETY: a set of eight bytes.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &none, null_mut::<u64>(), 8)
+        };
+    }
+
+    fn write(&self, path: &std::ffi::CStr, what: &[u8]) {
+        // SAFETY: a path that ends with null.
+        let file = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY) };
+        self.check(1, file);
+        // SAFETY: bytes that are there.
+        let written = unsafe { libc::write(file, what.as_ptr().cast(), what.len()) };
+        self.check(1, written as i32);
+        // SAFETY: opened here.
+        unsafe { libc::close(file) };
+    }
+}
+
+fn reap(child: libc::pid_t) {
+    // SAFETY: a child of ours that nobody else waits for.
+    while unsafe { libc::waitpid(child, null_mut(), 0) } == -1
+        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
+}
+
+fn has_ended(child: libc::pid_t) -> bool {
+    // SAFETY: as above.
+    unsafe { libc::waitpid(child, null_mut(), libc::WNOHANG) == child }
+}
+
+/// Ends init, and with it all others of its namespace.
+fn end(init: libc::pid_t) {
+    // SAFETY: a child that has not been waited for.
+    unsafe { libc::kill(init, libc::SIGKILL) };
+    reap(init);
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        end(self.init);
+    }
+}

@@ -1,0 +1,40 @@
+//! What the driver itself asks of the system.
+#![allow(unsafe_code)]
+
+use super::namespace::Unavailable;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// A file in memory.
+pub(super) fn memfd(name: &CStr) -> Result<OwnedFd, Unavailable> {
+    // SAFETY: a string that ends with null.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    if fd == -1 {
+        return Err(Unavailable::last("a file in memory"));
+    }
+    // SAFETY: new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A program that everybody may run, open for reading alone: what can be written to is not
+/// run.
+pub(super) fn program(elf: &[u8]) -> Result<OwnedFd, Unavailable> {
+    let failed = |why| Unavailable::new("the actor's image", why);
+    let mut file = File::from(memfd(c"lwproc-oracle-actor")?);
+    file.write_all(elf).map_err(failed)?;
+    // SAFETY: a descriptor of ours.
+    if unsafe { libc::fchmod(file.as_raw_fd(), 0o555) } == -1 {
+        return Err(Unavailable::last("the actor's image"));
+    }
+    let again = File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(failed)?;
+    Ok(again.into())
+}
+
+/// Takes the lock of the list of tasks: by a signal to a group that is not there, which
+/// sends nothing.
+pub(super) fn take_lock_of_tasks() {
+    // SAFETY: no memory is meant.
+    unsafe { libc::kill(-0x3fff_ffff, 0) };
+}

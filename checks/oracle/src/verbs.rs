@@ -1,0 +1,227 @@
+//! The operations, one entry each: how it is invented, what the actor calls, how its answer
+//! is read, and the embedder's system call.
+
+use crate::embedder::calls::{self, Asked, Called};
+use crate::embedder::Ours;
+use crate::generate::Inventor;
+use crate::linux::{Call, Reply, Seat, plain};
+use crate::signals;
+use crate::step::{Answer, Arg};
+use lwproc::CredChange;
+
+/// One operation.
+pub struct Verb {
+    /// Its name in a sequence.
+    pub name: &'static str,
+    /// How many arguments it has.
+    pub args: usize,
+    /// How often it is chosen.
+    pub weight: u32,
+    /// Whether it makes an actor, which its first argument names.
+    pub makes: bool,
+    /// Arguments for it; `None` when it would be of no use now.
+    pub invent: fn(&mut Inventor<'_>) -> Option<Vec<Arg>>,
+    /// The actor's system call.
+    pub call: fn(&[i64], Seat) -> Call,
+    /// What the actor was told.
+    pub answer: fn(Reply<'_>) -> Answer,
+    /// The same in the kernel of ours.
+    pub ours: fn(&mut Ours, &Asked<'_>) -> Called,
+}
+
+impl std::fmt::Debug for Verb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The operation of that name.
+pub fn named(name: &str) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.name == name)
+}
+
+fn call<const N: usize>(number: i64, args: [i64; N]) -> Call {
+    let args = std::array::from_fn(|i| args.get(i).map_or(0, |&arg| arg as u64));
+    Call { number, args, data: Vec::new() }
+}
+
+/// How the system forks.
+pub(crate) fn fork_call() -> Call {
+    call(libc::SYS_clone, [libc::SIGCHLD.into()])
+}
+
+/// Leaves a signal to the system.
+pub(crate) fn default_action(seat: Seat, signo: i32) -> Call {
+    action_call(&[signo.into(), 0], seat)
+}
+
+/// Numbers as the bytes of a call's data.
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+const SA_RESTORER: u64 = 0x0400_0000;
+
+fn action_call(args: &[i64], seat: Seat) -> Call {
+    let handler = match args[1] {
+        0 => libc::SIG_DFL as u64,
+        1 => libc::SIG_IGN as u64,
+        _ => seat.handler(),
+    };
+    // Handler, flags, restorer, mask.
+    let data = words(&[handler, SA_RESTORER, seat.restorer(), 0]);
+    Call { data, ..call(libc::SYS_rt_sigaction, [args[0], seat.data() as i64, 0, 8]) }
+}
+
+fn mask_call(args: &[i64], seat: Seat) -> Call {
+    let (set, old) = (seat.data() as i64, seat.data() as i64 + 8);
+    let data = words(&[args[1] as u64, 0]);
+    Call { data, ..call(libc::SYS_rt_sigprocmask, [args[0], set, old, 8]) }
+}
+
+fn mask_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    let out = if answer.result.is_ok() { signals::show(reply.long(8)) } else { String::new() };
+    Answer { out, ..answer }
+}
+
+fn suspend_call(args: &[i64], seat: Seat) -> Call {
+    let data = words(&[args[0] as u64]);
+    Call { data, ..call(libc::SYS_rt_sigsuspend, [seat.data() as i64, 8]) }
+}
+
+fn take_call(args: &[i64], seat: Seat) -> Call {
+    let (set, time) = (seat.data() as i64, seat.data() as i64 + 8);
+    let data = words(&[args[0] as u64, 0, 0]);
+    Call { data, ..call(libc::SYS_rt_sigtimedwait, [set, 0, time, 8]) }
+}
+
+fn exec_call(_: &[i64], seat: Seat) -> Call {
+    let at = seat.data();
+    // The only argument; the list of arguments; the empty environment; the empty path.
+    let data = words(&[seat.argument().into(), at, 0, 0, 0]);
+    let [path, argv, envp] = [at + 32, at + 8, at + 24].map(|at| at as i64);
+    let (image, how) = (Seat::IMAGE.into(), libc::AT_EMPTY_PATH.into());
+    Call { data, ..call(libc::SYS_execveat, [image, path, argv, envp, how]) }
+}
+
+const INFO: usize = 64;
+
+fn wait_call(args: &[i64], seat: Seat) -> Call {
+    let &[whom, hang, look] = args else { unreachable!("three arguments") };
+    let flags = if hang == 1 { i64::from(libc::WNOHANG) } else { 0 };
+    let data = vec![0; 256];
+    if look == 0 {
+        return Call { data, ..call(libc::SYS_wait4, [whom, seat.data() as i64, flags, 0]) };
+    }
+    let (kind, id) = match whom {
+        1.. => (libc::P_PID, whom),
+        0 => (libc::P_PGID, 0),
+        -1 => (libc::P_ALL, 0),
+        group => (libc::P_PGID, -group),
+    };
+    let flags = flags | i64::from(libc::WEXITED | libc::WNOWAIT);
+    let info = seat.data() as i64 + INFO as i64;
+    Call { data, ..call(libc::SYS_waitid, [kind.into(), id, info, flags, 0]) }
+}
+
+/// How a child ended, in words.
+pub(crate) fn ended(signal: i32, code: i32) -> String {
+    match (signal, signals::of_linux(signal.into())) {
+        (0, _) => format!("exited {code}"),
+        (_, Some(signal)) => format!("killed {}", signal.name),
+        (signal, None) => format!("killed {signal}"),
+    }
+}
+
+fn wait_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    let (pid, out) = match answer.result {
+        Err(_) => return answer,
+        // Of waitid: the child in the information, if there is one.
+        Ok(0) if reply.int(INFO + 16) != 0 => {
+            let (code, status) = (reply.int(INFO + 8), reply.int(INFO + 24));
+            let signal = if code == libc::CLD_EXITED { 0 } else { status };
+            (reply.int(INFO + 16).into(), ended(signal, status))
+        }
+        Ok(0) => return answer,
+        Ok(pid) => (pid, ended(reply.int(0) & 0x7f, reply.int(0) >> 8)),
+    };
+    Answer { result: Ok(pid), out }
+}
+
+/// Fills an entry in whose actor is told nothing but a number.
+macro_rules! verb {
+    ($name:literal $args:literal, weight $weight:literal, $invent:expr, $call:expr, $ours:expr) => {
+        verb!($name $args, weight $weight, $invent, $call, plain, $ours)
+    };
+    ($name:literal $args:literal, weight $weight:literal, $invent:expr, $call:expr, $answer:expr,
+     $ours:expr) => {
+        Verb {
+            name: $name,
+            args: $args,
+            weight: $weight,
+            makes: false,
+            invent: $invent,
+            call: $call,
+            answer: $answer,
+            ours: $ours,
+        }
+    };
+}
+
+/// A change of credentials: what the actor calls, and the change.
+macro_rules! cred {
+    ($name:literal $args:literal, $invent:expr, $call:expr, $change:expr) => {
+        verb!($name $args, weight 3, $invent, |a, _| $call(a), |ours, asked| {
+            calls::set_cred(ours, asked, &$change(asked.values))
+        })
+    };
+}
+
+fn id(value: i64) -> u32 {
+    value as u32
+}
+
+fn maybe(value: i64) -> Option<u32> {
+    (value != -1).then_some(value as u32)
+}
+
+/// All of them.
+pub static VERBS: &[Verb] = &[
+    Verb {
+        makes: true,
+        ..verb!("fork" 1, weight 30, |i| i.fork(), |_, _| fork_call(), calls::fork)
+    },
+    verb!("exit" 1, weight 8, |i| i.exit(), |a, _| call(libc::SYS_exit_group, [a[0]]), calls::exit),
+    verb!("exec" 0, weight 6, |i| i.nothing(), exec_call, calls::exec),
+    verb!("wait" 3, weight 22, |i| i.wait(), wait_call, wait_answer, calls::wait),
+    verb!("kill" 2, weight 30, |i| i.kill(), |a, _| call(libc::SYS_kill, [a[0], a[1]]), calls::kill),
+    verb!("setpgid" 2, weight 22, |i| i.setpgid(),
+        |a, _| call(libc::SYS_setpgid, [a[0], a[1]]), calls::setpgid),
+    verb!("setsid" 0, weight 6, |i| i.nothing(), |_, _| call(libc::SYS_setsid, []), calls::setsid),
+    verb!("getpgid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getpgid, [a[0]]), calls::getpgid),
+    verb!("getsid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getsid, [a[0]]), calls::getsid),
+    verb!("getppid" 0, weight 1, |i| i.nothing(), |_, _| call(libc::SYS_getppid, []), calls::getppid),
+    verb!("mask" 2, weight 14, |i| i.mask(), mask_call, mask_answer, calls::mask),
+    verb!("action" 2, weight 12, |i| i.action(), action_call, calls::action),
+    verb!("suspend" 1, weight 4, |i| i.suspend(), suspend_call, calls::suspend),
+    verb!("take" 1, weight 5, |i| i.set(), take_call, calls::take),
+    cred!("setuid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setuid, [a[0]]),
+        |a: &[i64]| CredChange::SetUid(id(a[0]))),
+    // The C library's: Linux has no such call.
+    cred!("seteuid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setresuid, [-1, a[0], -1]),
+        |a: &[i64]| CredChange::SetEuid(id(a[0]))),
+    cred!("setreuid" 2, |i| i.two_ids(), |a: &[i64]| call(libc::SYS_setreuid, [a[0], a[1]]),
+        |a: &[i64]| CredChange::SetReuid(maybe(a[0]), maybe(a[1]))),
+    cred!("setresuid" 3, |i| i.three_ids(),
+        |a: &[i64]| call(libc::SYS_setresuid, [a[0], a[1], a[2]]),
+        |a: &[i64]| CredChange::SetResuid(maybe(a[0]), maybe(a[1]), maybe(a[2]))),
+    cred!("setgid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setgid, [a[0]]),
+        |a: &[i64]| CredChange::SetGid(id(a[0]))),
+    cred!("setregid" 2, |i| i.two_ids(), |a: &[i64]| call(libc::SYS_setregid, [a[0], a[1]]),
+        |a: &[i64]| CredChange::SetRegid(maybe(a[0]), maybe(a[1]))),
+    cred!("setresgid" 3, |i| i.three_ids(),
+        |a: &[i64]| call(libc::SYS_setresgid, [a[0], a[1], a[2]]),
+        |a: &[i64]| CredChange::SetResgid(maybe(a[0]), maybe(a[1]), maybe(a[2]))),
+];
