@@ -1,6 +1,7 @@
 //! Steps chosen by the state of the real tree. A blind choice is mostly refused for want of
 //! a process, and rarely comes near a rule.
 
+use crate::known;
 use crate::linux::Rights;
 use crate::random::Random;
 use crate::signals::{self, Effect};
@@ -43,7 +44,10 @@ pub fn next_step(
         let verb: &'static Verb = &VERBS[random.weighted(VERBS.iter().map(|verb| verb.weight))?];
         let mut inventor = Inventor { random, state, actor, rights, next, free: free.len() };
         if let Some(args) = (verb.invent)(&mut inventor) {
-            return Some(Step { actor, verb, args });
+            let step = Step { actor, verb, args };
+            if !known::is_not_yet(&step) {
+                return Some(step);
+            }
         }
     }
     None
@@ -184,11 +188,11 @@ impl Inventor<'_> {
         }
     }
 
-    /// One that may be sent: none that stops.
+    /// One that a process can ignore, catch or block.
     fn signal(&mut self) -> u8 {
         let all: Vec<u8> = signals::SIGNALS
             .iter()
-            .filter(|signal| signal.effect != Effect::Stops && signal.name != "KILL")
+            .filter(|signal| !matches!(signal.name, "KILL" | "STOP"))
             .map(|signal| signal.linux)
             .collect();
         *self.random.of(&all).expect("some")

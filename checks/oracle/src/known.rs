@@ -2,9 +2,9 @@
 //! is let pass. When one is met and the states agree nonetheless, the sequence goes on; else
 //! it ends there. The list shrinks as the library grows.
 
-use crate::signals;
-use crate::state::{Stage, State};
-use crate::step::{Name, Outcome, Step};
+use crate::signals::{self, Effect, Signal};
+use crate::state::{Stage, State, Task};
+use crate::step::{Arg, Name, Outcome, Step};
 use lwproc::{Abi, Errno};
 
 /// One difference that was met.
@@ -93,15 +93,20 @@ pub const KNOWN: &[Known] = &[
         name: "setpgid of a zombie",
         reason: "Linux moves it, or refuses as for a living one; here ESRCH",
         is: |d| {
-            let target = d.before.values().find(|task| i64::from(task.pid) == d.values[0]);
-            let zombie = target.is_some_and(|task| task.stage == Stage::Zombie);
-            d.is("setpgid") && zombie && d.ours() == err(Errno::ESRCH)
+            let is_meant = |task: &&Task| i64::from(task.pid) == d.values[0];
+            let is_zombie = |task: &Task| task.stage == Stage::Zombie;
+            d.is("setpgid")
+                && d.before.values().find(is_meant).is_some_and(is_zombie)
+                && d.ours() == err(Errno::ESRCH)
         },
     },
     Known {
-        name: "SIGCHLD ignored by one process",
-        reason: "Linux then leaves no zombies; here the policy is the kernel's",
-        is: |_| false,
+        name: "a wait for a group that its last child leaves",
+        reason: "Linux sleeps on, for good; here ECHILD, which is better and stays",
+        is: |d| {
+            let leaves = matches!(d.step.verb.name, "setpgid" | "setsid");
+            leaves && d.outcomes[0].is_none() && d.ours() == err(Errno::ECHILD)
+        },
     },
 ];
 
@@ -110,9 +115,41 @@ pub fn recognise(difference: &Difference<'_>) -> Option<&'static Known> {
     KNOWN.iter().find(|known| (known.is)(difference))
 }
 
-/// What has no verb that says it yet, and so is never invented.
-pub fn is_out_of_reach(step: &Step) -> bool {
-    let child = signals::bit(17);
-    // A process that ignores SIGCHLD.
-    step.verb.name == "action" && step.to_string().ends_with("CHLD ignore") && child != 0
+/// What the library cannot say yet: steps that are not invented.
+#[derive(Debug)]
+pub struct NotYet {
+    /// A short name.
+    pub name: &'static str,
+    /// What is missing.
+    pub reason: &'static str,
+    /// Whether a step needs it.
+    pub needs: fn(&Step) -> bool,
+}
+
+fn has_signal(step: &Step, is_one: impl Fn(&Signal) -> bool) -> bool {
+    step.args.iter().any(|arg| match arg {
+        Arg::Signal(number) => signals::of_linux((*number).into()).is_some_and(&is_one),
+        _ => false,
+    })
+}
+
+/// The list: an entry goes when the library can.
+pub const NOT_YET: &[NotYet] = &[
+    NotYet {
+        name: "SIGCHLD ignored by one process",
+        reason: "Linux then leaves no zombies; here the policy is the kernel's",
+        needs: |step| {
+            step.verb.name == "action" && step.args[..] == [Arg::Signal(17), Arg::Word("ignore")]
+        },
+    },
+    NotYet {
+        name: "stop and continue",
+        reason: "no process stops here; SIGCONT is a signal as others",
+        needs: |step| step.verb.name == "kill" && has_signal(step, |s| s.effect == Effect::Stops),
+    },
+];
+
+/// Whether a step is to be left out.
+pub fn is_not_yet(step: &Step) -> bool {
+    NOT_YET.iter().any(|entry| (entry.needs)(step))
 }

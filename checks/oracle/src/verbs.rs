@@ -105,6 +105,15 @@ fn exec_call(_: &[i64], seat: Seat) -> Call {
     Call { data, ..call(libc::SYS_execveat, [image, path, argv, envp, how]) }
 }
 
+/// The C library's: Linux has no such call.
+fn seteuid_call(args: &[i64]) -> Call {
+    match args[0] {
+        // It refuses that itself; so does this one.
+        -1 => call(libc::SYS_setuid, [-1]),
+        id => call(libc::SYS_setresuid, [-1, id, -1]),
+    }
+}
+
 const INFO: usize = 64;
 
 fn wait_call(args: &[i64], seat: Seat) -> Call {
@@ -209,8 +218,7 @@ pub static VERBS: &[Verb] = &[
     verb!("take" 1, weight 5, |i| i.set(), take_call, calls::take),
     cred!("setuid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setuid, [a[0]]),
         |a: &[i64]| CredChange::SetUid(id(a[0]))),
-    // The C library's: Linux has no such call.
-    cred!("seteuid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setresuid, [-1, a[0], -1]),
+    cred!("seteuid" 1, |i| i.id(), seteuid_call,
         |a: &[i64]| CredChange::SetEuid(id(a[0]))),
     cred!("setreuid" 2, |i| i.two_ids(), |a: &[i64]| call(libc::SYS_setreuid, [a[0], a[1]]),
         |a: &[i64]| CredChange::SetReuid(maybe(a[0]), maybe(a[1]))),

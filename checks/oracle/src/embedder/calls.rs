@@ -212,6 +212,11 @@ pub fn suspend(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 /// `wait4(2)`, and `waitid(2)` with `WNOWAIT`.
 pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let look = if asked.int(2) == 0 { Look::Reap } else { Look::Leave };
+    if asked.int(0) == i32::MIN {
+        // It has no opposite. Linux's two calls differ in that.
+        let none = if look == Look::Reap { Errno::ESRCH } else { Errno::EINVAL };
+        return Called::Answer(Answer::error(none));
+    }
     let found = ours.run(asked.actor, |k| {
         let target = match WaitTarget::from_raw(asked.int(0)) {
             // The group that it is in now, however long it waits.
