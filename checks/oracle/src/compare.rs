@@ -2,7 +2,7 @@
 
 use crate::embedder::Ours;
 use crate::generate;
-use crate::known::{self, Difference, Known};
+use crate::known::{self, Difference, Known, Then};
 use crate::linux::{Linux, Trouble};
 use crate::random::Random;
 use crate::state::{FIELDS, State, Task};
@@ -106,13 +106,19 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
         let before = std::mem::replace(&mut state, linux.state());
         let known_before = run.known.len();
         run.comparisons += outcomes.len() as u64;
+        let no_difference = Difference {
+            step: &step,
+            values: &values,
+            before: &before,
+            actor: step.actor,
+            outcomes: [None; 2],
+            field: None,
+        };
         for (actor, pair) in in_pairs(&outcomes, &same) {
-            let [theirs, own] = pair;
-            if theirs == own {
+            if pair[0] == pair[1] {
                 continue;
             }
-            let difference =
-                Difference { step: &step, values: &values, before: &before, actor, outcomes: pair };
+            let difference = Difference { actor, outcomes: pair, ..no_difference };
             if let Some(known) = known::recognise(&difference) {
                 run.known.push(known);
                 continue;
@@ -126,8 +132,15 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
         if let Some(mismatch) = compare_states(&state, &ours.state(), at, &mut run.comparisons) {
             // What follows from a known difference is no other one.
             if run.known.len() == known_before {
-                run.mismatch = Some(mismatch);
+                let (actor, field) = (mismatch.actor, Some(mismatch.what));
+                match known::recognise(&Difference { actor, field, ..no_difference }) {
+                    Some(known) => run.known.push(known),
+                    None => run.mismatch = Some(mismatch),
+                }
             }
+            return Ok(run);
+        }
+        if run.known[known_before..].iter().any(|known| known.then == Then::Ends) {
             return Ok(run);
         }
     }

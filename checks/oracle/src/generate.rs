@@ -122,6 +122,37 @@ impl Inventor<'_> {
         (more && living < 2 * CROWD).then(|| vec![Arg::Actor(self.next)])
     }
 
+    /// How many threads of its process there are.
+    fn threads(&self) -> usize {
+        let own = self.own().process;
+        count(self.state, |task| task.process == own && task.stage.is_alive())
+    }
+
+    pub(crate) fn thread(&mut self) -> Option<Vec<Arg>> {
+        (self.threads() < 3).then(|| vec![Arg::Actor(self.next)])
+    }
+
+    /// A thread that ends alone: mostly one of several.
+    pub(crate) fn leave(&mut self) -> Option<Vec<Arg>> {
+        if self.threads() == 1 && !self.random.one_in(4) {
+            return None;
+        }
+        self.exit()
+    }
+
+    pub(crate) fn exec(&mut self) -> Option<Vec<Arg>> {
+        // Another thread than the first would take its number: `known.rs`.
+        self.is_first().then(Vec::new)
+    }
+
+    fn is_first(&self) -> bool {
+        self.own().pid == self.own().process
+    }
+
+    pub(crate) fn tkill(&mut self) -> Option<Vec<Arg>> {
+        Some(vec![self.somebody(), self.signal_to_send()])
+    }
+
     pub(crate) fn exit(&mut self) -> Option<Vec<Arg>> {
         if self.free < 3 && !self.random.one_in(4) {
             return None;
@@ -229,7 +260,7 @@ impl Inventor<'_> {
     }
 
     pub(crate) fn set(&mut self) -> Option<Vec<Arg>> {
-        let pending = self.own().pending | self.own().own_pending;
+        let pending = self.own().to_take;
         Some(vec![if self.random.one_in(2) { Arg::Set(pending) } else { self.a_set() }])
     }
 
@@ -263,7 +294,8 @@ impl Inventor<'_> {
 
     /// Whether ids can change here.
     fn has_ids(&self) -> Option<()> {
-        (self.rights == Rights::Superuser).then_some(())
+        // Linux's threads have ids of their own.
+        (self.rights == Rights::Superuser && self.threads() == 1 && self.is_first()).then_some(())
     }
 
     pub(crate) fn id(&mut self) -> Option<Vec<Arg>> {

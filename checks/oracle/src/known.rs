@@ -8,7 +8,7 @@ use crate::step::{Arg, Name, Outcome, Step};
 use lwproc::{Abi, Errno};
 
 /// One difference that was met.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Difference<'a> {
     /// The step in which it was met.
     pub step: &'a Step,
@@ -18,8 +18,10 @@ pub struct Difference<'a> {
     pub before: &'a State,
     /// Whose it is.
     pub actor: Name,
-    /// Linux's outcome, and ours.
+    /// Linux's outcome, and ours; none when a field differs.
     pub outcomes: [Option<&'a Outcome>; 2],
+    /// The field that differs.
+    pub field: Option<&'static str>,
 }
 
 impl Difference<'_> {
@@ -32,6 +34,18 @@ impl Difference<'_> {
             Outcome::Answered(answer) => Some(answer.result),
             _ => None,
         }
+    }
+
+    /// Whether the actor's process has lost its first thread.
+    fn has_lost_its_first(&self) -> bool {
+        let process = self.before.get(&self.actor).map(|task| task.process);
+        self.before.values().any(|task| Some(task.pid) == process && task.stage == Stage::Zombie)
+    }
+
+    /// Whether the first argument is the number of a zombie.
+    fn is_of_zombie(&self) -> bool {
+        let is_meant = |task: &&Task| i64::from(task.pid) == self.values[0];
+        self.before.values().find(is_meant).is_some_and(|task| task.stage == Stage::Zombie)
     }
 
     fn linux(&self) -> Option<Result<i64, i32>> {
@@ -52,6 +66,17 @@ pub struct Known {
     pub reason: &'static str,
     /// Whether this is it.
     pub is: fn(&Difference<'_>) -> bool,
+    /// Whether the sides can be compared any further, as long as their states agree.
+    pub then: Then,
+}
+
+/// What follows a known difference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Then {
+    /// The sequence goes on.
+    GoesOn,
+    /// It ends: numbers will differ, for one.
+    Ends,
 }
 
 fn err(errno: Errno) -> Option<Result<i64, i32>> {
@@ -64,6 +89,7 @@ pub const KNOWN: &[Known] = &[
         name: "seteuid to the present effective id",
         reason: "Linux does it when it is neither real nor saved; POSIX and NetBSD: EPERM",
         is: |d| d.is("seteuid") && d.linux() == Some(Ok(0)) && d.ours() == err(Errno::EPERM),
+        then: Then::GoesOn,
     },
     Known {
         name: "kill(-1) that may signal nobody",
@@ -72,6 +98,7 @@ pub const KNOWN: &[Known] = &[
             let to_all = d.is("kill") && d.values[0] == -1;
             to_all && d.linux() == Some(Ok(0)) && d.ours() == err(Errno::EPERM)
         },
+        then: Then::GoesOn,
     },
     Known {
         name: "setpgid of a negative process",
@@ -80,25 +107,28 @@ pub const KNOWN: &[Known] = &[
             let negative = d.is("setpgid") && d.values[0] < 0 && d.values[1] == 0;
             negative && d.linux() == err(Errno::EINVAL) && d.ours() == err(Errno::ESRCH)
         },
+        then: Then::GoesOn,
     },
     Known {
         name: "a bad signal to nobody",
         reason: "Linux looks for the process first: ESRCH; here EINVAL",
         is: |d| {
-            let bad = d.is("kill") && !(0..=64).contains(&d.values[1]);
+            let bad = (d.is("kill") || d.is("tkill")) && !(0..=64).contains(&d.values[1]);
             bad && d.linux() == err(Errno::ESRCH) && d.ours() == err(Errno::EINVAL)
         },
+        then: Then::GoesOn,
     },
     Known {
         name: "setpgid of a zombie",
         reason: "Linux moves it, or refuses as for a living one; here ESRCH",
-        is: |d| {
-            let is_meant = |task: &&Task| i64::from(task.pid) == d.values[0];
-            let is_zombie = |task: &Task| task.stage == Stage::Zombie;
-            d.is("setpgid")
-                && d.before.values().find(is_meant).is_some_and(is_zombie)
-                && d.ours() == err(Errno::ESRCH)
-        },
+        is: |d| d.is("setpgid") && d.is_of_zombie() && d.ours() == err(Errno::ESRCH),
+        then: Then::GoesOn,
+    },
+    Known {
+        name: "tkill of a zombie",
+        reason: "Linux finds the first thread until the process is reaped; here it has no LWP",
+        is: |d| d.is("tkill") && d.is_of_zombie() && d.ours() == err(Errno::ESRCH),
+        then: Then::GoesOn,
     },
     Known {
         name: "a wait for a group that its last child leaves",
@@ -107,6 +137,23 @@ pub const KNOWN: &[Known] = &[
             let leaves = matches!(d.step.verb.name, "setpgid" | "setsid");
             leaves && d.outcomes[0].is_none() && d.ours() == err(Errno::ECHILD)
         },
+        then: Then::GoesOn,
+    },
+    Known {
+        name: "the number of a thread after the first one has left",
+        reason: "Linux keeps the process's number for that; here, as on NetBSD, it is free",
+        is: |d| {
+            let made = d.step.verb.name == "thread" && d.actor == d.step.actor;
+            let process = d.before.get(&d.actor).map(|task| i64::from(task.process));
+            made && d.ours().and_then(Result::ok) == process
+        },
+        then: Then::Ends,
+    },
+    Known {
+        name: "an ignored signal to a process without its first thread",
+        reason: "Linux asks the mask of the thread that is gone, and drops it; here the others'",
+        is: |d| matches!(d.field, Some("pending" | "to take")) && d.has_lost_its_first(),
+        then: Then::Ends,
     },
 ];
 
@@ -145,7 +192,7 @@ pub const NOT_YET: &[NotYet] = &[
     NotYet {
         name: "stop and continue",
         reason: "no process stops here; SIGCONT is a signal as others",
-        needs: |step| step.verb.name == "kill" && has_signal(step, |s| s.effect == Effect::Stops),
+        needs: |step| step.verb.name.ends_with("kill") && has_signal(step, |s| s.effect == Effect::Stops),
     },
 ];
 

@@ -33,6 +33,8 @@ impl Stage {
 pub struct Task {
     /// Its number.
     pub pid: i32,
+    /// Its process's number: its own, unless it is a further thread.
+    pub process: i32,
     /// Where it is in its life.
     pub stage: Stage,
     /// Its parent.
@@ -47,11 +49,11 @@ pub struct Task {
     pub groups: Ids,
     /// The signals pending for the process.
     pub pending: u64,
-    /// Those pending for the thread alone.
-    pub own_pending: u64,
+    /// Those and the ones that are pending for the thread alone.
+    pub to_take: u64,
     /// Those that it blocks.
     pub blocked: u64,
-    /// Those that it has caught so far, however often.
+    /// Those that its process has caught so far, however often, in whichever thread.
     pub caught: u64,
     /// Whether it is in a call that has not returned.
     pub in_call: bool,
@@ -84,13 +86,14 @@ fn in_table(stage: Stage) -> bool {
 /// A field more is a line more.
 pub const FIELDS: &[Field] = &[
     Field { name: "stage", of: |_| true, show: |t| format!("{:?}", t.stage) },
+    Field { name: "process", of: in_table, show: |t| t.process.to_string() },
     Field { name: "ppid", of: in_table, show: |t| t.ppid.to_string() },
     Field { name: "pgid", of: in_table, show: |t| t.pgid.to_string() },
     Field { name: "sid", of: in_table, show: |t| t.sid.to_string() },
     Field { name: "uids", of: in_table, show: |t| format!("{:?}", t.users) },
     Field { name: "gids", of: in_table, show: |t| format!("{:?}", t.groups) },
     Field { name: "pending", of: Stage::is_alive, show: |t| signals::show(t.pending) },
-    Field { name: "own", of: Stage::is_alive, show: |t| signals::show(t.own_pending) },
+    Field { name: "to take", of: Stage::is_alive, show: |t| signals::show(t.to_take) },
     Field { name: "blocked", of: Stage::is_alive, show: |t| signals::show(t.blocked) },
     Field { name: "caught", of: Stage::is_alive, show: |t| signals::show(t.caught) },
     Field { name: "in call", of: Stage::is_alive, show: |t| t.in_call.to_string() },

@@ -11,7 +11,7 @@
 //! is its number, `-p2` the group of that number.
 
 use crate::signals;
-use crate::verbs::{self, Verb};
+use crate::verbs::{self, Makes, Verb};
 use std::fmt;
 use std::str::FromStr;
 
@@ -159,7 +159,7 @@ impl Step {
     /// Whom it makes, if it makes somebody.
     pub fn makes(&self) -> Option<Name> {
         match (self.verb.makes, self.args.first()) {
-            (true, Some(Arg::Actor(name))) => Some(*name),
+            (Makes::Process | Makes::Thread, Some(Arg::Actor(name))) => Some(*name),
             _ => None,
         }
     }

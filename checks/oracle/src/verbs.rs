@@ -9,6 +9,17 @@ use crate::signals;
 use crate::step::{Answer, Arg};
 use lwproc::CredChange;
 
+/// What a verb makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Makes {
+    /// Nobody.
+    Nobody,
+    /// A process.
+    Process,
+    /// A thread of its actor's process.
+    Thread,
+}
+
 /// One operation.
 pub struct Verb {
     /// Its name in a sequence.
@@ -17,8 +28,8 @@ pub struct Verb {
     pub args: usize,
     /// How often it is chosen.
     pub weight: u32,
-    /// Whether it makes an actor, which its first argument names.
-    pub makes: bool,
+    /// What it makes: an actor, which its first argument names.
+    pub makes: Makes,
     /// Arguments for it; `None` when it would be of no use now.
     pub invent: fn(&mut Inventor<'_>) -> Option<Vec<Arg>>,
     /// The actor's system call.
@@ -48,6 +59,12 @@ fn call<const N: usize>(number: i64, args: [i64; N]) -> Call {
 /// How the system forks.
 pub(crate) fn fork_call() -> Call {
     call(libc::SYS_clone, [libc::SIGCHLD.into()])
+}
+
+/// A thread: on the parent's stack, until it takes its own slot's.
+fn thread_call() -> Call {
+    let shared = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
+    call(libc::SYS_clone, [(shared | libc::CLONE_THREAD | libc::CLONE_SYSVSEM).into()])
 }
 
 /// Leaves a signal to the system.
@@ -170,7 +187,7 @@ macro_rules! verb {
             name: $name,
             args: $args,
             weight: $weight,
-            makes: false,
+            makes: Makes::Nobody,
             invent: $invent,
             call: $call,
             answer: $answer,
@@ -199,13 +216,19 @@ fn maybe(value: i64) -> Option<u32> {
 /// All of them.
 pub static VERBS: &[Verb] = &[
     Verb {
-        makes: true,
+        makes: Makes::Process,
         ..verb!("fork" 1, weight 30, |i| i.fork(), |_, _| fork_call(), calls::fork)
     },
+    Verb {
+        makes: Makes::Thread,
+        ..verb!("thread" 1, weight 8, |i| i.thread(), |_, _| thread_call(), calls::thread)
+    },
+    verb!("leave" 1, weight 4, |i| i.leave(), |a, _| call(libc::SYS_exit, [a[0]]), calls::leave),
     verb!("exit" 1, weight 8, |i| i.exit(), |a, _| call(libc::SYS_exit_group, [a[0]]), calls::exit),
-    verb!("exec" 0, weight 6, |i| i.nothing(), exec_call, calls::exec),
+    verb!("exec" 0, weight 6, |i| i.exec(), exec_call, calls::exec),
     verb!("wait" 3, weight 22, |i| i.wait(), wait_call, wait_answer, calls::wait),
     verb!("kill" 2, weight 30, |i| i.kill(), |a, _| call(libc::SYS_kill, [a[0], a[1]]), calls::kill),
+    verb!("tkill" 2, weight 8, |i| i.tkill(), |a, _| call(libc::SYS_tkill, [a[0], a[1]]), calls::tkill),
     verb!("setpgid" 2, weight 22, |i| i.setpgid(),
         |a, _| call(libc::SYS_setpgid, [a[0], a[1]]), calls::setpgid),
     verb!("setsid" 0, weight 6, |i| i.nothing(), |_, _| call(libc::SYS_setsid, []), calls::setsid),

@@ -6,7 +6,7 @@ use crate::signals::{self, Effect};
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Pid, SigSet, WaitTarget, Zombie,
+    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Pid, SigSet, WaitTarget, Zombie,
 };
 
 /// A call, as its verb sees it.
@@ -73,7 +73,7 @@ fn number(pid: Pid) -> i64 {
 /// `fork(2)`.
 pub fn fork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let made = ours.run(asked.actor, |k| k.spawn().start());
-    let actions = ours.actor(asked.actor).actions.clone();
+    let actions = ours.process_of(asked.actor).actions.clone();
     answer(made, |lwp| {
         let pid = number(lwp.pid());
         ours.seat(asked.makes.expect("a fork makes somebody"), lwp, actions);
@@ -87,31 +87,88 @@ pub fn exit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     Called::Answer(Answer::value(0))
 }
 
+/// `clone(2)` of a thread.
+pub fn thread(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    // It blocks what its maker does.
+    let (made, mask) =
+        ours.run(asked.actor, |k| (k.new_lwp(k.pid()), k.signals().blocked()));
+    let process = ours.actor(asked.actor).process;
+    answer(made, |lwp| {
+        let (lid, name) = (lwp.lid().0, asked.makes.expect("it makes a thread"));
+        ours.seat_thread(name, lwp, process);
+        ours.run(name, |k| k.signals().set_blocked(mask)).expect("it has a mask");
+        lid.into()
+    })
+}
+
+/// `_exit(2)` of a thread.
+pub fn leave(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let status = ExitStatus::exited(asked.int(0) as u8);
+    ours.run(asked.actor, |k| k.exit(status)).expect("an LWP that nobody holds");
+    Called::Answer(Answer::value(0))
+}
+
 /// `execve(2)`, of the same program.
 pub fn exec(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let done = ours.run(asked.actor, |k| {
-        if k.drain() != Drain::Begun {
-            return Err(Errno::EAGAIN);
+    let begun = ours.run(asked.actor, |k| k.drain());
+    if begun != Drain::Begun {
+        return Called::Answer(Answer::error(Errno::EAGAIN));
+    }
+    // They have been told.
+    for thread in ours.threads_of(asked.actor) {
+        if thread != asked.actor {
+            ours.deliver(thread);
         }
+    }
+    let done = ours.run(asked.actor, |k| {
         k.wait_alone()?;
-        Ok(k.exec("actor")?)
+        Ok::<_, Errno>(k.exec("actor")?)
     });
     if done.is_ok() {
         // What was caught is left to the system; what was ignored stays so.
-        ours.actor(asked.actor).actions.retain(|_, action| *action != Action::Catch);
+        ours.process_of(asked.actor).actions.retain(|_, action| *action != Action::Catch);
     }
     answer(done, |()| 0)
 }
 
+/// The process that a number means: also by that of a further thread.
+fn process_meant(k: &Entered<'_>, pid: Pid) -> Pid {
+    let guard = k.pin();
+    match (guard.proc(pid), guard.lwp(Lid(pid.0))) {
+        (None, Some(lwp)) => lwp.pid(),
+        _ => pid,
+    }
+}
+
 /// `kill(2)`.
 pub fn kill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let (target, signo) = (KillTarget::from_raw(asked.int(0)), signals::to_ours(asked.int(1)));
+    let signo = signals::to_ours(asked.int(1));
+    let sent = ours.run(asked.actor, |k| {
+        let target = match KillTarget::from_raw(asked.int(0)) {
+            KillTarget::Proc(pid) => KillTarget::Proc(process_meant(k, pid)),
+            other => other,
+        };
+        k.signals().kill(target, signo)
+    });
+    answer(sent, |()| 0)
+}
+
+/// `tkill(2)`.
+pub fn tkill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    if asked.int(0) <= 0 {
+        return Called::Answer(Answer::error(Errno::EINVAL));
+    }
+    let (target, signo) = (KillTarget::Lwp(Lid(asked.int(0))), signals::to_ours(asked.int(1)));
     answer(ours.run(asked.actor, |k| k.signals().kill(target, signo)), |()| 0)
 }
 
 /// `setpgid(2)`.
 pub fn setpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let (pid, pgid) = (asked.pid(0), asked.pid(1));
+    // The number of a further thread is none of a process.
+    if ours.run(asked.actor, |k| process_meant(k, pid)) != pid {
+        return Called::Answer(Answer::error(Errno::EINVAL));
+    }
     answer(ours.run(asked.actor, |k| k.groups().setpgid(pid, pgid)), |()| 0)
 }
 
@@ -122,12 +179,12 @@ pub fn setsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `getpgid(2)`.
 pub fn getpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.run(asked.actor, |k| k.groups().pgid_of(asked.pid(0))), number)
+    answer(ours.run(asked.actor, |k| k.groups().pgid_of(process_meant(k, asked.pid(0)))), number)
 }
 
 /// `getsid(2)`.
 pub fn getsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.run(asked.actor, |k| k.groups().sid_of(asked.pid(0))), number)
+    answer(ours.run(asked.actor, |k| k.groups().sid_of(process_meant(k, asked.pid(0)))), number)
 }
 
 /// `getppid(2)`.
@@ -172,7 +229,7 @@ pub fn action(ours: &mut Ours, asked: &Asked<'_>) -> Called {
         1 => Some(Action::Ignore),
         _ => Some(Action::Catch),
     };
-    let actions = &mut ours.actor(asked.actor).actions;
+    let actions = &mut ours.process_of(asked.actor).actions;
     match action {
         None => actions.remove(&signal.linux),
         Some(action) => actions.insert(signal.linux, action),

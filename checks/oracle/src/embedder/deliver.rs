@@ -54,11 +54,11 @@ impl Ours {
                 return Delivered::Ended;
             };
             let Some(signal) = taken.and_then(signals::of_ours) else { return delivered };
-            let actor = self.actor(name);
-            match (actor.actions.get(&signal.linux), signal.effect) {
+            let process = self.process_of(name);
+            match (process.actions.get(&signal.linux), signal.effect) {
                 (Some(Action::Ignore), _) | (None, Effect::Nothing | Effect::Continues) => {}
                 (Some(Action::Catch), _) => {
-                    actor.caught |= signals::bit(signal.linux);
+                    process.caught |= signals::bit(signal.linux);
                     delivered = Delivered::Caught;
                 }
                 // Nothing stops here yet: `known.rs`.
@@ -76,8 +76,10 @@ impl Ours {
         self.run(name, |k| k.exit_group(status)).expect("an LWP that nobody holds");
     }
 
-    /// Forgets a pending signal that the process ignores from now on.
+    /// Forgets a pending signal that the process ignores from now on, in all its threads.
     pub(super) fn discard(&mut self, name: Name, signo: Signo) {
-        self.run(name, |k| while take(k, signo).is_some() {});
+        for thread in self.threads_of(name) {
+            self.run(thread, |k| while take(k, signo).is_some() {});
+        }
     }
 }

@@ -14,19 +14,27 @@ use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
 use deliver::{Action, Delivered};
 use lwproc::{
-    Entered, IdSet, Kernel, Lwp, Pid, ProcHandle, ProcState, SigModel, SigSet, WaitPolicy,
+    Entered, Errno, IdSet, Kernel, Lwp, Pid, ProcHandle, ProcState, SigModel, SigSet, WaitPolicy,
 };
 use std::collections::BTreeMap;
 
-/// One actor: a process with its LWP.
+/// What the kernel does not keep of a process.
 #[derive(Debug)]
-struct Actor {
+struct Process {
     handle: ProcHandle,
-    /// `None` once it has ended.
-    lwp: Option<Lwp>,
     /// What it does about signals, by Linux's numbers.
     actions: BTreeMap<u8, Action>,
     caught: u64,
+}
+
+/// One actor: an LWP.
+#[derive(Debug)]
+struct Actor {
+    /// Its process, by the name of the first actor of it.
+    process: Name,
+    lid: i32,
+    /// `None` once it has ended.
+    lwp: Option<Lwp>,
     sleeps: Option<Sleep>,
 }
 
@@ -35,6 +43,7 @@ struct Actor {
 pub struct Ours {
     kernel: Kernel,
     actors: BTreeMap<Name, Actor>,
+    processes: BTreeMap<Name, Process>,
 }
 
 impl Default for Ours {
@@ -56,24 +65,43 @@ impl Ours {
             let init = kernel.enter().expect("nobody has entered it");
             init.spawn().start().expect("there are ids")
         };
-        let mut ours = Self { kernel, actors: BTreeMap::new() };
+        let (actors, processes) = Default::default();
+        let mut ours = Self { kernel, actors, processes };
         ours.seat(Name::FIRST, first, BTreeMap::new());
         ours
     }
 
+    /// Notes a process that was made, with its first LWP.
     fn seat(&mut self, name: Name, lwp: Lwp, actions: BTreeMap<u8, Action>) {
-        let handle = lwp.proc_handle();
-        let actor = Actor { handle, lwp: Some(lwp), actions, caught: 0, sleeps: None };
+        let process = Process { handle: lwp.proc_handle(), actions, caught: 0 };
+        self.processes.insert(name, process);
+        self.seat_thread(name, lwp, name);
+    }
+
+    fn seat_thread(&mut self, name: Name, lwp: Lwp, process: Name) {
+        let actor = Actor { process, lid: lwp.lid().0, lwp: Some(lwp), sleeps: None };
         self.actors.insert(name, actor);
     }
 
     /// The number of an actor, whether it is there still or not.
     pub fn pid_of(&self, name: Name) -> Option<i32> {
-        self.actors.get(&name).map(|actor| actor.handle.pid().0)
+        self.actors.get(&name).map(|actor| actor.lid)
     }
 
     fn actor(&mut self, name: Name) -> &mut Actor {
         self.actors.get_mut(&name).expect("an actor that was made")
+    }
+
+    fn process_of(&mut self, name: Name) -> &mut Process {
+        let process = self.actor(name).process;
+        self.processes.get_mut(&process).expect("noted with its first actor")
+    }
+
+    /// The living actors of the process that an actor is of.
+    fn threads_of(&mut self, name: Name) -> Vec<Name> {
+        let process = self.actor(name).process;
+        let of_it = |actor: &Actor| actor.process == process && actor.lwp.is_some();
+        self.actors.iter().filter(|(_, actor)| of_it(actor)).map(|(name, _)| *name).collect()
     }
 
     /// Enters the kernel as an actor that lives.
@@ -117,8 +145,10 @@ impl Ours {
         }
         while self.settle(&hints, &mut outcomes) {}
         // Who is about to take a signal that ends it does not see its call return.
-        if !self.is_alive(step.actor) {
-            outcomes.insert(step.actor, Outcome::Ended);
+        for (name, actor) in &mut self.actors {
+            if actor.lwp.is_none() && (actor.sleeps.take().is_some() || *name == step.actor) {
+                outcomes.insert(*name, Outcome::Ended);
+            }
         }
         Some(outcomes.into_iter().collect())
     }
@@ -131,23 +161,23 @@ impl Ours {
         outcomes: &mut BTreeMap<Name, Outcome>,
     ) -> bool {
         let mut moved = false;
-        let alive: Vec<Name> =
-            self.actors.iter().filter(|(_, a)| a.lwp.is_some()).map(|(name, _)| *name).collect();
-        for name in alive {
-            let delivered = self.deliver(name);
-            let was_asleep = self.actor(name).sleeps.is_some();
-            match delivered {
-                Delivered::Ended => {
-                    moved = true;
-                    if was_asleep {
-                        outcomes.insert(name, Outcome::Ended);
-                    }
-                    continue;
-                }
-                Delivered::Caught => moved = true,
-                Delivered::Nothing => {}
+        let mut all: Vec<Name> = self.actors.keys().copied().collect();
+        // A signal of a process is any thread's. Linux asks the one whose number was given,
+        // and then those in turn; whom it has woken says which, or else that it was none
+        // that sleeps.
+        let was_woken = |name: &Name| {
+            hints.get(name).is_some_and(|answer| **answer == Answer::error(Errno::EINTR))
+        };
+        let is_first = |name: &Name| self.actors[name].process == *name;
+        let is_awake = |name: &Name| self.actors[name].sleeps.is_none();
+        all.sort_by_key(|name| (!was_woken(name), !is_awake(name), !is_first(name), *name));
+        for name in all {
+            if !self.is_alive(name) {
+                continue;
             }
-            if !was_asleep {
+            let delivered = self.deliver(name);
+            moved |= delivered != Delivered::Nothing;
+            if !self.is_alive(name) || self.actor(name).sleeps.is_none() {
                 continue;
             }
             let interrupted = delivered == Delivered::Caught;
@@ -167,28 +197,33 @@ impl Ours {
     }
 
     fn task(&mut self, name: Name) -> Task {
-        let actor = self.actor(name);
-        let (handle, in_call, caught) =
-            (actor.handle.clone(), actor.sleeps.is_some(), actor.caught);
+        let is_alive = self.is_alive(name);
         let (mut blocked, mut all) = (SigSet::EMPTY, SigSet::EMPTY);
-        if self.is_alive(name) {
+        if is_alive {
             (blocked, all) = self.run(name, |k| (k.signals().blocked(), k.signals().pending()));
         }
-        let gone = Task { pid: handle.pid().0, ..Task::default() };
+        let Process { handle, caught, .. } = self.process_of(name);
+        let (handle, caught) = (handle.clone(), *caught);
+        let is_first = self.actor(name).process == name;
+        let (pid, in_call) = (self.actor(name).lid, self.actor(name).sleeps.is_some());
+        let gone = Task { pid, ..Task::default() };
         let guard = self.kernel.pin();
         let found = guard.proc(handle.pid()).filter(|proc| proc.identity() == handle.identity());
         let Some(proc) = found else { return gone };
         let stage = match proc.state() {
-            ProcState::Active | ProcState::Draining => Stage::Living,
             ProcState::Gone => return gone,
-            _ => Stage::Zombie,
+            ProcState::Active | ProcState::Draining if is_alive => Stage::Living,
+            // The first thread waits for the others.
+            _ if is_first => Stage::Zombie,
+            _ => return gone,
         };
         let ids = |ids: IdSet| -> Ids { [ids.real, ids.effective, ids.saved] };
         let none = [u32::MAX; 3];
         let number = |pid: Option<Pid>| pid.map_or(-1, |pid| pid.0);
         let cred = proc.cred();
         Task {
-            pid: proc.pid().0,
+            pid,
+            process: proc.pid().0,
             stage,
             ppid: proc.ppid().0,
             pgid: number(proc.pgid()),
@@ -196,7 +231,7 @@ impl Ours {
             users: cred.map_or(none, |cred| ids(cred.users())),
             groups: cred.map_or(none, |cred| ids(cred.groups())),
             pending: signals::set_of_ours(proc.pending()),
-            own_pending: signals::set_of_ours(all - proc.pending()),
+            to_take: signals::set_of_ours(all),
             blocked: signals::set_of_ours(blocked),
             caught,
             in_call,

@@ -10,7 +10,7 @@ pub use namespace::{Rights, Unavailable};
 
 use crate::state::{State, Task};
 use crate::step::{Answer, Name, Outcome, Step};
-use crate::verbs::Verb;
+use crate::verbs::{Makes, Verb};
 use memory::Memory;
 use namespace::{INIT, Namespace};
 use procfs::{Files, Stat};
@@ -101,7 +101,9 @@ impl From<Unavailable> for Trouble {
 #[derive(Debug)]
 struct Actor {
     slot: usize,
+    /// Its number, and its process's.
     pid: i32,
+    process: i32,
     files: Files,
     /// What it has been asked and has not been seen to answer.
     asked: Option<&'static Verb>,
@@ -165,7 +167,7 @@ impl Linux {
                 return Err(Trouble("init does not answer".into()));
             }
         }
-        self.seat(Name::FIRST, slot, self.memory.result(INIT))?;
+        self.seat(Name::FIRST, slot, self.memory.result(INIT), None)?;
         // init ignores it, and a child inherits that.
         let ordinary = crate::verbs::default_action(Seat { slot }, libc::SIGCHLD);
         self.memory.ask(slot, &ordinary, None);
@@ -184,15 +186,21 @@ impl Linux {
         slot
     }
 
-    /// Notes an actor that was made.
-    fn seat(&mut self, name: Name, slot: usize, pid: i64) -> Result<(), Trouble> {
+    /// Notes an actor that was made; in a process that is there, if it is a thread.
+    fn seat(
+        &mut self,
+        name: Name,
+        slot: usize,
+        pid: i64,
+        process: Option<i32>,
+    ) -> Result<(), Trouble> {
         let proc = &self.namespace.as_ref().expect("a sequence has begun").proc;
-        let files = i32::try_from(pid)
-            .map_err(io::Error::other)
-            .and_then(|pid| Files::open(proc, pid, pid))
-            .map_err(|why| Trouble(format!("{name}, number {pid}: {why}")))?;
+        let failed = |why| Trouble(format!("{name}, number {pid}: {why}"));
+        let pid = i32::try_from(pid).map_err(|why| failed(io::Error::other(why)))?;
+        let process = process.unwrap_or(pid);
+        let files = Files::open(proc, process, pid).map_err(failed)?;
         let stat = files.stat();
-        self.actors.insert(name, Actor { slot, pid: pid as i32, files, asked: None, stat });
+        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat });
         Ok(())
     }
 
@@ -222,6 +230,7 @@ impl Linux {
         let child = makes.map(|_| self.new_slot());
         let actor = self.actors.get_mut(&step.actor).expect("it is free");
         let slot = actor.slot;
+        let process = (step.verb.makes == Makes::Thread).then_some(actor.process);
         actor.asked = Some(step.verb);
         self.memory.ask(slot, &(step.verb.call)(&values, Seat { slot }), child);
         self.memory.wait(slot);
@@ -234,7 +243,7 @@ impl Linux {
                 self.memory.wait(slot);
             }
             if let made @ 1.. = self.memory.result(slot) {
-                self.seat(name, child, made)?;
+                self.seat(name, child, made, process)?;
             }
         }
         self.settle()?;
@@ -289,14 +298,30 @@ impl Linux {
 
     /// Where all are, and whether they have answered; `None` when one is on its way.
     fn look(&self) -> Option<Vec<(Stat, bool)>> {
-        self.actors
+        let seen: Vec<(Stat, bool)> = self
+            .actors
             .values()
             .map(|actor| {
                 // What is gone stays so.
                 let stat = if actor.stat.state == '-' { actor.stat } else { actor.files.stat() };
-                is_still(&stat).then(|| (stat, self.memory.is_idle(actor.slot)))
+                (stat, self.memory.is_idle(actor.slot))
             })
-            .collect()
+            .collect();
+        // A first thread that has ended before others is a zombie that waits for them.
+        let lives = |process| {
+            let mut all = self.actors.values().zip(&seen);
+            all.any(|(actor, (stat, _))| actor.process == process && !"Z-".contains(stat.state))
+        };
+        let mut all = self.actors.values().zip(&seen);
+        all.all(|(actor, (stat, _))| match stat.state {
+            // Who is idle has nothing to do but to fall asleep.
+            'S' => !stat.is_exiting && (self.memory.is_idle(actor.slot) || actor.files.is_asleep()),
+            'T' | '-' => true,
+            // init's are about to go.
+            'Z' => stat.ppid != 1 || lives(actor.process),
+            _ => false,
+        })
+        .then_some(seen)
     }
 
     /// How all actors are.
@@ -307,21 +332,13 @@ impl Linux {
                 _ => actor.files.task(actor.stat),
             };
             task.pid = actor.pid;
-            task.caught = self.memory.caught(actor.slot);
+            task.process = actor.process;
+            let own = self.actors.values().filter(|other| other.process == actor.process);
+            task.caught = own.fold(0, |all, other| all | self.memory.caught(other.slot));
             task.in_call = actor.asked.is_some();
             (*name, task)
         });
         tasks.collect()
-    }
-}
-
-/// Whether a task stays as it is. init's zombies are about to go.
-fn is_still(stat: &Stat) -> bool {
-    match stat.state {
-        'S' => !stat.is_exiting,
-        'T' | '-' => true,
-        'Z' => stat.ppid != 1,
-        _ => false,
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 pub(super) struct Files {
     stat: File,
     status: File,
+    syscall: File,
 }
 
 /// The first words of `stat`.
@@ -39,7 +40,15 @@ impl Files {
     /// Those of the thread `tid` of a process.
     pub(super) fn open(proc: &File, pid: i32, tid: i32) -> io::Result<Self> {
         let dir = PathBuf::from(format!("/proc/self/fd/{}/{pid}/task/{tid}", proc.as_raw_fd()));
-        Ok(Self { stat: File::open(dir.join("stat"))?, status: File::open(dir.join("status"))? })
+        let open = |name| File::open(dir.join(name));
+        Ok(Self { stat: open("stat")?, status: open("status")?, syscall: open("syscall")? })
+    }
+
+    /// Whether it is off its processor, and not about to be on one. (`S` does not say so: a
+    /// call is in that state while it looks for what it would wait for.)
+    pub(super) fn is_asleep(&self) -> bool {
+        let mut buffer = [0; 256];
+        read(&self.syscall, &mut buffer).is_some_and(|len| !buffer[..len].starts_with(b"running"))
     }
 
     pub(super) fn stat(&self) -> Stat {
@@ -79,8 +88,11 @@ impl Files {
             match key {
                 "Uid" => task.users = ids(value),
                 "Gid" => task.groups = ids(value),
-                "SigPnd" => task.own_pending = set(),
-                "ShdPnd" => task.pending = set(),
+                "SigPnd" => task.to_take |= set(),
+                "ShdPnd" => {
+                    task.pending = set();
+                    task.to_take |= set();
+                }
                 "SigBlk" => task.blocked = set(),
                 _ => {}
             }
