@@ -64,7 +64,10 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn replay(linux: &mut Linux, file: &std::path::Path) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn replay(
+    linux: &mut Linux,
+    file: &std::path::Path,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let steps = step::read(&std::fs::read_to_string(file)?)?;
     let run = compare::run(linux, Source::Steps(&steps))?;
     print!("{}", compare::report(&run));
@@ -141,6 +144,10 @@ fn report(
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     println!("mismatch after {} operations; shrinking", run.steps.len());
     println!("{}", compare::report(&run));
+    if !shrink::shows_again(linux, &run)? {
+        println!("IT DOES NOT SHOW AGAIN: the oracle, or a race");
+        return Ok(ExitCode::FAILURE);
+    }
     let shortest = shrink::shrink(linux, run)?;
     println!("the shortest sequence that shows it:\n{}", compare::report(&shortest));
     if let Some(file) = &options.write_test {

@@ -123,9 +123,8 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
                 run.known.push(known);
                 continue;
             }
-            let [theirs, own] = pair.map(|outcome| {
-                outcome.map_or("goes on".to_string(), ToString::to_string)
-            });
+            let [theirs, own] =
+                pair.map(|outcome| outcome.map_or("goes on".to_string(), ToString::to_string));
             run.mismatch = Some(Mismatch { at, actor, what: "answer", linux: theirs, ours: own });
             return Ok(run);
         }

@@ -28,12 +28,7 @@ pub struct Inventor<'a> {
 }
 
 /// The next step, or `None` when nobody can do one.
-pub fn next_step(
-    random: &mut Random,
-    state: &State,
-    rights: Rights,
-    next: Name,
-) -> Option<Step> {
+pub fn next_step(random: &mut Random, state: &State, rights: Rights, next: Name) -> Option<Step> {
     let free: Vec<Name> =
         state.iter().filter(|(_, task)| is_free(task)).map(|(name, _)| *name).collect();
     // Most verbs are of use to somebody; should all refuse, there is setsid.

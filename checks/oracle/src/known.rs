@@ -192,7 +192,9 @@ pub const NOT_YET: &[NotYet] = &[
     NotYet {
         name: "stop and continue",
         reason: "no process stops here; SIGCONT is a signal as others",
-        needs: |step| step.verb.name.ends_with("kill") && has_signal(step, |s| s.effect == Effect::Stops),
+        needs: |step| {
+            step.verb.name.ends_with("kill") && has_signal(step, |s| s.effect == Effect::Stops)
+        },
     },
 ];
 

@@ -1,8 +1,8 @@
 //! The operations, one entry each: how it is invented, what the actor calls, how its answer
 //! is read, and the embedder's system call.
 
-use crate::embedder::calls::{self, Asked, Called};
 use crate::embedder::Ours;
+use crate::embedder::calls::{self, Asked, Called};
 use crate::generate::Inventor;
 use crate::linux::{Call, Reply, Seat, plain};
 use crate::signals;

@@ -90,8 +90,7 @@ pub fn exit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 /// `clone(2)` of a thread.
 pub fn thread(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     // It blocks what its maker does.
-    let (made, mask) =
-        ours.run(asked.actor, |k| (k.new_lwp(k.pid()), k.signals().blocked()));
+    let (made, mask) = ours.run(asked.actor, |k| (k.new_lwp(k.pid()), k.signals().blocked()));
     let process = ours.actor(asked.actor).process;
     answer(made, |lwp| {
         let (lid, name) = (lwp.lid().0, asked.makes.expect("it makes a thread"));

@@ -68,8 +68,7 @@ impl Memory {
         }
         let (prot, raw) = (libc::PROT_READ | libc::PROT_WRITE, fd.as_raw_fd());
         // SAFETY: a new mapping, wherever there is room.
-        let at =
-            unsafe { libc::mmap(std::ptr::null_mut(), SIZE, prot, libc::MAP_SHARED, raw, 0) };
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, prot, libc::MAP_SHARED, raw, 0) };
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

@@ -1,0 +1,96 @@
+//! Checked-in sequences and fresh ones, on real processes and on the library.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use lwproc_oracle::compare::{self, Run, Source};
+use lwproc_oracle::linux::{Linux, Rights};
+use lwproc_oracle::random::Random;
+use lwproc_oracle::{shrink, step};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// The system, unless it forbids what is needed. One test at a time has it: the actors of
+/// another would be in the way of their coming to rest.
+fn linux() -> Option<(MutexGuard<'static, ()>, Linux)> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    match Linux::new(Rights::here()) {
+        Ok(linux) => {
+            if linux.rights() == Rights::OneUser {
+                eprintln!("SKIPPED in part: not the superuser, so ids do not change");
+            }
+            Some((guard, linux))
+        }
+        Err(why) => {
+            eprintln!("SKIPPED, NOTHING WAS COMPARED: {why}");
+            None
+        }
+    }
+}
+
+fn run(linux: &mut Linux, source: Source<'_>) -> Run {
+    compare::run(linux, source).expect("the system does what it should")
+}
+
+#[test]
+fn fresh_sequences_agree() {
+    let Some((_one, mut linux)) = linux() else { return };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let seed = now.as_nanos() as u64;
+    println!("seed {seed}");
+    let (mut seeds, mut operations) = (Random::new(seed), 0);
+    while operations < 2_000 {
+        let found = run(&mut linux, Source::Random(&mut Random::new(seeds.next_u64()), 50));
+        operations += found.steps.len();
+        if found.mismatch.is_some() {
+            let shortest = shrink::shrink(&mut linux, found).unwrap();
+            panic!("the sides differ:\n{}", compare::report(&shortest));
+        }
+    }
+}
+
+/// In what is checked in nothing differs, and what was recorded can be done.
+#[test]
+fn checked_in_sequences_agree() {
+    let Some((_one, mut linux)) = linux() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sequences");
+    let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let steps = step::read(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        if linux.rights() == Rights::OneUser && steps.iter().any(|s| s.verb.name.contains("id")) {
+            eprintln!("SKIPPED: {}: ids", file.display());
+            continue;
+        }
+        let found = run(&mut linux, Source::Steps(&steps));
+        let report = compare::report(&found);
+        assert!(found.mismatch.is_none(), "{}:\n{report}", file.display());
+        assert_eq!(found.steps, steps, "{}: steps were left out:\n{report}", file.display());
+    }
+}
+
+/// The same steps have the same outcomes, again and again.
+#[test]
+fn sequences_repeat() {
+    let Some((_one, mut linux)) = linux() else { return };
+    for seed in 0..6 {
+        let first = run(&mut linux, Source::Random(&mut Random::new(seed), 50));
+        for _ in 0..2 {
+            let again = run(&mut linux, Source::Steps(&first.steps));
+            assert_eq!((&again.steps, &again.transcript), (&first.steps, &first.transcript));
+        }
+    }
+}
+
+/// Whatever is invented is read again as it was written.
+#[test]
+fn steps_are_text() {
+    let Some((_one, mut linux)) = linux() else { return };
+    let found = run(&mut linux, Source::Random(&mut Random::new(7), 60));
+    let text: String = found.steps.iter().map(|step| format!("{step}\n")).collect();
+    assert_eq!(step::read(&text).unwrap(), found.steps);
+    for bad in ["p1", "p1 dance", "p1 kill p2", "x fork p2", "p1 kill p2 SIGTERM", "p1 fork {X}"] {
+        assert!(step::read(bad).is_err(), "{bad}");
+    }
+}
