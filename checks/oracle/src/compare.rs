@@ -7,6 +7,7 @@ use crate::linux::{Linux, Trouble};
 use crate::random::Random;
 use crate::state::{FIELDS, State, Task};
 use crate::step::{Name, Outcome, Step};
+use crate::theme::Theme;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -86,12 +87,18 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
         return Ok(run);
     }
     let mut given = 0;
+    let theme = match &mut source {
+        Source::Steps(_) => None,
+        Source::Random(random, _) => Some(Theme::any(random)),
+    };
     loop {
         let step = match &mut source {
             Source::Steps(steps) => steps.get(given).cloned(),
             Source::Random(random, length) if given < *length => {
                 let next = Name(state.keys().next_back().map_or(1, |name| name.0) + 1);
-                generate::next_step(random, &state, linux.rights(), next)
+                theme.and_then(|theme| {
+                    generate::next_step(random, &state, theme, linux.rights(), next)
+                })
             }
             Source::Random(..) => None,
         };

@@ -1,16 +1,16 @@
 //! Steps chosen by the state of the real tree. A blind choice is mostly refused for want of
 //! a process, and rarely comes near a rule.
 
+use crate::ids;
 use crate::known;
 use crate::linux::Rights;
 use crate::random::Random;
 use crate::signals::{self, Effect};
 use crate::state::{Stage, State, Task};
 use crate::step::{Arg, Name, Step};
+use crate::theme::Theme;
 use crate::verbs::{VERBS, Verb};
 
-/// Users and groups of nobody else.
-const IDS: [i64; 4] = [0, 61_001, 61_002, 61_003];
 /// How many live at once, about.
 const CROWD: usize = 9;
 
@@ -28,7 +28,13 @@ pub struct Inventor<'a> {
 }
 
 /// The next step, or `None` when nobody can do one.
-pub fn next_step(random: &mut Random, state: &State, rights: Rights, next: Name) -> Option<Step> {
+pub fn next_step(
+    random: &mut Random,
+    state: &State,
+    theme: &Theme,
+    rights: Rights,
+    next: Name,
+) -> Option<Step> {
     let free: Vec<Name> =
         state.iter().filter(|(_, task)| is_free(task)).map(|(name, _)| *name).collect();
     // Most verbs are of use to somebody; should all refuse, there is setsid.
@@ -36,7 +42,8 @@ pub fn next_step(random: &mut Random, state: &State, rights: Rights, next: Name)
         // Those that have children are of more interest.
         let weight = |name: &Name| 1 + 2 * count(state, |task| task.ppid == state[name].pid).min(3);
         let actor = free[random.weighted(free.iter().map(|name| weight(name) as u32))?];
-        let verb: &'static Verb = &VERBS[random.weighted(VERBS.iter().map(|verb| verb.weight))?];
+        let weights = VERBS.iter().map(|verb| verb.weight * theme.factor(verb.name));
+        let verb: &'static Verb = &VERBS[random.weighted(weights)?];
         let mut inventor = Inventor { random, state, actor, rights, next, free: free.len() };
         if let Some(args) = (verb.invent)(&mut inventor) {
             let step = Step { actor, verb, args };
@@ -230,6 +237,13 @@ impl Inventor<'_> {
             3..8 => self.one(self.is_child()).map_or(Arg::Number(0), Arg::Actor),
             _ => self.somebody(),
         };
+        // Who leads others' group and leaves it may meet its own number in use.
+        let own = self.own().pid;
+        let leads = count(self.state, |task| task.pgid == own && task.pid != own) > 0;
+        if leads && self.random.one_in(3) {
+            let leader = self.one(|task| task.pid == task.pgid && task.pid != own);
+            return Some(vec![Arg::Number(0), leader.map_or(Arg::Number(0), Arg::Actor)]);
+        }
         let pgid = match self.random.below(10) {
             0..3 => Arg::Number(0),
             3..5 => pid,
@@ -237,6 +251,17 @@ impl Inventor<'_> {
             _ => self.somebody(),
         };
         Some(vec![pid, pgid])
+    }
+
+    /// Mostly when it could be done: it leads no group.
+    pub(crate) fn setsid(&mut self) -> Option<Vec<Arg>> {
+        let own = self.own();
+        (own.pgid != own.pid || self.random.one_in(6)).then(Vec::new)
+    }
+
+    pub(crate) fn limit(&mut self) -> Option<Vec<Arg>> {
+        self.has_ids()?;
+        Some(vec![Arg::Number(self.random.below(5) as i64)])
     }
 
     pub(crate) fn number(&mut self) -> Option<Vec<Arg>> {
@@ -277,10 +302,15 @@ impl Inventor<'_> {
     fn an_id(&mut self) -> Arg {
         let own = self.own();
         let had = [own.users, own.groups].concat();
-        Arg::Number(match self.random.below(3) {
-            0 => i64::from(*self.random.of(&had).expect("some")),
-            _ => *self.random.of(&IDS).expect("some"),
-        })
+        let had = *self.random.of(&had).expect("some");
+        let new = self.random.below(1 + usize::from(ids::COUNT)) as u8;
+        match self.random.below(3) {
+            0 => {
+                (1..=ids::COUNT).find(|&name| ids::of(name) == had).map_or(Arg::Number(0), Arg::Id)
+            }
+            _ if new == 0 => Arg::Number(0),
+            _ => Arg::Id(new),
+        }
     }
 
     fn maybe_an_id(&mut self) -> Arg {

@@ -92,6 +92,15 @@ pub const KNOWN: &[Known] = &[
         then: Then::GoesOn,
     },
     Known {
+        name: "a fork beyond the limit with real uid 0",
+        reason: "Linux lets the real superuser; NetBSD the effective one: EAGAIN",
+        is: |d| {
+            let real = d.before.get(&d.actor).map(|task| task.users[0]);
+            d.is("fork") && real == Some(0) && d.ours() == err(Errno::EAGAIN)
+        },
+        then: Then::Ends,
+    },
+    Known {
         name: "kill(-1) that may signal nobody",
         reason: "Linux answers 0; POSIX EPERM",
         is: |d| {

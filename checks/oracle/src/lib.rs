@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod embedder;
 pub mod generate;
+pub mod ids;
 pub mod known;
 pub mod linux;
 pub mod random;
@@ -14,4 +15,5 @@ pub mod shrink;
 pub mod signals;
 pub mod state;
 pub mod step;
+pub mod theme;
 pub mod verbs;

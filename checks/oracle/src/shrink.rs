@@ -2,7 +2,6 @@
 
 use crate::compare::{self, Run, Source};
 use crate::linux::{Linux, Trouble};
-use crate::step::Step;
 
 /// Leaves out as many steps of a run as it can. A difference that does not show again is
 /// given back as it is.

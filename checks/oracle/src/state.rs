@@ -1,5 +1,6 @@
 //! What is compared: the state of every actor, field by field.
 
+use crate::ids;
 use crate::signals;
 use crate::step::Name;
 use std::collections::BTreeMap;
@@ -83,6 +84,10 @@ fn in_table(stage: Stage) -> bool {
     stage != Stage::Gone
 }
 
+fn show_ids(ids: Ids) -> String {
+    ids.map(ids::show).join("/")
+}
+
 /// A field more is a line more.
 pub const FIELDS: &[Field] = &[
     Field { name: "stage", of: |_| true, show: |t| format!("{:?}", t.stage) },
@@ -90,8 +95,8 @@ pub const FIELDS: &[Field] = &[
     Field { name: "ppid", of: in_table, show: |t| t.ppid.to_string() },
     Field { name: "pgid", of: in_table, show: |t| t.pgid.to_string() },
     Field { name: "sid", of: in_table, show: |t| t.sid.to_string() },
-    Field { name: "uids", of: in_table, show: |t| format!("{:?}", t.users) },
-    Field { name: "gids", of: in_table, show: |t| format!("{:?}", t.groups) },
+    Field { name: "uids", of: in_table, show: |t| show_ids(t.users) },
+    Field { name: "gids", of: in_table, show: |t| show_ids(t.groups) },
     Field { name: "pending", of: Stage::is_alive, show: |t| signals::show(t.pending) },
     Field { name: "to take", of: Stage::is_alive, show: |t| signals::show(t.to_take) },
     Field { name: "blocked", of: Stage::is_alive, show: |t| signals::show(t.blocked) },

@@ -10,6 +10,7 @@
 //! Actors are named by their fork, so a step means the same when others are left out. `p2`
 //! is its number, `-p2` the group of that number.
 
+use crate::ids;
 use crate::signals;
 use crate::verbs::{self, Makes, Verb};
 use std::fmt;
@@ -43,6 +44,8 @@ pub enum Arg {
     Signal(u8),
     /// A set of signals, with Linux's numbers.
     Set(u64),
+    /// A user or group of [`ids`].
+    Id(u8),
     /// One of [`WORDS`].
     Word(&'static str),
 }
@@ -71,6 +74,7 @@ impl Arg {
             Self::Group(name) => -i64::from(pid_of(name)?),
             Self::Signal(number) => number.into(),
             Self::Set(set) => set as i64,
+            Self::Id(name) => ids::of(name).into(),
             Self::Word(word) => WORDS.iter().find(|(known, _)| *known == word)?.1,
         })
     }
@@ -87,6 +91,7 @@ impl fmt::Display for Arg {
                 None => write!(f, "{number}"),
             },
             Self::Set(set) => f.write_str(&signals::show(*set)),
+            Self::Id(name) => write!(f, "u{name}"),
             Self::Word(word) => f.write_str(word),
         }
     }
@@ -133,6 +138,9 @@ impl FromStr for Arg {
         }
         if let Ok(name) = text.parse() {
             return Ok(Self::Actor(name));
+        }
+        if let Some(Ok(name @ 1..=ids::COUNT)) = text.strip_prefix('u').map(str::parse) {
+            return Ok(Self::Id(name));
         }
         if let Some(name) = text.strip_prefix('-') {
             return name.parse().map(Self::Group);

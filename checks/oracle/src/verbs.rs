@@ -4,7 +4,7 @@
 use crate::embedder::Ours;
 use crate::embedder::calls::{self, Asked, Called};
 use crate::generate::Inventor;
-use crate::linux::{Call, Reply, Seat, plain};
+use crate::linux::{Call, MOST_PROCESSES, Reply, Seat, plain};
 use crate::signals;
 use crate::step::{Answer, Arg};
 use lwproc::CredChange;
@@ -131,6 +131,12 @@ fn seteuid_call(args: &[i64]) -> Call {
     }
 }
 
+/// Of a user's processes: the soft limit.
+fn limit_call(args: &[i64], seat: Seat) -> Call {
+    let data = words(&[args[0] as u64, MOST_PROCESSES]);
+    Call { data, ..call(libc::SYS_setrlimit, [libc::RLIMIT_NPROC.into(), seat.data() as i64]) }
+}
+
 const INFO: usize = 64;
 
 fn wait_call(args: &[i64], seat: Seat) -> Call {
@@ -231,7 +237,8 @@ pub static VERBS: &[Verb] = &[
     verb!("tkill" 2, weight 8, |i| i.tkill(), |a, _| call(libc::SYS_tkill, [a[0], a[1]]), calls::tkill),
     verb!("setpgid" 2, weight 22, |i| i.setpgid(),
         |a, _| call(libc::SYS_setpgid, [a[0], a[1]]), calls::setpgid),
-    verb!("setsid" 0, weight 6, |i| i.nothing(), |_, _| call(libc::SYS_setsid, []), calls::setsid),
+    verb!("setsid" 0, weight 6, |i| i.setsid(), |_, _| call(libc::SYS_setsid, []), calls::setsid),
+    verb!("limit" 1, weight 8, |i| i.limit(), limit_call, calls::limit),
     verb!("getpgid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getpgid, [a[0]]), calls::getpgid),
     verb!("getsid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getsid, [a[0]]), calls::getsid),
     verb!("getppid" 0, weight 1, |i| i.nothing(), |_, _| call(libc::SYS_getppid, []), calls::getppid),

@@ -2,11 +2,13 @@
 
 use super::Ours;
 use super::deliver::{self, Action};
+use crate::linux::MOST_PROCESSES;
 use crate::signals::{self, Effect};
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Pid, SigSet, WaitTarget, Zombie,
+    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Resource, SigSet,
+    WaitTarget, Zombie,
 };
 
 /// A call, as its verb sees it.
@@ -194,6 +196,13 @@ pub fn getppid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 /// `setuid(2)` and its kin.
 pub fn set_cred(ours: &mut Ours, asked: &Asked<'_>, change: &CredChange) -> Called {
     answer(ours.run(asked.actor, |k| k.creds().set(change)), |()| 0)
+}
+
+/// `setrlimit(2)` of `RLIMIT_NPROC`.
+pub fn limit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let limit = Limit { soft: asked.values[0] as u64, hard: MOST_PROCESSES };
+    let set = ours.run(asked.actor, |k| k.resources().set_limit(Resource::Nproc, limit));
+    answer(set, |_before| 0)
 }
 
 /// `sigprocmask(2)`.

@@ -8,15 +8,17 @@
 pub mod calls;
 mod deliver;
 
+use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::state::{Ids, Stage, State, Task};
 use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
 use deliver::{Action, Delivered};
 use lwproc::{
-    Entered, Errno, IdSet, Kernel, Lwp, Pid, ProcHandle, ProcState, SigModel, SigSet, WaitPolicy,
+    Enforcement, Entered, Errno, IdSet, Kernel, Limit, Limits, LimitsPolicy, Lwp, Pid, ProcHandle,
+    ProcState, Resource, SigModel, SigSet, WaitPolicy,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the kernel does not keep of a process.
 #[derive(Debug)]
@@ -55,10 +57,14 @@ impl Default for Ours {
 impl Ours {
     /// Begins a sequence: init, and [`Name::FIRST`].
     pub fn new() -> Self {
+        let most = Limit::both(MOST_PROCESSES);
+        let limits = Limits::unlimited().with(Resource::Nproc, most).expect("both are the same");
         let kernel = Kernel::builder()
             .wait_policy(WaitPolicy::Wait)
             .signal_model(SigModel::Record)
             .sigchld()
+            .limits(limits)
+            .limits_policy(LimitsPolicy::default().with_nproc(Enforcement::Enforced))
             .build()
             .expect("the settings are good");
         let first = {
@@ -143,7 +149,8 @@ impl Ours {
                 outcomes.insert(step.actor, Outcome::Blocks);
             }
         }
-        while self.settle(&hints, &mut outcomes) {}
+        let mut interrupted = BTreeSet::new();
+        while self.settle(&hints, &mut interrupted, &mut outcomes) {}
         // Who is about to take a signal that ends it does not see its call return.
         for (name, actor) in &mut self.actors {
             if actor.lwp.is_none() && (actor.sleeps.take().is_some() || *name == step.actor) {
@@ -153,14 +160,15 @@ impl Ours {
         Some(outcomes.into_iter().collect())
     }
 
-    /// Lets each actor look for signals, and for what it sleeps on. Whether anything
-    /// happened.
+    /// Lets each actor look for signals, until to one of them something happens; and when
+    /// nothing does, each sleeper for what it sleeps on. Whether anything happened: then all
+    /// are to look again, in the same order.
     fn settle(
         &mut self,
         hints: &BTreeMap<Name, &Answer>,
+        interrupted: &mut BTreeSet<Name>,
         outcomes: &mut BTreeMap<Name, Outcome>,
     ) -> bool {
-        let mut moved = false;
         let mut all: Vec<Name> = self.actors.keys().copied().collect();
         // A signal of a process is any thread's. Linux asks the one whose number was given,
         // and then those in turn; whom it has woken says which, or else that it was none
@@ -171,23 +179,30 @@ impl Ours {
         let is_first = |name: &Name| self.actors[name].process == *name;
         let is_awake = |name: &Name| self.actors[name].sleeps.is_none();
         all.sort_by_key(|name| (!was_woken(name), !is_awake(name), !is_first(name), *name));
-        for name in all {
+        for &name in &all {
             if !self.is_alive(name) {
                 continue;
             }
             let delivered = self.deliver(name);
-            moved |= delivered != Delivered::Nothing;
+            if delivered == Delivered::Caught {
+                interrupted.insert(name);
+            }
+            if delivered != Delivered::Nothing {
+                return true;
+            }
+        }
+        for name in all {
             if !self.is_alive(name) || self.actor(name).sleeps.is_none() {
                 continue;
             }
-            let interrupted = delivered == Delivered::Caught;
-            if let Some(answer) = self.wake(name, interrupted, hints.get(&name).copied()) {
-                moved = true;
+            let hint = hints.get(&name).copied();
+            if let Some(answer) = self.wake(name, interrupted.contains(&name), hint) {
                 self.actor(name).sleeps = None;
                 outcomes.insert(name, Outcome::Answered(answer));
+                return true;
             }
         }
-        moved
+        false
     }
 
     /// How all actors are.

@@ -6,7 +6,7 @@ mod namespace;
 mod procfs;
 
 pub use memory::Call;
-pub use namespace::{Rights, Unavailable};
+pub use namespace::{MOST_PROCESSES, Rights, Unavailable};
 
 use crate::state::{State, Task};
 use crate::step::{Answer, Name, Outcome, Step};

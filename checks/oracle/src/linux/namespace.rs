@@ -15,6 +15,9 @@ use std::ptr::{null, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
+/// The hard limit of a user's processes. (Who may raise one is a matter of more than ids.)
+pub const MOST_PROCESSES: u64 = 1_000;
+
 /// init's slot.
 pub(super) const INIT: usize = 1;
 
@@ -204,9 +207,12 @@ impl Plan<'_> {
         let made = unsafe { libc::mount(name.as_ptr(), at.as_ptr(), name.as_ptr(), 0, null()) };
         self.check(3, made);
         self.ordinary_signals();
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: a limit that is there.
-        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+        // No cores; and no more processes than the system lets anybody have.
+        for (what, most) in [(libc::RLIMIT_CORE, 0), (libc::RLIMIT_NPROC, MOST_PROCESSES)] {
+            let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            // SAFETY: a limit that is there.
+            unsafe { libc::setrlimit(what, &limit) };
+        }
         for (from, to) in [(self.memory.fd(), MEMORY_FD), (self.image, IMAGE_FD)] {
             // SAFETY: a descriptor of ours; what was `to` in this process is nobody's.
             self.check(4, unsafe { libc::dup2(from, to) });

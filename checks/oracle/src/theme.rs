@@ -1,0 +1,56 @@
+//! What a sequence is mostly about: how much more often some verbs are chosen in it.
+
+use crate::random::Random;
+
+/// One theme.
+#[derive(Debug)]
+pub struct Theme {
+    /// A short name.
+    pub name: &'static str,
+    /// Out of ten sequences so many, about.
+    share: u32,
+    /// Factors of weights; all others have 1, unless the verb is [`RARE`].
+    factors: &'static [(&'static str, u32)],
+}
+
+/// Verbs that only themes which name them have.
+const RARE: &[&str] = &["limit"];
+
+const IDS: &[(&str, u32)] = &[
+    ("setuid", 3),
+    ("seteuid", 3),
+    ("setreuid", 3),
+    ("setresuid", 6),
+    ("kill", 2),
+    ("exec", 2),
+    ("thread", 0),
+];
+const GROUPS: &[(&str, u32)] =
+    &[("setpgid", 3), ("setsid", 4), ("getpgid", 2), ("getsid", 2), ("thread", 0)];
+const SIGNALS: &[(&str, u32)] =
+    &[("mask", 2), ("action", 2), ("tkill", 2), ("suspend", 3), ("take", 3), ("setpgid", 0)];
+// Linux counts threads too, and exec looks at the count: `known.rs`.
+const LIMITS: &[(&str, u32)] =
+    &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 0)];
+
+const THEMES: &[Theme] = &[
+    Theme { name: "all", share: 4, factors: &[] },
+    Theme { name: "ids", share: 2, factors: IDS },
+    Theme { name: "groups", share: 2, factors: GROUPS },
+    Theme { name: "signals", share: 1, factors: SIGNALS },
+    Theme { name: "limits", share: 1, factors: LIMITS },
+];
+
+impl Theme {
+    /// One by chance.
+    pub fn any(random: &mut Random) -> &'static Theme {
+        let shares = THEMES.iter().map(|theme| theme.share);
+        &THEMES[random.weighted(shares).expect("there are some")]
+    }
+
+    /// By how much a verb is chosen more often.
+    pub fn factor(&self, verb: &str) -> u32 {
+        let named = self.factors.iter().find(|(name, _)| *name == verb);
+        named.map_or(u32::from(!RARE.contains(&verb)), |(_, factor)| *factor)
+    }
+}
