@@ -8,7 +8,7 @@ mod procfs;
 pub use memory::Call;
 pub use namespace::{MOST_PROCESSES, Rights, Unavailable};
 
-use crate::state::{State, Task};
+use crate::state::{Stage, State, Task};
 use crate::step::{Answer, Name, Outcome, Step};
 use crate::verbs::{Makes, Verb};
 use memory::Memory;
@@ -331,6 +331,12 @@ impl Linux {
                 '-' => Task::default(),
                 _ => actor.files.task(actor.stat),
             };
+            if self.rights == Rights::OneUser && task.stage != Stage::Gone {
+                // The one user, who is 0 there, is shown as we know it.
+                let own = system::own_ids();
+                task.users = task.users.map(|id| id.wrapping_sub(own[0]));
+                task.groups = task.groups.map(|id| id.wrapping_sub(own[1]));
+            }
             task.pid = actor.pid;
             task.process = actor.process;
             let own = self.actors.values().filter(|other| other.process == actor.process);

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::memory::{IMAGE_FD, MEMORY_FD, Memory};
+use super::system;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -63,8 +64,7 @@ pub enum Rights {
 impl Rights {
     /// What this process can offer.
     pub fn here() -> Self {
-        // SAFETY: no arguments, no failure.
-        if unsafe { libc::geteuid() } == 0 { Self::Superuser } else { Self::OneUser }
+        if system::own_ids()[0] == 0 { Self::Superuser } else { Self::OneUser }
     }
 }
 
@@ -109,11 +109,7 @@ impl Namespace {
         let plan = match rights {
             Rights::Superuser => plan,
             Rights::OneUser => {
-                // SAFETY: no arguments, no failure.
-                let uid = unsafe { libc::geteuid() };
-                // SAFETY: as above.
-                let gid = unsafe { libc::getegid() };
-                let maps = [uid, gid].map(|id| format!("0 {id} 1").into_bytes());
+                let maps = system::own_ids().map(|id| format!("0 {id} 1").into_bytes());
                 Plan { flags: plan.flags | libc::CLONE_NEWUSER, maps: Some(maps), ..plan }
             }
         };
