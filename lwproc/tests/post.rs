@@ -44,6 +44,9 @@ fn an_lwp_gets_its_own_and_a_group_each_of_its_members() {
     let pending = |pid| guard.proc(pid).unwrap().pending();
     assert_eq!([leader.pid(), k.pid()].map(pending), [SigSet::from(Signo::TERM); 2]);
     assert_eq!(pending(Pid::INIT), SigSet::EMPTY);
+    let of_one = |lid| guard.lwp(lid).unwrap().pending();
+    let lids = [other.lid(), leader.lid(), k.lid().unwrap()];
+    assert_eq!(lids.map(of_one), [Signo::USR1.into(), SigSet::EMPTY, SigSet::EMPTY]);
     drop(guard);
     assert_eq!(k.signals().take(), Some(Signo::TERM));
     k.switch(leader).unwrap();

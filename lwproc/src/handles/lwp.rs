@@ -12,10 +12,10 @@ use crate::object::lwp_word::ClaimRefused;
 use crate::object::node::{LwpNode, LwpPtr};
 use crate::ops::kill;
 use crate::ops::owned::Lwp;
-use crate::ops::post::Recipient;
+use crate::ops::post::{self, Recipient};
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
-use crate::signal::Signo;
+use crate::signal::{SigSet, Signo};
 use crate::sleep::Unslept;
 use crate::sync::{Arc, Relaxed};
 use crate::world::aftermath::Aftermath;
@@ -152,6 +152,12 @@ impl<'g, H: Host> LwpRef<'g, H> {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         let to = Recipient::Lwp(self.node().proc_pinned(pin), self.node());
         Aftermath::collect(|aftermath| kill::send(world, &to, signo, pin, aftermath));
+    }
+
+    /// The signals posted to this LWP alone and not yet taken; not those of its process
+    /// ([`ProcRef::pending`](crate::ProcRef::pending)). Wait-free.
+    pub fn pending(&self) -> SigSet {
+        post::pending(&self.node().pending)
     }
 
     /// A counted handle; `None` when the LWP's memory is already on its way
