@@ -280,7 +280,7 @@ impl Inventor<'_> {
     }
 
     pub(crate) fn set(&mut self) -> Option<Vec<Arg>> {
-        let pending = self.own().to_take;
+        let pending = self.own().pending | self.own().own_pending;
         Some(vec![if self.random.one_in(2) { Arg::Set(pending) } else { self.a_set() }])
     }
 

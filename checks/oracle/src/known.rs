@@ -161,7 +161,7 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "an ignored signal to a process without its first thread",
         reason: "Linux asks the mask of the thread that is gone, and drops it; here the others'",
-        is: |d| matches!(d.field, Some("pending" | "to take")) && d.has_lost_its_first(),
+        is: |d| matches!(d.field, Some("pending" | "own pending")) && d.has_lost_its_first(),
         then: Then::Ends,
     },
 ];

@@ -50,8 +50,8 @@ pub struct Task {
     pub groups: Ids,
     /// The signals pending for the process.
     pub pending: u64,
-    /// Those and the ones that are pending for the thread alone.
-    pub to_take: u64,
+    /// Those pending for the thread alone.
+    pub own_pending: u64,
     /// Those that it blocks.
     pub blocked: u64,
     /// Those that its process has caught so far, however often, in whichever thread.
@@ -98,7 +98,7 @@ pub const FIELDS: &[Field] = &[
     Field { name: "uids", of: in_table, show: |t| show_ids(t.users) },
     Field { name: "gids", of: in_table, show: |t| show_ids(t.groups) },
     Field { name: "pending", of: Stage::is_alive, show: |t| signals::show(t.pending) },
-    Field { name: "to take", of: Stage::is_alive, show: |t| signals::show(t.to_take) },
+    Field { name: "own pending", of: Stage::is_alive, show: |t| signals::show(t.own_pending) },
     Field { name: "blocked", of: Stage::is_alive, show: |t| signals::show(t.blocked) },
     Field { name: "caught", of: Stage::is_alive, show: |t| signals::show(t.caught) },
     Field { name: "in call", of: Stage::is_alive, show: |t| t.in_call.to_string() },

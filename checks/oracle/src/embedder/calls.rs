@@ -7,8 +7,8 @@ use crate::signals::{self, Effect};
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Resource, SigSet,
-    WaitTarget, Zombie,
+    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Reaped, Resource,
+    SigSet, WaitTarget,
 };
 
 /// A call, as its verb sees it.
@@ -257,10 +257,7 @@ fn does_nothing(effect: Effect) -> bool {
 pub fn take(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let set = signals::set_to_ours(asked.values[0] as u64);
     let set = set - SigSet::UNBLOCKABLE;
-    let taken = ours.run(asked.actor, |k| {
-        let ready = deliver::lowest(k.signals().pending() & set);
-        ready.and_then(|signo| deliver::take(k, signo))
-    });
+    let taken = ours.run(asked.actor, |k| deliver::take_first(k, set));
     let taken = taken.and_then(signals::of_ours).map(|signal| i64::from(signal.linux));
     answer(taken.ok_or(Errno::EAGAIN), |signo| signo)
 }
@@ -304,25 +301,20 @@ fn look_for(
     look: Look,
     hint: Option<&Answer>,
 ) -> Option<Answer> {
-    let first = match k.claim_zombie(target) {
+    let first = match k.try_wait(target.peek()) {
         Ok(found) => found?,
         Err(why) => return Some(Answer::error(why.errno())),
     };
     // Of several that have ended the system chooses.
     let wanted = hint.and_then(|hint| hint.result.ok()).map(|pid| Pid(pid as i32));
-    let chosen = match wanted.filter(|pid| *pid != first.pid() && is_meant(k, target, *pid)) {
-        Some(pid) => {
-            drop(first);
-            let claim = |target| k.claim_zombie(target).ok().flatten();
-            claim(WaitTarget::Pid(pid)).or_else(|| claim(target))?
-        }
-        None => first,
+    let chosen = wanted
+        .filter(|pid| *pid != first.pid && is_meant(k, target, *pid))
+        .and_then(|pid| k.try_wait(WaitTarget::Pid(pid).peek()).ok().flatten())
+        .map_or((target, first), |child| (WaitTarget::Pid(child.pid), child));
+    let Reaped { pid, status, .. } = match (look, chosen) {
+        (Look::Leave, (_, child)) => child,
+        (Look::Reap, (target, _)) => k.try_wait(target).ok().flatten()?,
     };
-    let (pid, status) = (chosen.pid(), chosen.status());
-    match look {
-        Look::Reap => drop(Zombie::reap(chosen)),
-        Look::Leave => drop(chosen),
-    }
     let signal = status.signal().and_then(|number| lwproc::Signo::new(number.into()));
     let signal = signal.and_then(signals::of_ours).map_or(0, |signal| signal.linux.into());
     let out = verbs::ended(signal, status.exit_code().unwrap_or(0).into());

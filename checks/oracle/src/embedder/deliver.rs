@@ -30,9 +30,21 @@ pub(super) fn take(k: &Entered<'_>, signo: Signo) -> Option<Signo> {
     taken
 }
 
-/// The lowest of a set, by Linux's numbers.
-pub(super) fn lowest(set: SigSet) -> Option<Signo> {
-    signals::SIGNALS.iter().map(|signal| signal.ours).find(|signo| set.contains(*signo))
+/// The signals pending for the current LWP alone.
+pub(super) fn own_pending(k: &Entered<'_>) -> SigSet {
+    let guard = k.pin();
+    let own = k.lid().and_then(|lid| guard.lwp(lid));
+    own.map_or(SigSet::EMPTY, |own| own.pending())
+}
+
+/// Takes the first of a set: the LWP's own before its process's, and of each the lowest by
+/// Linux's numbers.
+pub(super) fn take_first(k: &Entered<'_>, set: SigSet) -> Option<Signo> {
+    let lowest = |set: SigSet| {
+        signals::SIGNALS.iter().map(|signal| signal.ours).find(|signo| set.contains(*signo))
+    };
+    let first = lowest(own_pending(k) & set).or_else(|| lowest(k.signals().pending() & set));
+    first.and_then(|signo| take(k, signo))
 }
 
 impl Ours {
@@ -45,8 +57,7 @@ impl Ours {
                 if k.must_exit() {
                     return None;
                 }
-                let ready = k.signals().pending() - k.signals().blocked();
-                Some(lowest(ready).and_then(|signo| take(k, signo)))
+                Some(take_first(k, !k.signals().blocked()))
             });
             let Some(taken) = next else {
                 // Others have said how.

@@ -213,9 +213,9 @@ impl Ours {
 
     fn task(&mut self, name: Name) -> Task {
         let is_alive = self.is_alive(name);
-        let (mut blocked, mut all) = (SigSet::EMPTY, SigSet::EMPTY);
+        let (mut blocked, mut own) = (SigSet::EMPTY, SigSet::EMPTY);
         if is_alive {
-            (blocked, all) = self.run(name, |k| (k.signals().blocked(), k.signals().pending()));
+            (blocked, own) = self.run(name, |k| (k.signals().blocked(), deliver::own_pending(k)));
         }
         let Process { handle, caught, .. } = self.process_of(name);
         let (handle, caught) = (handle.clone(), *caught);
@@ -246,7 +246,7 @@ impl Ours {
             users: cred.map_or(none, |cred| ids(cred.users())),
             groups: cred.map_or(none, |cred| ids(cred.groups())),
             pending: signals::set_of_ours(proc.pending()),
-            to_take: signals::set_of_ours(all),
+            own_pending: signals::set_of_ours(own),
             blocked: signals::set_of_ours(blocked),
             caught,
             in_call,

@@ -88,11 +88,8 @@ impl Files {
             match key {
                 "Uid" => task.users = ids(value),
                 "Gid" => task.groups = ids(value),
-                "SigPnd" => task.to_take |= set(),
-                "ShdPnd" => {
-                    task.pending = set();
-                    task.to_take |= set();
-                }
+                "SigPnd" => task.own_pending = set(),
+                "ShdPnd" => task.pending = set(),
                 "SigBlk" => task.blocked = set(),
                 _ => {}
             }
