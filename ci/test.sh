@@ -89,6 +89,8 @@ fi
 step cargo test --release -p lwproc --test error_paths biglock
 # Linearizability, frozen threads, growth: short runs.
 step cargo test --release -p lwproc-stress
+# Against the Linux underneath, where it allows pid namespaces.
+step cargo run --release -p lwproc-oracle -- --ops 20000
 step cargo build --release -p lwproc-cli
 if command -v python3 >/dev/null; then
     step ci/seed-map

@@ -2,14 +2,20 @@
 
 use clap::Parser;
 use lwproc_oracle::compare::{self, Run, Source};
-use lwproc_oracle::linux::{Linux, Rights, Trouble};
+use lwproc_oracle::linux::{Linux, Rights};
 use lwproc_oracle::random::Random;
 use lwproc_oracle::shrink;
 use lwproc_oracle::step;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
+
+/// Prints a line; whoever reads may have gone.
+macro_rules! say {
+    ($($what:tt)*) => { drop(writeln!(io::stdout(), $($what)*)) };
+}
 
 /// Compares lwproc with the Linux underneath, by random sequences of operations.
 #[derive(Debug, Parser)]
@@ -70,7 +76,7 @@ fn replay(
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let steps = step::read(&std::fs::read_to_string(file)?)?;
     let run = compare::run(linux, Source::Steps(&steps))?;
-    print!("{}", compare::report(&run));
+    say!("{}", compare::report(&run));
     Ok(if run.mismatch.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -102,7 +108,7 @@ fn random(linux: &mut Linux, options: &Options) -> Result<ExitCode, Box<dyn std:
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since.map_or(0, |since| since.as_nanos() as u64) % 1_000_000_007
     });
-    println!("seed {seed}");
+    say!("seed {seed}");
     let mut random = Random::new(seed);
     let (begun, mut totals) = (Instant::now(), Totals::default());
     let mut mismatch = None;
@@ -113,7 +119,7 @@ fn random(linux: &mut Linux, options: &Options) -> Result<ExitCode, Box<dyn std:
         let run = compare::run(linux, Source::Random(&mut own, length))?;
         totals.add(&run);
         if options.verbose {
-            println!("{}", compare::report(&run));
+            say!("{}", compare::report(&run));
         }
         if run.mismatch.is_some() {
             mismatch = Some(run);
@@ -121,15 +127,15 @@ fn random(linux: &mut Linux, options: &Options) -> Result<ExitCode, Box<dyn std:
     }
     let seconds = begun.elapsed().as_secs_f64();
     let Totals { sequences, operations, comparisons, known, verbs } = &totals;
-    println!(
+    say!(
         "{operations} operations in {sequences} sequences, {comparisons} comparisons, \
          {} mismatches, {:.0} operations a second",
         u8::from(mismatch.is_some()),
         *operations as f64 / seconds
     );
-    println!("operations: {verbs:?}");
+    say!("operations: {verbs:?}");
     for (name, times) in known {
-        println!("known difference, {times} times: {name}");
+        say!("known difference, {times} times: {name}");
     }
     match mismatch {
         Some(run) => report(linux, run, options),
@@ -142,22 +148,19 @@ fn report(
     run: Run,
     options: &Options,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    println!("mismatch after {} operations; shrinking", run.steps.len());
-    println!("{}", compare::report(&run));
+    say!("mismatch after {} operations; shrinking", run.steps.len());
+    say!("{}", compare::report(&run));
     if !shrink::shows_again(linux, &run)? {
-        println!("IT DOES NOT SHOW AGAIN: the oracle, or a race");
+        say!("IT DOES NOT SHOW AGAIN: the oracle, or a race");
         return Ok(ExitCode::FAILURE);
     }
     let shortest = shrink::shrink(linux, run)?;
-    println!("the shortest sequence that shows it:\n{}", compare::report(&shortest));
+    say!("the shortest sequence that shows it:\n{}", compare::report(&shortest));
     if let Some(file) = &options.write_test {
         let steps = shortest.steps.iter().map(|step| format!("{step}\n"));
         let why = shortest.mismatch.as_ref().map(|why| format!("# {why}\n")).unwrap_or_default();
         std::fs::write(file, why + &steps.collect::<String>())?;
-        println!("written to {}", file.display());
+        say!("written to {}", file.display());
     }
     Ok(ExitCode::FAILURE)
 }
-
-// What a mismatch may carry through `?`.
-const _: fn(Trouble) -> Box<dyn std::error::Error> = |trouble| Box::new(trouble);

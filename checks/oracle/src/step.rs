@@ -46,7 +46,7 @@ pub enum Arg {
     Set(u64),
     /// A user or group of [`ids`].
     Id(u8),
-    /// One of [`WORDS`].
+    /// A word that says how.
     Word(&'static str),
 }
 

@@ -3,7 +3,7 @@
 //! The kernel keeps processes, families, groups, credentials, masks and pending signals.
 //! What it leaves to its embedder is here: what a signal does (ignored, caught, by itself),
 //! when an LWP looks for one, and who sleeps in which call. One thread runs all LWPs in
-//! turns, each by [`Ours::run`]; a call that sleeps is looked at again after each step.
+//! turns, each by `Ours::run`; a call that sleeps is looked at again after each step.
 
 pub mod calls;
 mod deliver;

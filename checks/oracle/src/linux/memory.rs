@@ -38,7 +38,7 @@ const DATA_SIZE: usize = 512;
 pub struct Call {
     /// The number of the call.
     pub number: i64,
-    /// Its arguments; those that are addresses are made by [`data_of`].
+    /// Its arguments; those that are addresses lie from [`Seat::data`](super::Seat::data) on.
     pub args: [u64; 6],
     /// What its data are before.
     pub data: Vec<u8>,
