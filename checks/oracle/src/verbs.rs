@@ -3,6 +3,7 @@
 
 use crate::embedder::Ours;
 use crate::embedder::calls::{self, Asked, Called};
+use crate::embedder::waiting;
 use crate::generate::Inventor;
 use crate::linux::{Call, MOST_PROCESSES, Reply, Seat, plain};
 use crate::signals;
@@ -232,7 +233,7 @@ pub static VERBS: &[Verb] = &[
     verb!("leave" 1, weight 4, |i| i.leave(), |a, _| call(libc::SYS_exit, [a[0]]), calls::leave),
     verb!("exit" 1, weight 8, |i| i.exit(), |a, _| call(libc::SYS_exit_group, [a[0]]), calls::exit),
     verb!("exec" 0, weight 6, |i| i.exec(), exec_call, calls::exec),
-    verb!("wait" 3, weight 22, |i| i.wait(), wait_call, wait_answer, calls::wait),
+    verb!("wait" 3, weight 22, |i| i.wait(), wait_call, wait_answer, waiting::wait),
     verb!("kill" 2, weight 30, |i| i.kill(), |a, _| call(libc::SYS_kill, [a[0], a[1]]), calls::kill),
     verb!("tkill" 2, weight 8, |i| i.tkill(), |a, _| call(libc::SYS_tkill, [a[0], a[1]]), calls::tkill),
     verb!("setpgid" 2, weight 22, |i| i.setpgid(),

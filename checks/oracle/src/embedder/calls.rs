@@ -2,13 +2,12 @@
 
 use super::Ours;
 use super::deliver::{self, Action};
+use super::waiting::Waiting;
 use crate::linux::MOST_PROCESSES;
 use crate::signals::{self, Effect};
 use crate::step::{Answer, Name};
-use crate::verbs;
 use lwproc::{
-    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Reaped, Resource,
-    SigSet, WaitTarget,
+    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Resource, SigSet,
 };
 
 /// A call, as its verb sees it.
@@ -25,7 +24,7 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn int(&self, index: usize) -> i32 {
+    pub(super) fn int(&self, index: usize) -> i32 {
         self.values[index] as i32
     }
 
@@ -44,21 +43,12 @@ pub enum Called {
 }
 
 /// What an actor sleeps in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Sleep {
     /// A wait for a child.
-    Wait(WaitTarget, Look),
+    Wait(Waiting),
     /// Until a signal is caught; the mask that it had before.
     Suspend(SigSet),
-}
-
-/// What a wait does with the child that it finds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Look {
-    /// Reaps it.
-    Reap,
-    /// Leaves it as it is.
-    Leave,
 }
 
 fn answer<T>(result: Result<T, impl Into<Errno>>, value: impl FnOnce(T) -> i64) -> Called {
@@ -68,7 +58,7 @@ fn answer<T>(result: Result<T, impl Into<Errno>>, value: impl FnOnce(T) -> i64) 
     })
 }
 
-fn number(pid: Pid) -> i64 {
+pub(super) fn number(pid: Pid) -> i64 {
     pid.0.into()
 }
 
@@ -268,91 +258,5 @@ pub fn suspend(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     match ours.run(asked.actor, |k| k.signals().set_blocked(set)) {
         Ok(before) => Called::Sleeps(Sleep::Suspend(before)),
         Err(why) => Called::Answer(Answer::error(why.errno())),
-    }
-}
-
-/// `wait4(2)`, and `waitid(2)` with `WNOWAIT`.
-pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let look = if asked.int(2) == 0 { Look::Reap } else { Look::Leave };
-    if asked.int(0) == i32::MIN {
-        // It has no opposite. Linux's two calls differ in that.
-        let none = if look == Look::Reap { Errno::ESRCH } else { Errno::EINVAL };
-        return Called::Answer(Answer::error(none));
-    }
-    let found = ours.run(asked.actor, |k| {
-        let target = match WaitTarget::from_raw(asked.int(0)) {
-            // The group that it is in now, however long it waits.
-            WaitTarget::OwnPgrp => WaitTarget::Pgrp(k.groups().pgid()),
-            other => other,
-        };
-        (target, look_for(k, target, look, asked.hint))
-    });
-    match found {
-        (_, Some(answer)) => Called::Answer(answer),
-        (_, None) if asked.int(1) == 1 => Called::Answer(Answer::value(0)),
-        (target, None) => Called::Sleeps(Sleep::Wait(target, look)),
-    }
-}
-
-/// Looks for a child that has ended, or for none at all.
-fn look_for(
-    k: &Entered<'_>,
-    target: WaitTarget,
-    look: Look,
-    hint: Option<&Answer>,
-) -> Option<Answer> {
-    let first = match k.try_wait(target.peek()) {
-        Ok(found) => found?,
-        Err(why) => return Some(Answer::error(why.errno())),
-    };
-    // Of several that have ended the system chooses.
-    let wanted = hint.and_then(|hint| hint.result.ok()).map(|pid| Pid(pid as i32));
-    let chosen = wanted
-        .filter(|pid| *pid != first.pid && is_meant(k, target, *pid))
-        .and_then(|pid| k.try_wait(WaitTarget::Pid(pid).peek()).ok().flatten())
-        .map_or((target, first), |child| (WaitTarget::Pid(child.pid), child));
-    let Reaped { pid, status, .. } = match (look, chosen) {
-        (Look::Leave, (_, child)) => child,
-        (Look::Reap, (target, _)) => k.try_wait(target).ok().flatten()?,
-    };
-    let signal = status.signal().and_then(|number| lwproc::Signo::new(number.into()));
-    let signal = signal.and_then(signals::of_ours).map_or(0, |signal| signal.linux.into());
-    let out = verbs::ended(signal, status.exit_code().unwrap_or(0).into());
-    Some(Answer { out, ..Answer::value(number(pid)) })
-}
-
-/// Whether a wait for `target` could find that process, were it a child that has ended.
-fn is_meant(k: &Entered<'_>, target: WaitTarget, pid: Pid) -> bool {
-    match target {
-        WaitTarget::Any => true,
-        WaitTarget::Pgrp(pgid) => k.groups().pgid_of(pid) == Ok(pgid),
-        _ => false,
-    }
-}
-
-impl Ours {
-    /// What the call of a sleeper comes to, if it comes to an end.
-    pub(super) fn wake(
-        &mut self,
-        name: Name,
-        interrupted: bool,
-        hint: Option<&Answer>,
-    ) -> Option<Answer> {
-        let interruption = interrupted.then(|| Answer::error(Errno::EINTR));
-        match self.actor(name).sleeps? {
-            Sleep::Suspend(before) => {
-                let answer = interruption?;
-                // The mask that it had: what it blocks may wait again.
-                self.run(name, |k| k.signals().set_blocked(before)).ok()?;
-                Some(answer)
-            }
-            // It may have been interrupted before the child had ended, or after.
-            Sleep::Wait(..) if interruption.as_ref().is_some_and(|answer| hint == Some(answer)) => {
-                interruption
-            }
-            Sleep::Wait(target, look) => {
-                self.run(name, |k| look_for(k, target, look, hint)).or(interruption)
-            }
-        }
     }
 }

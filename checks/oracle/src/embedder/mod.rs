@@ -3,10 +3,11 @@
 //! The kernel keeps processes, families, groups, credentials, masks and pending signals.
 //! What it leaves to its embedder is here: what a signal does (ignored, caught, by itself),
 //! when an LWP looks for one, and who sleeps in which call. One thread runs all LWPs in
-//! turns, each by `Ours::run`; a call that sleeps is looked at again after each step.
+//! turns, each by `Ours::run`; a call that sleeps is looked at again when it is woken.
 
 pub mod calls;
 mod deliver;
+pub mod waiting;
 
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
@@ -197,7 +198,6 @@ impl Ours {
             }
             let hint = hints.get(&name).copied();
             if let Some(answer) = self.wake(name, interrupted.contains(&name), hint) {
-                self.actor(name).sleeps = None;
                 outcomes.insert(name, Outcome::Answered(answer));
                 return true;
             }

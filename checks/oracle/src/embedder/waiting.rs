@@ -1,0 +1,189 @@
+//! Waiting for children.
+//!
+//! A wait that sleeps is a future of the library, which is polled again only when its waker
+//! has been called: a wake-up that the library loses is a call that goes on here.
+
+use super::Ours;
+use super::calls::{Asked, Called, Sleep, number};
+use crate::signals;
+use crate::step::{Answer, Name};
+use crate::verbs;
+use lwproc::{Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitFor, WaitTarget};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A wait that sleeps.
+#[derive(Debug)]
+pub struct Waiting {
+    target: WaitTarget,
+    then: Then,
+    future: Pin<Box<WaitChild>>,
+    woken: Arc<Woken>,
+}
+
+/// What becomes of the child that is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    Reap,
+    Leave,
+}
+
+impl Then {
+    fn of(self, target: WaitTarget) -> WaitFor {
+        match self {
+            Self::Reap => target.into(),
+            Self::Leave => target.peek(),
+        }
+    }
+}
+
+/// Whether the waker has been called. (One thread runs all.)
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl Waiting {
+    fn new(k: &Entered<'_>, target: WaitTarget, then: Then) -> Self {
+        let future = Box::pin(k.process().wait(then.of(target)));
+        Self { target, then, future, woken: Arc::default() }
+    }
+
+    fn poll(&mut self, k: &mut Entered<'_>) -> Poll<Result<Reaped, WaitError>> {
+        self.woken.0.store(false, Relaxed);
+        let waker = Waker::from(self.woken.clone());
+        k.lend(|| self.future.as_mut().poll(&mut Context::from_waker(&waker)))
+    }
+}
+
+/// `wait4(2)`, and `waitid(2)` with `WNOWAIT`.
+pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let hangs = asked.int(1) == 0;
+    let then = if asked.int(2) == 0 { Then::Reap } else { Then::Leave };
+    if asked.int(0) == i32::MIN {
+        // It has no opposite. Linux's two calls differ in that.
+        let none = if then == Then::Reap { Errno::ESRCH } else { Errno::EINVAL };
+        return Called::Answer(Answer::error(none));
+    }
+    ours.run(asked.actor, |k| {
+        let target = match WaitTarget::from_raw(asked.int(0)) {
+            // The group that it is in now, however long it waits.
+            WaitTarget::OwnPgrp => WaitTarget::Pgrp(k.groups().pgid()),
+            other => other,
+        };
+        match choose(k, target, asked.hint) {
+            Ok(Some(chosen)) => match k.try_wait(then.of(chosen)) {
+                Ok(child) => Called::Answer(child.map_or(Answer::value(0), told)),
+                Err(why) => Called::Answer(Answer::error(why.errno())),
+            },
+            Ok(None) if !hangs => Called::Answer(Answer::value(0)),
+            Ok(None) => {
+                let mut waiting = Waiting::new(k, target, then);
+                match waiting.poll(k) {
+                    Poll::Pending => Called::Sleeps(Sleep::Wait(waiting)),
+                    Poll::Ready(done) => Called::Answer(answer(done)),
+                }
+            }
+            Err(why) => Called::Answer(Answer::error(why.errno())),
+        }
+    })
+}
+
+fn answer(done: Result<Reaped, WaitError>) -> Answer {
+    match done {
+        Ok(child) => told(child),
+        Err(why) => Answer::error(why.errno()),
+    }
+}
+
+/// What is told of a child that has ended.
+fn told(child: Reaped) -> Answer {
+    let signal = child.status.signal().and_then(|number| Signo::new(number.into()));
+    let signal = signal.and_then(signals::of_ours).map_or(0, |signal| signal.linux.into());
+    let out = verbs::ended(signal, child.status.exit_code().unwrap_or(0).into());
+    Answer { out, ..Answer::value(number(child.pid)) }
+}
+
+/// What to wait for of what is meant, when a child has ended: of several the one that Linux
+/// chose, if it is meant.
+fn choose(
+    k: &Entered<'_>,
+    target: WaitTarget,
+    hint: Option<&Answer>,
+) -> Result<Option<WaitTarget>, WaitError> {
+    let Some(first) = k.try_wait(target.peek())? else { return Ok(None) };
+    let wanted = hint.and_then(|hint| hint.result.ok()).map(|pid| Pid(pid as i32));
+    let other = wanted
+        .filter(|pid| *pid != first.pid && is_meant(k, target, *pid))
+        .map(WaitTarget::Pid)
+        .filter(|other| matches!(k.try_wait(other.peek()), Ok(Some(_))));
+    Ok(Some(other.unwrap_or(target)))
+}
+
+/// Whether a wait for `target` could find that process, were it a child that has ended.
+fn is_meant(k: &Entered<'_>, target: WaitTarget, pid: Pid) -> bool {
+    match target {
+        WaitTarget::Any => true,
+        WaitTarget::Pgrp(pgid) => k.groups().pgid_of(pid) == Ok(pgid),
+        _ => false,
+    }
+}
+
+impl Ours {
+    /// What the call of a sleeper comes to, if it comes to an end.
+    pub(super) fn wake(
+        &mut self,
+        name: Name,
+        interrupted: bool,
+        hint: Option<&Answer>,
+    ) -> Option<Answer> {
+        let interruption = interrupted.then(|| Answer::error(Errno::EINTR));
+        // The sleep is put back if it goes on.
+        let mut sleep = self.actor(name).sleeps.take()?;
+        let answer = match &mut sleep {
+            Sleep::Suspend(before) => {
+                if interrupted {
+                    // The mask that it had: what it blocks may wait again.
+                    let _temporary = self.run(name, |k| k.signals().set_blocked(*before));
+                }
+                interruption
+            }
+            Sleep::Wait(waiting) => {
+                // It may have been interrupted before the child had ended, or after.
+                let as_linux = interruption.as_ref().filter(|answer| hint == Some(*answer));
+                match as_linux {
+                    Some(_) => interruption,
+                    None => self.run(name, |k| look_again(k, waiting, hint)).or(interruption),
+                }
+            }
+        };
+        if answer.is_none() {
+            self.actor(name).sleeps = Some(sleep);
+        }
+        answer
+    }
+}
+
+/// Lets a wait look again, if it was woken.
+fn look_again(k: &mut Entered<'_>, waiting: &mut Waiting, hint: Option<&Answer>) -> Option<Answer> {
+    if !waiting.woken.0.load(Relaxed) {
+        return None;
+    }
+    // Another than it would find by itself: a wait for that one, in its place.
+    if let Ok(Some(chosen)) = choose(k, waiting.target, hint)
+        && chosen != waiting.target
+    {
+        waiting.future = Box::pin(k.process().wait(waiting.then.of(chosen)));
+    }
+    match waiting.poll(k) {
+        Poll::Pending => None,
+        Poll::Ready(done) => Some(answer(done)),
+    }
+}
