@@ -1,7 +1,7 @@
 //! What the command does.
 
 use clap::Parser;
-use lwproc_oracle::compare::{self, Run, Source};
+use lwproc_oracle::compare::{self, Run, Sides, Source};
 use lwproc_oracle::linux::{Linux, Rights};
 use lwproc_oracle::random::Random;
 use lwproc_oracle::shrink;
@@ -36,6 +36,10 @@ struct Options {
     /// Writes the shortest sequence of a mismatch there, for `sequences/`.
     #[arg(long, value_name = "FILE")]
     write_test: Option<PathBuf>,
+    /// Runs each sequence twice on Linux alone, and compares these; also with operations
+    /// that the library does not have yet.
+    #[arg(long)]
+    linux_alone: bool,
     /// Prints every sequence.
     #[arg(long)]
     verbose: bool,
@@ -75,7 +79,7 @@ fn replay(
     file: &std::path::Path,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let steps = step::read(&std::fs::read_to_string(file)?)?;
-    let run = compare::run(linux, Source::Steps(&steps))?;
+    let run = compare::run(linux, Source::Steps(&steps), Sides::Both)?;
     say!("{}", compare::report(&run));
     Ok(if run.mismatch.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -112,12 +116,16 @@ fn random(linux: &mut Linux, options: &Options) -> Result<ExitCode, Box<dyn std:
     let mut random = Random::new(seed);
     let (begun, mut totals) = (Instant::now(), Totals::default());
     let mut mismatch = None;
+    let sides = if options.linux_alone { Sides::LinuxAlone } else { Sides::Both };
     while totals.operations < options.ops && mismatch.is_none() {
         let (from, to) = options.length;
         let length = from + random.below(to - from + 1);
         let mut own = Random::new(random.next_u64());
-        let run = compare::run(linux, Source::Random(&mut own, length))?;
+        let run = compare::run(linux, Source::Random(&mut own, length), sides)?;
         totals.add(&run);
+        if sides == Sides::LinuxAlone && !repeats(linux, &run)? {
+            return Ok(ExitCode::FAILURE);
+        }
         if options.verbose {
             say!("{}", compare::report(&run));
         }
@@ -141,6 +149,21 @@ fn random(linux: &mut Linux, options: &Options) -> Result<ExitCode, Box<dyn std:
         Some(run) => report(linux, run, options),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Whether a sequence has the same outcomes, and the same states, again.
+fn repeats(linux: &mut Linux, run: &Run) -> Result<bool, Box<dyn std::error::Error>> {
+    let again = compare::run(linux, Source::Steps(&run.steps), Sides::LinuxAlone)?;
+    let mut pairs = run.transcript.iter().zip(&again.transcript);
+    let differs = pairs.position(|(first, second)| first != second);
+    if let Some(at) = differs {
+        for (step, [outcomes, _]) in run.steps.iter().zip(&run.transcript).take(at) {
+            say!("  {:40} | {outcomes}", step.to_string());
+        }
+        say!("IT DOES NOT REPEAT, from here on: {}", run.steps[at]);
+        say!("{:#?}\n{:#?}", run.transcript[at], again.transcript[at]);
+    }
+    Ok(differs.is_none() && again.steps == run.steps)
 }
 
 fn report(

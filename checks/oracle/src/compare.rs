@@ -56,6 +56,16 @@ pub struct Run {
     pub mismatch: Option<Mismatch>,
 }
 
+/// Who runs a sequence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sides {
+    /// The system and the library.
+    Both,
+    /// The system, also with what the library cannot do yet. In the place of the library's
+    /// outcomes the transcript has the state.
+    LinuxAlone,
+}
+
 /// Where steps come from.
 #[derive(Debug)]
 pub enum Source<'a> {
@@ -71,14 +81,14 @@ type Outcomes = Vec<(Name, Outcome)>;
 ///
 /// # Errors
 /// The system does not do what it should: nothing is known of the library then.
-pub fn run(linux: &mut Linux, source: Source<'_>) -> Result<Run, Trouble> {
+pub fn run(linux: &mut Linux, source: Source<'_>, sides: Sides) -> Result<Run, Trouble> {
     linux.begin()?;
-    let run = run_begun(linux, source);
+    let run = run_begun(linux, source, sides);
     linux.leave();
     run
 }
 
-fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> {
+fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<Run, Trouble> {
     let mut ours = Ours::new();
     let mut run = Run::default();
     let mut state = linux.state();
@@ -97,7 +107,7 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
             Source::Random(random, length) if given < *length => {
                 let next = Name(state.keys().next_back().map_or(1, |name| name.0) + 1);
                 theme.and_then(|theme| {
-                    generate::next_step(random, &state, theme, linux.rights(), next)
+                    generate::next_step(random, &state, theme, linux.rights(), next, sides)
                 })
             }
             Source::Random(..) => None,
@@ -107,6 +117,12 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
         let values = step.values(|name| linux.pid_of(name));
         let (Some(values), Some(outcomes)) = (values, linux.step(&step)?) else { continue };
         let at = run.steps.len();
+        if sides == Sides::LinuxAlone {
+            state = linux.state();
+            run.steps.push(step);
+            run.transcript.push([text(&outcomes), describe(&state)]);
+            continue;
+        }
         let same = ours.step(&step, &outcomes).unwrap_or_default();
         run.steps.push(step.clone());
         run.transcript.push([text(&outcomes), text(&same)]);
@@ -154,6 +170,16 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>) -> Result<Run, Trouble> 
 
 fn text(outcomes: &Outcomes) -> String {
     let all = outcomes.iter().map(|(name, outcome)| format!("{name}: {outcome}"));
+    all.collect::<Vec<_>>().join("; ")
+}
+
+/// All that would be compared of a state.
+fn describe(state: &State) -> String {
+    let all = state.iter().map(|(name, task)| {
+        let fields = FIELDS.iter().filter_map(|field| Some((field.name, field.value(task)?)));
+        let fields = fields.map(|(name, value)| format!("{name} {value}"));
+        format!("{name}: {}", fields.collect::<Vec<_>>().join(", "))
+    });
     all.collect::<Vec<_>>().join("; ")
 }
 

@@ -1,6 +1,7 @@
 //! Steps chosen by the state of the real tree. A blind choice is mostly refused for want of
 //! a process, and rarely comes near a rule.
 
+use crate::compare::Sides;
 use crate::ids;
 use crate::known;
 use crate::linux::Rights;
@@ -34,6 +35,7 @@ pub fn next_step(
     theme: &Theme,
     rights: Rights,
     next: Name,
+    sides: Sides,
 ) -> Option<Step> {
     let free: Vec<Name> =
         state.iter().filter(|(_, task)| is_free(task)).map(|(name, _)| *name).collect();
@@ -47,7 +49,7 @@ pub fn next_step(
         let mut inventor = Inventor { random, state, actor, rights, next, free: free.len() };
         if let Some(args) = (verb.invent)(&mut inventor) {
             let step = Step { actor, verb, args };
-            if !known::is_not_yet(&step) {
+            if sides == Sides::LinuxAlone || !known::is_not_yet(&step) {
                 return Some(step);
             }
         }
@@ -153,6 +155,29 @@ impl Inventor<'_> {
 
     pub(crate) fn tkill(&mut self) -> Option<Vec<Arg>> {
         Some(vec![self.somebody(), self.signal_to_send()])
+    }
+
+    pub(crate) fn waitid(&mut self) -> Option<Vec<Arg>> {
+        let mut args = self.wait()?;
+        let all = ["ended", "stopped", "stopped", "continued", "any", "any", "clone", "all"];
+        args.push(Arg::Word(self.random.of(&all).expect("some")));
+        Some(args)
+    }
+
+    /// A child with an exit signal of its own, or none.
+    pub(crate) fn clone_(&mut self) -> Option<Vec<Arg>> {
+        let mut args = self.fork()?;
+        let signo = self.signal();
+        args.push(if self.random.one_in(3) { Arg::Number(0) } else { Arg::Signal(signo) });
+        Some(args)
+    }
+
+    pub(crate) fn flag(&mut self) -> Option<Vec<Arg>> {
+        Some(vec![Arg::Number(i64::from(!self.random.one_in(4)))])
+    }
+
+    pub(crate) fn deathsig(&mut self) -> Option<Vec<Arg>> {
+        Some(vec![self.signal_to_send()])
     }
 
     pub(crate) fn exit(&mut self) -> Option<Vec<Arg>> {

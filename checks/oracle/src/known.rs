@@ -199,6 +199,26 @@ pub const NOT_YET: &[NotYet] = &[
         },
     },
     NotYet {
+        name: "notices of stop and continue, children that are found by __WCLONE",
+        reason: "waits know of ends alone, and of one kind of child",
+        needs: |step| step.verb.name == "waitid",
+    },
+    NotYet {
+        name: "a child with an exit signal of its own",
+        reason: "there is one for the whole kernel",
+        needs: |step| step.verb.name == "clone",
+    },
+    NotYet {
+        name: "subreapers",
+        reason: "orphans are init's",
+        needs: |step| step.verb.name == "subreaper",
+    },
+    NotYet {
+        name: "a signal at the parent's death",
+        reason: "there is none",
+        needs: |step| step.verb.name == "deathsig",
+    },
+    NotYet {
         name: "stop and continue",
         reason: "no process stops here; SIGCONT is a signal as others",
         needs: |step| {

@@ -1,6 +1,6 @@
 //! The shortest sequence that shows a difference.
 
-use crate::compare::{self, Run, Source};
+use crate::compare::{self, Run, Sides, Source};
 use crate::linux::{Linux, Trouble};
 
 /// Leaves out as many steps of a run as it can. A difference that does not show again is
@@ -13,7 +13,7 @@ pub fn shrink(linux: &mut Linux, found: Run) -> Result<Run, Trouble> {
     let steps = found.steps.clone();
     let mut best = found;
     least(&steps, |fewer| {
-        let run = compare::run(linux, Source::Steps(fewer))?;
+        let run = compare::run(linux, Source::Steps(fewer), Sides::Both)?;
         if !run.mismatch.as_ref().is_some_and(|found| found.is_like(&wanted)) {
             return Ok(None);
         }
@@ -60,7 +60,7 @@ fn least<T: Clone, E>(
 /// # Errors
 /// As [`compare::run`].
 pub fn shows_again(linux: &mut Linux, found: &Run) -> Result<bool, Trouble> {
-    let again = compare::run(linux, Source::Steps(&found.steps))?;
+    let again = compare::run(linux, Source::Steps(&found.steps), Sides::Both)?;
     Ok(again.mismatch == found.mismatch)
 }
 

@@ -56,6 +56,8 @@ signals! {
     CONT 18 Continues,
     STOP 19 Stops,
     TSTP 20 Stops,
+    TTIN 21 Stops,
+    TTOU 22 Stops,
     URG 23 Nothing,
     WINCH 28 Nothing,
 }

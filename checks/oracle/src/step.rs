@@ -62,6 +62,12 @@ const WORDS: &[(&str, i64)] = &[
     ("default", 0),
     ("ignore", 1),
     ("catch", 2),
+    ("ended", 0),
+    ("stopped", 1),
+    ("continued", 2),
+    ("any", 3),
+    ("clone", 4),
+    ("all", 5),
 ];
 
 impl Arg {

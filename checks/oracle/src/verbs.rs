@@ -143,19 +143,55 @@ const INFO: usize = 64;
 fn wait_call(args: &[i64], seat: Seat) -> Call {
     let &[whom, hang, look] = args else { unreachable!("three arguments") };
     let flags = if hang == 1 { i64::from(libc::WNOHANG) } else { 0 };
-    let data = vec![0; 256];
-    if look == 0 {
-        return Call { data, ..call(libc::SYS_wait4, [whom, seat.data() as i64, flags, 0]) };
+    if look == 1 {
+        return waitid(whom, flags as i32 | libc::WEXITED | libc::WNOWAIT, seat);
     }
+    let data = vec![0; 256];
+    Call { data, ..call(libc::SYS_wait4, [whom, seat.data() as i64, flags, 0]) }
+}
+
+fn waitid_call(args: &[i64], seat: Seat) -> Call {
+    let &[whom, hang, look, what] = args else { unreachable!("four arguments") };
+    let flags = match what {
+        0 => libc::WEXITED,
+        1 => libc::WSTOPPED,
+        2 => libc::WCONTINUED,
+        3 => libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED,
+        4 => libc::WEXITED | libc::__WCLONE,
+        _ => libc::WEXITED | libc::__WALL,
+    };
+    let hang = if hang == 1 { libc::WNOHANG } else { 0 };
+    let look = if look == 1 { libc::WNOWAIT } else { 0 };
+    waitid(whom, flags | hang | look, seat)
+}
+
+fn waitid(whom: i64, flags: i32, seat: Seat) -> Call {
     let (kind, id) = match whom {
         1.. => (libc::P_PID, whom),
         0 => (libc::P_PGID, 0),
         -1 => (libc::P_ALL, 0),
         group => (libc::P_PGID, -group),
     };
-    let flags = flags | i64::from(libc::WEXITED | libc::WNOWAIT);
     let info = seat.data() as i64 + INFO as i64;
-    Call { data, ..call(libc::SYS_waitid, [kind.into(), id, info, flags, 0]) }
+    let args = [kind.into(), id, info, flags.into(), 0];
+    Call { data: vec![0; 256], ..call(libc::SYS_waitid, args) }
+}
+
+/// The child in the information, if there is one.
+fn waitid_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    let (pid, code, status) = (reply.int(INFO + 16), reply.int(INFO + 8), reply.int(INFO + 24));
+    if answer.result.is_err() || pid == 0 {
+        return answer;
+    }
+    let signal = || signals::of_linux(status.into()).map_or("?", |signal| signal.name);
+    let out = match code {
+        libc::CLD_EXITED => ended(0, status),
+        libc::CLD_STOPPED => format!("stopped {}", signal()),
+        libc::CLD_CONTINUED => "continued".into(),
+        _ => ended(status, 0),
+    };
+    Answer { result: Ok(pid.into()), out }
 }
 
 /// How a child ended, in words.
@@ -168,19 +204,11 @@ pub(crate) fn ended(signal: i32, code: i32) -> String {
 }
 
 fn wait_answer(reply: Reply<'_>) -> Answer {
-    let answer = plain(reply);
-    let (pid, out) = match answer.result {
-        Err(_) => return answer,
-        // Of waitid: the child in the information, if there is one.
-        Ok(0) if reply.int(INFO + 16) != 0 => {
-            let (code, status) = (reply.int(INFO + 8), reply.int(INFO + 24));
-            let signal = if code == libc::CLD_EXITED { 0 } else { status };
-            (reply.int(INFO + 16).into(), ended(signal, status))
-        }
-        Ok(0) => return answer,
-        Ok(pid) => (pid, ended(reply.int(0) & 0x7f, reply.int(0) >> 8)),
-    };
-    Answer { result: Ok(pid), out }
+    match plain(reply).result {
+        // Nothing, or waitid's way to say it.
+        Ok(0) | Err(_) => waitid_answer(reply),
+        Ok(pid) => Answer { result: Ok(pid), out: ended(reply.int(0) & 0x7f, reply.int(0) >> 8) },
+    }
 }
 
 /// Fills an entry in whose actor is told nothing but a number.
@@ -234,6 +262,18 @@ pub static VERBS: &[Verb] = &[
     verb!("exit" 1, weight 8, |i| i.exit(), |a, _| call(libc::SYS_exit_group, [a[0]]), calls::exit),
     verb!("exec" 0, weight 6, |i| i.exec(), exec_call, calls::exec),
     verb!("wait" 3, weight 22, |i| i.wait(), wait_call, wait_answer, waiting::wait),
+    verb!("waitid" 4, weight 12, |i| i.waitid(), waitid_call, waitid_answer, calls::not_yet),
+    Verb {
+        makes: Makes::Process,
+        ..verb!("clone" 2, weight 6, |i| i.clone_(),
+            |a, _| call(libc::SYS_clone, [a[1]]), calls::not_yet)
+    },
+    verb!("subreaper" 1, weight 4, |i| i.flag(),
+        |a, _| call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), a[0], 0, 0, 0]),
+        calls::not_yet),
+    verb!("deathsig" 1, weight 4, |i| i.deathsig(),
+        |a, _| call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), a[0], 0, 0, 0]),
+        calls::not_yet),
     verb!("kill" 2, weight 30, |i| i.kill(), |a, _| call(libc::SYS_kill, [a[0], a[1]]), calls::kill),
     verb!("tkill" 2, weight 8, |i| i.tkill(), |a, _| call(libc::SYS_tkill, [a[0], a[1]]), calls::tkill),
     verb!("setpgid" 2, weight 22, |i| i.setpgid(),

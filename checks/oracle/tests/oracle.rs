@@ -1,7 +1,7 @@
 //! Checked-in sequences and fresh ones, on real processes and on the library.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-use lwproc_oracle::compare::{self, Run, Source};
+use lwproc_oracle::compare::{self, Run, Sides, Source};
 use lwproc_oracle::linux::{Linux, Rights};
 use lwproc_oracle::random::Random;
 use lwproc_oracle::{shrink, step};
@@ -29,7 +29,7 @@ fn linux() -> Option<(MutexGuard<'static, ()>, Linux)> {
 }
 
 fn run(linux: &mut Linux, source: Source<'_>) -> Run {
-    compare::run(linux, source).expect("the system does what it should")
+    compare::run(linux, source, Sides::Both).expect("the system does what it should")
 }
 
 #[test]
@@ -70,14 +70,16 @@ fn checked_in_sequences_agree() {
     }
 }
 
-/// The same steps have the same outcomes, again and again.
+/// The same steps have the same outcomes, again and again; and the same states, on Linux
+/// alone, where there is more.
 #[test]
 fn sequences_repeat() {
     let Some((_one, mut linux)) = linux() else { return };
-    for seed in 0..6 {
-        let first = run(&mut linux, Source::Random(&mut Random::new(seed), 50));
+    for (seed, sides) in (0..8).zip([Sides::Both, Sides::LinuxAlone].into_iter().cycle()) {
+        let mut random = Random::new(seed);
+        let first = compare::run(&mut linux, Source::Random(&mut random, 50), sides).unwrap();
         for _ in 0..2 {
-            let again = run(&mut linux, Source::Steps(&first.steps));
+            let again = compare::run(&mut linux, Source::Steps(&first.steps), sides).unwrap();
             assert_eq!((&again.steps, &again.transcript), (&first.steps, &first.transcript));
         }
     }

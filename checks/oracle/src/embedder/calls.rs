@@ -62,6 +62,11 @@ pub(super) fn number(pid: Pid) -> i64 {
     pid.0.into()
 }
 
+/// What the library cannot say yet, and [`known`](crate::known) keeps away.
+pub fn not_yet(_: &mut Ours, _: &Asked<'_>) -> Called {
+    Called::Answer(Answer::error(Errno::ENOSYS))
+}
+
 /// `fork(2)`.
 pub fn fork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let made = ours.run(asked.actor, |k| k.spawn().start());

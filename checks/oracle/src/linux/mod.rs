@@ -316,7 +316,9 @@ impl Linux {
         all.all(|(actor, (stat, _))| match stat.state {
             // Who is idle has nothing to do but to fall asleep.
             'S' => !stat.is_exiting && (self.memory.is_idle(actor.slot) || actor.files.is_asleep()),
-            'T' | '-' => true,
+            // It is seen to have stopped before it tells its parent.
+            'T' => actor.files.is_asleep(),
+            '-' => true,
             // init's are about to go.
             'Z' => stat.ppid != 1 || lives(actor.process),
             _ => false,
