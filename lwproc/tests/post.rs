@@ -47,6 +47,9 @@ fn an_lwp_gets_its_own_and_a_group_each_of_its_members() {
     let of_one = |lid| guard.lwp(lid).unwrap().pending();
     let lids = [other.lid(), leader.lid(), k.lid().unwrap()];
     assert_eq!(lids.map(of_one), [Signo::USR1.into(), SigSet::EMPTY, SigSet::EMPTY]);
+    k.signals().set_blocked(Signo::INT.into()).unwrap();
+    let blocked = |lid| guard.lwp(lid).unwrap().blocked();
+    assert_eq!(lids.map(blocked), [SigSet::EMPTY, SigSet::EMPTY, Signo::INT.into()]);
     drop(guard);
     assert_eq!(k.signals().take(), Some(Signo::TERM));
     k.switch(leader).unwrap();

@@ -160,6 +160,11 @@ impl<'g, H: Host> LwpRef<'g, H> {
         post::pending(&self.node().pending)
     }
 
+    /// The signals that it blocks now. Wait-free.
+    pub fn blocked(&self) -> SigSet {
+        post::blocked(self.node())
+    }
+
     /// A counted handle; `None` when the LWP's memory is already on its way
     /// out. Lock-free.
     pub fn handle(&self) -> Option<LwpHandle<H>> {

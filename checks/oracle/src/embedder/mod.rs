@@ -16,8 +16,8 @@ use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
 use deliver::{Action, Delivered};
 use lwproc::{
-    Enforcement, Entered, Errno, IdSet, Kernel, Limit, Limits, LimitsPolicy, Lwp, Pid, ProcHandle,
-    ProcState, Resource, SigModel, SigSet, WaitPolicy,
+    Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Pid,
+    ProcHandle, ProcState, Resource, SigModel, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -213,10 +213,6 @@ impl Ours {
 
     fn task(&mut self, name: Name) -> Task {
         let is_alive = self.is_alive(name);
-        let (mut blocked, mut own) = (SigSet::EMPTY, SigSet::EMPTY);
-        if is_alive {
-            (blocked, own) = self.run(name, |k| (k.signals().blocked(), deliver::own_pending(k)));
-        }
         let Process { handle, caught, .. } = self.process_of(name);
         let (handle, caught) = (handle.clone(), *caught);
         let is_first = self.actor(name).process == name;
@@ -232,6 +228,9 @@ impl Ours {
             _ if is_first => Stage::Zombie,
             _ => return gone,
         };
+        let own = guard.lwp(Lid(pid)).filter(|_| is_alive);
+        let (blocked, own_pending) =
+            own.map_or_else(Default::default, |lwp| (lwp.blocked(), lwp.pending()));
         let ids = |ids: IdSet| -> Ids { [ids.real, ids.effective, ids.saved] };
         let none = [u32::MAX; 3];
         let number = |pid: Option<Pid>| pid.map_or(-1, |pid| pid.0);
@@ -246,7 +245,7 @@ impl Ours {
             users: cred.map_or(none, |cred| ids(cred.users())),
             groups: cred.map_or(none, |cred| ids(cred.groups())),
             pending: signals::set_of_ours(proc.pending()),
-            own_pending: signals::set_of_ours(own),
+            own_pending: signals::set_of_ours(own_pending),
             blocked: signals::set_of_ours(blocked),
             caught,
             in_call,
