@@ -10,7 +10,7 @@ use crate::signals::{self, Effect};
 use crate::state::{Stage, State, Task};
 use crate::step::{Arg, Name, Step};
 use crate::theme::Theme;
-use crate::verbs::{VERBS, Verb};
+use crate::verbs::{self, VERBS, Verb};
 
 /// How many live at once, about.
 const CROWD: usize = 9;
@@ -39,7 +39,11 @@ pub fn next_step(
 ) -> Option<Step> {
     let free: Vec<Name> =
         state.iter().filter(|(_, task)| is_free(task)).map(|(name, _)| *name).collect();
-    // Most verbs are of use to somebody; should all refuse, there is setsid.
+    // Mostly outside init's session.
+    if state.len() == 1 && state.values().all(|task| task.sid == 0) && !random.one_in(4) {
+        return verbs::named("setsid").map(|verb| Step { actor: Name::FIRST, verb, args: vec![] });
+    }
+    // Most verbs are of use to somebody; should all refuse, it ends.
     for _ in 0..200 {
         // Those that have children are of more interest.
         let weight = |name: &Name| 1 + 2 * count(state, |task| task.ppid == state[name].pid).min(3);
@@ -58,7 +62,7 @@ pub fn next_step(
 }
 
 fn is_free(task: &Task) -> bool {
-    task.stage == Stage::Living && !task.in_call
+    task.stage == Stage::Living && task.call.is_none()
 }
 
 fn count(state: &State, is_one: impl Fn(&Task) -> bool) -> usize {
@@ -242,7 +246,23 @@ impl Inventor<'_> {
             0..6 => Arg::Number(0),
             6 => Arg::Number(*self.random.of(&[-1, 65, 4096]).expect("some")),
             7..9 => Arg::Signal(9),
-            _ => Arg::Signal(self.signal()),
+            _ => Arg::Signal(self.signal_now()),
+        }
+    }
+
+    /// In init's session none that stops: a group of orphans there has a tie to the init of
+    /// a namespace, which it would not have to the system's.
+    fn signal_now(&mut self) -> u8 {
+        let may_stop = count(self.state, |task| task.sid == 0) == 0;
+        let stops = |number: u8| {
+            let signal = signals::of_linux(number.into());
+            signal.is_some_and(|signal| signal.effect == Effect::Stops)
+        };
+        loop {
+            let number = self.signal();
+            if may_stop || !stops(number) {
+                return number;
+            }
         }
     }
 

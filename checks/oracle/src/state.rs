@@ -56,8 +56,8 @@ pub struct Task {
     pub blocked: u64,
     /// Those that its process has caught so far, however often, in whichever thread.
     pub caught: u64,
-    /// Whether it is in a call that has not returned.
-    pub in_call: bool,
+    /// The call that it is in, and that has not returned.
+    pub call: Option<&'static str>,
 }
 
 /// All actors of a sequence, those that are gone included.
@@ -101,5 +101,5 @@ pub const FIELDS: &[Field] = &[
     Field { name: "own pending", of: Stage::is_alive, show: |t| signals::show(t.own_pending) },
     Field { name: "blocked", of: Stage::is_alive, show: |t| signals::show(t.blocked) },
     Field { name: "caught", of: Stage::is_alive, show: |t| signals::show(t.caught) },
-    Field { name: "in call", of: Stage::is_alive, show: |t| t.in_call.to_string() },
+    Field { name: "in call", of: Stage::is_alive, show: |t| t.call.is_some().to_string() },
 ];

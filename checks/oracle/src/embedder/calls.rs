@@ -51,6 +51,16 @@ pub enum Sleep {
     Suspend(SigSet),
 }
 
+impl Sleep {
+    /// What it is called in a report.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::Suspend(_) => "suspend",
+        }
+    }
+}
+
 fn answer<T>(result: Result<T, impl Into<Errno>>, value: impl FnOnce(T) -> i64) -> Called {
     Called::Answer(match result {
         Ok(result) => Answer::value(value(result)),
@@ -250,8 +260,8 @@ fn does_nothing(effect: Effect) -> bool {
 
 /// `sigtimedwait(2)` that does not wait.
 pub fn take(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let set = signals::set_to_ours(asked.values[0] as u64);
-    let set = set - SigSet::UNBLOCKABLE;
+    let unblockable = signals::bit(libc::SIGKILL as u8) | signals::bit(libc::SIGSTOP as u8);
+    let set = signals::set_to_ours(asked.values[0] as u64 & !unblockable);
     let taken = ours.run(asked.actor, |k| deliver::take_first(k, set));
     let taken = taken.and_then(signals::of_ours).map(|signal| i64::from(signal.linux));
     answer(taken.ok_or(Errno::EAGAIN), |signo| signo)

@@ -154,7 +154,9 @@ impl Ours {
         while self.settle(&hints, &mut interrupted, &mut outcomes) {}
         // Who is about to take a signal that ends it does not see its call return.
         for (name, actor) in &mut self.actors {
-            if actor.lwp.is_none() && (actor.sleeps.take().is_some() || *name == step.actor) {
+            let was_in_call = actor.sleeps.is_some() || outcomes.contains_key(name);
+            if actor.lwp.is_none() && was_in_call {
+                actor.sleeps = None;
                 outcomes.insert(*name, Outcome::Ended);
             }
         }
@@ -216,7 +218,7 @@ impl Ours {
         let Process { handle, caught, .. } = self.process_of(name);
         let (handle, caught) = (handle.clone(), *caught);
         let is_first = self.actor(name).process == name;
-        let (pid, in_call) = (self.actor(name).lid, self.actor(name).sleeps.is_some());
+        let (pid, call) = (self.actor(name).lid, self.actor(name).sleeps.as_ref().map(Sleep::name));
         let gone = Task { pid, ..Task::default() };
         let guard = self.kernel.pin();
         let found = guard.proc(handle.pid()).filter(|proc| proc.identity() == handle.identity());
@@ -248,7 +250,7 @@ impl Ours {
             own_pending: signals::set_of_ours(own_pending),
             blocked: signals::set_of_ours(blocked),
             caught,
-            in_call,
+            call,
         }
     }
 }

@@ -343,7 +343,7 @@ impl Linux {
             task.process = actor.process;
             let own = self.actors.values().filter(|other| other.process == actor.process);
             task.caught = own.fold(0, |all, other| all | self.memory.caught(other.slot));
-            task.in_call = actor.asked.is_some();
+            task.call = actor.asked.map(|verb| verb.name);
             (*name, task)
         });
         tasks.collect()
