@@ -142,10 +142,11 @@ impl Inventor<'_> {
 
     /// A thread that ends alone: mostly one of several.
     pub(crate) fn leave(&mut self) -> Option<Vec<Arg>> {
-        if self.threads() == 1 && !self.random.one_in(4) {
-            return None;
+        match self.threads() {
+            1 if !self.random.one_in(4) => None,
+            1 => self.exit(),
+            _ => Some(vec![Arg::Number(self.random.below(4) as i64)]),
         }
-        self.exit()
     }
 
     pub(crate) fn exec(&mut self) -> Option<Vec<Arg>> {
