@@ -101,6 +101,16 @@ pub const KNOWN: &[Known] = &[
         then: Then::Ends,
     },
     Known {
+        name: "an exec beyond the limit",
+        reason: "Linux decides when the real user changes, by the limit and the count of then, \
+                 and never for user 0; here the exec does",
+        is: |d| {
+            let both = [d.linux(), d.ours()];
+            d.is("exec") && both.contains(&Some(Ok(0))) && both.contains(&err(Errno::EAGAIN))
+        },
+        then: Then::Ends,
+    },
+    Known {
         name: "kill(-1) that may signal nobody",
         reason: "Linux answers 0; POSIX EPERM",
         is: |d| {
