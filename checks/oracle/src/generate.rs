@@ -143,6 +143,8 @@ impl Inventor<'_> {
     /// A thread that ends alone: mostly one of several.
     pub(crate) fn leave(&mut self) -> Option<Vec<Arg>> {
         match self.threads() {
+            // The last of several says how the process has ended.
+            1 if !self.is_first() => Some(vec![Arg::Number(self.random.below(4) as i64)]),
             1 if !self.random.one_in(4) => None,
             1 => self.exit(),
             _ => Some(vec![Arg::Number(self.random.below(4) as i64)]),
