@@ -29,8 +29,16 @@ const GROUPS: &[(&str, u32)] =
     &[("setpgid", 3), ("setsid", 4), ("getpgid", 2), ("getsid", 2), ("thread", 0)];
 const SIGNALS: &[(&str, u32)] =
     &[("mask", 2), ("action", 2), ("tkill", 2), ("suspend", 3), ("take", 3), ("setpgid", 0)];
-const THREADS: &[(&str, u32)] =
-    &[("thread", 4), ("leave", 6), ("tkill", 2), ("wait", 2), ("setpgid", 0), ("getpgid", 0)];
+const THREADS: &[(&str, u32)] = &[
+    ("thread", 4),
+    ("leave", 6),
+    ("tkill", 2),
+    ("wait", 2),
+    ("setpgid", 0),
+    ("getpgid", 0),
+    ("kill", 0),
+    ("exit", 0),
+];
 // Linux counts threads too.
 const LIMITS: &[(&str, u32)] =
     &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 3)];
