@@ -28,6 +28,13 @@ pub struct Signal {
     pub effect: Effect,
 }
 
+const fn number(linux: i32) -> Signo {
+    match Signo::new(linux) {
+        Some(signo) => signo,
+        None => panic!("a number"),
+    }
+}
+
 macro_rules! signals {
     ($($name:ident $linux:literal $effect:ident,)+) => {
         /// Those that a sequence may have, by Linux's numbers.
@@ -35,7 +42,7 @@ macro_rules! signals {
             $(Signal {
                 name: stringify!($name),
                 linux: $linux,
-                ours: Signo::$name,
+                ours: number($linux),
                 effect: Effect::$effect,
             },)+
         ];

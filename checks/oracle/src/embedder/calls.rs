@@ -1,13 +1,14 @@
 //! The system calls of the embedder.
 
 use super::Ours;
-use super::deliver::{self, Action};
+use super::deliver;
 use super::waiting::Waiting;
 use crate::linux::MOST_PROCESSES;
-use crate::signals::{self, Effect};
+use crate::signals;
 use crate::step::{Answer, Name};
 use lwproc::{
-    CredChange, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Resource, SigSet,
+    CredChange, Disposition, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid,
+    Resource, SigSet,
 };
 
 /// A call, as its verb sees it.
@@ -49,6 +50,8 @@ pub enum Sleep {
     Wait(Waiting),
     /// Until a signal is caught; the mask that it had before.
     Suspend(SigSet),
+    /// It has stopped: what its call has come to.
+    Stopped(Answer),
 }
 
 impl Sleep {
@@ -57,6 +60,7 @@ impl Sleep {
         match self {
             Self::Wait(_) => "wait",
             Self::Suspend(_) => "suspend",
+            Self::Stopped(_) => "stop",
         }
     }
 }
@@ -80,10 +84,9 @@ pub fn not_yet(_: &mut Ours, _: &Asked<'_>) -> Called {
 /// `fork(2)`.
 pub fn fork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let made = ours.run(asked.actor, |k| k.spawn().start());
-    let actions = ours.process_of(asked.actor).actions.clone();
     answer(made, |lwp| {
         let pid = number(lwp.pid());
-        ours.seat(asked.makes.expect("a fork makes somebody"), lwp, actions);
+        ours.seat(asked.makes.expect("a fork makes somebody"), lwp);
         pid
     })
 }
@@ -130,10 +133,6 @@ pub fn exec(ours: &mut Ours, asked: &Asked<'_>) -> Called {
         k.wait_alone()?;
         Ok::<_, Errno>(k.exec("actor")?)
     });
-    if done.is_ok() {
-        // What was caught is left to the system; what was ignored stays so.
-        ours.process_of(asked.actor).actions.retain(|_, action| *action != Action::Catch);
-    }
     answer(done, |()| 0)
 }
 
@@ -233,29 +232,13 @@ pub fn mask(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `sigaction(2)`.
 pub fn action(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let known = signals::of_linux(asked.values[0]);
-    let Some(signal) = known.filter(|signal| !matches!(signal.name, "KILL" | "STOP")) else {
-        return Called::Answer(Answer::error(Errno::EINVAL));
+    let new = match asked.int(1) {
+        0 => Disposition::Default,
+        1 => Disposition::Ignore,
+        _ => Disposition::Catch,
     };
-    let action = match asked.int(1) {
-        0 => None,
-        1 => Some(Action::Ignore),
-        _ => Some(Action::Catch),
-    };
-    let actions = &mut ours.process_of(asked.actor).actions;
-    match action {
-        None => actions.remove(&signal.linux),
-        Some(action) => actions.insert(signal.linux, action),
-    };
-    // What will be ignored is not kept, blocked or not.
-    if action == Some(Action::Ignore) || (action.is_none() && does_nothing(signal.effect)) {
-        ours.discard(asked.actor, signal.ours);
-    }
-    Called::Answer(Answer::value(0))
-}
-
-fn does_nothing(effect: Effect) -> bool {
-    matches!(effect, Effect::Nothing | Effect::Continues)
+    let signo = signals::to_ours(asked.int(0));
+    answer(ours.run(asked.actor, |k| k.signals().set_disposition(signo, new)), |_before| 0)
 }
 
 /// `sigtimedwait(2)` that does not wait.

@@ -3,14 +3,7 @@
 use super::Ours;
 use crate::signals::{self, Effect};
 use crate::step::Name;
-use lwproc::{CoreDump, Entered, ExitStatus, SigSet, Signo};
-
-/// What a process does about a signal, if not what it does by itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Action {
-    Ignore,
-    Catch,
-}
+use lwproc::{CoreDump, Disposition, Entered, ExitStatus, ProcState, SigSet, Signo};
 
 /// What an actor's look for signals came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,47 +30,93 @@ pub(super) fn own_pending(k: &Entered<'_>) -> SigSet {
     own.map_or(SigSet::EMPTY, |own| own.pending())
 }
 
-/// Takes the first of a set: the LWP's own before its process's, and of each the lowest by
-/// Linux's numbers.
-pub(super) fn take_first(k: &Entered<'_>, set: SigSet) -> Option<Signo> {
+/// The first of a set that is pending: the LWP's own before its process's, and of each the
+/// lowest by Linux's numbers.
+fn first(k: &Entered<'_>, set: SigSet) -> Option<Signo> {
     let lowest = |set: SigSet| {
         signals::SIGNALS.iter().map(|signal| signal.ours).find(|signo| set.contains(*signo))
     };
-    let first = lowest(own_pending(k) & set).or_else(|| lowest(k.signals().pending() & set));
-    first.and_then(|signo| take(k, signo))
+    lowest(own_pending(k) & set).or_else(|| lowest(k.signals().pending() & set))
+}
+
+/// Takes the first of a set, whatever the process does with it.
+pub(super) fn take_first(k: &Entered<'_>, set: SigSet) -> Option<Signo> {
+    let signo = first(k, set)?;
+    let number = signo.number().into();
+    let before = k.signals().set_disposition(number, Disposition::Catch).ok()?;
+    let taken = take(k, signo);
+    let _catch = k.signals().set_disposition(number, before);
+    taken
+}
+
+/// What there is to do about signals.
+enum Next {
+    /// It must exit.
+    Exit,
+    Nothing,
+    /// Something has been done.
+    Again,
+    Taken(Signo, Disposition),
+}
+
+/// The kernel drops what does nothing, and stops whom a signal stops; a thread that took that
+/// would sleep until the process goes on, so it is sent anew.
+fn next(k: &Entered<'_>) -> Next {
+    if k.must_exit() {
+        return Next::Exit;
+    }
+    let Some(signo) = first(k, !k.signals().blocked()) else { return Next::Nothing };
+    let does = k.signals().disposition(signo.number().into()).unwrap_or(Disposition::Default);
+    let effect = signals::of_ours(signo).map(|signal| signal.effect);
+    if does == Disposition::Default && effect == Some(Effect::Stops) {
+        let is_own = own_pending(k).contains(signo);
+        let _taken = take_first(k, signo.into());
+        let guard = k.pin();
+        match is_own {
+            true => guard.lwp(k.lid().expect("an actor")).expect("it lives").post(signo),
+            false => guard.proc(k.pid()).expect("it lives").post(signo),
+        }
+        return Next::Again;
+    }
+    match take(k, signo) {
+        Some(signo) => Next::Taken(signo, does),
+        None => Next::Again,
+    }
 }
 
 impl Ours {
+    /// Whether the process of an actor is stopped, so that none of its LWPs is to be entered as.
+    pub(super) fn is_stopped(&mut self, name: Name) -> bool {
+        let pid = self.process_of(name).handle.pid();
+        let guard = self.kernel.pin();
+        guard.proc(pid).is_some_and(|proc| proc.state() == ProcState::Stopped)
+    }
+
     /// What an actor does on its way back to its program: it takes all signals that it does
     /// not block.
     pub(super) fn deliver(&mut self, name: Name) -> Delivered {
         let mut delivered = Delivered::Nothing;
         loop {
-            let next = self.run(name, |k| {
-                if k.must_exit() {
-                    return None;
-                }
-                Some(take_first(k, !k.signals().blocked()))
-            });
-            let Some(taken) = next else {
-                // Others have said how.
-                self.actor(name).lwp = None;
-                return Delivered::Ended;
-            };
-            let Some(signal) = taken.and_then(signals::of_ours) else { return delivered };
-            let process = self.process_of(name);
-            match (process.actions.get(&signal.linux), signal.effect) {
-                (Some(Action::Ignore), _) | (None, Effect::Nothing | Effect::Continues) => {}
-                (Some(Action::Catch), _) => {
-                    process.caught |= signals::bit(signal.linux);
-                    delivered = Delivered::Caught;
-                }
-                // Nothing stops here yet: `known.rs`.
-                (None, Effect::Ends | Effect::Stops) => {
-                    let status = ExitStatus::signaled(signal.ours.number(), CoreDump::None);
-                    self.end(name, status);
+            if self.is_stopped(name) {
+                return delivered;
+            }
+            let (signo, does) = match self.run(name, |k| next(k)) {
+                Next::Exit => {
+                    // Others have said how.
+                    self.actor(name).lwp = None;
                     return Delivered::Ended;
                 }
+                Next::Nothing => return delivered,
+                Next::Again => continue,
+                Next::Taken(signo, does) => (signo, does),
+            };
+            let Some(signal) = signals::of_ours(signo) else { continue };
+            if does == Disposition::Catch {
+                self.process_of(name).caught |= signals::bit(signal.linux);
+                delivered = Delivered::Caught;
+            } else {
+                self.end(name, ExitStatus::signaled(signal.ours.number(), CoreDump::None));
+                return Delivered::Ended;
             }
         }
     }
@@ -85,12 +124,5 @@ impl Ours {
     /// Ends the process of an actor.
     pub(super) fn end(&mut self, name: Name, status: ExitStatus) {
         self.run(name, |k| k.exit_group(status)).expect("an LWP that nobody holds");
-    }
-
-    /// Forgets a pending signal that the process ignores from now on, in all its threads.
-    pub(super) fn discard(&mut self, name: Name, signo: Signo) {
-        for thread in self.threads_of(name) {
-            self.run(thread, |k| while take(k, signo).is_some() {});
-        }
     }
 }

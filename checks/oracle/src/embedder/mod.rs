@@ -14,10 +14,10 @@ use crate::signals;
 use crate::state::{Ids, Stage, State, Task};
 use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
-use deliver::{Action, Delivered};
+use deliver::Delivered;
 use lwproc::{
     Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Pid,
-    ProcHandle, ProcState, Resource, SigModel, WaitPolicy,
+    ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,6 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 struct Process {
     handle: ProcHandle,
-    /// What it does about signals, by Linux's numbers.
-    actions: BTreeMap<u8, Action>,
     caught: u64,
 }
 
@@ -61,6 +59,7 @@ impl Ours {
         let most = Limit::both(MOST_PROCESSES);
         let limits = Limits::unlimited().with(Resource::Nproc, most).expect("both are the same");
         let kernel = Kernel::builder()
+            .rules(Rules::LINUX)
             .wait_policy(WaitPolicy::Wait)
             .signal_model(SigModel::Record)
             .sigchld()
@@ -74,13 +73,13 @@ impl Ours {
         };
         let (actors, processes) = Default::default();
         let mut ours = Self { kernel, actors, processes };
-        ours.seat(Name::FIRST, first, BTreeMap::new());
+        ours.seat(Name::FIRST, first);
         ours
     }
 
     /// Notes a process that was made, with its first LWP.
-    fn seat(&mut self, name: Name, lwp: Lwp, actions: BTreeMap<u8, Action>) {
-        let process = Process { handle: lwp.proc_handle(), actions, caught: 0 };
+    fn seat(&mut self, name: Name, lwp: Lwp) {
+        let process = Process { handle: lwp.proc_handle(), caught: 0 };
         self.processes.insert(name, process);
         self.seat_thread(name, lwp, name);
     }
@@ -130,7 +129,7 @@ impl Ours {
     pub fn step(&mut self, step: &Step, linux: &[(Name, Outcome)]) -> Option<Vec<(Name, Outcome)>> {
         let values = step.values(|name| self.pid_of(name))?;
         let actor = self.actors.get(&step.actor)?;
-        if actor.lwp.is_none() || actor.sleeps.is_some() {
+        if actor.lwp.is_none() || actor.sleeps.is_some() || self.is_stopped(step.actor) {
             return None;
         }
         let hints: BTreeMap<Name, &Answer> = linux
@@ -144,6 +143,16 @@ impl Ours {
         let asked = Asked { actor: step.actor, makes: step.makes(), values: &values, hint };
         let mut outcomes = BTreeMap::new();
         match (step.verb.ours)(self, &asked) {
+            // Who has stopped in its call returns when it goes on; of several threads another
+            // may have stopped all after it had returned.
+            Called::Answer(answer)
+                if self.is_alive(step.actor)
+                    && self.is_stopped(step.actor)
+                    && (hint != Some(&answer) || self.threads_of(step.actor).len() == 1) =>
+            {
+                self.actor(step.actor).sleeps = Some(Sleep::Stopped(answer));
+                outcomes.insert(step.actor, Outcome::Blocks);
+            }
             Called::Answer(answer) => drop(outcomes.insert(step.actor, Outcome::Answered(answer))),
             Called::Sleeps(sleep) => {
                 self.actor(step.actor).sleeps = Some(sleep);
@@ -195,7 +204,8 @@ impl Ours {
             }
         }
         for name in all {
-            if !self.is_alive(name) || self.actor(name).sleeps.is_none() {
+            let sleeps = self.is_alive(name) && self.actor(name).sleeps.is_some();
+            if !sleeps || self.is_stopped(name) {
                 continue;
             }
             let hint = hints.get(&name).copied();
@@ -225,6 +235,7 @@ impl Ours {
         let Some(proc) = found else { return gone };
         let stage = match proc.state() {
             ProcState::Gone => return gone,
+            ProcState::Stopped if is_alive => Stage::Stopped,
             ProcState::Active | ProcState::Draining if is_alive => Stage::Living,
             // The first thread waits for the others.
             _ if is_first => Stage::Zombie,

@@ -8,7 +8,10 @@ use super::calls::{Asked, Called, Sleep, number};
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
-use lwproc::{Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitFor, WaitTarget};
+use lwproc::{
+    ChildEvent, Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitEvents, WaitFor,
+    WaitTarget,
+};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,6 +22,7 @@ use std::task::{Context, Poll, Wake, Waker};
 #[derive(Debug)]
 pub struct Waiting {
     target: WaitTarget,
+    events: WaitEvents,
     then: Then,
     future: Pin<Box<WaitChild>>,
     woken: Arc<Woken>,
@@ -32,10 +36,10 @@ enum Then {
 }
 
 impl Then {
-    fn of(self, target: WaitTarget) -> WaitFor {
+    fn of(self, target: WaitTarget, events: WaitEvents) -> WaitFor {
         match self {
-            Self::Reap => target.into(),
-            Self::Leave => target.peek(),
+            Self::Reap => target.events(events),
+            Self::Leave => target.events(events).peek(),
         }
     }
 }
@@ -51,9 +55,9 @@ impl Wake for Woken {
 }
 
 impl Waiting {
-    fn new(k: &Entered<'_>, target: WaitTarget, then: Then) -> Self {
-        let future = Box::pin(k.process().wait(then.of(target)));
-        Self { target, then, future, woken: Arc::default() }
+    fn new(k: &Entered<'_>, target: WaitTarget, events: WaitEvents, then: Then) -> Self {
+        let future = Box::pin(k.process().wait(then.of(target, events)));
+        Self { target, events, then, future, woken: Arc::default() }
     }
 
     fn poll(&mut self, k: &mut Entered<'_>) -> Poll<Result<Reaped, WaitError>> {
@@ -63,13 +67,28 @@ impl Waiting {
     }
 }
 
+/// `waitid(2)`.
+pub fn waitid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let events = match asked.int(3) {
+        0 => WaitEvents::EXITED,
+        1 => WaitEvents::STOPPED,
+        2 => WaitEvents::CONTINUED,
+        _ => WaitEvents::EXITED | WaitEvents::STOPPED | WaitEvents::CONTINUED,
+    };
+    wait_for(ours, asked, events, Errno::EINVAL)
+}
+
 /// `wait4(2)`, and `waitid(2)` with `WNOWAIT`.
 pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let none = if asked.int(2) == 0 { Errno::ESRCH } else { Errno::EINVAL };
+    wait_for(ours, asked, WaitEvents::EXITED, none)
+}
+
+fn wait_for(ours: &mut Ours, asked: &Asked<'_>, events: WaitEvents, none: Errno) -> Called {
     let hangs = asked.int(1) == 0;
     let then = if asked.int(2) == 0 { Then::Reap } else { Then::Leave };
     if asked.int(0) == i32::MIN {
         // It has no opposite. Linux's two calls differ in that.
-        let none = if then == Then::Reap { Errno::ESRCH } else { Errno::EINVAL };
         return Called::Answer(Answer::error(none));
     }
     ours.run(asked.actor, |k| {
@@ -78,14 +97,14 @@ pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
             WaitTarget::OwnPgrp => WaitTarget::Pgrp(k.groups().pgid()),
             other => other,
         };
-        match choose(k, target, asked.hint) {
-            Ok(Some(chosen)) => match k.try_wait(then.of(chosen)) {
+        match choose(k, target, events, asked.hint) {
+            Ok(Some(chosen)) => match k.try_wait(then.of(chosen, events)) {
                 Ok(child) => Called::Answer(child.map_or(Answer::value(0), told)),
                 Err(why) => Called::Answer(Answer::error(why.errno())),
             },
             Ok(None) if !hangs => Called::Answer(Answer::value(0)),
             Ok(None) => {
-                let mut waiting = Waiting::new(k, target, then);
+                let mut waiting = Waiting::new(k, target, events, then);
                 match waiting.poll(k) {
                     Poll::Pending => Called::Sleeps(Sleep::Wait(waiting)),
                     Poll::Ready(done) => Called::Answer(answer(done)),
@@ -105,10 +124,19 @@ fn answer(done: Result<Reaped, WaitError>) -> Answer {
 
 /// What is told of a child that has ended.
 fn told(child: Reaped) -> Answer {
+    let name = |signo| signals::of_ours(signo).map_or("?", |signal| signal.name);
+    let out = match child.event {
+        ChildEvent::Stopped(signo) => format!("stopped {}", name(signo)),
+        ChildEvent::Continued => "continued".into(),
+        ChildEvent::Ended => ended(&child),
+    };
+    Answer { out, ..Answer::value(number(child.pid)) }
+}
+
+fn ended(child: &Reaped) -> String {
     let signal = child.status.signal().and_then(|number| Signo::new(number.into()));
     let signal = signal.and_then(signals::of_ours).map_or(0, |signal| signal.linux.into());
-    let out = verbs::ended(signal, child.status.exit_code().unwrap_or(0).into());
-    Answer { out, ..Answer::value(number(child.pid)) }
+    verbs::ended(signal, child.status.exit_code().unwrap_or(0).into())
 }
 
 /// What to wait for of what is meant, when a child has ended: of several the one that Linux
@@ -116,14 +144,15 @@ fn told(child: Reaped) -> Answer {
 fn choose(
     k: &Entered<'_>,
     target: WaitTarget,
+    events: WaitEvents,
     hint: Option<&Answer>,
 ) -> Result<Option<WaitTarget>, WaitError> {
-    let Some(first) = k.try_wait(target.peek())? else { return Ok(None) };
+    let Some(first) = k.try_wait(target.events(events).peek())? else { return Ok(None) };
     let wanted = hint.and_then(|hint| hint.result.ok()).map(|pid| Pid(pid as i32));
     let other = wanted
         .filter(|pid| *pid != first.pid && is_meant(k, target, *pid))
         .map(WaitTarget::Pid)
-        .filter(|other| matches!(k.try_wait(other.peek()), Ok(Some(_))));
+        .filter(|other| matches!(k.try_wait(other.events(events).peek()), Ok(Some(_))));
     Ok(Some(other.unwrap_or(target)))
 }
 
@@ -155,6 +184,7 @@ impl Ours {
                 }
                 interruption
             }
+            Sleep::Stopped(answer) => Some(answer.clone()),
             Sleep::Wait(waiting) => {
                 // It may have been interrupted before the child had ended, or after.
                 let as_linux = interruption.as_ref().filter(|answer| hint == Some(*answer));
@@ -177,10 +207,10 @@ fn look_again(k: &mut Entered<'_>, waiting: &mut Waiting, hint: Option<&Answer>)
         return None;
     }
     // Another than it would find by itself: a wait for that one, in its place.
-    if let Ok(Some(chosen)) = choose(k, waiting.target, hint)
+    if let Ok(Some(chosen)) = choose(k, waiting.target, waiting.events, hint)
         && chosen != waiting.target
     {
-        waiting.future = Box::pin(k.process().wait(waiting.then.of(chosen)));
+        waiting.future = Box::pin(k.process().wait(waiting.then.of(chosen, waiting.events)));
     }
     match waiting.poll(k) {
         Poll::Pending => None,
