@@ -547,3 +547,17 @@ fn a_scope_is_not_polled_while_its_process_is_stopped() {
     assert_eq!(woken.0.load(SeqCst), before + 1);
     assert_eq!(poll(), Poll::Ready(pid));
 }
+
+/// As each stop does, be it that the group is orphaned.
+#[test]
+fn a_stop_that_stops_nobody_discards_sigcont() {
+    let kernel = linux();
+    let k = shell(&kernel);
+    k.signals().set_blocked(signo(CONT).into()).unwrap();
+    let own = KillTarget::Proc(k.pid());
+    k.signals().kill(own, CONT).unwrap();
+    assert!(k.signals().pending().contains(signo(CONT)));
+    k.signals().kill(own, TSTP).unwrap();
+    assert_eq!(kernel.pin().proc(k.pid()).unwrap().state(), ProcState::Active);
+    assert_eq!(k.signals().pending(), SigSet::EMPTY);
+}

@@ -79,6 +79,8 @@ pub(crate) fn sent<H: Host>(
         }
     } else if numbers.stops().contains(signo) {
         if stops {
+            // Also where the group is exempt.
+            proc.jobs.discard(numbers.cont.into());
             stop(world, proc, signo, pin, aftermath);
         } else if let (Recipient::Proc(_), false) = (to, pends.is_empty()) {
             proc.jobs.post(signo, numbers.cont);
