@@ -74,7 +74,7 @@ pub enum Difference {
     /// [`CredChange::SetEuid`](crate::CredChange::SetEuid) to the effective uid, which is
     /// neither real nor saved, and `SetEgid` in the same way. Linux: done. NetBSD: EPERM.
     SeteuidToEffective,
-    /// A fork beyond the limit of a user's processes. Linux: done if the real uid is 0.
+    /// A fork beyond the limit of a user's processes. Linux: done if the real uid or the effective one is 0.
     /// NetBSD: if the effective one is.
     LimitOfTheSuperuser,
 }

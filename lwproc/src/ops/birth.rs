@@ -334,7 +334,9 @@ fn nproc_limit<H: Host>(
     cred: &Cred,
     pin: &Pin<'_>,
 ) -> Option<u64> {
-    if nproc == Enforcement::Ignored || is_exempt(rules, cred) {
+    // Linux asks for either: the real uid 0, or the right of the effective one.
+    let free = cred.is_superuser() || is_exempt(rules, cred);
+    if nproc == Enforcement::Ignored || free {
         return None;
     }
     parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
