@@ -85,21 +85,6 @@ fn err(errno: Errno) -> Option<Result<i64, i32>> {
 /// The list.
 pub const KNOWN: &[Known] = &[
     Known {
-        name: "seteuid to the present effective id",
-        reason: "Linux does it when it is neither real nor saved; POSIX and NetBSD: EPERM",
-        is: |d| d.is("seteuid") && d.linux() == Some(Ok(0)) && d.ours() == err(Errno::EPERM),
-        then: Then::GoesOn,
-    },
-    Known {
-        name: "a fork beyond the limit with real uid 0",
-        reason: "Linux lets the real superuser; NetBSD the effective one: EAGAIN",
-        is: |d| {
-            let real = d.before.get(&d.actor).map(|task| task.users[0]);
-            d.is("fork") && real == Some(0) && d.ours() == err(Errno::EAGAIN)
-        },
-        then: Then::Ends,
-    },
-    Known {
         name: "an exec beyond the limit",
         reason: "Linux decides when the real user changes, by the limit and the count of then, \
                  and never for user 0; here the exec does",
@@ -108,39 +93,6 @@ pub const KNOWN: &[Known] = &[
             d.is("exec") && both.contains(&Some(Ok(0))) && both.contains(&err(Errno::EAGAIN))
         },
         then: Then::Ends,
-    },
-    Known {
-        name: "kill(-1) that may signal nobody",
-        reason: "Linux answers 0; POSIX EPERM",
-        is: |d| {
-            let to_all = d.is("kill") && d.values[0] == -1;
-            to_all && d.linux() == Some(Ok(0)) && d.ours() == err(Errno::EPERM)
-        },
-        then: Then::GoesOn,
-    },
-    Known {
-        name: "setpgid of a negative process",
-        reason: "Linux takes it for the group, too, when that is 0: EINVAL; here ESRCH",
-        is: |d| {
-            let negative = d.is("setpgid") && d.values[0] < 0 && d.values[1] == 0;
-            negative && d.linux() == err(Errno::EINVAL) && d.ours() == err(Errno::ESRCH)
-        },
-        then: Then::GoesOn,
-    },
-    Known {
-        name: "a bad signal to nobody",
-        reason: "Linux looks for the process first: ESRCH; here EINVAL",
-        is: |d| {
-            let bad = (d.is("kill") || d.is("tkill")) && !(0..=64).contains(&d.values[1]);
-            bad && d.linux() == err(Errno::ESRCH) && d.ours() == err(Errno::EINVAL)
-        },
-        then: Then::GoesOn,
-    },
-    Known {
-        name: "setpgid of a zombie",
-        reason: "Linux moves it, or refuses as for a living one; here ESRCH",
-        is: |d| d.is("setpgid") && d.is_of_zombie() && d.ours() == err(Errno::ESRCH),
-        then: Then::GoesOn,
     },
     Known {
         name: "tkill of a zombie",
