@@ -5,7 +5,7 @@ use crate::runner::{Model, pair};
 use loom::sync::atomic::AtomicU32;
 use lwproc::{
     ChildEvent, Disposition, EnterError, Kernel, KillTarget, Lwp, Pid, ProcState, Rules, SigModel,
-    SigSet, Signo, SpawnGroup, WaitEvents, WaitPolicy, WaitTarget,
+    SigSet, Signo, SpawnGroup, WaitError, WaitEvents, WaitPolicy, WaitTarget,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,11 +24,13 @@ pub fn models() -> Vec<Model> {
         pair("job_notice_against_notice", notice_against_notice),
         pair("job_take_against_cont", take_against_cont),
         pair("job_notice_against_cont", notice_against_cont),
+        pair("job_exit_of_ignored_against_wait", exit_of_ignored_against_wait).long(),
         pair("job_group_stop_against_fork", group_stop_against_fork).long(),
     ]
 }
 
 const KILL: i32 = 9;
+const CHLD: i32 = 17;
 const CONT: i32 = 18;
 const STOP: i32 = 19;
 const TSTP: i32 = 20;
@@ -245,6 +247,21 @@ fn take_against_cont() {
     assert!(taken.is_none_or(|taken| taken == signo(TSTP)));
     assert_eq!((e.signals().take(), e.signals().pending()), (None, SigSet::EMPTY));
     assert!(!e.signals().has_pending());
+    e.release().unwrap();
+    drop(e);
+    assert_empty(&kernel);
+}
+
+/// A wait that sleeps for a child that leaves no zombie ends with it.
+fn exit_of_ignored_against_wait() {
+    let kernel = linux();
+    let (parent, _) = victim(&kernel);
+    let child = parent.proc_handle().spawn().start().unwrap();
+    let mut e = enter_as(&kernel, parent);
+    e.signals().set_disposition(CHLD, Disposition::Ignore).unwrap();
+    let there = move || child.release();
+    let ((), waited) = at_once(&kernel, there, || e.wait(WaitTarget::Any));
+    assert_eq!(waited, Err(WaitError::NoChild));
     e.release().unwrap();
     drop(e);
     assert_empty(&kernel);

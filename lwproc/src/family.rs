@@ -43,6 +43,8 @@ use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 pub(crate) const ZOMBIE: usize = 1;
 /// Tag while somebody reaps it.
 pub(crate) const REAPING: usize = 3;
+/// It has ended, and who ended it reaps it: no wait finds it.
+pub(crate) const GOING: usize = 2;
 
 /// Publishes a new process, with its first LWP, as a child of `parent`. Lock-free but for
 /// the allocator.
@@ -86,7 +88,7 @@ impl<H: Host> Child<'_, H> {
 
     /// A zombie, or one that somebody is reaping.
     pub(crate) fn has_ended(&self) -> bool {
-        self.edge.tag() != 0
+        matches!(self.edge.tag(), ZOMBIE | REAPING)
     }
 
     /// Takes the right to reap a zombie. Lock-free.
@@ -190,10 +192,23 @@ pub(crate) fn edge_of<'g, H: Host>(
     Some((unsafe { edge.as_ref(pin) }?, edge.tag()))
 }
 
-/// Turns a process without LWPs into a zombie; the edge to its parent at that moment,
+/// What a process leaves that has ended.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    Zombie,
+    /// Whoever ended it reaps it.
+    Nothing,
+}
+
+/// Turns a process without LWPs into a zombie, unless its parent wants none; the edge to its parent at that moment,
 /// which is told. A parent that hands the zombie on later sees what it is, and so does
 /// whoever inherits it. Lock-free: once more only if it was adopted meanwhile.
-pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Edge<H> {
+pub(crate) fn die<'g, H: Host>(
+    node: &ProcNode<H>,
+    leaves_none: impl Fn(&ProcNode<H>) -> bool,
+    pin: &'g Pin<'_>,
+) -> (&'g Edge<H>, Left) {
     // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
     let mut edge = node.edge.load(Acquire);
     loop {
@@ -212,8 +227,10 @@ pub(crate) fn die<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Edge
         // Release [P13]: the status, and all the process's end, come before the stage;
         // pairs with Acquire in `children`, `zombies`, `leave`. Acquire [P9] on failure:
         // as above. (The edge before stays in the lists of a parent that has ended.)
-        match node.edge.compare_exchange(edge, edge.with_tag(ZOMBIE), Release, Acquire) {
-            Ok(_) => return its,
+        let (stage, left) =
+            if leaves_none(parent) { (GOING, Left::Nothing) } else { (ZOMBIE, Left::Zombie) };
+        match node.edge.compare_exchange(edge, edge.with_tag(stage), Release, Acquire) {
+            Ok(_) => return (its, left),
             Err(adopted) => edge = adopted,
         }
     }

@@ -375,6 +375,40 @@ fn what_is_ignored_or_does_nothing_is_not_kept() {
 }
 
 #[test]
+fn children_of_one_that_ignores_sigchld_leave_no_zombies() {
+    let kernel = linux();
+    let mut k = shell(&kernel);
+    let [first, second] = [0; 2].map(|_| job(&mut k));
+    // One that has ended before stays.
+    let earlier = first.pid();
+    first.exit(ExitStatus::exited(3));
+    k.signals().set_disposition(CHLD, Disposition::Ignore).unwrap();
+    let (pid, ids) = (second.pid(), kernel.counts().ids);
+    second.release();
+    assert!(kernel.pin().proc(pid).is_none());
+    assert_eq!(kernel.counts().ids, ids - 1);
+    assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, earlier);
+    assert_eq!(k.try_wait(WaitTarget::Any), Err(WaitError::NoChild));
+    // A wait sleeps until all are gone. It is inherited, and survives an exec.
+    let child = k.spawn().start().unwrap();
+    let own = k.switch(child).unwrap().unwrap();
+    let _begun = k.drain();
+    k.exec("other").unwrap();
+    let grandchildren = [0; 2].map(|_| k.spawn().start().unwrap());
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            for grandchild in grandchildren {
+                std::thread::sleep(Duration::from_millis(10));
+                grandchild.exit(ExitStatus::exited(1));
+            }
+        });
+        assert_eq!(k.wait(WaitTarget::Any), Err(WaitError::NoChild));
+    });
+    assert_eq!(kernel.counts().zombies, 0);
+    drop(k.switch(own).unwrap());
+}
+
+#[test]
 fn dispositions_are_refused_where_nobody_keeps_them() {
     let kernel = linux();
     let k = kernel.enter().unwrap();

@@ -133,7 +133,7 @@ impl<'g, H: Host> ProcRef<'g, H> {
         }
         match family::edge_of(self.node(), self.guard.pin()) {
             None => ProcState::Gone,
-            Some((_, 0)) => ProcState::Dying,
+            Some((_, 0 | family::GOING)) => ProcState::Dying,
             Some(_) => ProcState::Zombie,
         }
     }

@@ -7,7 +7,7 @@ use super::post::Recipient;
 use super::regroup::{self, Bearers};
 use super::{emit, hooks, places};
 use crate::cred::uids::UidInfo;
-use crate::family;
+use crate::family::{self, Left};
 use crate::host::Host;
 use crate::idtable::Reserved;
 use crate::object::node::{Edge, LwpPtr, ProcNode, ProcPtr};
@@ -219,9 +219,11 @@ unsafe fn proc_free<H: Host>(
             if let Some(user) = user {
                 user.add_lwps(me.lane, -1);
             }
-            let edge = family::die(node, pin);
+            let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+            let (edge, left) = family::die(node, leaves_none, pin);
             let parent = edge.parent(pin);
-            if parent.reaps_by_itself() && family::claim_own(node).is_some() {
+            let takes = || parent.reaps_by_itself() && family::claim_own(node).is_some();
+            if left == Left::Nothing || takes() {
                 // SAFETY: the right to reap was won.
                 unsafe { reap_zombie(world, me, proc, pin, aftermath) };
             } else {

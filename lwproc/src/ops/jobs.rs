@@ -234,6 +234,11 @@ fn tell_parent<H: Host>(
     }
 }
 
+/// Whether the children of a process are gone when they end: it ignores SIGCHLD.
+pub(crate) fn leaves_no_zombies<H: Host>(world: &World<H>, parent: &ProcNode<H>) -> bool {
+    kept(world) && parent.dispositions.of(world.rules.numbers.chld) == Disposition::Ignore
+}
+
 /// A process is about to end: the groups that nobody controls afterwards, and that have a
 /// stopped member, are told. O(children), and O(members) of their groups.
 // POSIX: `_exit`, consequences of process termination.

@@ -50,7 +50,8 @@ pub enum Disposition {
     /// What the signal does by default. SIGTSTP, SIGTTIN and SIGTTOU stop the process.
     #[default]
     Default,
-    /// It is dropped, unless it is blocked.
+    /// It is dropped, unless it is blocked. Of SIGCHLD: children that end from then on leave
+    /// no zombies, as with [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
     Ignore,
     /// An LWP takes it.
     Catch,
