@@ -175,13 +175,6 @@ pub struct NotYet {
 /// The list: an entry goes when the library can.
 pub const NOT_YET: &[NotYet] = &[
     NotYet {
-        name: "SIGCHLD ignored by one process",
-        reason: "Linux then leaves no zombies; here the policy is the kernel's",
-        needs: |step| {
-            step.verb.name == "action" && step.args[..] == [Arg::Signal(17), Arg::Word("ignore")]
-        },
-    },
-    NotYet {
         name: "children that are found by __WCLONE",
         reason: "there is one kind of child",
         needs: |step| {
