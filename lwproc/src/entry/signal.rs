@@ -17,6 +17,7 @@ use crate::ops::post::{self, Recipient};
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
+use crate::signal::dispositions::Dispositions;
 use crate::signal::{Disposition, DispositionError, KillError, MaskError, SigSet, Signo};
 use crate::sync::Acquire;
 use crate::world::World;
@@ -347,7 +348,7 @@ impl<H: Host> Signals<'_, H> {
     /// # Errors
     /// As [`Signals::set_disposition`].
     pub fn disposition(self, signo: i32) -> Result<Disposition, DispositionError> {
-        Ok(self.0.proc().dispositions.of(self.disposable(signo)?))
+        Ok(self.0.proc().disposition(self.disposable(signo)?))
     }
 
     /// Says what the current process does with a signal; what it did before. A child does
@@ -365,7 +366,7 @@ impl<H: Host> Signals<'_, H> {
         new: Disposition,
     ) -> Result<Disposition, DispositionError> {
         let signo = self.disposable(signo)?;
-        let before = self.0.proc().dispositions.set(signo, new);
+        let before = self.0.proc().dispositions.get_or_init(Dispositions::new).set(signo, new);
         jobs::disposed(self.0.seat.world(), self.0.proc(), signo, &self.0.seat.pin());
         Ok(before)
     }

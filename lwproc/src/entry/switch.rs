@@ -169,11 +169,11 @@ impl<H: Host> Entered<'_, H> {
     /// The general case.
     #[inline(never)]
     fn replace_and_settle(&mut self, new: Lwp<H>) -> Option<Lwp<H>> {
-        // What panics goes on when the switch is made.
         let mut aftermath = self.leave_files().unwrap_or(Aftermath::none());
         self.rouse();
         let old = self.take_off();
-        aftermath.run(|| self.attach(new, old.as_ref()));
+        // If the host panics, the switch is made, and the old LWP is dropped.
+        self.attach(new, old.as_ref());
         let old = Self::put_away(old, &mut aftermath);
         aftermath.settle();
         old

@@ -136,6 +136,7 @@ impl<H: Host> Drop for Kept<'_, H> {
 impl<'a, H: Host> Spawn<'a, H> {
     /// # Safety
     /// The process lives as long as this.
+    #[inline]
     pub(crate) unsafe fn of_living(
         seat: Seat<'a, H>,
         parent: ProcPtr<H>,
@@ -149,6 +150,7 @@ impl<'a, H: Host> Spawn<'a, H> {
         Self::new(parent.anchor().seat(), Parent::Known(parent), Rfork::Share)
     }
 
+    #[inline]
     fn new(seat: Seat<'a, H>, parent: Parent<'a, H>, files: Rfork) -> Self {
         Self { seat, parent, files, blocked: SigSet::EMPTY, vmspace: None, more: None }
     }
@@ -259,6 +261,8 @@ impl<'a, H: Host> Spawn<'a, H> {
     ///   child; [`GroupError::SessionLeader`](crate::GroupError::SessionLeader) (EPERM): it
     ///   leads a session, and cannot join a group.
     /// * [`SpawnError::WrongKernel`] (EXDEV): a key of [`Spawn::data`] is of another kernel.
+    // Inlined, so that a plan of which nothing is said is not written to memory.
+    #[inline]
     pub fn start(self) -> Result<Lwp<H>, SpawnError> {
         match (&self.parent, &self.more) {
             (&Parent::Living(parent, table), None) => {
@@ -270,6 +274,7 @@ impl<'a, H: Host> Spawn<'a, H> {
     }
 
     /// Makes it as is planned.
+    #[inline(never)]
     fn carry_out(self) -> Result<Lwp<H>, SpawnError> {
         let Self { seat, parent, files, blocked, vmspace, more } = self;
         let mut plan =

@@ -139,6 +139,7 @@ impl<H: Host> Kernel<H> {
     // Seed: `rump__lwproc_alloclwp` S400-S411 without a process.
     #[doc(alias = "rump_pub_lwproc_alloclwp")]
     #[doc(alias = "alloclwp")]
+    #[inline]
     pub fn spawn(&self) -> Spawn<'_, H> {
         let files = self.world.proc0_files();
         // SAFETY: proc0 never ends.

@@ -49,11 +49,12 @@ use crate::host::{Host, LwpToken, next_serial};
 use crate::id::{Alias, Identity, Lid, Pid};
 use crate::idtable::Reserved;
 use crate::list::{List, Node};
+use crate::once_box::OnceBox;
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::signal::SigSet;
 use crate::signal::dispositions::Dispositions;
+use crate::signal::{Disposition, SigSet, Signo};
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
 use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed};
@@ -95,7 +96,7 @@ pub(crate) struct ProcNode<H: Host> {
     /// Whether it is stopped.
     pub(crate) jobs: AtomicJobWord,
     /// What it does with its signals, where the kernel keeps that.
-    pub(crate) dispositions: Dispositions,
+    pub(crate) dispositions: OnceBox<Dispositions>,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
@@ -118,6 +119,11 @@ impl<H: Host> ProcNode<H> {
     #[inline]
     pub(crate) fn is_stopped(&self) -> bool {
         self.jobs.load().is_stopped() && !self.word.load().is_exiting()
+    }
+
+    /// What it does with a signal, where the kernel keeps that.
+    pub(crate) fn disposition(&self, signo: Signo) -> Disposition {
+        self.dispositions.get().map_or(Disposition::Default, |all| all.of(signo))
     }
 
     /// What a wait of its parent can take of it.
@@ -150,7 +156,7 @@ impl<H: Host> ProcNode<H> {
             pending: AtomicU64::new(0),
             of_many: AtomicU64::new(0),
             jobs: AtomicJobWord::new(job_signals),
-            dispositions: Dispositions::new(),
+            dispositions: OnceBox::new(),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

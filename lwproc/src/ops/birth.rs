@@ -3,7 +3,7 @@
 
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{emit, jobs, kill, places, post, regroup};
+use super::{emit, kill, places, post, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
@@ -167,7 +167,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let (files, link) = shape.files(&pin);
     let embedded = Embedded { vmspace: shape.vmspace(), vfs };
     let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
-    let (released, job_signals) = (world.ends.released, jobs::signals(world));
+    let (released, job_signals) = (world.ends.released, world.job_signals);
     let proc = ProcNode::new(world.home(), id.0, resources, released, places, job_signals);
     let proc = Managed::new(proc);
     // SAFETY: made above; the LWP below keeps it alive.
@@ -183,8 +183,8 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
 
-    if jobs::kept(world) {
-        node.dispositions.inherit(&parent_node.dispositions);
+    if let Some(dispositions) = parent_node.dispositions.get() {
+        node.dispositions.get_or_init(|| dispositions.clone());
     }
     shape.join(parent_node, node, &pin);
     shape.dress(parent_node, node, lwp_node, &pin);
@@ -292,29 +292,36 @@ impl<'a, H: Host> Place<'a, H> {
 impl<H: Host> Drop for Place<'_, H> {
     #[inline(always)]
     fn drop(&mut self) {
+        let Self { world, me, pin, user, places, taken, .. } = *self;
         if let Some(cred) = self.cred.take() {
-            self.give_back(cred);
+            give_back(world, me, pin, user, places, taken, cred);
         }
     }
 }
 
-impl<H: Host> Place<'_, H> {
-    #[cold]
-    fn give_back(&self, cred: CredRef) {
-        let Self { world, me, user, .. } = *self;
-        if let Taken::Id(id) = self.taken {
-            // A group that was founded for it may have others in it by now, who bear the id.
-            regroup::drop_bearer(world, me, id.0);
-        }
-        if let Taken::Charge | Taken::Id(_) = self.taken {
-            user.count_procs(me.lane, -1);
-        }
-        if !matches!(self.taken, Taken::Nothing) {
-            user.add_lwps(me.lane, -1);
-            places::give_back(world, self.places);
-        }
-        cred.release(self.pin);
+// By value: a reference would keep what a fork takes in memory.
+#[cold]
+fn give_back<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    pin: &Pin<'_>,
+    user: &UidInfo,
+    places: Places,
+    taken: Taken,
+    cred: CredRef,
+) {
+    if let Taken::Id(id) = taken {
+        // A group that was founded for it may have others in it by now, who bear the id.
+        regroup::drop_bearer(world, me, id.0);
     }
+    if let Taken::Charge | Taken::Id(_) = taken {
+        user.count_procs(me.lane, -1);
+    }
+    if !matches!(taken, Taken::Nothing) {
+        user.add_lwps(me.lane, -1);
+        places::give_back(world, places);
+    }
+    cred.release(pin);
 }
 
 /// Whether the limit of a user's processes is none to one with these credentials.
@@ -335,8 +342,7 @@ fn nproc_limit<H: Host>(
     pin: &Pin<'_>,
 ) -> Option<u64> {
     // Linux asks for either: the real uid 0, or the right of the effective one.
-    let free = cred.is_superuser() || is_exempt(rules, cred);
-    if nproc == Enforcement::Ignored || free {
+    if nproc == Enforcement::Ignored || cred.is_superuser() || is_exempt(rules, cred) {
         return None;
     }
     parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)

@@ -15,9 +15,8 @@ use crate::object::job_word::{Continued, Stopped};
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp;
-use crate::policy::JobControl;
 use crate::reclaim::Pin;
-use crate::signal::{Disposition, SigModel, SigSet, Signo};
+use crate::signal::{Disposition, SigSet, Signo};
 use crate::sync::{Relaxed, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -26,14 +25,7 @@ use std::sync::atomic::Ordering::SeqCst;
 /// Whether the kernel stops and continues processes.
 #[inline]
 pub(crate) fn kept<H: Host>(world: &World<H>) -> bool {
-    world.rules.jobs == JobControl::Kernel && world.signals == SigModel::Record
-}
-
-/// The signals of jobs, where it does.
-#[inline]
-pub(crate) fn signals<H: Host>(world: &World<H>) -> SigSet {
-    let numbers = world.rules.numbers;
-    if kept(world) { numbers.stops().with(numbers.cont) } else { SigSet::EMPTY }
+    !world.job_signals.is_empty()
 }
 
 /// What is left to do with a signal that has been sent.
@@ -61,7 +53,7 @@ pub(crate) fn sent<H: Host>(
     }
     let numbers = world.rules.numbers;
     let is_blocked = is_blocked(to, signo, pin);
-    let (is_taken, stops) = match proc.dispositions.of(signo) {
+    let (is_taken, stops) = match proc.disposition(signo) {
         _ if is_blocked => (true, false),
         Disposition::Catch => (true, false),
         Disposition::Ignore => (false, false),
@@ -118,7 +110,7 @@ pub(crate) fn taken<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) -> Left {
     let numbers = world.rules.numbers;
-    match proc.dispositions.of(signo) {
+    match proc.disposition(signo) {
         Disposition::Catch => Left::Post,
         Disposition::Ignore => Left::Nothing,
         Disposition::Default if numbers.stops().contains(signo) => {
@@ -132,7 +124,7 @@ pub(crate) fn taken<H: Host>(
 
 /// A process does something new with a signal: what it ignores is discarded, blocked or not.
 pub(crate) fn disposed<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo, pin: &Pin<'_>) {
-    let is_ignored = match proc.dispositions.of(signo) {
+    let is_ignored = match proc.disposition(signo) {
         Disposition::Catch => false,
         Disposition::Ignore => true,
         Disposition::Default => world.rules.numbers.does_nothing(signo),
@@ -236,7 +228,7 @@ fn tell_parent<H: Host>(
 
 /// Whether the children of a process are gone when they end: it ignores SIGCHLD.
 pub(crate) fn leaves_no_zombies<H: Host>(world: &World<H>, parent: &ProcNode<H>) -> bool {
-    kept(world) && parent.dispositions.of(world.rules.numbers.chld) == Disposition::Ignore
+    kept(world) && parent.disposition(world.rules.numbers.chld) == Disposition::Ignore
 }
 
 /// A process is about to end: the groups that nobody controls afterwards, and that have a

@@ -5,11 +5,19 @@ use super::set::{SigSet, Signo};
 use crate::sync::{AtomicU64, Relaxed};
 
 /// What a process does with its signals, where the kernel keeps that. Who sends while it
-/// changes meets what was, or what will be.
+/// changes meets what was, or what will be. A process that has never said anything has none.
 #[derive(Debug)]
 pub(crate) struct Dispositions {
     ignored: AtomicU64,
     caught: AtomicU64,
+}
+
+impl Clone for Dispositions {
+    fn clone(&self) -> Self {
+        // Relaxed: as in `of`.
+        let [ignored, caught] = [&self.ignored, &self.caught].map(|set| set.load(Relaxed));
+        Self { ignored: AtomicU64::new(ignored), caught: AtomicU64::new(caught) }
+    }
 }
 
 impl Dispositions {
@@ -40,14 +48,6 @@ impl Dispositions {
                 if new == has { set.fetch_or(bit, Relaxed) } else { set.fetch_and(!bit, Relaxed) };
         }
         before
-    }
-
-    /// A new process, which nobody can see yet, does as its parent.
-    pub(crate) fn inherit(&self, parent: &Self) {
-        for (to, from) in [(&self.ignored, &parent.ignored), (&self.caught, &parent.caught)] {
-            // Relaxed, twice: published with the process [P3].
-            to.store(from.load(Relaxed), Relaxed);
-        }
     }
 
     /// Another program catches nothing.

@@ -45,7 +45,7 @@ impl<H: Host> World<H> {
             let participants = Registry::new(Home::of(this.as_ptr()));
             let ids = IdTable::new(settings.id_capacity);
             let uids = Uids::new();
-            let child_signal = settings.child_signal();
+            let (child_signal, job_signals) = (settings.child_signal(), settings.job_signals());
             let limits = LimitsRef::permanent(settings.limits);
             let root = CredRef::permanent(Cred::superuser());
             let resources = |comm, cred, files| {
@@ -90,6 +90,7 @@ impl<H: Host> World<H> {
                 signals: settings.signals,
                 ends: settings.ends,
                 child_signal,
+                job_signals,
                 rules: settings.rules,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),

@@ -30,7 +30,7 @@ use crate::object::status::Ends;
 use crate::object::table::Table;
 use crate::policy::{JobControl, Rules, WaitPolicy};
 use crate::reclaim::{Collector, Managed};
-use crate::signal::{SigModel, Signo};
+use crate::signal::{SigModel, SigSet, Signo};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Weak};
 use biglock::BigLock;
 use caps::Caps;
@@ -99,6 +99,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// The signals by which the kernel stops and continues processes, if it does.
+    fn job_signals(&self) -> SigSet {
+        let numbers = self.rules.numbers;
+        match (self.rules.jobs, self.signals) {
+            (JobControl::Kernel, SigModel::Record) => numbers.stops().with(numbers.cont),
+            _ => SigSet::EMPTY,
+        }
+    }
+
     fn child_signal(&self) -> Option<Signo> {
         let tells = self.sigchld || self.rules.jobs == JobControl::Kernel;
         tells.then_some(self.rules.numbers.chld)
@@ -113,6 +122,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) policy: WaitPolicy,
     pub(crate) signals: SigModel,
     pub(crate) rules: Rules,
+    /// Those by which the kernel stops and continues processes.
+    pub(crate) job_signals: SigSet,
     /// What a process ends with when nobody says how.
     pub(crate) ends: Ends,
     /// What a parent is sent of its children.
