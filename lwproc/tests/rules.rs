@@ -140,5 +140,6 @@ fn who_is_the_superuser_to_the_limit_of_processes() {
     let refused = Err(SpawnError::Limit);
     let case = Difference::LimitOfTheSuperuser;
     both(case, [Ok(()), refused], |kernel| fork(kernel, [0, 1000]));
-    both(case, [refused, Ok(())], |kernel| fork(kernel, [1000, 0]));
+    both(case, [Ok(()); 2], |kernel| fork(kernel, [1000, 0]));
+    both(case, [refused; 2], |kernel| fork(kernel, [1000; 2]));
 }
