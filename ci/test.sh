@@ -90,7 +90,7 @@ step cargo test --release -p lwproc --test error_paths biglock
 # Linearizability, frozen threads, growth: short runs.
 step cargo test --release -p lwproc-stress
 # Against the Linux underneath, where it allows pid namespaces.
-step cargo run --release -p lwproc-oracle -- --ops 20000
+step cargo run --release -p lwproc-oracle -- --ops 20000 --seed 11
 step cargo build --release -p lwproc-cli
 if command -v python3 >/dev/null; then
     step ci/seed-map

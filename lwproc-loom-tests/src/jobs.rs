@@ -23,6 +23,8 @@ pub fn models() -> Vec<Model> {
         pair("job_stop_against_wait", stop_against_wait),
         pair("job_notice_against_notice", notice_against_notice),
         pair("job_take_against_cont", take_against_cont),
+        pair("job_cont_against_taking", cont_against_taking),
+        pair("job_catch_against_stop", catch_against_stop),
         pair("job_notice_against_cont", notice_against_cont),
         pair("job_exit_of_ignored_against_wait", exit_of_ignored_against_wait).long(),
         pair("job_group_stop_against_fork", group_stop_against_fork).long(),
@@ -264,6 +266,53 @@ fn exit_of_ignored_against_wait() {
     assert_eq!(waited, Err(WaitError::NoChild));
     e.release().unwrap();
     drop(e);
+    assert_empty(&kernel);
+}
+
+/// One of a group that its parent controls, so that a terminal stops it; and the parent.
+fn controlled(kernel: &Kernel) -> (Lwp, Pid, Lwp) {
+    let parent = kernel.spawn().start().unwrap();
+    let lwp = parent.proc_handle().spawn().group(SpawnGroup::New).start().unwrap();
+    let pid = lwp.pid();
+    (lwp, pid, parent)
+}
+
+/// A stop that was sent before SIGCONT does not stop after it, though it is taken then.
+fn cont_against_taking() {
+    let kernel = linux();
+    let (lwp, pid, parent) = controlled(&kernel);
+    let mut e = enter_as(&kernel, lwp);
+    e.signals().set_blocked(SigSet::ALL).unwrap();
+    kill_by_handle(&kernel, pid, TSTP);
+    assert_eq!(e.signals().pending(), signo(TSTP).into());
+    e.signals().set_blocked(SigSet::EMPTY).unwrap();
+    let k = kernel.clone();
+    let there = move || kill_by_handle(&k, pid, CONT);
+    let ((), taken) = at_once(&kernel, there, || e.signals().take());
+    assert_eq!(taken, None);
+    assert_ne!(state(&kernel, pid), ProcState::Stopped, "for good");
+    e.release().unwrap();
+    drop((e, parent));
+    assert_empty(&kernel);
+}
+
+/// From a thread that is entered already.
+fn kill_by_handle(kernel: &Kernel, pid: Pid, signal: i32) {
+    kernel.pin().proc(pid).unwrap().post(signo(signal));
+}
+
+/// A stop that meets the change to a handler stops, or is caught.
+fn catch_against_stop() {
+    let kernel = linux();
+    let (lwp, pid, parent) = controlled(&kernel);
+    let e = enter_as(&kernel, lwp);
+    let k = kernel.clone();
+    let there = move || kill(&k, KillTarget::Proc(pid), TSTP);
+    let catch = || e.signals().set_disposition(TSTP, Disposition::Catch).unwrap();
+    at_once(&kernel, there, catch);
+    let pends = kernel.pin().proc(pid).unwrap().pending().contains(signo(TSTP));
+    assert!(pends != (state(&kernel, pid) == ProcState::Stopped), "dropped");
+    drop((Kernel::leave(e), parent));
     assert_empty(&kernel);
 }
 

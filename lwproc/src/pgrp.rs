@@ -139,7 +139,7 @@ pub(crate) fn is_orphaned<H: Host>(
     let is_gone = |node: &ProcNode<H>| gone.is_some_and(|gone| std::ptr::eq(node, gone));
     let ties = |node: &ProcNode<H>| {
         let parent = family::edge_of(node, pin)?.0.parent(pin);
-        Some(!is_gone(parent) && is_tie(parent, group, pin))
+        Some(!is_gone(parent) && !parent.word.load().is_dead() && is_tie(parent, group, pin))
     };
     !members(ids, group, pin)
         .any(|(node, _)| !node.word.load().is_dead() && !is_gone(node) && ties(node) == Some(true))

@@ -77,10 +77,13 @@ pub enum Difference {
     /// A fork beyond the limit of a user's processes. Linux: done if the real uid or the effective one is 0.
     /// NetBSD: if the effective one is.
     LimitOfTheSuperuser,
+    /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
+    /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
+    MaskOfTheFirst,
 }
 
 impl Difference {
-    const ALL: u8 = (1 << 6) - 1;
+    const ALL: u8 = (1 << 7) - 1;
 
     const fn bit(self) -> u8 {
         1 << self as u8

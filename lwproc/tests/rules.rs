@@ -143,3 +143,24 @@ fn who_is_the_superuser_to_the_limit_of_processes() {
     both(case, [Ok(()); 2], |kernel| fork(kernel, [1000, 0]));
     both(case, [refused; 2], |kernel| fork(kernel, [1000; 2]));
 }
+
+#[test]
+fn whose_mask_keeps_what_does_nothing() {
+    let urg = |kernel: &Kernel| {
+        let mut k = process(kernel);
+        let urg = Signo::new(23).unwrap();
+        let second = kernel.new_lwp(k.pid()).unwrap();
+        k.signals().set_blocked(urg.into()).unwrap();
+        let first = k.switch(second).unwrap().unwrap();
+        k.signals().kill(KillTarget::Proc(k.pid()), urg.number().into()).unwrap();
+        let kept = !k.signals().pending().is_empty();
+        drop(first);
+        kept
+    };
+    for (rules, kept) in
+        [(Rules::LINUX, true), (Rules::LINUX.as_netbsd(Difference::MaskOfTheFirst), false)]
+    {
+        let builder = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+        assert_eq!(urg(&builder.build().unwrap()), kept, "{rules:?}");
+    }
+}

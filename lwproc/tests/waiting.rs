@@ -218,23 +218,24 @@ fn a_wait_looks_at_zombies_only() {
         // The oldest end.
         let end: Vec<_> = (0..ROUNDS).map(|_| k.spawn().start().unwrap()).collect();
         let live: Vec<_> = (0..living).map(|_| k.spawn().start().unwrap()).collect();
-        let mut cost = std::time::Duration::ZERO;
+        // Of all rounds the quickest: what others do on the machine is in the rest.
+        let mut least = std::time::Duration::MAX;
         for lwp in end {
             let pid = lwp.pid();
             let begin = std::time::Instant::now();
             assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
-            cost += begin.elapsed();
+            let look = begin.elapsed();
             drop(lwp);
             let begin = std::time::Instant::now();
             assert_eq!(k.wait(WaitTarget::Any).unwrap().pid, pid);
-            cost += begin.elapsed();
+            least = least.min(look + begin.elapsed());
         }
         drop(live);
-        cost
+        least
     };
     let (few, many) = (cost(10), cost(20_000));
-    // 500 times as much when it looked at all of them.
-    assert!(many < few * 20 + std::time::Duration::from_millis(20), "{few:?}, then {many:?}");
+    // A look at all of them takes milliseconds.
+    assert!(many < few * 20 + std::time::Duration::from_micros(100), "{few:?}, then {many:?}");
 }
 
 #[test]

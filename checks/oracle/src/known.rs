@@ -110,6 +110,13 @@ pub const KNOWN: &[Known] = &[
         then: Then::GoesOn,
     },
     Known {
+        name: "a wait for its own group that begins again",
+        reason: "after a signal that does nothing Linux restarts it, for the group of then: \
+                 ECHILD; here a wait is for the group of its beginning",
+        is: |d| d.result(0) == err(Errno::ECHILD) && d.outcomes[1].is_none(),
+        then: Then::Ends,
+    },
+    Known {
         name: "the number of a thread after the first one has left",
         reason: "Linux keeps the process's number for that; here, as on NetBSD, it is free",
         is: |d| {

@@ -1,4 +1,4 @@
-//! Checked-in sequences and fresh ones, on real processes and on the library.
+//! Checked-in sequences and random ones, on real processes and on the library.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use lwproc_oracle::compare::{self, Run, Sides, Source};
@@ -7,7 +7,6 @@ use lwproc_oracle::random::Random;
 use lwproc_oracle::{shrink, step};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 /// The system, unless it forbids what is needed. One test at a time has it: the actors of
 /// another would be in the way of their coming to rest.
@@ -33,10 +32,10 @@ fn run(linux: &mut Linux, source: Source<'_>) -> Run {
 }
 
 #[test]
-fn fresh_sequences_agree() {
+fn random_sequences_agree() {
     let Some((_one, mut linux)) = linux() else { return };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let seed = now.as_nanos() as u64;
+    // The same each time: a difference that nobody has seen yet is the command's to find.
+    let seed = 11;
     println!("seed {seed}");
     let (mut seeds, mut operations) = (Random::new(seed), 0);
     while operations < 2_000 {

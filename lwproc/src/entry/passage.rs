@@ -1,6 +1,7 @@
 //! Entering and leaving.
 
 use super::Entered;
+use super::sleep::Interrupted;
 use crate::error::EnterError;
 use crate::handles::refused::EnterAsError;
 use crate::host::Host;
@@ -40,6 +41,8 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(EnterError::AlreadyEntered);
         }
         me.own.passage.set(me.inside());
+        // If it left because it panicked, it has gone on since.
+        me.unwound.set(std::ptr::null_mut());
         Ok(&me.own)
     }
 
@@ -55,6 +58,7 @@ impl<'k, H: Host> Entered<'k, H> {
         entered.seat.acquire_cpu();
         entered.attach_current(lwp);
         entered.stop_by_the_way();
+        entered.refresh_creds();
         Ok(entered)
     }
 
@@ -81,7 +85,7 @@ impl<'k, H: Host> Entered<'k, H> {
             Some(deadline) if self.seat.acquire_cpu_by(deadline) => {}
             Some(_) => return Err(EnterError::TimedOut),
         }
-        if self.stop_here(deadline).is_err() {
+        if self.stop_here(deadline) == Err(Interrupted::TimedOut) {
             return Err(EnterError::TimedOut);
         }
         self.refresh_creds();

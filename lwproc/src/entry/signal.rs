@@ -323,7 +323,9 @@ impl<H: Host> Signals<'_, H> {
     /// Takes a pending signal that is not blocked: the lowest-numbered one of the LWP's
     /// own, or else of the process's. Of several LWPs that take at once, exactly one
     /// gets a signal of the process, and it sees what the sender did before. `None`
-    /// when there is none. Lock-free.
+    /// when there is none. Lock-free, but where the kernel
+    /// [stops processes](crate::JobControl::Kernel): then it **blocks** while the process is
+    /// stopped, or is `None` in a [scope](crate::Scope), which stops after the poll.
     #[doc(alias = "take_signal")]
     pub fn take(self) -> Option<Signo> {
         let (k, world) = (self.0, self.0.seat.world());
@@ -331,11 +333,17 @@ impl<H: Host> Signals<'_, H> {
             return post::take(k.node(), k.proc());
         }
         loop {
-            k.stop_by_the_way();
+            if k.cx.ground().is_none() {
+                k.stop_by_the_way();
+            } else if k.is_stopped() {
+                // The scope stops when its poll has ended.
+                return None;
+            }
+            let since = k.proc().jobs.load();
             let signo = post::take(k.node(), k.proc())?;
             let mut left = Left::Nothing;
             Aftermath::collect(|aftermath| {
-                left = jobs::taken(world, k.proc(), signo, &k.seat.pin(), aftermath);
+                left = jobs::taken(world, k.proc(), signo, since, &k.seat.pin(), aftermath);
             });
             if left == Left::Post {
                 return Some(signo);

@@ -186,18 +186,17 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// Whether a task that is polled as the current LWP is to stop.
-    #[cfg(feature = "async")]
     pub(crate) fn is_stopped(&self) -> bool {
-        let Some(node) = self.living_node().filter(|node| node.word.load().is_stopping()) else {
+        let Some(node) = self.node().filter(|node| node.word.load().is_stopping()) else {
             return false;
         };
         node.word.clear_stopping();
-        let stopped = !node.word.load().has_qexit() && self.proc().is_stopped();
+        let stopped = self.proc().is_stopped();
         if stopped {
             // For the next look.
             let _itself = node.word.mark(Mark::Stopping);
         }
-        stopped
+        stopped && !node.word.load().has_qexit()
     }
 
     /// The same, whatever comes of it: what goes on here has its own deadline.
@@ -227,8 +226,14 @@ impl<'k, H: Host> Entered<'k, H> {
                 },
                 || (),
             );
-            drop((asleep, aside, timer));
+            drop((asleep, timer));
             if ended == Err(Interrupted::TimedOut) {
+                // An entry that fails: it needs no virtual CPU, and has no big lock.
+                std::mem::forget(aside);
+            } else {
+                drop(aside);
+            }
+            if ended.is_err() {
                 // It stops at the next look, if the process is stopped by then.
                 let _awake = node.word.mark(Mark::Stopping);
                 return ended;

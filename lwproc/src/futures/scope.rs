@@ -10,11 +10,13 @@ use crate::ops::owned::Lwp;
 use crate::panics;
 use crate::reclaim::Managed;
 use crate::sleep::SleepObject;
+use crate::sync::fence;
 use crate::waitq::{WaitQueue, Waiting};
 use crate::world::context::{Context as LwpContext, Ground};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
 /// A future that runs as an LWP: made by [`Lwp::scope`].
@@ -173,6 +175,8 @@ impl<F: Future, H: Host> Inside<'_, F, H> {
         if self.entered.is_stopped() {
             self.bed.lie_down(self.tasks, cx.waker());
             self.bed.fall_asleep(self.entered, self.tasks);
+            // SeqCst fence [P113]: SIGCONT finds the task asleep, or this that it goes on.
+            fence(SeqCst);
             if self.entered.is_stopped() {
                 *self.stage = Stage::Pending;
                 return Poll::Pending;

@@ -9,6 +9,7 @@
 //! | 2 TELLS_CONT | a wait can still take that it was continued | `cont` | `take_notice`, `stop` |
 //! | 8..16 | the signal that stopped it last | `stop` | |
 //! | 16..32 | the process's pending signals of those kinds, 17 to 32 | `stop`, `post`, `cont` | `take`, `discard`; SIGCONT `stop`, `post`; the others `cont` |
+//! | 32..48 | how many SIGCONTs there have been, modulo 2^16: whether one came after a stop that is taken | `cont` | |
 //! | 48..64 | which signals those are; none where the embedder sees to jobs | birth | |
 //!
 //! A process that exits as a whole, or has ended, is not stopped, whatever this says.
@@ -24,6 +25,8 @@ const SIGNO_SHIFT: u32 = 8;
 const SIGNO: u64 = 0xff << SIGNO_SHIFT;
 /// As in a [`SigSet`].
 const PENDING: u64 = 0xffff << 16;
+const CONT_ONE: u64 = 1 << 32;
+const CONTS: u64 = 0xffff << 32;
 const KINDS_SHIFT: u32 = 32;
 
 /// A decoded job word.
@@ -36,7 +39,7 @@ pub struct JobWord(u64);
 pub enum Stopped {
     /// It is stopped: its LWPs and its parent are to be told.
     Now,
-    /// It was: the signal is pending until SIGCONT discards it.
+    /// It was, and the signal is pending until SIGCONT discards it; or that has come already.
     Already,
 }
 
@@ -102,10 +105,15 @@ impl JobWord {
         Self(rest | STOPPED | TELLS_STOP | u64::from(signo.number()) << SIGNO_SHIFT)
     }
 
+    fn conts(self) -> u64 {
+        self.0 & CONTS
+    }
+
     fn continued(self) -> Self {
+        let counted = self.0 & !CONTS | self.0.wrapping_add(CONT_ONE) & CONTS;
         match self.is_stopped() {
-            true => Self(self.0 & !(STOPPED | TELLS_STOP) | TELLS_CONT),
-            false => self,
+            true => Self(counted & !(STOPPED | TELLS_STOP) | TELLS_CONT),
+            false => Self(counted),
         }
     }
 
@@ -149,10 +157,14 @@ impl AtomicJobWord {
         JobWord(self.0.load(Acquire))
     }
 
-    /// Stops the process by a signal that no LWP takes, and discards `cont`. Lock-free.
-    pub fn stop(&self, signo: Signo, cont: Signo) -> Stopped {
-        let before = self.change(|word| Some(word.without(cont.into()).stopped(signo)));
-        let was = before.is_some_and(JobWord::is_stopped);
+    /// Stops the process by a signal that no LWP takes, and discards `cont`; unless it was
+    /// pending at `since`, and SIGCONT has come after that. Lock-free.
+    pub fn stop(&self, signo: Signo, cont: Signo, since: Option<JobWord>) -> Stopped {
+        let before = self.change(|word| {
+            let late = since.is_some_and(|since| since.conts() != word.conts());
+            (!late).then(|| word.without(cont.into()).stopped(signo))
+        });
+        let was = before.is_none_or(JobWord::is_stopped);
         if was { Stopped::Already } else { Stopped::Now }
     }
 
@@ -215,8 +227,8 @@ mod tests {
         assert_eq!(word.load().pending(), CONT.into());
         word.post(Signo::TSTP, CONT);
         assert_eq!(word.load().pending(), Signo::TSTP.into());
-        assert_eq!(word.stop(Signo::STOP, CONT), Stopped::Now);
-        assert_eq!(word.stop(Signo::STOP, CONT), Stopped::Already);
+        assert_eq!(word.stop(Signo::STOP, CONT, None), Stopped::Now);
+        assert_eq!(word.stop(Signo::STOP, CONT, None), Stopped::Already);
         assert_eq!(word.load().pending(), stops());
         assert_eq!(word.cont(stops(), SigSet::EMPTY), Continued::Now);
         assert_eq!((word.load().pending(), word.load().is_stopped()), (SigSet::EMPTY, false));
@@ -229,12 +241,12 @@ mod tests {
         let word = word();
         let (none, stopped) = (SigSet::EMPTY, Notice::Stopped(Signo::TSTP));
         assert_eq!((word.cont(none, none), word.load().notice()), (Continued::WasNot, None));
-        assert_eq!(word.stop(Signo::TSTP, CONT), Stopped::Now);
+        assert_eq!(word.stop(Signo::TSTP, CONT, None), Stopped::Now);
         assert_eq!(word.load().stopped_by(), Some(Signo::TSTP));
         assert!(word.take_notice(stopped) && !word.take_notice(stopped));
         assert!(word.load().is_stopped());
         assert_eq!((word.cont(none, none), word.take_notice(stopped)), (Continued::Now, false));
-        assert_eq!(word.stop(Signo::TSTP, CONT), Stopped::Now);
+        assert_eq!(word.stop(Signo::TSTP, CONT, None), Stopped::Now);
         assert!(!word.take_notice(Notice::Continued), "it is stopped again");
         assert_eq!(word.cont(none, none), Continued::Now);
         assert!(word.take_notice(Notice::Continued) && !word.take_notice(Notice::Continued));

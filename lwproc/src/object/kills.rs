@@ -186,6 +186,9 @@ impl Kills {
             at = kill.older.load(Relaxed);
             Some(kill)
         });
+        // The oldest first: of a stop and a SIGCONT the later one counts.
+        let mut begun: Vec<_> = begun.collect();
+        begun.reverse();
         self.under_way.iter(pin).map(|(kill, _)| kill).chain(begun).for_each(f);
         // Acquire fence [P88]: as in `may_be_missed`, of those that ended since.
         fence(Acquire);

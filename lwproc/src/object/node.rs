@@ -39,7 +39,7 @@ use super::group::Membership;
 use super::home::{Anchor, Home};
 use super::job_word::{AtomicJobWord, Notice};
 use super::lwp_word::AtomicLwpWord;
-use super::proc_word::{AtomicProcWord, Places};
+use super::proc_word::{AtomicProcWord, Places, ProcWord};
 use super::resources::Resources;
 use super::status::{ExitStatus, Fates};
 use crate::cred::CredRef;
@@ -118,7 +118,8 @@ impl<H: Host> ProcNode<H> {
     /// Whether its LWPs stop where they look.
     #[inline]
     pub(crate) fn is_stopped(&self) -> bool {
-        self.jobs.load().is_stopped() && !self.word.load().is_exiting()
+        let lives = |word: ProcWord| !word.is_exiting() && !word.is_dead();
+        self.jobs.load().is_stopped() && lives(self.word.load())
     }
 
     /// What it does with a signal, where the kernel keeps that.

@@ -11,10 +11,11 @@ use super::post::{self, Recipient};
 use crate::family;
 use crate::host::Host;
 use crate::object::group::Pgrp;
-use crate::object::job_word::{Continued, Stopped};
+use crate::object::job_word::{Continued, JobWord, Stopped};
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp;
+use crate::policy::Difference;
 use crate::reclaim::Pin;
 use crate::signal::{Disposition, SigSet, Signo};
 use crate::sync::{Relaxed, fence};
@@ -48,16 +49,24 @@ pub(crate) fn sent<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) -> Left {
     let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
-    if proc.reaps_by_itself() {
+    let word = proc.word.load();
+    if proc.reaps_by_itself() || word.is_exiting() || word.is_dead() {
         return Left::Post;
     }
+    if let Recipient::Lwp(_, lwp) = to
+        && lwp.word.load().has_exited()
+    {
+        return Left::Nothing;
+    }
     let numbers = world.rules.numbers;
-    let is_blocked = is_blocked(to, signo, pin);
+    let is_blocked = is_blocked(world, to, signo, pin);
     let (is_taken, stops) = match proc.disposition(signo) {
         _ if is_blocked => (true, false),
         Disposition::Catch => (true, false),
-        Disposition::Ignore => (false, false),
-        Disposition::Default => (!numbers.does_nothing(signo), numbers.stops().contains(signo)),
+        Disposition::Default if !numbers.does_nothing(signo) => {
+            (true, numbers.stops().contains(signo))
+        }
+        Disposition::Default | Disposition::Ignore => (first_blocks(world, to, signo, pin), false),
     };
     let pends = if is_taken && !stops { SigSet::from(signo) } else { SigSet::EMPTY };
     if signo == numbers.cont {
@@ -73,11 +82,12 @@ pub(crate) fn sent<H: Host>(
         if stops {
             // Also where the group is exempt.
             proc.jobs.discard(numbers.cont.into());
-            stop(world, proc, signo, pin, aftermath);
+            stop(world, proc, signo, None, pin, aftermath);
         } else if let (Recipient::Proc(_), false) = (to, pends.is_empty()) {
             proc.jobs.post(signo, numbers.cont);
         } else {
             proc.jobs.discard(numbers.cont.into());
+            post::no_longer_of_many(proc, signo.into());
         }
         discard_of_lwps(proc, numbers.cont.into(), pin);
     } else if !pends.is_empty() {
@@ -106,6 +116,7 @@ pub(crate) fn taken<H: Host>(
     world: &World<H>,
     proc: &ProcNode<H>,
     signo: Signo,
+    since: JobWord,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) -> Left {
@@ -114,7 +125,7 @@ pub(crate) fn taken<H: Host>(
         Disposition::Catch => Left::Post,
         Disposition::Ignore => Left::Nothing,
         Disposition::Default if numbers.stops().contains(signo) => {
-            stop(world, proc, signo, pin, aftermath);
+            stop(world, proc, signo, Some(since), pin, aftermath);
             Left::Nothing
         }
         Disposition::Default if numbers.does_nothing(signo) => Left::Nothing,
@@ -137,8 +148,33 @@ pub(crate) fn disposed<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Sig
     }
 }
 
+/// Whether the first LWP of a process blocks it, where that is what counts.
+fn first_blocks<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+) -> bool {
+    let Recipient::Proc(proc) = to else {
+        return false;
+    };
+    let is_first = |lwp: &LwpNode<H>| lwp.lid.0 == proc.pid().0;
+    let blocks = |lwp: &LwpNode<H>| is_first(lwp) && post::blocked(lwp).contains(signo);
+    world.rules.is_linux(Difference::MaskOfTheFirst)
+        && proc.lwps.iter(pin).any(|(lwp, _)| blocks(lwp))
+}
+
 /// Whether all that could take it block it.
-fn is_blocked<H: Host>(to: &Recipient<'_, H>, signo: Signo, pin: &Pin<'_>) -> bool {
+fn is_blocked<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+) -> bool {
+    if world.rules.numbers.untouchable().contains(signo) {
+        // Even when the process has no LWP in its list for a moment.
+        return false;
+    }
     let blocks = |lwp: &LwpNode<H>| post::blocked(lwp).contains(signo);
     match to {
         Recipient::Proc(proc) => proc.lwps.iter(pin).all(|(lwp, _)| blocks(lwp)),
@@ -158,10 +194,11 @@ fn discard_of_lwps<H: Host>(proc: &ProcNode<H>, signals: SigSet, pin: &Pin<'_>) 
 }
 
 /// Stops a process by a signal that its LWPs do not take, unless it is exempt.
-pub(crate) fn stop<H: Host>(
+fn stop<H: Host>(
     world: &World<H>,
     proc: &ProcNode<H>,
     signo: Signo,
+    since: Option<JobWord>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
@@ -176,9 +213,16 @@ pub(crate) fn stop<H: Host>(
     {
         return;
     }
-    if proc.jobs.stop(signo, numbers.cont) == Stopped::Now {
+    if proc.jobs.stop(signo, numbers.cont, since) == Stopped::Now {
         tell_lwps(proc, pin);
         tell_parent(world, proc, pin, aftermath);
+        // The fence of `tell_lwps` [P114]: who has just left the group orphaned sees it
+        // stopped, or is seen dead here. Nobody else in the group is to be told for this one.
+        if numbers.is_by_terminal(signo) && is_exempt() {
+            for signo in [Signo::HUP, numbers.cont] {
+                send(world, &Recipient::Proc(proc), signo, pin, aftermath);
+            }
+        }
     }
 }
 
@@ -268,10 +312,14 @@ fn tell_if_orphaned<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) {
     let members = || pgrp::members(&world.ids, group, pin).map(|(member, _)| member);
+    // SeqCst fence [P114]: pairs with that of `tell_lwps`.
+    fence(SeqCst);
     let has_stopped = members().any(|member| member.is_stopped());
     if has_stopped && pgrp::is_orphaned(&world.ids, group, Some(gone), pin) {
         for signo in [Signo::HUP, world.rules.numbers.cont] {
-            for member in members().filter(|member| !std::ptr::eq(*member, gone)) {
+            for member in
+                members().filter(|member| !std::ptr::eq(*member, gone) && !member.reaps_by_itself())
+            {
                 send(world, &Recipient::Proc(member), signo, pin, aftermath);
             }
         }

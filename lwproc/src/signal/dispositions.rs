@@ -2,57 +2,63 @@
 
 use super::Disposition;
 use super::set::{SigSet, Signo};
-use crate::sync::{AtomicU64, Relaxed};
+use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
 
 /// What a process does with its signals, where the kernel keeps that. Who sends while it
 /// changes meets what was, or what will be. A process that has never said anything has none.
 #[derive(Debug)]
 pub(crate) struct Dispositions {
-    ignored: AtomicU64,
+    /// Those of which something has been said: what is not here is done by default.
+    given: AtomicU64,
+    /// Of these, those that are caught; the others are ignored.
     caught: AtomicU64,
 }
 
 impl Clone for Dispositions {
     fn clone(&self) -> Self {
+        // Acquire [P112]: as in `of`.
+        let given = AtomicU64::new(self.given.load(Acquire));
         // Relaxed: as in `of`.
-        let [ignored, caught] = [&self.ignored, &self.caught].map(|set| set.load(Relaxed));
-        Self { ignored: AtomicU64::new(ignored), caught: AtomicU64::new(caught) }
+        Self { given, caught: AtomicU64::new(self.caught.load(Relaxed)) }
     }
 }
 
 impl Dispositions {
     pub(crate) fn new() -> Self {
-        Self { ignored: AtomicU64::new(0), caught: AtomicU64::new(0) }
+        Self { given: AtomicU64::new(0), caught: AtomicU64::new(0) }
     }
 
     pub(crate) fn of(&self, signo: Signo) -> Disposition {
-        // Relaxed, twice: nothing is published by it.
-        let has = |set: &AtomicU64| SigSet::from_bits(set.load(Relaxed)).contains(signo);
-        if has(&self.caught) {
-            Disposition::Catch
-        } else if has(&self.ignored) {
-            Disposition::Ignore
-        } else {
-            Disposition::Default
+        let has = |set| SigSet::from_bits(set).contains(signo);
+        // Acquire [P112]: which of the two it is; pairs with Release in `set`.
+        if !has(self.given.load(Acquire)) {
+            return Disposition::Default;
         }
+        // Relaxed: the load above has what came with it, and what comes later is as good.
+        if has(self.caught.load(Relaxed)) { Disposition::Catch } else { Disposition::Ignore }
     }
 
     /// What it was. Of two that set one signal's at once, one comes last.
     pub(crate) fn set(&self, signo: Signo, new: Disposition) -> Disposition {
         let before = self.of(signo);
         let bit = SigSet::from(signo).bits();
-        for (set, has) in [(&self.caught, Disposition::Catch), (&self.ignored, Disposition::Ignore)]
-        {
-            // Relaxed, twice: as in `of`.
-            let _before =
-                if new == has { set.fetch_or(bit, Relaxed) } else { set.fetch_and(!bit, Relaxed) };
-        }
+        // Relaxed: published by the change below, where it was not given.
+        let _caught = match new {
+            Disposition::Default => 0,
+            Disposition::Catch => self.caught.fetch_or(bit, Relaxed),
+            Disposition::Ignore => self.caught.fetch_and(!bit, Relaxed),
+        };
+        // Release [P112]: which it is; pairs with Acquire in `of`.
+        let _given = match new {
+            Disposition::Default => self.given.fetch_and(!bit, Release),
+            _ => self.given.fetch_or(bit, Release),
+        };
         before
     }
 
     /// Another program catches nothing.
     pub(crate) fn exec(&self) {
-        // Relaxed: as in `of`.
-        self.caught.store(0, Relaxed);
+        // Relaxed, twice: as in `of`; nobody else sets any now.
+        self.given.fetch_and(!self.caught.load(Relaxed), Relaxed);
     }
 }

@@ -143,24 +143,16 @@ impl Ours {
         let asked = Asked { actor: step.actor, makes: step.makes(), values: &values, hint };
         let mut outcomes = BTreeMap::new();
         match (step.verb.ours)(self, &asked) {
-            // Who has stopped in its call returns when it goes on; of several threads another
-            // may have stopped all after it had returned.
-            Called::Answer(answer)
-                if self.is_alive(step.actor)
-                    && self.is_stopped(step.actor)
-                    && (hint != Some(&answer) || self.threads_of(step.actor).len() == 1) =>
-            {
-                self.actor(step.actor).sleeps = Some(Sleep::Stopped(answer));
-                outcomes.insert(step.actor, Outcome::Blocks);
-            }
             Called::Answer(answer) => drop(outcomes.insert(step.actor, Outcome::Answered(answer))),
             Called::Sleeps(sleep) => {
                 self.actor(step.actor).sleeps = Some(sleep);
                 outcomes.insert(step.actor, Outcome::Blocks);
             }
         }
+        self.stop_in_call(step.actor, hint, &mut outcomes);
         let mut interrupted = BTreeSet::new();
         while self.settle(&hints, &mut interrupted, &mut outcomes) {}
+        self.stop_in_call(step.actor, hint, &mut outcomes);
         // Who is about to take a signal that ends it does not see its call return.
         for (name, actor) in &mut self.actors {
             let was_in_call = actor.sleeps.is_some() || outcomes.contains_key(name);
@@ -170,6 +162,24 @@ impl Ours {
             }
         }
         Some(outcomes.into_iter().collect())
+    }
+
+    /// Who has stopped in its call returns when it goes on; of several threads another may
+    /// have stopped all after it had returned.
+    fn stop_in_call(
+        &mut self,
+        name: Name,
+        hint: Option<&Answer>,
+        outcomes: &mut BTreeMap<Name, Outcome>,
+    ) {
+        let Some(Outcome::Answered(answer)) = outcomes.get(&name) else { return };
+        let returned = hint == Some(answer) && self.threads_of(name).len() > 1;
+        if returned || !self.is_alive(name) || !self.is_stopped(name) {
+            return;
+        }
+        if let Some(Outcome::Answered(answer)) = outcomes.insert(name, Outcome::Blocks) {
+            self.actor(name).sleeps = Some(Sleep::Stopped(answer));
+        }
     }
 
     /// Lets each actor look for signals, until to one of them something happens; and when
