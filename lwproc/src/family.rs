@@ -120,13 +120,20 @@ pub(crate) fn children<'g, H: Host>(
     parent: &'g ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = Child<'g, H>> {
-    parent.children.iter(pin).filter_map(move |(hint, hint_ptr)| {
-        let (node, ptr) = table::resolve(ids, hint.child, pin)?;
-        // Acquire [P9], [P13]: the edge that counts, and what came before its
-        // stage; pairs with Release in `orphan_children`, `die`, `unclaim`.
-        let edge = node.edge.load(Acquire);
-        (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
-    })
+    parent.children.iter(pin).filter_map(move |hint| child_of_hint(ids, hint, pin))
+}
+
+/// The child that an edge in a list of its parent's hints at.
+fn child_of_hint<'g, H: Host>(
+    ids: &'g Table<H>,
+    (hint, hint_ptr): (&Edge<H>, *mut Managed<Edge<H>>),
+    pin: &'g Pin<'_>,
+) -> Option<Child<'g, H>> {
+    let (node, ptr) = table::resolve(ids, hint.child, pin)?;
+    // Acquire [P9], [P13]: the edge that counts, and what came before its
+    // stage; pairs with Release in `orphan_children`, `die`, `unclaim`.
+    let edge = node.edge.load(Acquire);
+    (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
 }
 
 /// The children of `parent` that have ended, the last one first, those that somebody is
@@ -136,12 +143,7 @@ pub(crate) fn ended_children<'g, H: Host>(
     parent: &'g ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = Child<'g, H>> {
-    let in_list = parent.zombies.iter(pin).filter_map(move |(hint, hint_ptr)| {
-        let (node, ptr) = table::resolve(ids, hint.child, pin)?;
-        // Acquire [P9], [P13]: as in `children`.
-        let edge = node.edge.load(Acquire);
-        (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
-    });
+    let in_list = parent.zombies.iter(pin).filter_map(move |hint| child_of_hint(ids, hint, pin));
     // One is in the list a moment before it is a zombie.
     in_list.filter(Child::has_ended)
 }
@@ -201,8 +203,8 @@ pub(crate) enum Left {
     Nothing,
 }
 
-/// Turns a process without LWPs into a zombie, unless its parent wants none; the edge to its parent at that moment,
-/// which is told. A parent that hands the zombie on later sees what it is, and so does
+/// Turns a process without LWPs into a zombie, unless its parent wants none; the edge to its
+/// parent at that moment, which is told. A parent that hands the zombie on later sees what it is, and so does
 /// whoever inherits it. Lock-free: once more only if it was adopted meanwhile.
 pub(crate) fn die<'g, H: Host>(
     node: &ProcNode<H>,

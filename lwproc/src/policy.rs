@@ -74,8 +74,8 @@ pub enum Difference {
     /// [`CredChange::SetEuid`](crate::CredChange::SetEuid) to the effective uid, which is
     /// neither real nor saved, and `SetEgid` in the same way. Linux: done. NetBSD: EPERM.
     SeteuidToEffective,
-    /// A fork beyond the limit of a user's processes. Linux: done if the real uid or the effective one is 0.
-    /// NetBSD: if the effective one is.
+    /// A fork beyond the limit of a user's processes. Linux: done if the real uid or the
+    /// effective one is 0. NetBSD: if the effective one is.
     LimitOfTheSuperuser,
     /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
     /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
@@ -104,9 +104,7 @@ impl Rules {
     pub const fn job_control(self, jobs: JobControl) -> Self {
         Self { jobs, ..self }
     }
-}
 
-impl Rules {
     /// The same, with one case as on Linux.
     #[must_use]
     pub const fn as_linux(self, case: Difference) -> Self {

@@ -2,6 +2,10 @@
 #![cfg(not(lwproc_loom))]
 #![allow(missing_docs)]
 
+#[path = "common/jobs.rs"]
+mod common;
+
+use common::{job, kill, linux, shell, signo, state};
 use lwproc::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -17,38 +21,6 @@ const TSTP: i32 = 20;
 const TTIN: i32 = 21;
 
 const BOTH: [WaitEvents; 2] = [WaitEvents::STOPPED, WaitEvents::CONTINUED];
-
-fn linux() -> Kernel {
-    let builder = Kernel::builder().rules(Rules::LINUX).signal_model(SigModel::Record);
-    builder.wait_policy(WaitPolicy::Wait).build().unwrap()
-}
-
-fn signo(number: i32) -> Signo {
-    Signo::new(number).unwrap()
-}
-
-/// A shell: the leader of a session, which the thread runs as from now on.
-fn shell(kernel: &Kernel) -> Entered<'_> {
-    let mut k = kernel.enter().unwrap();
-    k.switch(kernel.spawn().start().unwrap()).unwrap();
-    k.groups().setsid().unwrap();
-    k
-}
-
-/// A job of it: a child in a group of its own.
-fn job(k: &mut Entered<'_>) -> Lwp {
-    let child = k.spawn().start().unwrap();
-    k.groups().setpgid(child.pid(), child.pid()).unwrap();
-    child
-}
-
-fn kill(k: &Entered<'_>, pid: Pid, signo: i32) {
-    k.signals().kill(KillTarget::Proc(pid), signo).unwrap();
-}
-
-fn state(kernel: &Kernel, pid: Pid) -> ProcState {
-    kernel.pin().proc(pid).unwrap().state()
-}
 
 fn found(k: &Entered<'_>, pid: Pid, events: WaitEvents) -> Option<ChildEvent> {
     let found = k.try_wait(WaitTarget::Pid(pid).events(events)).unwrap();

@@ -1,6 +1,11 @@
 //! What a hostile review of job control found: each was wrong once.
 #![allow(missing_docs)]
 #![cfg(not(lwproc_loom))]
+
+#[path = "common/jobs.rs"]
+mod common;
+
+use common::{job, kill, linux, shell, signo as sig, state};
 use lwproc::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -12,30 +17,6 @@ const CONT: i32 = 18;
 const STOP: i32 = 19;
 const TSTP: i32 = 20;
 
-fn linux() -> Kernel {
-    let b = Kernel::builder().rules(Rules::LINUX).signal_model(SigModel::Record).sigchld();
-    b.wait_policy(WaitPolicy::Wait).build().unwrap()
-}
-fn sig(n: i32) -> Signo {
-    Signo::new(n).unwrap()
-}
-fn shell(kernel: &Kernel) -> Entered<'_> {
-    let mut k = kernel.enter().unwrap();
-    k.switch(kernel.spawn().start().unwrap()).unwrap();
-    k.groups().setsid().unwrap();
-    k
-}
-fn job(k: &mut Entered<'_>) -> Lwp {
-    let child = k.spawn().start().unwrap();
-    k.groups().setpgid(child.pid(), child.pid()).unwrap();
-    child
-}
-fn kill(k: &Entered<'_>, pid: Pid, s: i32) {
-    k.signals().kill(KillTarget::Proc(pid), s).unwrap();
-}
-fn state(kernel: &Kernel, pid: Pid) -> ProcState {
-    kernel.pin().proc(pid).unwrap().state()
-}
 fn until(mut f: impl FnMut() -> bool) -> bool {
     let t = Instant::now();
     while !f() {

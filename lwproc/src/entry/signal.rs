@@ -172,18 +172,15 @@ impl<H: Host> Entered<'_, H> {
 
     /// Sends a signal as the current process, to whom `address` says.
     fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
-        let rules = self.seat.world().rules;
-        let bad = KillError::BadSignal { signo };
-        let signo = match signo {
-            0 => Ok(None),
-            number => Signo::new(number).ok_or(bad).map(Some),
+        let looks_first = self.seat.world().rules.is_linux(Difference::BadSignalForNobody);
+        let (signo, refused) = match (signo, Signo::new(signo)) {
+            (0, _) => (None, None),
+            (_, Some(signo)) => (Some(signo), None),
+            (signo, None) => (None, Some(KillError::BadSignal { signo })),
         };
-        let looks_first = rules.is_linux(Difference::BadSignalForNobody);
-        let (signo, refused) = match signo {
-            Ok(signo) => (signo, None),
-            Err(bad) if looks_first => (None, Some(bad)),
-            Err(bad) => return Err(bad),
-        };
+        if let Some(bad) = refused.filter(|_| !looks_first) {
+            return Err(bad);
+        }
         let mut sending = Sending {
             world: self.seat.world(),
             signo,

@@ -14,7 +14,7 @@ use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::death;
 use crate::pgrp;
-use crate::reclaim::Managed;
+use crate::reclaim::{Managed, Pin};
 use crate::usage::Usage;
 use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
@@ -73,6 +73,19 @@ impl Reaped {
             ChildEvent::Continued => 0xffff,
         }
     }
+}
+
+/// Whom a target means.
+enum Meant {
+    /// Each child, or each in that group.
+    Children(Option<Pid>),
+    Child(Pid),
+}
+
+/// Whether a child is in that group, if one is meant.
+fn is_in<H: Host>(child: &Child<'_, H>, group: Option<Pid>, pin: &Pin<'_>) -> bool {
+    let its = || pgrp::group_of(child.node, pin).map(|its| its.id().pid());
+    group.is_none() || its() == group
 }
 
 /// What a wait has found.
@@ -170,19 +183,14 @@ impl<H: Host> Entered<'_, H> {
         let takes = !self.proc().reaps_by_itself();
         let take = |child: &Child<'_, H>| if takes { take(child) } else { None };
         let ids = &self.seat.world().ids;
-        let is_in = |child: &Child<'_, H>, pgid| {
-            pgrp::group_of(child.node, &pin).is_some_and(|its| its.id().pid() == pgid)
-        };
-        let group = match target {
-            WaitTarget::Any => None,
-            WaitTarget::Pgrp(pgid) => Some(pgid),
-            WaitTarget::OwnPgrp => Some(self.groups().pgid()),
-            WaitTarget::Pid(pid) => {
+        let group = match self.meant_by(target) {
+            Meant::Children(group) => group,
+            Meant::Child(pid) => {
                 let child = family::child(ids, self.proc_ptr(), pid, &pin);
                 return child.map(|child| take(&child)).ok_or(WaitError::NoChild);
             }
         };
-        let is_meant = |child: &Child<'_, H>| group.is_none_or(|pgid| is_in(child, pgid));
+        let is_meant = |child: &Child<'_, H>| is_in(child, group, &pin);
         let ended = family::ended_children(ids, self.proc(), &pin);
         if let Some(found) = ended.filter(is_meant).find_map(|child| take(&child)) {
             return Ok(Some(found));
@@ -211,6 +219,15 @@ impl<H: Host> Entered<'_, H> {
         self.find_notice(what)
     }
 
+    fn meant_by(&self, target: WaitTarget) -> Meant {
+        match target {
+            WaitTarget::Any => Meant::Children(None),
+            WaitTarget::Pgrp(pgid) => Meant::Children(Some(pgid)),
+            WaitTarget::OwnPgrp => Meant::Children(Some(self.groups().pgid())),
+            WaitTarget::Pid(pid) => Meant::Child(pid),
+        }
+    }
+
     /// A child that has stopped, or goes on. O(children); for [`WaitTarget::Pid`] O(1).
     fn find_notice(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
         let pin = self.seat.pin();
@@ -232,20 +249,14 @@ impl<H: Host> Entered<'_, H> {
         // One that has ended is a child for who waits for ends.
         let counts =
             |child: &Child<'_, H>| what.events.has(WaitEvents::EXITED) || !child.has_ended();
-        let group = match what.target {
-            WaitTarget::Any => None,
-            WaitTarget::Pgrp(pgid) => Some(pgid),
-            WaitTarget::OwnPgrp => Some(self.groups().pgid()),
-            WaitTarget::Pid(pid) => {
+        let group = match self.meant_by(what.target) {
+            Meant::Children(group) => group,
+            Meant::Child(pid) => {
                 let child = family::child(ids, self.proc_ptr(), pid, &pin).filter(counts);
                 return child.map(|child| taken(&child).map(Found::Seen)).ok_or(WaitError::NoChild);
             }
         };
-        let is_meant = |child: &Child<'_, H>| {
-            let is_in =
-                |pgid| pgrp::group_of(child.node, &pin).is_some_and(|its| its.id().pid() == pgid);
-            group.is_none_or(is_in)
-        };
+        let is_meant = |child: &Child<'_, H>| is_in(child, group, &pin);
         let mut any = false;
         for child in family::children(ids, self.proc(), &pin).filter(is_meant).filter(counts) {
             any = true;

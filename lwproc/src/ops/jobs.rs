@@ -29,6 +29,26 @@ pub(crate) fn kept<H: Host>(world: &World<H>) -> bool {
     !world.job_signals.is_empty()
 }
 
+/// What a signal does to a process, by its disposition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Effect {
+    /// What its LWP makes of it.
+    Taken,
+    Stops,
+    Nothing,
+}
+
+fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect {
+    let numbers = world.rules.numbers;
+    match proc.disposition(signo) {
+        Disposition::Catch => Effect::Taken,
+        Disposition::Ignore => Effect::Nothing,
+        Disposition::Default if numbers.stops().contains(signo) => Effect::Stops,
+        Disposition::Default if numbers.does_nothing(signo) => Effect::Nothing,
+        Disposition::Default => Effect::Taken,
+    }
+}
+
 /// What is left to do with a signal that has been sent.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,15 +80,15 @@ pub(crate) fn sent<H: Host>(
     }
     let numbers = world.rules.numbers;
     let is_blocked = is_blocked(world, to, signo, pin);
-    let (is_taken, stops) = match proc.disposition(signo) {
-        _ if is_blocked => (true, false),
-        Disposition::Catch => (true, false),
-        Disposition::Default if !numbers.does_nothing(signo) => {
-            (true, numbers.stops().contains(signo))
-        }
-        Disposition::Default | Disposition::Ignore => (first_blocks(world, to, signo, pin), false),
+    let effect = effect(world, proc, signo);
+    let stops = effect == Effect::Stops && !is_blocked;
+    let is_kept = match effect {
+        _ if is_blocked => true,
+        Effect::Taken => true,
+        Effect::Stops => false,
+        Effect::Nothing => first_blocks(world, to, signo, pin),
     };
-    let pends = if is_taken && !stops { SigSet::from(signo) } else { SigSet::EMPTY };
+    let pends = if is_kept { SigSet::from(signo) } else { SigSet::EMPTY };
     if signo == numbers.cont {
         let of_proc = if let Recipient::Proc(_) = to { pends } else { SigSet::EMPTY };
         let continued = proc.jobs.cont(numbers.stops(), of_proc);
@@ -83,18 +103,16 @@ pub(crate) fn sent<H: Host>(
             // Also where the group is exempt.
             proc.jobs.discard(numbers.cont.into());
             stop(world, proc, signo, None, pin, aftermath);
-        } else if let (Recipient::Proc(_), false) = (to, pends.is_empty()) {
+        } else if let (Recipient::Proc(_), true) = (to, is_kept) {
             proc.jobs.post(signo, numbers.cont);
         } else {
             proc.jobs.discard(numbers.cont.into());
             post::no_longer_of_many(proc, signo.into());
         }
         discard_of_lwps(proc, numbers.cont.into(), pin);
-    } else if !pends.is_empty() {
-        return Left::Post;
     }
     // As a hint, and of an LWP itself.
-    if pends.is_empty() { Left::Nothing } else { Left::Post }
+    if is_kept { Left::Post } else { Left::Nothing }
 }
 
 /// A signal by these rules where the kernel keeps them, but for what SIGKILL does.
@@ -120,27 +138,17 @@ pub(crate) fn taken<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) -> Left {
-    let numbers = world.rules.numbers;
-    match proc.disposition(signo) {
-        Disposition::Catch => Left::Post,
-        Disposition::Ignore => Left::Nothing,
-        Disposition::Default if numbers.stops().contains(signo) => {
-            stop(world, proc, signo, Some(since), pin, aftermath);
-            Left::Nothing
-        }
-        Disposition::Default if numbers.does_nothing(signo) => Left::Nothing,
-        Disposition::Default => Left::Post,
+    match effect(world, proc, signo) {
+        Effect::Taken => return Left::Post,
+        Effect::Stops => stop(world, proc, signo, Some(since), pin, aftermath),
+        Effect::Nothing => {}
     }
+    Left::Nothing
 }
 
 /// A process does something new with a signal: what it ignores is discarded, blocked or not.
 pub(crate) fn disposed<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo, pin: &Pin<'_>) {
-    let is_ignored = match proc.disposition(signo) {
-        Disposition::Catch => false,
-        Disposition::Ignore => true,
-        Disposition::Default => world.rules.numbers.does_nothing(signo),
-    };
-    if is_ignored {
+    if effect(world, proc, signo) == Effect::Nothing {
         // Relaxed: as in `discard_of_lwps`.
         proc.pending.fetch_and(!SigSet::from(signo).bits(), Relaxed);
         proc.jobs.discard(signo.into());
