@@ -1,4 +1,12 @@
 //! Panics of user code, kept until what they came in the way of is done.
+//!
+//! User code is host calls, hooks, sinks, drops. A panic in `vfs_init` or `syscall_intern`
+//! undoes the fork; one in `create`, or of a sink in a making, releases the LWP just made;
+//! after one in `set` or `clear` the switch is made. One in `destroy`, in a hook or in a drop
+//! is kept in an `Aftermath` until the LWP, and perhaps its process, has ended, and goes on
+//! then. Where several files are closed each is, and the first panic goes on. A panic while a
+//! thread's storage is destroyed is swallowed. After a panic in `create` while the kernel is
+//! built, or in the last `destroy` of proc0 and init, the world is leaked.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

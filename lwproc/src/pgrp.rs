@@ -27,6 +27,9 @@
 //! | 1 | LED: a group of its id may have been made, so others may bear the id | who is about to make one |
 //!
 //! Null: the process has been reaped.
+//!
+//! A joiner first raises the group's count, then moves; so a group may be there for a moment
+//! with nobody in it, and `setsid` may be refused for it.
 #![allow(unsafe_code)]
 
 use crate::errno::errors;

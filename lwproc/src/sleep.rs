@@ -16,6 +16,11 @@
 //! and in them, so that a poll need not say so each time. What it sleeps on is a queue of
 //! tasks; the scope's own is in it whenever a poll begins. A mark that comes before that
 //! is seen by whoever looks in that poll, and a later one wakes the task.
+//!
+//! To wake one LWP of a channel, a thread must take the whole stack of sleepers and put the
+//! others back, and meanwhile a second waker would find nobody. So wake-ups are counted: the
+//! thread that raises the count from zero serves all that are owed. A sleeper that leaves just
+//! as it is woken wakes another.
 #![allow(unsafe_code)]
 
 use crate::id::Lid;

@@ -4,6 +4,10 @@
 //! user from its making to its end. Who changes the credentials moves both. Each may have
 //! a limit. That of LWPs may be exceeded by one for each process that comes to the user by
 //! a change of credentials at the same time, or is only kept alive while it spawns.
+//!
+//! Refunds are counted apart and added up first: a sum that others disturb is too high, and is
+//! taken again. A user's LWPs are those of its processes less one for each that lives,
+//! whichever LWP has gone, as NetBSD counts.
 #![allow(unsafe_code)]
 
 use crate::sync::{Acquire, AtomicI64, AtomicPtr, Relaxed, Release, fence};

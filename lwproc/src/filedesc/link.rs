@@ -2,6 +2,11 @@
 //!
 //! An LWP's use is always of the table that its process points to. So the
 //! process's claim on the memory covers all its LWPs, and a use is only a count.
+//!
+//! The last use given back closes everything, before the LWP is taken off its process; a
+//! thread that joins then is refused (ESRCH). proc0's and init's LWPs keep a use for good, and
+//! the teardown closes what these two have open, since a file may hold a handle that keeps the
+//! world. An exec unshares as NetBSD's `fd_closeexec` does.
 #![allow(unsafe_code)]
 
 use super::Rfork;

@@ -14,6 +14,10 @@
 //!   its table, which keeps the memory and no use.
 //! * **The slot is the authority** on a descriptor. The bitmap only says where
 //!   a search looks first ([`table`] has the protocol).
+//!
+//! A copy of a table is not a snapshot: each entry is as it was when it was passed. One thread
+//! always gets the lowest free descriptor; while others work on the table, each lower one was
+//! seen taken, or in the hands of a call under way.
 #![allow(unsafe_code)]
 
 pub mod file;

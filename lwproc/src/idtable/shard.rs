@@ -7,6 +7,11 @@
 //! `freed`, the owner moves the whole of `freed` over: that is the quarantine
 //! of a released number. When very many lie there, it hands them over to all
 //! (`surplus.rs`).
+//!
+//! A thread takes, in this order: a ready id; its freed ids, if more than 64 lie there; the
+//! surplus; 16 fresh ids; its freed ids, however few; another shard's. So a number stays out
+//! of use for a while, and on a fresh kernel one thread counts 1, 2, 3. A thread with 128
+//! freed ids hands them over.
 
 use super::segments::Segments;
 use super::slot::Slot;

@@ -1,4 +1,9 @@
 //! The end of a kernel.
+//!
+//! The teardown has the kernel to itself. It releases bound LWPs (the host's `clear` is called
+//! only for the thread's own), then parked ones, then zombies; LWPs that somebody owns are
+//! reported, and live until they are dropped. A thread that ends meanwhile may take its bound
+//! LWP first. Hooks and the kernel's sink go with it if nothing survives.
 #![allow(unsafe_code)]
 
 use super::Kernel;

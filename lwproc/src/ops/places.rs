@@ -12,6 +12,9 @@
 //!   processes are counted. There is a fence between the two on each side.
 //!
 //! The count is never too low for what was made after a most was first set.
+//!
+//! A process that keeps its parent while it is spawned by a handle counts as an LWP of the
+//! parent's, but takes no place.
 #![allow(unsafe_code)]
 
 use crate::host::Host;

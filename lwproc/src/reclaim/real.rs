@@ -1,4 +1,8 @@
 //! Reclamation on crossbeam-epoch: one collector per kernel.
+//!
+//! Garbage goes back to the thread that retired it, 256 objects at a time. That thread frees
+//! one for each that it retires, so memory stays with its part of the allocator. A thread
+//! that has stopped keeps back two batches at most.
 #![allow(unsafe_code)]
 
 use super::mailbox::Mailbox;

@@ -10,6 +10,9 @@
 //! entered, and the big lock when its depth is not zero. A suspended context changes its
 //! own entitlement and nothing of the thread's; the thread follows when the contexts
 //! inside it have ended.
+//!
+//! A scope holds an anchor and needs no `Kernel` value; the teardown never looks into it, so
+//! one that is polled meanwhile is a survivor.
 #![allow(unsafe_code)]
 
 use crate::cred::{CredCell, CredRef};

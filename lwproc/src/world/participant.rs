@@ -3,6 +3,10 @@
 //! A participant is used by one thread at a time. It stays when the thread
 //! goes, and the next thread takes it over: there are never more than the
 //! most threads at once, and there is no limit.
+//!
+//! One whose thread leaked a guard or an entry is not taken over. Participants are freed with
+//! the world only, because garbage names their mailboxes. While a thread's storage is being
+//! destroyed, each use of a kernel has a temporary one.
 #![allow(unsafe_code)]
 
 use super::clock::Shown;

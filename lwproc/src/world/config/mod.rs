@@ -3,6 +3,11 @@
 //!
 //! One immutable value in one cell. Making and ending read it only when the part
 //! in question has ever been set: a word that is only ever added to says so.
+//!
+//! One cell, so that a change of one part is not lost to another's. Dropping what a load
+//! returned may be user code: `newproc` does it before anything is taken, an end in its
+//! aftermath. arc-swap keeps a list of the threads that ever loaded from any cell; it is not
+//! freed, and a change in one kernel walks it.
 
 pub(crate) mod hooks;
 
