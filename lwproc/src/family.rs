@@ -23,6 +23,7 @@
 //! |---|---|---|
 //! | 0 | alive | |
 //! | 1 | zombie | 0, the last LWP; or 3 given back |
+//! | 2 | ended, and leaves no zombie | 0, the last LWP |
 //! | 3 | being reaped | 1, whoever won the CAS |
 //!
 //! An edge names its child by identity, resolved through the id table: the
