@@ -1,4 +1,4 @@
-//! Exit status of a process: the traditional 16 bits, a code of 8 bits or a signal.
+//! Exit status of a process.
 
 use std::fmt;
 
