@@ -46,6 +46,7 @@ quick() {
         step ci/seed-map
         step ci/progress
         step ci/layers
+        step ci/semantics
     fi
     for model in "${handful[@]}"; do
         grep -qx "$model" lwproc-loom-tests/MODELS || { echo "no model $model" >&2; exit 1; }
@@ -96,8 +97,9 @@ if command -v python3 >/dev/null; then
     step ci/seed-map
     step ci/progress
     step ci/layers
+    step ci/semantics
 else
-    echo "no python3 here: docs/SEED_MAP.md, docs/PROGRESS.md and the layers are not checked"
+    echo "no python3 here: docs/SEED_MAP.md, docs/PROGRESS.md, the layers and checks/semantics.tsv are not checked"
 fi
 # ../shared holds larger logs, where it is there.
 shopt -s nullglob
