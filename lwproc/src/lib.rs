@@ -51,8 +51,8 @@
 //! | run an async task as an LWP | [`Lwp::scope`] (feature `async`) |
 //! | look at processes, LWPs, groups | [`Guard`], and [`ProcRef`], [`LwpRef`], [`PgrpRef`] under it |
 //! | keep hold of a process: wait for it, signal it, end it | [`ProcHandle`] |
-//! | give a call that blocks a deadline | [`Until`], from [`Entered::until`] and [`Entered::within`] |
-//! | have a file without a descriptor, or a descriptor without a file | [`FileHandle`], [`FdReservation`] |
+//! | give a call that blocks a deadline | [`Until`]: [`Entered::until`], [`Entered::within`] |
+//! | have a file without a descriptor, or the reverse | [`FileHandle`], [`FdReservation`] |
 //! | keep data with a process or an LWP | [`ProcKey`], [`LwpKey`] |
 //! | be told of ends, or of everything | [`Kernel::add_exit_hook`], [`TraceSink`] |
 //! | supply files, address spaces, a clock, hypercalls | [`Host`] |
