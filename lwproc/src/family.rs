@@ -6,12 +6,12 @@
 //!
 //! * **birth**: the child's `edge` is set before the child is published, then
 //!   the edge is pushed on the parent's list.
-//! * **the parent ends**: for each child a new edge is pushed on init's list,
+//! * **the parent ends** (`orphans.rs`): for each child a new edge is pushed on the foster parent's list,
 //!   then one CAS turns the child's `edge` from the old to the new. At every
 //!   moment the child is seen under exactly one parent. If the child left
 //!   first, the new edge is dropped.
 //! * **the child dies**: its edge is pushed on its parent's list of zombies, too, and then
-//!   its stage says so. init and proc0, which reap by themselves, have no such list.
+//!   its stage says so. A parent that reaps by itself has no such list.
 //! * **the child leaves**: it swaps its `edge` for null, and removes the edge
 //!   it got from the lists that it is in: from `zombies` first, and when it is unlinked
 //!   there, from `children`, which keeps the edge.
@@ -23,7 +23,7 @@
 //! |---|---|---|
 //! | 0 | alive | |
 //! | 1 | zombie | 0, the last LWP; or 3 given back |
-//! | 2 | ended, and leaves no zombie | 0, the last LWP |
+//! | 2 | going: who ended or adopted it reaps it | 0, the last LWP; 1, whoever adopts it |
 //! | 3 | being reaped | 1, whoever won the CAS |
 //!
 //! An edge names its child by identity, resolved through the id table: the
@@ -35,6 +35,7 @@
 
 use crate::host::Host;
 use crate::id::Pid;
+use crate::object::kin::Kin;
 use crate::object::node::{Edge, LwpPtr, ProcNode, ProcPtr};
 use crate::object::table::{self, Table};
 use crate::reclaim::{Managed, Pin, Tagged};
@@ -44,25 +45,26 @@ use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 pub(crate) const ZOMBIE: usize = 1;
 /// Tag while somebody reaps it.
 pub(crate) const REAPING: usize = 3;
-/// It has ended, and who ended it reaps it: no wait finds it.
+/// It has ended, and who ended or adopted it reaps it: no wait finds it.
 pub(crate) const GOING: usize = 2;
 
 /// Publishes a new process, with its first LWP, as a child of `parent`. Lock-free but for
 /// the allocator.
 ///
 /// # Safety
-/// The parent lives. The caller made both, and nobody can see them yet; their id is
-/// reserved.
+/// The parent lives, or the caller has counted a reference to it, and sees to the child if
+/// it does not. The caller made both others, and nobody can see them yet; their id is reserved.
 #[inline]
 pub(crate) unsafe fn beget<H: Host>(
     ids: &Table<H>,
     parent: ProcPtr<H>,
     child: ProcPtr<H>,
     first: LwpPtr<H>,
+    kin: Kin,
 ) {
     // SAFETY: the caller's.
     let node = unsafe { Managed::deref_counted(child) };
-    let edge = Edge::new(parent, node.id);
+    let edge = Edge::new(parent, node.id, kin);
     // Relaxed: published with the child [P3].
     node.edge.store(Tagged::new(edge), Relaxed);
     // SAFETY: by contract.
@@ -85,6 +87,21 @@ pub(crate) struct Child<'g, H: Host> {
 impl<H: Host> Child<'_, H> {
     pub(crate) fn is_zombie(&self) -> bool {
         self.edge.tag() == ZOMBIE
+    }
+
+    /// What the edge says of the child, which is its parent's only while it is in a list of
+    /// that.
+    pub(crate) fn kin(&self, pin: &Pin<'_>) -> Kin {
+        // SAFETY: loaded with Acquire under the pin.
+        unsafe { self.edge.as_ref(pin) }.map_or(Kin::ORPHAN, Edge::kin)
+    }
+
+    /// Its parent has become another program.
+    pub(crate) fn parent_execs(&self, pin: &Pin<'_>) {
+        // SAFETY: loaded with Acquire under the pin.
+        if let Some(edge) = unsafe { self.edge.as_ref(pin) } {
+            edge.exit_signal.parent_execs();
+        }
     }
 
     /// A zombie, or one that somebody is reaping.
@@ -132,7 +149,7 @@ fn child_of_hint<'g, H: Host>(
 ) -> Option<Child<'g, H>> {
     let (node, ptr) = table::resolve(ids, hint.child, pin)?;
     // Acquire [P9], [P13]: the edge that counts, and what came before its
-    // stage; pairs with Release in `orphan_children`, `die`, `unclaim`.
+    // stage; pairs with Release in `orphans::turn`, `die`, `unclaim`.
     let edge = node.edge.load(Acquire);
     (edge.ptr() == hint_ptr).then_some(Child { node, ptr, edge })
 }
@@ -189,7 +206,7 @@ pub(crate) fn edge_of<'g, H: Host>(
     node: &ProcNode<H>,
     pin: &'g Pin<'_>,
 ) -> Option<(&'g Edge<H>, usize)> {
-    // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
+    // Acquire [P9]: the edge's fields; pairs with Release in `orphans::turn`.
     let edge = node.edge.load(Acquire);
     // SAFETY: loaded with Acquire under the pin; swung away before retired.
     Some((unsafe { edge.as_ref(pin) }?, edge.tag()))
@@ -209,10 +226,10 @@ pub(crate) enum Left {
 /// whoever inherits it. Lock-free: once more only if it was adopted meanwhile.
 pub(crate) fn die<'g, H: Host>(
     node: &ProcNode<H>,
-    leaves_none: impl Fn(&ProcNode<H>) -> bool,
+    leaves_none: impl Fn(&Edge<H>, &ProcNode<H>) -> bool,
     pin: &'g Pin<'_>,
 ) -> (&'g Edge<H>, Left) {
-    // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
+    // Acquire [P9]: the edge's fields; pairs with Release in `orphans::turn`.
     let mut edge = node.edge.load(Acquire);
     loop {
         debug_assert_eq!(edge.tag(), 0, "a process dies once");
@@ -231,7 +248,7 @@ pub(crate) fn die<'g, H: Host>(
         // pairs with Acquire in `children`, `zombies`, `leave`. Acquire [P9] on failure:
         // as above. (The edge before stays in the lists of a parent that has ended.)
         let (stage, left) =
-            if leaves_none(parent) { (GOING, Left::Nothing) } else { (ZOMBIE, Left::Zombie) };
+            if leaves_none(its, parent) { (GOING, Left::Nothing) } else { (ZOMBIE, Left::Zombie) };
         match node.edge.compare_exchange(edge, edge.with_tag(stage), Release, Acquire) {
             Ok(_) => return (its, left),
             Err(adopted) => edge = adopted,
@@ -242,7 +259,7 @@ pub(crate) fn die<'g, H: Host>(
 /// Gives the right to reap back: a zombie again. Wait-free.
 pub(crate) fn unclaim<H: Host>(child: &ProcNode<H>) {
     // Relaxed: the holder of the claim is the only one that changes the edge
-    // (its parent is alive: it is waiting).
+    // (its parent lives: an LWP of it holds the claim).
     let edge = child.edge.load(Relaxed);
     debug_assert_eq!(edge.tag(), REAPING);
     // Release [P13]: as in `die`.
@@ -251,7 +268,7 @@ pub(crate) fn unclaim<H: Host>(child: &ProcNode<H>) {
 
 /// Takes a process out of its family; the parent it had. Lock-free.
 pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g ProcNode<H> {
-    // Acquire [P9]: the edge's fields; pairs with Release in `orphan_children`.
+    // Acquire [P9]: the edge's fields; pairs with Release in `orphans::turn`.
     // Acquire [P13]: the end of the process, before its id is given back;
     // pairs with Release in `die`. Release [P70]: the end of the process; pairs with
     // Acquire in `edge_of`, for whoever waits for that end by a handle. (That parent
@@ -266,60 +283,66 @@ pub(crate) fn leave<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> &'g Pr
         // SAFETY: the edge is in `children` alone, and its holder removes it once.
         unsafe { parent.forget_child(edge.ptr(), pin) };
     } else {
-        // Relaxed: a hint.
-        let living = parent.nzombies.fetch_sub(1, Relaxed) - 1;
         // SAFETY: the edge is in that list, see `die`, and its holder removes it once.
-        unsafe { parent.zombies.remove(edge.ptr(), living.try_into().unwrap_or(0), pin) };
+        unsafe { parent.forget_zombie(edge.ptr(), pin) };
     }
     parent
 }
 
-/// Hands every child of an ended process to init. `reap` is called for each
-/// that turns out to be a zombie, with the right to reap it. Lock-free; O(own
-/// children).
-pub(crate) fn orphan_children<'g, H: Host>(
-    ids: &'g Table<H>,
-    ended: &'g ProcNode<H>,
-    init: ProcPtr<H>,
-    pin: &'g Pin<'_>,
-    mut reap: impl FnMut(ProcPtr<H>),
-) {
-    // SAFETY: init outlives all processes but proc0.
-    let foster = unsafe { Managed::deref_counted(init) };
-    debug_assert!(foster.reaps_by_itself(), "or a zombie's new edge belongs in `zombies`");
-    for child in children(ids, ended, pin) {
-        let new = Edge::new(init, child.node.id);
-        // Relaxed: see `has_children`.
-        foster.nchildren.fetch_add(1, Relaxed);
-        // SAFETY: a new edge in no list; the list gets the only claim on it.
-        unsafe { foster.children.push(new) };
-        let mut old = child.edge;
-        loop {
-            let adopted = Tagged::new(new).with_tag(old.tag());
-            // Release [P9]: publishes the new edge; pairs with Acquire in
-            // `edge_of`, `leave`, `die`, `children`. Not Acquire: of the
-            // stage seen nothing is read but itself; who reaps acquires what
-            // came before it in `leave` [P13].
-            match child.node.edge.compare_exchange(old, adopted, Release, Relaxed) {
-                Ok(_) => {
-                    let seen = Child { edge: adopted, ..child };
-                    if seen.is_zombie() && seen.claim().is_some() {
-                        reap(seen.ptr);
-                    }
-                    break;
-                }
-                // It died meanwhile: same edge, another stage.
-                Err(now) if now.ptr() == old.ptr() => old = now,
-                // It left: the new edge is not needed.
-                Err(_) => {
-                    // Relaxed: the fence of `wake_all` comes after it [P12].
-                    foster.nchildren.fetch_sub(1, Relaxed);
-                    // SAFETY: pushed above, and never the child's edge.
-                    unsafe { foster.forget_child(new, pin) };
-                    foster.waiters.wake_all();
-                    break;
-                }
-            }
-        }
+impl<H: Host> ProcNode<H> {
+    /// proc0 and init never end, and are among no many.
+    #[inline]
+    pub(crate) fn is_permanent(&self) -> bool {
+        self.pid() <= Pid::INIT
     }
+
+    /// proc0 reaps its children by itself, and so does init unless it waits.
+    #[inline]
+    pub(crate) fn reaps_by_itself(&self) -> bool {
+        self.is_permanent() && !self.word.load().waits()
+    }
+
+    /// Takes an edge of this process off its zombies, and then off its children.
+    ///
+    /// # Safety
+    /// As [`ProcNode::forget_child`], but it is in both.
+    pub(crate) unsafe fn forget_zombie(&self, edge: *mut Managed<Edge<H>>, pin: &Pin<'_>) {
+        // Relaxed: a hint.
+        let living = self.nzombies.fetch_sub(1, Relaxed) - 1;
+        // SAFETY: by contract.
+        unsafe { self.zombies.remove(edge, living.try_into().unwrap_or(0), pin) };
+    }
+}
+
+/// An LWP of a process, as the parent of children (`__WNOTHREAD`). Those whose maker has gone
+/// are the oldest one's.
+#[derive(Clone, Copy)]
+pub(crate) struct Maker {
+    serial: u32,
+    is_oldest: bool,
+}
+
+impl Maker {
+    /// The LWP of that serial, which lives; `None`: what nobody is counts as the oldest.
+    /// O(LWPs).
+    pub(crate) fn of<H: Host>(proc: &ProcNode<H>, serial: Option<u32>, pin: &Pin<'_>) -> Self {
+        // The list has the newest first.
+        let oldest = living(proc, pin).last();
+        let serial = serial.or(oldest).unwrap_or(0);
+        Self { serial, is_oldest: oldest.is_none_or(|oldest| oldest == serial) }
+    }
+
+    /// Whether a child is this LWP's. O(LWPs) for the oldest.
+    pub(crate) fn has<H: Host>(self, child: Kin, proc: &ProcNode<H>, pin: &Pin<'_>) -> bool {
+        child.maker == self.serial
+            || (self.is_oldest && !living(proc, pin).any(|serial| serial == child.maker))
+    }
+}
+
+fn living<'g, H: Host>(
+    proc: &'g ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = u32> + use<'g, H> {
+    let living = proc.lwps.iter(pin).filter(|(lwp, _)| !lwp.word.load().has_exited());
+    living.map(|(lwp, _)| lwp.serial())
 }

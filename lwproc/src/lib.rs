@@ -132,6 +132,7 @@ mod list;
 mod object;
 mod once_box;
 mod ops;
+mod orphans;
 mod panics;
 mod pgrp;
 mod policy;
@@ -168,7 +169,7 @@ pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::until::Until;
 pub use entry::wait::{Reaped, Zombie};
-pub use entry::wait_for::{ChildEvent, WaitEvents, WaitFor, WaitTarget};
+pub use entry::wait_for::{ChildEvent, ChildKind, WaitEvents, WaitFor, WaitTarget};
 pub use errno::{Abi, Errno};
 pub use error::{
     BuildError, ClaimError, CredError, EnterError, ForkError, HoldError, NewLwpError, ReleError,
@@ -190,6 +191,7 @@ pub use kernel::Kernel;
 pub use kernel::builder::Builder;
 pub use limits::{Limit, LimitError, Limits, Resource};
 pub use object::comm::Comm;
+pub use object::proc_word::Subreaper;
 pub use object::status::{CoreDump, ExitStatus};
 #[cfg(feature = "tracing")]
 pub use object::trace::TracingSink;
@@ -199,7 +201,10 @@ pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
 pub use policy::{Difference, JobControl, Rules, WaitPolicy};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
-pub use signal::{Disposition, DispositionError, KillError, MaskError, SigModel, SigSet, Signo};
+pub use signal::{
+    ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, MaskError, SigModel,
+    SigSet, Signo,
+};
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
 pub use usage::{Profile, Usage};

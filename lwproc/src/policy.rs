@@ -53,7 +53,7 @@ pub struct Rules {
     pub(crate) numbers: Numbers,
     pub(crate) jobs: JobControl,
     /// The differences in which it is as Linux: a bit each.
-    as_linux: u8,
+    as_linux: u32,
 }
 
 /// A case in which Linux does otherwise than NetBSD and POSIX.
@@ -77,16 +77,23 @@ pub enum Difference {
     /// A fork beyond the limit of a user's processes. Linux: done if the real uid or the
     /// effective one is 0. NetBSD: if the effective one is.
     LimitOfTheSuperuser,
+    /// SIGCHLD of a child that leaves no zombie, to a parent that
+    /// [says so](crate::ChildFlags::NO_WAIT) and does not ignore it. Linux: sent. NetBSD: not,
+    /// for such a child is init's. Where [job control](JobControl) is the kernel's.
+    SignalWithoutZombie,
+    /// SIGCHLD ignored, at an [`exec`](crate::Entered::exec). Linux: still. NetBSD: by default
+    /// from then on. Where [job control](JobControl) is the kernel's.
+    ExecOfIgnoredChildren,
     /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
     /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
     MaskOfTheFirst,
 }
 
 impl Difference {
-    const ALL: u8 = (1 << 7) - 1;
+    const ALL: u32 = (1 << 9) - 1;
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 

@@ -68,7 +68,7 @@ impl<H: Host> ProcHandle<H> {
     /// Nothing has changed then. [`EndError::Permanent`] (EPERM): proc0 and init.
     /// [`EndError::Ended`] (ESRCH): it has ended, or somebody ended it as a whole before.
     pub fn end(&self, status: ExitStatus) -> Result<(), EndError> {
-        if self.node().reaps_by_itself() {
+        if self.node().is_permanent() {
             return Err(EndError::Permanent);
         }
         let seat = self.anchor().seat();
@@ -76,7 +76,7 @@ impl<H: Host> ProcHandle<H> {
         // The LWPs go when the pin has gone, which would keep what they were.
         let parked = drain::end(self.node(), status, &seat.pin(), &mut aftermath);
         let done = parked.map_err(|Exiting| EndError::Ended);
-        let done = done.map(|all| drain::let_go(all, &mut aftermath));
+        let done = done.map(|all| aftermath.end(all, seat.world().end_doomed));
         drop(seat);
         aftermath.settle();
         done

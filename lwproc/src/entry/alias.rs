@@ -55,8 +55,9 @@ impl<'e, H: Host> Aliases<'e, H> {
     #[doc(alias = "shown_ppid")]
     pub fn ppid(self) -> Pid {
         let pin = self.0.seat.pin();
-        family::edge_of(self.0.proc(), &pin)
-            .map_or(Pid::KERNEL, |(edge, _)| edge.parent(&pin).alias.get().map_or(edge.ppid(), Pid))
+        family::edge_of(self.0.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| {
+            edge.parent(&pin).alias.get().map_or(edge.ppid(&pin), Pid)
+        })
     }
 
     /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.

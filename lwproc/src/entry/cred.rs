@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::ops::creds;
 use crate::policy::Difference;
 use crate::world::Implicit;
+use crate::world::config::Part;
 
 impl<'k, H: Host> Entered<'k, H> {
     /// Refreshes the snapshot that this context runs on, if the process's
@@ -108,8 +109,17 @@ impl<H: Host> Creds<'_, '_, H> {
     pub fn commit<E>(self, prepare: impl FnMut(&Cred) -> Result<Cred, E>) -> Result<(), E> {
         let Self(k) = self;
         let (world, me) = (k.seat.world(), k.seat.me());
+        let effective = |cred: &Cred| (cred.users().effective, cred.groups().effective);
+        let before = effective(k.cred());
         let result = creds::setcred(world, k.proc(), prepare, me.lane, &me.pin());
         k.refresh_creds();
+        if world.config.is_touched(Part::DeathSignals)
+            && effective(k.cred()) != before
+            && let Some(node) = k.node()
+        {
+            // Its parent may have no right to the new user.
+            node.set_death_signal(None);
+        }
         result
     }
 

@@ -8,11 +8,11 @@ use crate::error::ReleaseError;
 use crate::host::Host;
 use crate::limits::Resource;
 use crate::object::comm::Comm;
+use crate::object::doomed::Doomed;
 use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
 use crate::ops::birth::is_exempt;
-use crate::ops::owned::Lwp;
-use crate::ops::{drain, emit};
+use crate::ops::{drain, emit, exec};
 #[cfg(feature = "async")]
 use crate::sync::{Acquire, fence};
 use crate::world::aftermath::Aftermath;
@@ -190,9 +190,9 @@ impl<H: Host> Entered<'_, H> {
         let mut closed = self.close_on_exec();
         self.proc().resources.set_comm(comm, &self.seat.pin());
         self.proc().mark_execed();
-        if let Some(dispositions) = self.proc().dispositions.get() {
-            dispositions.exec();
-        }
+        let pin = self.seat.pin();
+        exec::forget(self.seat.world(), self.proc(), self.node(), self.cred(), &pin);
+        drop(pin);
         if !self.cred().has_saved_effective() {
             let saved = |old: &Cred| Ok::<_, Infallible>(old.with_saved_effective());
             let Ok(()) = self.creds().commit(saved);
@@ -240,20 +240,21 @@ impl<H: Host> Entered<'_, H> {
     /// # Errors
     /// As [`Entered::release`]; nothing has changed then.
     pub fn exit_group(&mut self, status: ExitStatus) -> Result<(), ReleaseError> {
-        if self.proc().reaps_by_itself() {
+        if self.proc().is_permanent() {
             return self.exit(status);
         }
         self.release()?;
         let _said_already = self.proc().word.exit_whole(status);
         let mut aftermath = Aftermath::none();
-        drain::let_go(self.drain_parked(&mut aftermath), &mut aftermath);
+        let parked = self.drain_parked(&mut aftermath);
+        aftermath.end(parked, self.seat.world().end_doomed);
         aftermath.settle();
         Ok(())
     }
 
     /// Tells all, and claims what is parked. The LWPs are collected first: as they go,
     /// what they were must not be held back by this pin.
-    fn drain_parked(&self, aftermath: &mut Aftermath<H>) -> Vec<Lwp<H>> {
+    fn drain_parked(&self, aftermath: &mut Aftermath<H>) -> Vec<Doomed<H>> {
         let pin = self.seat.pin();
         drain::tell(self.proc(), std::ptr::null_mut(), &pin, aftermath);
         drain::claim_parked(self.proc(), &pin)

@@ -162,7 +162,7 @@ impl<H: Host> Entered<'_, H> {
             return aftermath;
         };
         let (proc, files, word) = (self.proc(), self.own_files(), self.proc().word.load());
-        let alone = word.is_draining() && word.nlwps() == 1 && !proc.reaps_by_itself();
+        let alone = word.is_draining() && word.nlwps() == 1 && !proc.is_permanent();
         if !alone || files.table().users() == 1 {
             return aftermath;
         }

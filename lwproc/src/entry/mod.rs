@@ -165,7 +165,7 @@ impl<'k, H: Host> Entered<'k, H> {
     /// children. Wait-free.
     pub fn ppid(&self) -> Pid {
         let pin = self.seat.pin();
-        family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
+        family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid(&pin))
     }
 
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
@@ -222,7 +222,7 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
         let (table, blocked) = (self.own_files(), self.signals().blocked());
-        let like = Like { table, how: files, blocked, vmspace: None };
+        let like = Like { table, how: files, blocked, vmspace: None, maker: self.serial() };
         let new = birth::newproc(&self.seat, self.proc_ptr(), like)?;
         Ok(self.replace(new))
     }
@@ -240,6 +240,12 @@ impl<'k, H: Host> Entered<'k, H> {
         // never ends.
         unsafe { Spawn::of_living(self.share_seat(), self.proc_ptr(), files, Rfork::Share) }
             .blocked(self.signals().blocked())
+            .made_by(self.serial())
+    }
+
+    /// What the current LWP is as a maker of children; 0 in an implicit context.
+    fn serial(&self) -> u32 {
+        self.node().map_or(0, LwpNode::serial)
     }
 
     /// Switches to `new`. What was current before comes back, still owned,

@@ -11,6 +11,7 @@ use super::drain::AloneError;
 #[cfg(feature = "async")]
 use super::nap::Nap;
 use super::wait::{Reaped, Zombie};
+use super::wait_for::ChildKind;
 use crate::errno::errors;
 use crate::error::WaitError;
 use crate::family;
@@ -62,17 +63,18 @@ impl<H: Host> ProcHandle<H> {
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD): it is no child of that process, or no longer.
     pub fn try_wait(&self, parent: &Entered<'_, H>) -> Result<Option<Reaped>, WaitError> {
-        Ok(parent.claim_by_handle(self)?.map(Zombie::reap))
+        Ok(parent.claim_by_handle(self, ChildKind::Ordinary)?.map(Zombie::reap))
     }
 
     /// Waits for the process's end and reaps it, as its parent: the current process of
     /// who waits. Nothing happens until the value is waited for: see [`WaitProc`].
     pub fn wait(&self) -> WaitProc<H> {
-        WaitProc(
-            Wait::new(self),
+        WaitProc {
+            wait: Wait::new(self),
+            kind: ChildKind::Ordinary,
             #[cfg(feature = "async")]
-            Nap::default(),
-        )
+            nap: Nap::default(),
+        }
     }
 
     /// Waits for the process's end, as anybody; it is reaped by its parent all the
@@ -212,18 +214,34 @@ impl<H: Host> Drained<H> {
 ///
 /// [`current`]: crate::current
 #[must_use = "it waits only when it is awaited or told to block"]
-pub struct WaitProc<H: Host = ThreadHost>(
-    pub(crate) Wait<H>,
-    #[cfg(feature = "async")] pub(crate) Nap,
-);
+pub struct WaitProc<H: Host = ThreadHost> {
+    pub(crate) wait: Wait<H>,
+    pub(crate) kind: ChildKind,
+    #[cfg(feature = "async")]
+    pub(crate) nap: Nap,
+}
 
 impl<H: Host> WaitProc<H> {
+    /// The same wait, which finds the process if it is a child of that kind; else it is none
+    /// ([`WaitError::NoChild`]). Unless it is said: an ordinary one.
+    pub fn kind(self, kind: ChildKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Reaps the process if it has ended, as [`ProcHandle::try_wait`].
+    ///
+    /// # Errors
+    /// [`WaitError::NoChild`] (ECHILD).
+    pub fn now(self, parent: &Entered<'_, H>) -> Result<Option<Reaped>, WaitError> {
+        Ok(parent.claim_by_handle(&self.wait.proc, self.kind)?.map(Zombie::reap))
+    }
+
     /// **Blocks** the thread, as [`Entered::wait`] does, and is interrupted as that is.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD); [`WaitError::Interrupted`] (EINTR).
     pub fn block(self, parent: &Entered<'_, H>) -> Result<Reaped, WaitError> {
-        parent.wait_by_handle(&self.0.proc, None)
+        parent.wait_by_handle(&self.wait.proc, self.kind, None)
     }
 
     /// As [`WaitProc::block`], until that time of [`Kernel::now`](crate::Kernel::now).
@@ -235,7 +253,7 @@ impl<H: Host> WaitProc<H> {
         parent: &Entered<'_, H>,
         deadline: Duration,
     ) -> Result<Reaped, WaitError> {
-        parent.wait_by_handle(&self.0.proc, Some(deadline))
+        parent.wait_by_handle(&self.wait.proc, self.kind, Some(deadline))
     }
 }
 
@@ -253,6 +271,6 @@ impl<H: Host> fmt::Debug for Drained<H> {
 
 impl<H: Host> fmt::Debug for WaitProc<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WaitProc({})", self.0.proc.pid())
+        write!(f, "WaitProc({})", self.wait.proc.pid())
     }
 }

@@ -8,7 +8,9 @@ use super::view::view;
 use crate::emul::{EmulError, NativeSysents};
 use crate::host::Host;
 use crate::object::comm::Comm;
+use crate::object::proc_word::Subreaper;
 use crate::object::trace::TraceSink;
+use crate::world::config::Part;
 use std::sync::Arc;
 
 view! {
@@ -100,6 +102,26 @@ impl<'e, H: Host> Process<'e, H> {
     // Seed: `ktrace`; S158-S165, S243.
     pub fn set_trace(self, sink: Option<Arc<dyn TraceSink>>) -> Option<Arc<dyn TraceSink>> {
         self.0.proc().resources.trace.swap(sink, &self.0.seat.pin())
+    }
+
+    /// Whether it is a subreaper. Wait-free.
+    #[doc(alias = "PR_GET_CHILD_SUBREAPER")]
+    pub fn subreaper(self) -> Subreaper {
+        match self.0.proc().word.load().is_subreaper() {
+            true => Subreaper::Yes,
+            false => Subreaper::No,
+        }
+    }
+
+    /// Says whether the process is a subreaper: whether the orphans that descend from it
+    /// become its children, and not those of one above it, or init's. What it was. Those that
+    /// end as its children it is told of, and waits for, as for others; also of zombies that
+    /// it inherits. A child is none by birth, and an exec changes nothing. (Linux.) Wait-free.
+    #[doc(alias = "PR_SET_CHILD_SUBREAPER")]
+    pub fn set_subreaper(self, new: Subreaper) -> Subreaper {
+        // First: who sees the other sees this.
+        self.0.seat.world().config.touch(Part::Subreapers);
+        self.0.proc().word.set_subreaper(new)
     }
 
     /// The numbers that it and its current LWP show.

@@ -9,16 +9,19 @@ use crate::host::Host;
 use crate::id::{Lid, Pid};
 use crate::object::group::Pgrp;
 use crate::object::kills::Whom;
-use crate::object::node::ProcNode;
+use crate::object::node::{LwpNode, ProcNode};
 use crate::object::table;
 use crate::ops::jobs::{self, Left};
-use crate::ops::kill;
 use crate::ops::post::{self, Recipient};
+use crate::ops::{deathsig, kill};
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
 use crate::signal::dispositions::Dispositions;
-use crate::signal::{Disposition, DispositionError, KillError, MaskError, SigSet, Signo};
+use crate::signal::{
+    ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, MaskError, SigSet,
+    Signo,
+};
 use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -374,6 +377,52 @@ impl<H: Host> Signals<'_, H> {
         let before = self.0.proc().dispositions.get_or_init(Dispositions::new).set(signo, new);
         jobs::disposed(self.0.seat.world(), self.0.proc(), signo, &self.0.seat.pin());
         Ok(before)
+    }
+
+    /// What the current process says of its children. Wait-free.
+    pub fn child_flags(self) -> ChildFlags {
+        self.0.proc().dispositions.get().map_or(ChildFlags::NONE, |all| all.of_children())
+    }
+
+    /// Says of the current process's children whether they leave zombies, and whether it is
+    /// sent SIGCHLD when they stop or go on; what was said before. A child says the same of
+    /// its own; another program nothing ([`exec`](Entered::exec)). Wait-free but for the
+    /// allocator the first time.
+    ///
+    /// # Errors
+    /// [`DispositionError::NotKept`] (ENOSYS), as [`Signals::set_disposition`].
+    // POSIX: SA_NOCLDWAIT, SA_NOCLDSTOP. Linux's exec clears all flags; NetBSD's these two.
+    #[doc(alias = "SA_NOCLDWAIT")]
+    #[doc(alias = "SA_NOCLDSTOP")]
+    pub fn set_child_flags(self, new: ChildFlags) -> Result<ChildFlags, DispositionError> {
+        if !jobs::kept(self.0.seat.world()) {
+            return Err(DispositionError::NotKept);
+        }
+        let dispositions = self.0.proc().dispositions.get_or_init(Dispositions::new);
+        Ok(dispositions.set_of_children(new))
+    }
+
+    /// What the current process is sent when its parent ends, as the current LWP has asked;
+    /// nothing in an implicit context. Wait-free.
+    #[doc(alias = "PR_GET_PDEATHSIG")]
+    pub fn death_signal(self) -> Option<Signo> {
+        self.0.node().and_then(LwpNode::death_signal)
+    }
+
+    /// Has the current process sent a signal when its parent ends: the LWP that made it, and
+    /// then again the one that inherits it from that. What it was. Each LWP of the
+    /// process asks for itself, and a new one for nothing. It is sent with the rights of the
+    /// parent's user, after the child has another parent: who still sees the old one as its
+    /// parent afterwards is sent it. A change of the LWP's
+    /// effective ids ends it, and so does an exec with effective ids that are not the real
+    /// ones. (Linux.) Wait-free.
+    ///
+    /// # Errors
+    /// [`DeathSignalError::Implicit`] (EINVAL).
+    #[doc(alias = "PR_SET_PDEATHSIG")]
+    pub fn set_death_signal(self, signo: Option<Signo>) -> Result<Option<Signo>, DeathSignalError> {
+        let node = self.0.node().ok_or(DeathSignalError::Implicit)?;
+        Ok(deathsig::ask(self.0.seat.world(), node, signo))
     }
 
     fn disposable(self, signo: i32) -> Result<Signo, DispositionError> {

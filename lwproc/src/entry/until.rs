@@ -5,7 +5,7 @@ use super::biglock::BigLockError;
 use super::drain::AloneError;
 use super::sleep::Interrupted;
 use super::wait::{Reaped, Zombie};
-use super::wait_for::{WaitFor, WaitTarget};
+use super::wait_for::{ChildKind, WaitFor};
 use crate::error::WaitError;
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
@@ -76,9 +76,9 @@ impl<'e, H: Host> Until<'e, '_, H> {
     ///
     /// # Errors
     /// As [`Until::wait`].
-    pub fn claim_zombie(self, target: WaitTarget) -> Result<Zombie<'e, H>, WaitError> {
+    pub fn claim_zombie(self, what: impl Into<WaitFor>) -> Result<Zombie<'e, H>, WaitError> {
         let entered: &'e Entered<'e, H> = self.entered;
-        entered.claim_zombie_by(target, self.deadline)
+        entered.claim_zombie_by(what.into(), self.deadline)
     }
 
     /// As [`Entered::wait`], for one child that is known by its handle.
@@ -86,7 +86,7 @@ impl<'e, H: Host> Until<'e, '_, H> {
     /// # Errors
     /// As that; [`WaitError::TimedOut`] (ETIMEDOUT).
     pub fn wait_for(&mut self, child: &ProcHandle<H>) -> Result<Reaped, WaitError> {
-        self.entered.wait_by_handle(child, self.deadline)
+        self.entered.wait_by_handle(child, ChildKind::Ordinary, self.deadline)
     }
 
     /// Waits until a process has ended, anybody's child, and reaps nothing; how it did.

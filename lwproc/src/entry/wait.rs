@@ -3,14 +3,14 @@
 
 use super::Entered;
 use super::sleep::Interrupted;
-use super::wait_for::{ChildEvent, Then, WaitEvents, WaitFor, WaitTarget};
+use super::wait_for::{ChildEvent, ChildKind, Then, WaitEvents, WaitFor, WaitTarget, Whose};
 use crate::error::WaitError;
-use crate::family::{self, Child};
+use crate::family::{self, Child, Maker};
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
 use crate::object::job_word::Notice;
-use crate::object::node::{ProcNode, ProcPtr};
+use crate::object::node::{LwpNode, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::death;
 use crate::pgrp;
@@ -19,6 +19,7 @@ use crate::usage::Usage;
 use crate::waitq::WaitQueue;
 use crate::world::aftermath::Aftermath;
 use crate::world::clock::Deadline;
+use crate::world::config::Part;
 use std::fmt;
 
 impl From<Interrupted> for WaitError {
@@ -75,17 +76,66 @@ impl Reaped {
     }
 }
 
-/// Whom a target means.
-enum Meant {
-    /// Each child, or each in that group.
-    Children(Option<Pid>),
-    Child(Pid),
+/// Which children a wait means.
+struct Meant<'e, H: Host> {
+    entered: &'e Entered<'e, H>,
+    pin: &'e Pin<'e>,
+    /// The only one, if it is that.
+    pid: Option<Pid>,
+    /// The group in which they are, if that matters.
+    group: Option<Pid>,
+    kind: ChildKind,
+    /// The LWP whose they are, if that matters.
+    maker: Option<Maker>,
 }
 
-/// Whether a child is in that group, if one is meant.
-fn is_in<H: Host>(child: &Child<'_, H>, group: Option<Pid>, pin: &Pin<'_>) -> bool {
-    let its = || pgrp::group_of(child.node, pin).map(|its| its.id().pid());
-    group.is_none() || its() == group
+impl<'e, H: Host> Meant<'e, H> {
+    fn new(entered: &'e Entered<'e, H>, what: WaitFor, pin: &'e Pin<'e>) -> Self {
+        let (pid, group) = match what.target {
+            WaitTarget::Any => (None, None),
+            WaitTarget::Pgrp(pgid) => (None, Some(pgid)),
+            WaitTarget::OwnPgrp => (None, Some(entered.groups().pgid())),
+            WaitTarget::Pid(pid) => (Some(pid), None),
+        };
+        let own = || Maker::of(entered.proc(), entered.node().map(LwpNode::serial), pin);
+        let maker = (what.whose == Whose::ThisLwp).then(own);
+        Self { entered, pin, pid, group, kind: what.kind, maker }
+    }
+
+    fn has(&self, child: &Child<'_, H>) -> bool {
+        let group_of = || pgrp::group_of(child.node, self.pin).map(|its| its.id().pid());
+        let kin = child.kin(self.pin);
+        (self.group.is_none() || group_of() == self.group)
+            && self.kind.has(kin.exit_signal)
+            && self.maker.is_none_or(|maker| maker.has(kin, self.entered.proc(), self.pin))
+    }
+
+    /// The only one that is meant.
+    fn child(&self, pid: Pid) -> Option<Child<'_, H>> {
+        let ids = &self.entered.seat.world().ids;
+        let child = family::child(ids, self.entered.proc_ptr(), pid, self.pin);
+        child.filter(|child| self.has(child))
+    }
+
+    /// All that are meant, when there may be several.
+    fn children(&self) -> impl Iterator<Item = Child<'_, H>> {
+        let ids = &self.entered.seat.world().ids;
+        family::children(ids, self.entered.proc(), self.pin).filter(|child| self.has(child))
+    }
+
+    /// Whether there is any.
+    fn is_any(&self) -> bool {
+        let world = self.entered.seat.world();
+        let has_all_kinds = match self.kind {
+            ChildKind::Ordinary => !world.config.is_touched(Part::CloneChildren),
+            ChildKind::Clone => false,
+            ChildKind::Any => true,
+        };
+        if has_all_kinds && self.group.is_none() && self.maker.is_none() {
+            return family::has_children(self.entered.proc());
+        }
+        self.children().next().is_some()
+    }
 }
 
 /// What a wait has found.
@@ -156,16 +206,23 @@ impl<H: Host> fmt::Debug for Zombie<'_, H> {
 impl<H: Host> Entered<'_, H> {
     /// Takes the right to reap a child of the current process that has ended;
     /// `None` when none has yet; of several, one that POSIX leaves open: here the one that
-    /// ended last. Exactly one caller gets each zombie; init and
-    /// proc0, whose children are reaped for them, never do. Whoever only wants to look
-    /// [peeks](WaitTarget::peek).
-    /// Lock-free; O(zombies), for [`WaitTarget::Pid`] O(1); of a group, O(children) when
-    /// none in it has ended.
+    /// ended last. Exactly one caller gets each zombie; proc0, and init unless it
+    /// [waits](crate::Builder::init_waits), whose children are reaped for them, never do.
+    /// Whoever only wants to look [peeks](WaitTarget::peek): a claim is for an end, and takes
+    /// it. Lock-free; O(zombies), for [`WaitTarget::Pid`] O(1); of a group or a
+    /// [kind](WaitFor::kind), O(children) when none of it has ended.
     ///
     /// # Errors
     /// [`WaitError::NoChild`] (ECHILD).
-    pub fn claim_zombie(&self, target: WaitTarget) -> Result<Option<Zombie<'_, H>>, WaitError> {
-        self.find_ended(target, |child| {
+    pub fn claim_zombie(
+        &self,
+        what: impl Into<WaitFor>,
+    ) -> Result<Option<Zombie<'_, H>>, WaitError> {
+        self.claim(what.into())
+    }
+
+    fn claim(&self, what: WaitFor) -> Result<Option<Zombie<'_, H>>, WaitError> {
+        self.find_ended(what, |child| {
             let claimed = child.is_zombie().then(|| child.claim()).flatten();
             claimed.map(|()| Zombie { entered: self, child: child.ptr })
         })
@@ -174,41 +231,32 @@ impl<H: Host> Entered<'_, H> {
     /// The first ended child of which `take` makes something.
     fn find_ended<R>(
         &self,
-        target: WaitTarget,
+        what: WaitFor,
         take: impl Fn(&Child<'_, H>) -> Option<R>,
     ) -> Result<Option<R>, WaitError> {
         let pin = self.seat.pin();
-        // init's and proc0's zombies are reaped by whoever made them: a claim
+        // Where children are reaped by whoever ended them, a claim
         // that comes between and is given back would leave them to nobody.
         let takes = !self.proc().reaps_by_itself();
         let take = |child: &Child<'_, H>| if takes { take(child) } else { None };
-        let ids = &self.seat.world().ids;
-        let group = match self.meant_by(target) {
-            Meant::Children(group) => group,
-            Meant::Child(pid) => {
-                let child = family::child(ids, self.proc_ptr(), pid, &pin);
-                return child.map(|child| take(&child)).ok_or(WaitError::NoChild);
-            }
-        };
-        let is_meant = |child: &Child<'_, H>| is_in(child, group, &pin);
-        let ended = family::ended_children(ids, self.proc(), &pin);
-        if let Some(found) = ended.filter(is_meant).find_map(|child| take(&child)) {
+        let meant = Meant::new(self, what, &pin);
+        if let Some(pid) = meant.pid {
+            return meant.child(pid).map(|child| take(&child)).ok_or(WaitError::NoChild);
+        }
+        let ended = family::ended_children(&self.seat.world().ids, self.proc(), &pin);
+        if let Some(found) = ended.filter(|child| meant.has(child)).find_map(|child| take(&child)) {
             return Ok(Some(found));
         }
         // One that another LWP is about to reap is a child still.
-        let any = match group {
-            None => family::has_children(self.proc()),
-            Some(_) => family::children(ids, self.proc(), &pin).any(|child| is_meant(&child)),
-        };
-        if any { Ok(None) } else { Err(WaitError::NoChild) }
+        if meant.is_any() { Ok(None) } else { Err(WaitError::NoChild) }
     }
 
     /// What a wait finds now, which is to be [settled](Found::settle).
     pub(crate) fn find(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
         if what.events.has(WaitEvents::EXITED) {
             let ended = match what.then {
-                Then::Reap => self.claim_zombie(what.target)?.map(Found::Claimed),
-                Then::Keep => self.find_ended(what.target, |child| {
+                Then::Reap => self.claim(what)?.map(Found::Claimed),
+                Then::Keep => self.find_ended(what, |child| {
                     child.has_ended().then(|| Found::Seen(end_of(child.node)))
                 })?,
             };
@@ -219,19 +267,9 @@ impl<H: Host> Entered<'_, H> {
         self.find_notice(what)
     }
 
-    fn meant_by(&self, target: WaitTarget) -> Meant {
-        match target {
-            WaitTarget::Any => Meant::Children(None),
-            WaitTarget::Pgrp(pgid) => Meant::Children(Some(pgid)),
-            WaitTarget::OwnPgrp => Meant::Children(Some(self.groups().pgid())),
-            WaitTarget::Pid(pid) => Meant::Child(pid),
-        }
-    }
-
     /// A child that has stopped, or goes on. O(children); for [`WaitTarget::Pid`] O(1).
     fn find_notice(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
         let pin = self.seat.pin();
-        let ids = &self.seat.world().ids;
         let taken = |child: &Child<'_, H>| {
             let (notice, event, events) = match child.node.notice()? {
                 it @ Notice::Stopped(by) => (it, ChildEvent::Stopped(by), WaitEvents::STOPPED),
@@ -249,16 +287,13 @@ impl<H: Host> Entered<'_, H> {
         // One that has ended is a child for who waits for ends.
         let counts =
             |child: &Child<'_, H>| what.events.has(WaitEvents::EXITED) || !child.has_ended();
-        let group = match self.meant_by(what.target) {
-            Meant::Children(group) => group,
-            Meant::Child(pid) => {
-                let child = family::child(ids, self.proc_ptr(), pid, &pin).filter(counts);
-                return child.map(|child| taken(&child).map(Found::Seen)).ok_or(WaitError::NoChild);
-            }
-        };
-        let is_meant = |child: &Child<'_, H>| is_in(child, group, &pin);
+        let meant = Meant::new(self, what, &pin);
+        if let Some(pid) = meant.pid {
+            let child = meant.child(pid).filter(counts);
+            return child.map(|child| taken(&child).map(Found::Seen)).ok_or(WaitError::NoChild);
+        }
         let mut any = false;
-        for child in family::children(ids, self.proc(), &pin).filter(is_meant).filter(counts) {
+        for child in meant.children().filter(counts) {
             any = true;
             if let Some(found) = taken(&child) {
                 return Ok(Some(Found::Seen(found)));
@@ -271,6 +306,7 @@ impl<H: Host> Entered<'_, H> {
     pub(crate) fn claim_by_handle(
         &self,
         proc: &ProcHandle<H>,
+        kind: ChildKind,
     ) -> Result<Option<Zombie<'_, H>>, WaitError> {
         // Another kernel's objects are not protected by this pin.
         if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
@@ -278,6 +314,7 @@ impl<H: Host> Entered<'_, H> {
         }
         let pin = self.seat.pin();
         let child = family::as_child(proc.node(), proc.ptr(), self.proc_ptr(), &pin)
+            .filter(|child| kind.has(child.kin(&pin).exit_signal))
             .ok_or(WaitError::NoChild)?;
         if self.proc().reaps_by_itself() || !child.is_zombie() {
             return Ok(None);
@@ -317,11 +354,11 @@ impl<H: Host> Entered<'_, H> {
 
     pub(super) fn claim_zombie_by(
         &self,
-        target: WaitTarget,
+        what: WaitFor,
         deadline: Deadline,
     ) -> Result<Zombie<'_, H>, WaitError> {
-        let WaitFor { target, .. } = self.start_of_wait(target.into());
-        self.sleep_for(deadline, || self.claim_zombie(target).transpose())
+        let what = self.start_of_wait(what);
+        self.sleep_for(deadline, || self.claim(what).transpose())
     }
 
     /// What a wait that starts now is for, however long it waits.
@@ -351,9 +388,10 @@ impl<H: Host> Entered<'_, H> {
     pub(crate) fn wait_by_handle(
         &self,
         child: &ProcHandle<H>,
+        kind: ChildKind,
         deadline: Deadline,
     ) -> Result<Reaped, WaitError> {
-        let done = || self.claim_by_handle(child).transpose();
+        let done = || self.claim_by_handle(child, kind).transpose();
         let zombie = match done() {
             Some(zombie) => zombie,
             None => self.sleep_in(&child.node().waiters, deadline, done)?,

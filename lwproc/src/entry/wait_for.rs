@@ -1,6 +1,7 @@
 //! What a wait is for.
 
 use crate::id::Pid;
+use crate::object::kin::ExitSignal;
 use crate::signal::Signo;
 use std::fmt;
 use std::ops::BitOr;
@@ -43,6 +44,38 @@ impl WaitTarget {
     /// A wait for the same children that finds what is said, and nothing else. Wait-free.
     pub fn events(self, events: WaitEvents) -> WaitFor {
         WaitFor { events, ..self.into() }
+    }
+
+    /// A wait for those of them that are of that kind. Wait-free.
+    pub fn kind(self, kind: ChildKind) -> WaitFor {
+        WaitFor::from(self).kind(kind)
+    }
+
+    /// A wait for those of them that are the current LWP's. Wait-free.
+    pub fn of_this_lwp(self) -> WaitFor {
+        WaitFor::from(self).of_this_lwp()
+    }
+}
+
+/// Which kind of children a wait is for, by their [exit signal](crate::Spawn::exit_signal).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum ChildKind {
+    /// Those that are told of by the kernel's SIGCHLD.
+    #[default]
+    Ordinary,
+    /// Those with a signal of their own, or none (`__WCLONE`; NetBSD: `WALTSIG`).
+    Clone,
+    /// Both (`__WALL`; NetBSD: `WALLSIG`).
+    Any,
+}
+
+impl ChildKind {
+    pub(super) fn has(self, signal: ExitSignal) -> bool {
+        match self {
+            Self::Ordinary => !signal.is_clone(),
+            Self::Clone => signal.is_clone(),
+            Self::Any => true,
+        }
     }
 }
 
@@ -130,6 +163,8 @@ pub struct WaitFor {
     pub(super) target: WaitTarget,
     pub(super) events: WaitEvents,
     pub(super) then: Then,
+    pub(super) kind: ChildKind,
+    pub(super) whose: Whose,
 }
 
 impl WaitFor {
@@ -137,6 +172,26 @@ impl WaitFor {
     pub fn peek(self) -> Self {
         Self { then: Then::Keep, ..self }
     }
+
+    /// The same wait, for children of that kind. Unless it is said: the ordinary ones.
+    pub fn kind(self, kind: ChildKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same wait, for children that the current LWP has made, and no other of its process
+    /// (`__WNOTHREAD`). The oldest LWP also has those whose maker has gone, and those that
+    /// the process has inherited; an implicit context counts as that. O(LWPs) more for each
+    /// child.
+    pub fn of_this_lwp(self) -> Self {
+        Self { whose: Whose::ThisLwp, ..self }
+    }
+}
+
+/// Whose children of the process are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Whose {
+    Process,
+    ThisLwp,
 }
 
 /// What becomes of the child that was found.
@@ -148,17 +203,22 @@ pub(super) enum Then {
 
 impl From<WaitTarget> for WaitFor {
     fn from(target: WaitTarget) -> Self {
-        Self { target, events: WaitEvents::EXITED, then: Then::Reap }
+        let (events, then, kind) = (WaitEvents::EXITED, Then::Reap, ChildKind::Ordinary);
+        Self { target, events, then, kind, whose: Whose::Process }
     }
 }
 
 impl fmt::Debug for WaitFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peek = if self.then == Then::Keep { ".peek()" } else { "" };
-        let Self { target, events, .. } = self;
-        match *events {
-            WaitEvents::EXITED => write!(f, "{target:?}{peek}"),
-            events => write!(f, "{target:?}.events({events:?}){peek}"),
+        write!(f, "{:?}", self.target)?;
+        if self.events != WaitEvents::EXITED {
+            write!(f, ".events({:?})", self.events)?;
         }
+        if self.kind != ChildKind::Ordinary {
+            write!(f, ".kind({:?})", self.kind)?;
+        }
+        let whose = if self.whose == Whose::ThisLwp { ".of_this_lwp()" } else { "" };
+        write!(f, "{whose}{peek}")
     }
 }

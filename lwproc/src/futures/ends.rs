@@ -43,9 +43,9 @@ impl<H: Host> Future for WaitProc<H> {
     type Output = Result<Reaped, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self(wait, nap) = &mut *self;
+        let Self { wait, kind, nap } = &mut *self;
         wait_in(wait, nap, cx, |parent, child| {
-            Ok(parent.claim_by_handle(child)?.map(Found::Claimed))
+            Ok(parent.claim_by_handle(child, *kind)?.map(Found::Claimed))
         })
     }
 }

@@ -84,7 +84,9 @@ impl<'g, H: Host> ProcRef<'g, H> {
     /// The parent's number: 1 for an orphan; 0 for children of proc0, for proc0
     /// itself, and for a process that has been reaped. Wait-free.
     pub fn ppid(&self) -> Pid {
-        family::edge_of(self.node(), self.guard.pin()).map_or(Pid::KERNEL, |(edge, _)| edge.ppid())
+        let pin = self.guard.pin();
+        family::edge_of(self.node(), self.guard.pin())
+            .map_or(Pid::KERNEL, |(edge, _)| edge.ppid(pin))
     }
 
     /// The parent, which lives; `None` of proc0, and of a process that has been reaped.

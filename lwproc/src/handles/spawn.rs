@@ -6,19 +6,22 @@ use crate::cred::{Cred, CredChange};
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
+use crate::id::Pid;
 use crate::object::comm::Comm;
+use crate::object::kin::ExitSignal;
 use crate::object::node::ProcPtr;
 use crate::object::proc_word::{AttachRefused, Counting};
-use crate::ops::birth::{self, Like};
+use crate::ops::birth::{self, Like, Line};
 use crate::ops::death;
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{FdStep, Plan, Planned, SpawnError, SpawnGroup, SpawnSession};
 use crate::ops::seat::Seat;
 use crate::panics;
 use crate::reclaim::{Managed, Pin};
-use crate::signal::SigSet;
+use crate::signal::{SigSet, Signo};
 use crate::specific::ProcKey;
 use crate::world::aftermath::Aftermath;
+use crate::world::config::Part;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -64,6 +67,8 @@ pub struct Spawn<'a, H: Host = ThreadHost> {
     files: Rfork,
     blocked: SigSet,
     vmspace: Option<H::VmSpace>,
+    /// As in [`Kin`].
+    maker: u32,
     /// What else there is to say: made when it is first said.
     more: Option<Box<Plan<H>>>,
 }
@@ -152,11 +157,47 @@ impl<'a, H: Host> Spawn<'a, H> {
 
     #[inline]
     fn new(seat: Seat<'a, H>, parent: Parent<'a, H>, files: Rfork) -> Self {
-        Self { seat, parent, files, blocked: SigSet::EMPTY, vmspace: None, more: None }
+        Self { seat, parent, files, blocked: SigSet::EMPTY, vmspace: None, maker: 0, more: None }
+    }
+
+    /// By that LWP of the parent's.
+    #[inline]
+    pub(crate) fn made_by(mut self, serial: u32) -> Self {
+        self.maker = serial;
+        self
     }
 
     fn plan(&mut self) -> &mut Plan<H> {
         self.more.get_or_insert_default()
+    }
+
+    /// What the parent is sent when the child ends, or nothing, in the place of the kernel's
+    /// SIGCHLD: the child is a *clone child*, unless that is SIGCHLD. Only waits for
+    /// [such children](crate::WaitFor::children) find it, and it becomes a zombie whatever the
+    /// parent makes of SIGCHLD. An exec or another parent makes it an ordinary child; after an
+    /// exec of the parent SIGCHLD is sent. (`CSIGNAL` of `clone(2)`; `exit_signal` of Linux,
+    /// `p_exitsig` of NetBSD.)
+    pub fn exit_signal(mut self, signo: Option<Signo>) -> Self {
+        let world = self.seat.world();
+        let exit_signal = match signo {
+            Some(signo) if signo == world.rules.numbers.chld => ExitSignal::ORDINARY,
+            own => {
+                world.config.touch(Part::CloneChildren);
+                ExitSignal::of_clone(own)
+            }
+        };
+        if let Line::Child(kin) = &mut self.plan().line {
+            kin.exit_signal = exit_signal;
+        }
+        self
+    }
+
+    /// The child is its maker's sibling: a child of the parent of that, made by the same LWP
+    /// and with the same [exit signal](Spawn::exit_signal) as its maker (`CLONE_PARENT`). All
+    /// else it has from its maker.
+    pub fn sibling(mut self) -> Self {
+        self.plan().line = Line::Sibling;
+        self
     }
 
     /// What the child does with its parent's descriptors. Default: it shares them; a
@@ -260,14 +301,15 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// * [`SpawnError::Group`]: as [`Groups::setpgid`](crate::Groups::setpgid) of the
     ///   child; [`GroupError::SessionLeader`](crate::GroupError::SessionLeader) (EPERM): it
     ///   leads a session, and cannot join a group.
+    /// * [`SpawnError::NoSiblings`] (EINVAL): [`Spawn::sibling`] of proc0 or init.
     /// * [`SpawnError::WrongKernel`] (EXDEV): a key of [`Spawn::data`] is of another kernel.
     // Inlined, so that a plan of which nothing is said is not written to memory.
     #[inline]
     pub fn start(self) -> Result<Lwp<H>, SpawnError> {
         match (&self.parent, &self.more) {
             (&Parent::Living(parent, table), None) => {
-                let Self { seat, files: how, blocked, vmspace, .. } = self;
-                Ok(birth::newproc(&seat, parent, Like { table, how, blocked, vmspace })?)
+                let Self { seat, files: how, blocked, vmspace, maker, .. } = self;
+                Ok(birth::newproc(&seat, parent, Like { table, how, blocked, vmspace, maker })?)
             }
             _ => self.carry_out(),
         }
@@ -276,9 +318,14 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// Makes it as is planned.
     #[inline(never)]
     fn carry_out(self) -> Result<Lwp<H>, SpawnError> {
-        let Self { seat, parent, files, blocked, vmspace, more } = self;
+        let Self { seat, parent, files, blocked, vmspace, maker, more } = self;
         let mut plan =
             Plan { files, blocked, vmspace, ..more.map(|more| *more).unwrap_or_default() };
+        match &mut plan.line {
+            Line::Child(kin) => kin.maker = maker,
+            Line::Sibling if parent.is_permanent() => plan.refused = Some(SpawnError::NoSiblings),
+            Line::Sibling => {}
+        }
         let made = panics::catch(|| match (plan.refused, parent) {
             (Some(why), _) => Err(why),
             (None, Parent::Living(parent, table)) => {
@@ -302,13 +349,22 @@ impl<'a, H: Host> Spawn<'a, H> {
     }
 }
 
+impl<H: Host> Parent<'_, H> {
+    fn pid(&self) -> Pid {
+        match self {
+            // SAFETY: it lives as long as this.
+            Self::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) }.pid(),
+            Self::Known(proc) => proc.pid(),
+        }
+    }
+
+    fn is_permanent(&self) -> bool {
+        self.pid() <= Pid::INIT
+    }
+}
+
 impl<H: Host> fmt::Debug for Spawn<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parent = match &self.parent {
-            // SAFETY: it lives as long as this.
-            Parent::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) }.pid(),
-            Parent::Known(proc) => proc.pid(),
-        };
-        write!(f, "Spawn(child of {parent})")
+        write!(f, "Spawn(child of {})", self.parent.pid())
     }
 }

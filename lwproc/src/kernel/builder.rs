@@ -7,6 +7,7 @@ use crate::host::{Host, ThreadHost};
 use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::object::status::{Ends, ExitStatus};
+use crate::ops::owned;
 use crate::policy::{Rules, WaitPolicy};
 use crate::signal::SigModel;
 use crate::world::config::LimitsPolicy;
@@ -58,6 +59,7 @@ impl Default for Builder {
             ends: Ends::default(),
             sigchld: false,
             rules: Rules::default(),
+            init_waits: false,
         };
         Self { host: ThreadHost::new(), settings }
     }
@@ -153,6 +155,16 @@ impl<H: Host> Builder<H> {
         self
     }
 
+    /// init is run by the embedder, and waits: its children, orphans included, become zombies
+    /// that [waits](crate::Entered::wait) as init find, in an implicit context or by its LWPs;
+    /// it is told of them as others are of theirs. The teardown reaps what is left. Default:
+    /// init reaps by itself, and its waits find nothing. Of no effect with
+    /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
+    pub fn init_waits(mut self) -> Self {
+        self.settings.init_waits = true;
+        self
+    }
+
     /// What a process ends with when its last LWP is
     /// [released](crate::Entered::release), and nobody has
     /// [said](crate::Entered::exit) how it ends. Default: `exited 0`.
@@ -216,6 +228,6 @@ impl<H: Host> Builder<H> {
         {
             return Err(BuildError::VirtualCpus { count: count.get() });
         }
-        Ok(Kernel { world: World::new(host, settings), torn_down: false })
+        Ok(Kernel { world: World::new(host, settings, owned::end_doomed), torn_down: false })
     }
 }

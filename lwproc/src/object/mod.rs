@@ -2,10 +2,12 @@
 //! hold nothing. The rules by which they change stand above.
 
 pub(crate) mod comm;
+pub(crate) mod doomed;
 pub(crate) mod group;
 pub(crate) mod home;
 pub(crate) mod job_word;
 pub(crate) mod kills;
+pub(crate) mod kin;
 pub mod lwp_word;
 pub(crate) mod node;
 pub mod proc_word;

@@ -38,6 +38,7 @@ use super::comm::Comm;
 use super::group::Membership;
 use super::home::{Anchor, Home};
 use super::job_word::{AtomicJobWord, Notice};
+use super::kin::{AtomicExitSignal, Kin};
 use super::lwp_word::AtomicLwpWord;
 use super::proc_word::{AtomicProcWord, Places, ProcWord};
 use super::resources::Resources;
@@ -180,11 +181,6 @@ impl<H: Host> ProcNode<H> {
         // SAFETY: by contract.
         unsafe { self.children.remove(edge, living, pin) };
     }
-
-    /// proc0 and init reap their children by themselves.
-    pub(crate) fn reaps_by_itself(&self) -> bool {
-        self.pid() <= Pid::INIT
-    }
 }
 
 /// The kind of list that has a parent's zombies.
@@ -196,21 +192,28 @@ pub(crate) struct Edge<H: Host> {
     next_child: Link<Edge<H>>,
     next_zombie: Link<Edge<H>>,
     pub(crate) parent: ProcPtr<H>,
-    ppid: Pid,
     pub(crate) child: Identity,
+    /// As in [`Kin`].
+    maker: u32,
+    pub(crate) exit_signal: AtomicExitSignal,
 }
 
 impl<H: Host> Edge<H> {
-    pub(crate) fn new(parent: ProcPtr<H>, child: Identity) -> *mut Managed<Self> {
-        // SAFETY: the maker runs as an LWP of the parent, or the parent is
-        // proc0 or init: it is alive.
-        let ppid = unsafe { Managed::deref_counted(parent) }.pid();
+    pub(crate) fn new(parent: ProcPtr<H>, child: Identity, kin: Kin) -> *mut Managed<Self> {
         let (next_child, next_zombie) = (Link::new(Tagged::NULL), Link::new(Tagged::NULL));
-        Managed::new(Self { next_child, next_zombie, parent, ppid, child })
+        let exit_signal = AtomicExitSignal::new(kin.exit_signal);
+        let maker = kin.maker;
+        Managed::new(Self { next_child, next_zombie, parent, child, maker, exit_signal })
     }
 
-    pub(crate) fn ppid(&self) -> Pid {
-        self.ppid
+    /// As it is now.
+    pub(crate) fn kin(&self) -> Kin {
+        Kin { maker: self.maker, exit_signal: self.exit_signal.load() }
+    }
+
+    /// The parent's number, as [`Edge::parent`].
+    pub(crate) fn ppid(&self, pin: &Pin<'_>) -> Pid {
+        self.parent(pin).pid()
     }
 
     /// The parent, to be looked at by a reader that loaded this edge from the child, under
@@ -289,6 +292,8 @@ pub(crate) struct LwpNode<H: Host> {
     pub(crate) biglocks: AtomicU32,
     /// What its process ends with if it goes unreleased, as `Fates` bits; the owner's.
     fates: AtomicU32,
+    /// What its process is sent when its parent ends; 0: nothing. The owner's.
+    pub(crate) death_signal: AtomicU32,
     /// What [`Aliases::set`](crate::Aliases::set)
     /// made of its lid.
     pub(crate) alias: Alias,
@@ -339,6 +344,7 @@ impl<H: Host> LwpNode<H> {
             charge: Charge::new(user),
             biglocks: AtomicU32::new(0),
             fates: AtomicU32::new(fates.bits()),
+            death_signal: AtomicU32::new(0),
             alias: Alias::none(),
             name: PrivateCell::default(),
             files: UnsafeCell::new(None),
@@ -451,6 +457,12 @@ impl<H: Host> LwpNode<H> {
     pub(crate) fn set_fates(&self, fates: Fates) {
         // Relaxed: the owner's.
         self.fates.store(fates.bits(), Relaxed);
+    }
+
+    /// Tells it from others of its process, past and to come.
+    #[inline]
+    pub(crate) fn serial(&self) -> u32 {
+        self.serial.get()
     }
 
     /// What the host knows it by.

@@ -9,6 +9,8 @@
 //! | 35 | NEW_USER: its real user has changed since it last became another program | `note_new_user` | `forget_new_user` |
 //! | 36 | PLACED: a most of processes counts it, or has counted it and does not any more | birth, `place` | |
 //! | 37 | COUNTED: a most of LWPs counts its LWPs | birth, `count` | |
+//! | 38 | SUBREAPER: orphans that descend from it are its children | `set_subreaper` | `set_subreaper` |
+//! | 39 | WAITS: init, and its children wait to be reaped | birth | |
 //! | 48..64 | the exit status, so far | birth, `record`, `exit_whole`; until SAID `abandon` | |
 //!
 //! `nlwps == 0` *is* dead, for good: `attach` refuses it, so whoever brings it
@@ -31,6 +33,8 @@ const SAID: u64 = 1 << 34;
 const NEW_USER: u64 = 1 << 35;
 const PLACED: u64 = 1 << 36;
 const COUNTED: u64 = 1 << 37;
+const SUBREAPER: u64 = 1 << 38;
+const WAITS: u64 = 1 << 39;
 const STATUS_SHIFT: u32 = 48;
 const STATUS_MASK: u64 = 0xffff << STATUS_SHIFT;
 
@@ -89,6 +93,16 @@ impl Places {
     }
 }
 
+/// Whether the orphans that descend from a process become its children.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Subreaper {
+    /// They do (`PR_SET_CHILD_SUBREAPER`).
+    Yes,
+    /// They become those of one above it.
+    #[default]
+    No,
+}
+
 /// The process exits as a whole, or has ended: how is said already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exiting;
@@ -137,6 +151,16 @@ impl ProcWord {
     #[inline]
     pub fn has_new_user(self) -> bool {
         self.0 & NEW_USER != 0
+    }
+    /// Whether orphans that descend from it are its children.
+    #[inline]
+    pub fn is_subreaper(self) -> bool {
+        self.0 & SUBREAPER != 0
+    }
+    /// Whether it is an init whose children wait to be reaped.
+    #[inline]
+    pub fn waits(self) -> bool {
+        self.0 & WAITS != 0
     }
     /// What of it is counted.
     #[inline]
@@ -222,6 +246,9 @@ impl fmt::Debug for ProcWord {
         }
         if self.places().has(Places::LWPS) {
             f.write_str("|COUNTED")?;
+        }
+        if self.is_subreaper() {
+            f.write_str("|SUBREAPER")?;
         }
         if self.status() != ExitStatus::default() {
             write!(f, "|{}", self.status())?;
@@ -330,7 +357,8 @@ impl AtomicProcWord {
         // AcqRel [P5]: Release: all that this LWP did to the process comes
         // before its end, for `load` and for the last detach; Acquire: the
         // last one sees all that the others did. Acquire [P101]: its place was taken;
-        // pairs with Release in `count`.
+        // pairs with Release in `count`. Acquire [P120]: the children that others have listed;
+        // pairs with Release in `outlives_listing`.
         let before = ProcWord(self.0.fetch_sub(ONE, AcqRel));
         (before.leaves(), before.counting())
     }
@@ -339,7 +367,7 @@ impl AtomicProcWord {
     #[inline]
     pub fn abandon(&self, lost: Lost) -> (Detached, Counting) {
         let left = |word| Some(ProcWord(word).without(lost).0);
-        // AcqRel [P5], [P101]: as in `detach`. Relaxed on failure: tried again.
+        // AcqRel [P5], [P101], [P120]: as in `detach`. Relaxed on failure: tried again.
         let before = self.0.fetch_update(AcqRel, Relaxed, left).expect("never refused");
         (ProcWord(before).leaves(), ProcWord(before).counting())
     }
@@ -369,6 +397,31 @@ impl AtomicProcWord {
                 }
             }
         }
+    }
+
+    /// Says whether orphans that descend from it are its children; whether they were.
+    /// Wait-free.
+    pub fn set_subreaper(&self, new: Subreaper) -> Subreaper {
+        // Relaxed: says nothing but itself.
+        let before = match new {
+            Subreaper::Yes => self.0.fetch_or(SUBREAPER, Relaxed),
+            Subreaper::No => self.0.fetch_and(!SUBREAPER, Relaxed),
+        };
+        if ProcWord(before).is_subreaper() { Subreaper::Yes } else { Subreaper::No }
+    }
+
+    /// Whether the process lives, for who has just listed a child of it: if it does, who
+    /// ends it finds that child. Wait-free.
+    pub fn outlives_listing(&self) -> bool {
+        // Release [P120]: what was listed; pairs with Acquire of the last `detach`. A change,
+        // though it changes nothing: it comes before that, or sees it.
+        !ProcWord(self.0.fetch_or(0, Release)).is_dead()
+    }
+
+    /// Has an init's children wait to be reaped. Before others see it.
+    pub fn set_waits(&self) {
+        // Relaxed: published with the kernel.
+        self.0.fetch_or(WAITS, Relaxed);
     }
 
     /// Notes that the real user has changed. Wait-free.

@@ -3,7 +3,7 @@
 
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{emit, kill, places, post, regroup};
+use super::{death, emit, jobs, kill, places, post, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
@@ -16,16 +16,19 @@ use crate::id::Identity;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::object::home::Anchor;
-use crate::object::node::{LwpNode, ProcNode, ProcPtr};
+use crate::object::kin::Kin;
+use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::Places;
 use crate::object::resources::{Embedded, Resources};
 use crate::panics::{self, Panic};
 use crate::pgrp;
 use crate::policy::{Difference, Rules};
-use crate::reclaim::{Managed, Pin};
+use crate::reclaim::refcount::Dropped;
+use crate::reclaim::{Managed, Pin, Tagged};
 use crate::signal::SigSet;
 use crate::sync::Arc;
 use crate::world::World;
+use crate::world::aftermath::Aftermath;
 use crate::world::caps::Full;
 use crate::world::config::Enforcement;
 use crate::world::participant::{Participant, Tally};
@@ -62,8 +65,20 @@ pub(crate) trait Shape<H: Host> {
     /// Gives it its place in a group.
     fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>);
 
+    /// Whose child it is.
+    fn line(&self) -> Line;
+
     /// The rest, before it can be seen.
     fn dress(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, lwp: &LwpNode<H>, pin: &Pin<'_>);
+}
+
+/// Whose child a new process is.
+#[derive(Clone, Copy)]
+pub(crate) enum Line {
+    /// That of the process that it is made from.
+    Child(Kin),
+    /// The parent's of that: it is its maker's sibling, and as that.
+    Sibling,
 }
 
 /// A child like its parent.
@@ -74,6 +89,8 @@ pub(crate) struct Like<'p, H: Host> {
     /// What its LWP blocks.
     pub(crate) blocked: SigSet,
     pub(crate) vmspace: Option<H::VmSpace>,
+    /// As in [`Kin`].
+    pub(crate) maker: u32,
 }
 
 impl<H: Host> Shape<H> for Like<'_, H> {
@@ -115,6 +132,11 @@ impl<H: Host> Shape<H> for Like<'_, H> {
     #[inline]
     fn join(&mut self, parent: &ProcNode<H>, child: &ProcNode<H>, pin: &Pin<'_>) {
         pgrp::inherit(parent, child, pin);
+    }
+
+    #[inline]
+    fn line(&self) -> Line {
+        Line::Child(Kin { maker: self.maker, ..Kin::ORPHAN })
     }
 
     #[inline]
@@ -188,8 +210,12 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     }
     shape.join(parent_node, node, &pin);
     shape.dress(parent_node, node, lwp_node, &pin);
-    // SAFETY: the parent lives; made above, under a reserved id.
-    unsafe { family::beget(&world.ids, parent, proc, lwp) };
+    match shape.line() {
+        // SAFETY: the parent lives; made above, under a reserved id.
+        Line::Child(kin) => unsafe { family::beget(&world.ids, parent, proc, lwp, kin) },
+        // SAFETY: the same.
+        Line::Sibling => unsafe { beget_sibling(seat, parent_node, proc, lwp, &pin) },
+    }
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
@@ -205,6 +231,47 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
         emit::emit_birth(world, parent_node, node, &pin);
     }
     Ok(lwp)
+}
+
+/// Publishes a new process as another child of the parent of `of`, which may be about to end.
+/// Lock-free.
+///
+/// # Safety
+/// `of` lives, and is neither proc0 nor init; else as [`family::beget`].
+#[cold]
+unsafe fn beget_sibling<H: Host>(
+    seat: &Seat<'_, H>,
+    of: &ProcNode<H>,
+    child: ProcPtr<H>,
+    first: LwpPtr<H>,
+    pin: &Pin<'_>,
+) {
+    let (world, me) = (seat.world(), seat.me());
+    let edge = loop {
+        let (edge, _) = family::edge_of(of, pin).expect("who lives has a parent");
+        // If it has been reaped, there is another by now [P10].
+        if edge.parent(pin).refs.try_inc() {
+            break edge;
+        }
+    };
+    let parent = edge.parent(pin);
+    // SAFETY: counted above; seen to below.
+    unsafe { family::beget(&world.ids, edge.parent_ptr(), child, first, edge.kin()) };
+    if !parent.word.outlives_listing() {
+        // SAFETY: made by the caller, which has the LWP.
+        let node = unsafe { Tagged::new(child).as_ref(pin) }.expect("not null");
+        Aftermath::collect(|aftermath| {
+            let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+            death::orphanage(world, pin).hand_on(node, child, leaves_none, |adopted| {
+                // SAFETY: adopted by this thread, under the pin.
+                unsafe { death::adopted(world, me, None, adopted, pin, aftermath) };
+            });
+        });
+    }
+    if parent.refs.dec() == Dropped::Last {
+        // SAFETY: unpublished by whoever reaped it; no child has it any more.
+        unsafe { pin.retire(edge.parent_ptr()) };
+    }
 }
 
 /// What the host does for a process that is not yet visible; or the panic with which it

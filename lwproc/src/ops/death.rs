@@ -1,19 +1,20 @@
-//! Freeing: `freelwp`, `proc_free`, the reaping. Unpublish, end, release the id
+//! Freeing: `freelwp`, `proc_free`, adoption, the reaping. Unpublish, end, release the id
 //! last (R18).
 #![allow(unsafe_code)]
 
 use super::jobs;
 use super::post::Recipient;
 use super::regroup::{self, Bearers};
-use super::{emit, hooks, places};
+use super::{deathsig, emit, hooks, kill, places};
 use crate::cred::uids::UidInfo;
 use crate::family::{self, Left};
 use crate::host::Host;
 use crate::idtable::Reserved;
-use crate::object::node::{Edge, LwpPtr, ProcNode, ProcPtr};
+use crate::object::node::{Edge, LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::{Counting, Detached, Lost};
 use crate::object::resources::Embedded;
 use crate::object::trace::TraceEvent;
+use crate::orphans::{Adopted, Fosters, Found, Orphanage};
 use crate::policy::WaitPolicy;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
@@ -64,6 +65,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         None
     };
 
+    let maker = deathsig::maker(world, proc_node, node, &pin);
     node.word.exit();
     let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
     // Release [P21]: whoever takes the lid over, and whoever then sees the new
@@ -85,7 +87,20 @@ pub(crate) unsafe fn freelwp<H: Host>(
         release_id(world, me, id);
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
-    detach(world, me, proc, proc_node, &pin, Leaving { lost, user }, aftermath)
+    let leaving = Leaving { lost, user };
+    let mut aftermath = detach(world, me, proc, proc_node, &pin, leaving, aftermath);
+    if let Some(maker) = maker {
+        // Of a process that has ended nobody is the child any more.
+        deathsig::maker_has_gone(world, proc_node, maker, &pin, &mut aftermath);
+    }
+    aftermath
+}
+
+/// How an LWP is lost that goes as it is; `None` when it has been released before.
+pub(crate) fn lost<H: Host>(node: &LwpNode<H>, panicked: bool) -> Option<Lost> {
+    let fates = node.fates();
+    let lost = if panicked { Lost::Panicked(fates.panicked) } else { Lost::Dropped(fates.dropped) };
+    (!node.word.load().is_exiting()).then_some(lost)
 }
 
 /// Drops specific data, each value whatever the others do.
@@ -193,9 +208,11 @@ unsafe fn proc_free<H: Host>(
     if jobs::kept(world) {
         jobs::leaves_groups(world, node, pin, aftermath);
     }
-    // SAFETY: the right to reap each was won.
-    let reap_orphan = |orphan| unsafe { reap_zombie(world, me, orphan, pin, aftermath) };
-    family::orphan_children(&world.ids, node, world.init, pin, reap_orphan);
+    let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+    orphanage(world, pin).hand_all_on(node, leaves_none, |child| {
+        // SAFETY: adopted by this thread, under the pin.
+        unsafe { adopted(world, me, Some(node), child, pin, aftermath) };
+    });
     // SAFETY: the last LWP is gone.
     if let Some(Embedded { vmspace, vfs }) = unsafe { node.resources.take_embedded() } {
         aftermath.run(|| world.host.vfs_release(vfs));
@@ -219,11 +236,16 @@ unsafe fn proc_free<H: Host>(
             if let Some(user) = user {
                 user.add_lwps(me.lane, -1);
             }
-            let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+            let leaves_none = |edge: &Edge<H>, parent: &_| {
+                edge.kin().exit_signal.tells_as_ordinary() && jobs::leaves_no_zombies(world, parent)
+            };
             let (edge, left) = family::die(node, leaves_none, pin);
             let parent = edge.parent(pin);
             let takes = || parent.reaps_by_itself() && family::claim_own(node).is_some();
-            if left == Left::Nothing || takes() {
+            if left == Left::Nothing {
+                // SAFETY: the right to reap was won.
+                unsafe { reap_untold(world, me, proc, parent, pin, aftermath) };
+            } else if takes() {
                 // SAFETY: the right to reap was won.
                 unsafe { reap_zombie(world, me, proc, pin, aftermath) };
             } else {
@@ -232,6 +254,69 @@ unsafe fn proc_free<H: Host>(
                 unsafe { tell_of_zombie(world, me, proc, edge, pin, aftermath) };
             }
         }
+    }
+}
+
+/// Where orphans go.
+pub(crate) fn orphanage<'g, H: Host>(world: &'g World<H>, pin: &'g Pin<'g>) -> Orphanage<'g, H> {
+    let fosters = match world.config.is_touched(Part::Subreapers) {
+        true => Fosters::Subreapers,
+        false => Fosters::Init,
+    };
+    Orphanage { ids: &world.ids, init: world.init, fosters, pin }
+}
+
+/// What follows when this thread has given a child another parent: the child is sent what it
+/// asked for at the end of the one before, if that asked, and the new parent told of a zombie.
+///
+/// # Safety
+/// It has, under the pin, which is of `me`.
+pub(crate) unsafe fn adopted<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    before: Option<&ProcNode<H>>,
+    child: Adopted<'_, H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    if let Some(before) = before {
+        // SeqCst fence [P121]: who asks now sees the new parent, or is seen below. After a
+        // read-modify-write.
+        fence_after_update();
+        deathsig::tell(world, before, child.node, pin, aftermath);
+    }
+    let parent = child.edge.parent(pin);
+    match child.found {
+        Found::AsItWas => {}
+        // SAFETY: the right to reap it came with it.
+        Found::ToBeReaped => unsafe {
+            reap_untold(world, me, child.ptr, parent, pin, aftermath);
+        },
+        Found::Zombie => {
+            WaitQueue::wake_all_of([&parent.waiters, &child.node.waiters]);
+            // SAFETY: by contract.
+            unsafe { tell_of_zombie(world, me, child.ptr, child.edge, pin, aftermath) };
+        }
+    }
+}
+
+/// Reaps what leaves no zombie, and tells a parent that minds nonetheless.
+///
+/// # Safety
+/// The caller alone has the right to reap it.
+unsafe fn reap_untold<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    parent: &ProcNode<H>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    // SAFETY: by contract.
+    unsafe { reap_zombie(world, me, proc, pin, aftermath) };
+    if let Some(signo) = world.child_signal.filter(|_| jobs::is_told_without_zombie(world, parent))
+    {
+        jobs::send(world, &Recipient::Proc(parent), signo, pin, aftermath);
     }
 }
 
@@ -247,15 +332,17 @@ unsafe fn tell_of_zombie<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    if let Some(signo) = world.child_signal {
-        jobs::send(world, &Recipient::Proc(edge.parent(pin)), signo, pin, aftermath);
+    let (parent, signal) = (edge.parent(pin), edge.kin().exit_signal);
+    let is_minded = || !signal.tells_as_ordinary() || jobs::minds(world, parent);
+    if let Some(signo) = signal.signo(world.child_signal).filter(|_| is_minded()) {
+        kill::send(world, &Recipient::Proc(parent), signo, pin, aftermath);
     }
     // SAFETY: by contract.
     unsafe { hooks::run_for_zombie(world, me, proc, edge.parent_ptr(), aftermath) };
     if world.config.is_touched(Part::Sink) {
         // SAFETY: by contract.
         let status = unsafe { Managed::deref_counted(proc) }.word.load().status();
-        let event = TraceEvent::Zombie { pid: edge.child.pid(), ppid: edge.ppid(), status };
+        let event = TraceEvent::Zombie { pid: edge.child.pid(), ppid: edge.ppid(pin), status };
         emit::emit_to_kernel(world, event, aftermath);
     }
 }

@@ -5,8 +5,8 @@
 //! looks, behind a fence on each side, and marks itself.
 #![allow(unsafe_code)]
 
-use super::owned::Lwp;
 use crate::host::Host;
+use crate::object::doomed::Doomed;
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode};
 use crate::object::proc_word::Exiting;
@@ -55,14 +55,14 @@ pub(crate) fn reopen<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>, aftermath: &mut
 }
 
 /// Ends a process as a whole: tells its LWPs, and claims those that nobody owns, for the
-/// caller to drop. Lock-free but for the allocator and what sleeping LWPs sleep on;
+/// caller to end. Lock-free but for the allocator and what sleeping LWPs sleep on;
 /// O(LWPs).
 pub(crate) fn end<H: Host>(
     proc: &ProcNode<H>,
     status: ExitStatus,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
-) -> Result<Vec<Lwp<H>>, Exiting> {
+) -> Result<Vec<Doomed<H>>, Exiting> {
     proc.word.exit_whole(status)?;
     tell(proc, std::ptr::null_mut(), pin, aftermath);
     // Last: an LWP that its owner parks from now on is told, and goes by that.
@@ -71,17 +71,10 @@ pub(crate) fn end<H: Host>(
 
 /// Claims the LWPs of a process that nobody owns. Lock-free but for the allocator;
 /// O(LWPs).
-pub(crate) fn claim_parked<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Vec<Lwp<H>> {
+pub(crate) fn claim_parked<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Vec<Doomed<H>> {
     let claimed = proc.lwps.iter(pin).filter(|(lwp, _)| lwp.word.claim().is_ok());
     // SAFETY: the claim has just been won.
-    claimed.map(|(_, ptr)| unsafe { Lwp::from_raw(ptr) }).collect()
-}
-
-/// Drops LWPs that have been claimed, each whatever the others do.
-pub(crate) fn let_go<H: Host>(claimed: Vec<Lwp<H>>, aftermath: &mut Aftermath<H>) {
-    for lwp in claimed {
-        aftermath.run(|| drop(lwp));
-    }
+    claimed.map(|(_, ptr)| unsafe { Doomed::new(ptr) }).collect()
 }
 
 /// A new LWP, in the list since before the caller's fence, looks whether it came to a

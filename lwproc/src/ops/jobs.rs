@@ -17,7 +17,7 @@ use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
-use crate::signal::{Disposition, SigSet, Signo};
+use crate::signal::{ChildFlags, Disposition, SigSet, Signo};
 use crate::sync::{Relaxed, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -70,7 +70,7 @@ pub(crate) fn sent<H: Host>(
 ) -> Left {
     let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
     let word = proc.word.load();
-    if proc.reaps_by_itself() || word.is_exiting() || word.is_dead() {
+    if proc.is_permanent() || word.is_exiting() || word.is_dead() {
         return Left::Post;
     }
     if let Recipient::Lwp(_, lwp) = to
@@ -215,7 +215,7 @@ fn stop<H: Host>(
         let group = pgrp::group_of(proc, pin);
         group.is_none_or(|group| pgrp::is_orphaned(&world.ids, group, None, pin))
     };
-    if proc.reaps_by_itself()
+    if proc.is_permanent()
         || proc.word.load().is_exiting()
         || (numbers.is_by_terminal(signo) && is_exempt())
     {
@@ -273,14 +273,38 @@ fn tell_parent<H: Host>(
     };
     let parent = edge.parent(pin);
     parent.waiters.wake_all();
-    if let Some(signo) = world.child_signal {
+    let tells = || {
+        let ignores = parent.disposition(world.rules.numbers.chld) == Disposition::Ignore;
+        !ignores && !of_children(parent).has(ChildFlags::NO_STOP)
+    };
+    if let Some(signo) = world.child_signal.filter(|_| tells() && minds(world, parent)) {
         send(world, &Recipient::Proc(parent), signo, pin, aftermath);
     }
 }
 
-/// Whether the children of a process are gone when they end: it ignores SIGCHLD.
+fn of_children<H: Host>(parent: &ProcNode<H>) -> ChildFlags {
+    parent.dispositions.get().map_or(ChildFlags::NONE, |all| all.of_children())
+}
+
+/// Whether a process is to be sent SIGCHLD at all: to proc0 and init nothing is sent that does
+/// nothing.
+pub(crate) fn minds<H: Host>(world: &World<H>, parent: &ProcNode<H>) -> bool {
+    let takes = || effect(world, parent, world.rules.numbers.chld) == Effect::Taken;
+    !parent.is_permanent() || (!parent.reaps_by_itself() && (!kept(world) || takes()))
+}
+
+/// Whether the ordinary children of a process are gone when they end: it ignores SIGCHLD, or
+/// says so.
 pub(crate) fn leaves_no_zombies<H: Host>(world: &World<H>, parent: &ProcNode<H>) -> bool {
-    kept(world) && parent.disposition(world.rules.numbers.chld) == Disposition::Ignore
+    let ignores = || parent.disposition(world.rules.numbers.chld) == Disposition::Ignore;
+    kept(world) && (ignores() || of_children(parent).has(ChildFlags::NO_WAIT))
+}
+
+/// Whether it is sent SIGCHLD for one of those.
+pub(crate) fn is_told_without_zombie<H: Host>(world: &World<H>, parent: &ProcNode<H>) -> bool {
+    parent.disposition(world.rules.numbers.chld) != Disposition::Ignore
+        && world.rules.is_linux(Difference::SignalWithoutZombie)
+        && minds(world, parent)
 }
 
 /// A process is about to end: the groups that nobody controls afterwards, and that have a
@@ -326,7 +350,7 @@ fn tell_if_orphaned<H: Host>(
     if has_stopped && pgrp::is_orphaned(&world.ids, group, Some(gone), pin) {
         for signo in [Signo::HUP, world.rules.numbers.cont] {
             for member in
-                members().filter(|member| !std::ptr::eq(*member, gone) && !member.reaps_by_itself())
+                members().filter(|member| !std::ptr::eq(*member, gone) && !member.is_permanent())
             {
                 send(world, &Recipient::Proc(member), signo, pin, aftermath);
             }

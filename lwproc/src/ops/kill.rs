@@ -27,7 +27,7 @@ pub(crate) fn send<H: Host>(
 ) {
     let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
     let kills = signo == Signo::KILL && world.signals == SigModel::Record;
-    if !kills || proc.reaps_by_itself() {
+    if !kills || proc.is_permanent() {
         return jobs::send(world, to, signo, pin, aftermath);
     }
     // First: an LWP that the signal wakes finds that its process has ended, and how.
@@ -35,7 +35,7 @@ pub(crate) fn send<H: Host>(
     let parked = drain::end(proc, killed, pin, aftermath).unwrap_or_default();
     post::post(world, to, signo, pin, aftermath);
     post::mark_of_many(proc, signo);
-    drain::let_go(parked, aftermath);
+    aftermath.end(parked, world.end_doomed);
 }
 
 /// Notes that many are sent to, to the end of what this answers; nothing where nothing comes

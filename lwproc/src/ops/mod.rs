@@ -4,8 +4,10 @@
 pub(crate) mod birth;
 pub(crate) mod creds;
 pub(crate) mod death;
+pub(crate) mod deathsig;
 pub(crate) mod drain;
 pub(crate) mod emit;
+pub(crate) mod exec;
 pub(crate) mod hooks;
 mod interrupt;
 pub(crate) mod jobs;

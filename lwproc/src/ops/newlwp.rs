@@ -115,7 +115,7 @@ impl LwpMost {
 
     #[cold]
     fn look<H: Host>(world: &World<H>, node: &ProcNode<H>, pin: &Pin<'_>) -> Self {
-        let of_process = (!node.reaps_by_itself()).then(|| world.caps.lwps_of_one());
+        let of_process = (!node.is_permanent()).then(|| world.caps.lwps_of_one());
         let enforced = world.config.load().limits.nthr == Enforcement::Enforced;
         let cred = node.resources.cred.get(pin).filter(|cred| enforced && !cred.is_superuser());
         let limits = cred.and_then(|_| node.resources.limits.get(pin));

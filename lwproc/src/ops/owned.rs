@@ -1,14 +1,16 @@
 //! The right to run an LWP.
 #![allow(unsafe_code)]
 
-use super::death;
+use super::death::{self, lost};
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
+use crate::object::doomed::Doomed;
 use crate::object::node::{LwpNode, LwpPtr};
 use crate::object::proc_word::Lost;
 use crate::object::status::{ExitStatus, Fates};
 use crate::reclaim::Managed;
 use crate::world::World;
+use crate::world::aftermath::Aftermath;
 use std::fmt;
 use std::mem::ManuallyDrop;
 
@@ -139,13 +141,6 @@ impl<H: Host> Lwp<H> {
     }
 }
 
-/// How an LWP is lost that goes as it is; `None` when it has been released before.
-pub(crate) fn lost<H: Host>(node: &LwpNode<H>, panicked: bool) -> Option<Lost> {
-    let fates = node.fates();
-    let lost = if panicked { Lost::Panicked(fates.panicked) } else { Lost::Dropped(fates.dropped) };
-    (!node.word.load().is_exiting()).then_some(lost)
-}
-
 impl<H: Host> Drop for Lwp<H> {
     // Inlined down to the call, which takes the pointer by value: so an `Lwp` that may be
     // dropped need not lie in memory.
@@ -162,6 +157,19 @@ impl<H: Host> Drop for Lwp<H> {
 /// The caller owns the LWP and never uses it again.
 #[inline(never)]
 unsafe fn end<H: Host>(lwp: LwpPtr<H>, lost: impl Fn(&LwpNode<H>) -> Option<Lost>) {
+    // SAFETY: by contract.
+    unsafe { end_to(lwp, lost) }.settle();
+}
+
+/// The same, but for what is left to do then.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn end_to<H: Host>(
+    lwp: LwpPtr<H>,
+    lost: impl Fn(&LwpNode<H>) -> Option<Lost>,
+) -> Aftermath<H> {
     // SAFETY: an owned LWP lives.
     let node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: owned by the caller.
@@ -169,9 +177,13 @@ unsafe fn end<H: Host>(lwp: LwpPtr<H>, lost: impl Fn(&LwpNode<H>) -> Option<Lost
     // SAFETY: the LWP's anchor keeps the world until `settle`.
     let seat = unsafe { home.world() }.seat();
     // SAFETY: owned by the caller.
-    let aftermath = unsafe { death::freelwp(seat.world(), seat.me(), lwp, lost(node)) };
-    drop(seat);
-    aftermath.settle();
+    unsafe { death::freelwp(seat.world(), seat.me(), lwp, lost(node)) }
+}
+
+/// Ends an LWP whose process was ended as a whole: that says how.
+pub(crate) fn end_doomed<H: Host>(doomed: Doomed<H>) -> Aftermath<H> {
+    // SAFETY: the right to run it is given up here.
+    unsafe { end_to(doomed.into_raw(), |node| lost(node, false)) }
 }
 
 impl<H: Host> fmt::Debug for Lwp<H> {

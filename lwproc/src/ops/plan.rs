@@ -1,5 +1,5 @@
 //! What a process is made like: as its parent, or by a plan.
-use super::birth::{NewProcError, Shape};
+use super::birth::{Line, NewProcError, Shape};
 use super::post;
 use super::regroup::{self, Founding};
 use super::seat::Seat;
@@ -15,6 +15,7 @@ use crate::limits::Resource;
 use crate::object::comm::Comm;
 use crate::object::group::Membership;
 use crate::object::home::Anchor;
+use crate::object::kin::Kin;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp::{self, GroupError};
 use crate::reclaim::{Pin, Tagged};
@@ -46,6 +47,8 @@ pub enum SpawnError {
     Cred(CredError),
     /// The process group was refused.
     Group(GroupError),
+    /// proc0 and init have no siblings.
+    NoSiblings,
 }
 
 impl SpawnError {
@@ -56,6 +59,7 @@ impl SpawnError {
             Self::Draining => crate::Errno::EBUSY,
             Self::IdsExhausted | Self::Limit | Self::KernelFull => crate::Errno::EAGAIN,
             Self::WrongKernel => crate::Errno::EXDEV,
+            Self::NoSiblings => crate::Errno::EINVAL,
             Self::Files(why) => why.errno(),
             Self::Cred(why) => why.errno(),
             Self::Group(why) => why.errno(),
@@ -72,6 +76,7 @@ impl fmt::Display for SpawnError {
             Self::Limit => f.write_str("the user has as many processes as it may"),
             Self::KernelFull => f.write_str("the kernel has as many processes or LWPs as it may"),
             Self::WrongKernel => f.write_str("a key is of another kernel"),
+            Self::NoSiblings => f.write_str("proc0 and init have no siblings"),
             Self::Files(why) => why.fmt(f),
             Self::Cred(why) => why.fmt(f),
             Self::Group(why) => why.fmt(f),
@@ -136,6 +141,7 @@ pub(crate) struct Plan<H: Host> {
     pub(crate) session: SpawnSession,
     pub(crate) blocked: SigSet,
     pub(crate) name: Option<Comm>,
+    pub(crate) line: Line,
     pub(crate) vmspace: Option<H::VmSpace>,
     pub(crate) data: Vec<(u64, Value)>,
     /// What is dropped by whoever has the plan, with no guard held: files that lost their
@@ -156,6 +162,7 @@ impl<H: Host> Default for Plan<H> {
             session: SpawnSession::Inherit,
             blocked: SigSet::EMPTY,
             name: None,
+            line: Line::Child(Kin::ORPHAN),
             vmspace: None,
             data: Vec::new(),
             closed: Vec::new(),
@@ -342,6 +349,10 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
             Some(membership) => child.membership.store(membership, Relaxed),
             None => pgrp::inherit(parent, child, pin),
         }
+    }
+
+    fn line(&self) -> Line {
+        self.plan.line
     }
 
     fn dress(

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::death;
-use super::owned::lost;
+use super::death::lost;
 use crate::host::Host;
 use crate::object::home::Anchor;
 use crate::panics;

@@ -1,8 +1,8 @@
 //! What a process does with its signals.
 
-use super::Disposition;
 use super::set::{SigSet, Signo};
-use crate::sync::{Acquire, AtomicU64, Relaxed, Release};
+use super::{ChildFlags, Disposition};
+use crate::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 
 /// What a process does with its signals, where the kernel keeps that. Who sends while it
 /// changes meets what was, or what will be. A process that has never said anything has none.
@@ -12,6 +12,8 @@ pub(crate) struct Dispositions {
     given: AtomicU64,
     /// Of these, those that are caught; the others are ignored.
     caught: AtomicU64,
+    /// Of SIGCHLD.
+    of_children: AtomicU32,
 }
 
 impl Clone for Dispositions {
@@ -19,13 +21,15 @@ impl Clone for Dispositions {
         // Acquire [P112]: as in `of`.
         let given = AtomicU64::new(self.given.load(Acquire));
         // Relaxed: as in `of`.
-        Self { given, caught: AtomicU64::new(self.caught.load(Relaxed)) }
+        let caught = AtomicU64::new(self.caught.load(Relaxed));
+        Self { given, caught, of_children: AtomicU32::new(self.of_children().0) }
     }
 }
 
 impl Dispositions {
     pub(crate) fn new() -> Self {
-        Self { given: AtomicU64::new(0), caught: AtomicU64::new(0) }
+        let [given, caught] = [0; 2].map(AtomicU64::new);
+        Self { given, caught, of_children: AtomicU32::new(0) }
     }
 
     pub(crate) fn of(&self, signo: Signo) -> Disposition {
@@ -56,8 +60,22 @@ impl Dispositions {
         before
     }
 
-    /// Another program catches nothing.
+    /// What is said of the children's signal.
+    pub(crate) fn of_children(&self) -> ChildFlags {
+        // Relaxed: says nothing but itself.
+        ChildFlags(self.of_children.load(Relaxed))
+    }
+
+    /// Says it; what was said before.
+    pub(crate) fn set_of_children(&self, new: ChildFlags) -> ChildFlags {
+        // Relaxed: says nothing but itself.
+        ChildFlags(self.of_children.swap(new.0, Relaxed))
+    }
+
+    /// Another program catches nothing, and has said nothing of children.
     pub(crate) fn exec(&self) {
+        // Relaxed: nobody else sets any now.
+        self.of_children.store(0, Relaxed);
         // Relaxed, twice: as in `of`; nobody else sets any now.
         self.given.fetch_and(!self.caught.load(Relaxed), Relaxed);
     }

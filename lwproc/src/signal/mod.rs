@@ -13,6 +13,8 @@ mod set;
 pub use set::{SigSet, Signo};
 
 use crate::errno::errors;
+use std::fmt;
+use std::ops::BitOr;
 
 /// What becomes of a signal that is sent (`RUMP_SIGMODEL_*`).
 ///
@@ -57,6 +59,40 @@ pub enum Disposition {
     Catch,
 }
 
+/// What a process says of its children beside the [`Disposition`] of SIGCHLD: a set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ChildFlags(u32);
+
+impl ChildFlags {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Those that end from then on leave no zombies (`SA_NOCLDWAIT`). SIGCHLD is sent all the
+    /// same, by Linux's rules: [`Difference::SignalWithoutZombie`](crate::Difference).
+    pub const NO_WAIT: Self = Self(1);
+    /// Those that stop or go on are told of to waits only (`SA_NOCLDSTOP`).
+    pub const NO_STOP: Self = Self(2);
+
+    /// Whether it has all of those.
+    pub const fn has(self, those: Self) -> bool {
+        self.0 & those.0 == those.0
+    }
+}
+
+impl BitOr for ChildFlags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for ChildFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [(Self::NO_WAIT, "NO_WAIT"), (Self::NO_STOP, "NO_STOP")];
+        let has = names.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| name);
+        f.debug_set().entries(has).finish()
+    }
+}
+
 errors! {
     /// Why a signal was sent to nobody.
     KillError {
@@ -76,6 +112,12 @@ errors! {
         BadSignal { signo: i32 } => EINVAL, "bad signal {signo}";
         /// The kernel was built with rules by which dispositions are the embedder's affair.
         NotKept => ENOSYS, "the kernel keeps no dispositions";
+    }
+
+    /// Why a signal at the parent's end was not asked for.
+    DeathSignalError {
+        /// The context is implicit: it has no LWP to keep one.
+        Implicit => EINVAL, "an implicit context has no parent to end";
     }
 
     /// Why a mask of signals was not set.

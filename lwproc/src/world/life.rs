@@ -5,7 +5,7 @@
 //! LWP, every counted handle), after the kernel's teardown has ended all that it could.
 #![allow(unsafe_code)]
 
-use super::aftermath::Aftermath;
+use super::aftermath::{Aftermath, EndDoomed};
 use super::biglock::BigLock;
 use super::caps::Caps;
 use super::config::{Configuration, Part};
@@ -25,6 +25,7 @@ use crate::object::comm::Comm;
 use crate::object::group::Membership;
 use crate::object::home::Home;
 use crate::object::kills::Kills;
+use crate::object::kin::Kin;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::Places;
 use crate::object::resources::{Embedded, Resources};
@@ -38,7 +39,7 @@ use std::mem::ManuallyDrop;
 
 impl<H: Host> World<H> {
     /// proc0 with lwp0, and init with an LWP of its own; both never die.
-    pub(crate) fn new(host: H, settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(host: H, settings: Settings, end_doomed: EndDoomed<H>) -> Arc<Self> {
         let emuls = Emuls::new();
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
@@ -79,7 +80,11 @@ impl<H: Host> World<H> {
             let (init, init_lwp, init_token) =
                 permanent(this, (one.0, places), resources1, files, group, &host);
             // SAFETY: made above, not yet shared.
-            unsafe { family::beget(&ids, proc0, init, init_lwp) };
+            unsafe { family::beget(&ids, proc0, init, init_lwp, Kin::ORPHAN) };
+            if settings.init_waits {
+                // SAFETY: made above.
+                unsafe { Managed::deref_counted(init) }.word.set_waits();
+            }
 
             first.tally.add(Tally { procs: 2, lwps: 2, zombies: 0, ids: 2 });
             first.vacate();
@@ -99,6 +104,7 @@ impl<H: Host> World<H> {
                 emuls,
                 native_sysents: settings.native_sysents,
                 implicit: settings.implicit,
+                end_doomed,
                 next_key: AtomicU64::new(0),
                 caps,
                 ids,

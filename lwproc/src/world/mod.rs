@@ -32,6 +32,7 @@ use crate::policy::{JobControl, Rules, WaitPolicy};
 use crate::reclaim::{Collector, Managed};
 use crate::signal::{SigModel, SigSet, Signo};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Weak};
+use aftermath::EndDoomed;
 use biglock::BigLock;
 use caps::Caps;
 use config::{Configuration, Enforcement, LimitsPolicy, Part};
@@ -96,6 +97,7 @@ pub(crate) struct Settings {
     pub(crate) ends: Ends,
     pub(crate) sigchld: bool,
     pub(crate) rules: Rules,
+    pub(crate) init_waits: bool,
 }
 
 impl Settings {
@@ -147,6 +149,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) emuls: Emuls<H>,
     pub(crate) native_sysents: NativeSysents,
     pub(crate) implicit: Implicit,
+    /// How what has been killed ends, which those that kill cannot import.
+    pub(crate) end_doomed: EndDoomed<H>,
     /// The number of the next key of specific data.
     pub(crate) next_key: AtomicU64,
     /// Dropped before the participants, whose counters its garbage names.

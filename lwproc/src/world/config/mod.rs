@@ -98,6 +98,12 @@ pub(crate) enum Part {
     LwpPlaces = 32,
     /// What a new LWP looks at.
     NewLwp = 64,
+    /// Whether any process is a subreaper.
+    Subreapers = 128,
+    /// Whether any child has an exit signal of its own, or none.
+    CloneChildren = 256,
+    /// Whether any LWP has a signal at its parent's end.
+    DeathSignals = 512,
 }
 
 /// See the module.
