@@ -119,6 +119,7 @@ fn every_error_turns_into_its_errno() {
         (errno_of(Err(KillError::BadSignal { signo: 65 })), Errno::EINVAL),
         (errno_of(Err(LimitError::SoftAboveHard)), Errno::EINVAL),
         (errno_of(Err(MaskError::Implicit)), Errno::EINVAL),
+        (errno_of(Err(DeathSignalError::Implicit)), Errno::EINVAL),
         (errno_of(Err(DispositionError::BadSignal { signo: 0 })), Errno::EINVAL),
         (errno_of(Err(DispositionError::NotKept)), Errno::ENOSYS),
         (errno_of(Err(NewLwpError::NoSuchProcess)), Errno::ESRCH),

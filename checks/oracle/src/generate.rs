@@ -166,7 +166,7 @@ impl Inventor<'_> {
 
     pub(crate) fn waitid(&mut self) -> Option<Vec<Arg>> {
         let mut args = self.wait()?;
-        let all = ["ended", "stopped", "stopped", "continued", "any", "any", "clone", "all"];
+        let all = ["ended", "stopped", "stopped", "continued", "any", "any", "clone", "all", "own"];
         args.push(Arg::Word(self.random.of(&all).expect("some")));
         Some(args)
     }
@@ -342,8 +342,13 @@ impl Inventor<'_> {
     }
 
     pub(crate) fn action(&mut self) -> Option<Vec<Arg>> {
-        let what = *self.random.of(&["default", "ignore", "catch", "catch"]).expect("some");
-        let signo = if self.random.one_in(20) { 9 } else { self.signal() };
+        let mut what = *self.random.of(&["default", "ignore", "catch", "catch"]).expect("some");
+        let mut signo = if self.random.one_in(20) { 9 } else { self.signal() };
+        if self.random.one_in(5) {
+            signo = libc::SIGCHLD as u8;
+            let flags = ["nowait", "nostop", "default-nowait", "ignore"];
+            what = *self.random.of(&flags).expect("some");
+        }
         Some(vec![Arg::Signal(signo), Arg::Word(what)])
     }
 

@@ -68,6 +68,10 @@ const WORDS: &[(&str, i64)] = &[
     ("any", 3),
     ("clone", 4),
     ("all", 5),
+    ("own", 6),
+    ("nowait", 3),
+    ("nostop", 4),
+    ("default-nowait", 5),
 ];
 
 impl Arg {

@@ -43,7 +43,22 @@ const THREADS: &[(&str, u32)] = &[
 const LIMITS: &[(&str, u32)] =
     &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 3)];
 
+const FAMILIES: &[(&str, u32)] = &[
+    ("fork", 2),
+    ("clone", 4),
+    ("sibling", 4),
+    ("subreaper", 6),
+    ("deathsig", 6),
+    ("exit", 3),
+    ("leave", 3),
+    ("waitid", 2),
+    ("setpgid", 0),
+    ("setsid", 0),
+    ("getpgid", 0),
+];
+
 const THEMES: &[Theme] = &[
+    Theme { name: "families", share: 3, factors: FAMILIES },
     Theme { name: "all", share: 3, factors: &[] },
     Theme { name: "threads", share: 1, factors: THREADS },
     Theme { name: "ids", share: 2, factors: IDS },

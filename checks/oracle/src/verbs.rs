@@ -80,14 +80,25 @@ fn words(words: &[u64]) -> Vec<u8> {
 
 const SA_RESTORER: u64 = 0x0400_0000;
 
+/// What is done with a signal, 0 to 2, and the flags of SIGCHLD.
+pub(crate) fn action_of(what: i64) -> (i64, u64) {
+    match what {
+        0..=2 => (what, 0),
+        3 => (2, libc::SA_NOCLDWAIT as u64),
+        4 => (2, libc::SA_NOCLDSTOP as u64),
+        _ => (0, libc::SA_NOCLDWAIT as u64),
+    }
+}
+
 fn action_call(args: &[i64], seat: Seat) -> Call {
-    let handler = match args[1] {
+    let (does, flags) = action_of(args[1]);
+    let handler = match does {
         0 => libc::SIG_DFL as u64,
         1 => libc::SIG_IGN as u64,
         _ => seat.handler(),
     };
     // Handler, flags, restorer, mask.
-    let data = words(&[handler, SA_RESTORER, seat.restorer(), 0]);
+    let data = words(&[handler, SA_RESTORER | flags, seat.restorer(), 0]);
     Call { data, ..call(libc::SYS_rt_sigaction, [args[0], seat.data() as i64, 0, 8]) }
 }
 
@@ -158,6 +169,7 @@ fn waitid_call(args: &[i64], seat: Seat) -> Call {
         2 => libc::WCONTINUED,
         3 => libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED,
         4 => libc::WEXITED | libc::__WCLONE,
+        6 => libc::WEXITED | libc::__WNOTHREAD,
         _ => libc::WEXITED | libc::__WALL,
     };
     let hang = if hang == 1 { libc::WNOHANG } else { 0 };
@@ -266,14 +278,19 @@ pub static VERBS: &[Verb] = &[
     Verb {
         makes: Makes::Process,
         ..verb!("clone" 2, weight 6, |i| i.clone_(),
-            |a, _| call(libc::SYS_clone, [a[1]]), calls::not_yet)
+            |a, _| call(libc::SYS_clone, [a[1]]), calls::clone)
+    },
+    Verb {
+        makes: Makes::Process,
+        ..verb!("sibling" 1, weight 3, |i| i.fork(),
+            |_, _| call(libc::SYS_clone, [libc::CLONE_PARENT.into()]), calls::sibling)
     },
     verb!("subreaper" 1, weight 4, |i| i.flag(),
         |a, _| call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), a[0], 0, 0, 0]),
-        calls::not_yet),
+        calls::subreaper),
     verb!("deathsig" 1, weight 4, |i| i.deathsig(),
         |a, _| call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), a[0], 0, 0, 0]),
-        calls::not_yet),
+        calls::deathsig),
     verb!("kill" 2, weight 30, |i| i.kill(), |a, _| call(libc::SYS_kill, [a[0], a[1]]), calls::kill),
     verb!("tkill" 2, weight 8, |i| i.tkill(), |a, _| call(libc::SYS_tkill, [a[0], a[1]]), calls::tkill),
     verb!("setpgid" 2, weight 22, |i| i.setpgid(),

@@ -6,9 +6,10 @@ use super::waiting::Waiting;
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::step::{Answer, Name};
+use crate::verbs;
 use lwproc::{
-    CredChange, Disposition, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid,
-    Resource, SigSet,
+    ChildFlags, CredChange, Disposition, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit,
+    Pid, Resource, SigSet, Signo, Spawn, Subreaper,
 };
 
 /// A call, as its verb sees it.
@@ -76,19 +77,52 @@ pub(super) fn number(pid: Pid) -> i64 {
     pid.0.into()
 }
 
-/// What the library cannot say yet, and [`known`](crate::known) keeps away.
-pub fn not_yet(_: &mut Ours, _: &Asked<'_>) -> Called {
-    Called::Answer(Answer::error(Errno::ENOSYS))
-}
-
 /// `fork(2)`.
 pub fn fork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let made = ours.run(asked.actor, |k| k.spawn().start());
+    fork_as(ours, asked, |spawn| spawn)
+}
+
+/// `clone(2)` of a process, with its exit signal.
+pub fn clone(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let signo = Signo::new(signals::to_ours(asked.int(1)));
+    fork_as(ours, asked, |spawn| spawn.exit_signal(signo))
+}
+
+/// The same with `CLONE_PARENT`.
+pub fn sibling(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    fork_as(ours, asked, |spawn| spawn.sibling())
+}
+
+fn fork_as(
+    ours: &mut Ours,
+    asked: &Asked<'_>,
+    how: impl for<'a> FnOnce(Spawn<'a>) -> Spawn<'a>,
+) -> Called {
+    let made = ours.run(asked.actor, |k| how(k.spawn()).start());
     answer(made, |lwp| {
         let pid = number(lwp.pid());
         ours.seat(asked.makes.expect("a fork makes somebody"), lwp);
         pid
     })
+}
+
+/// `prctl(2)`, `PR_SET_CHILD_SUBREAPER`.
+pub fn subreaper(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let new = if asked.int(0) == 0 { Subreaper::No } else { Subreaper::Yes };
+    ours.run(asked.actor, |k| k.process().set_subreaper(new));
+    Called::Answer(Answer::value(0))
+}
+
+/// `prctl(2)`, `PR_SET_PDEATHSIG`.
+pub fn deathsig(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let signo = match asked.int(0) {
+        0 => None,
+        number => match Signo::new(signals::to_ours(number)) {
+            None => return Called::Answer(Answer::error(Errno::EINVAL)),
+            known => known,
+        },
+    };
+    answer(ours.run(asked.actor, |k| k.signals().set_death_signal(signo)), |_before| 0)
 }
 
 /// `_exit(2)`, of the whole process.
@@ -232,13 +266,26 @@ pub fn mask(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `sigaction(2)`.
 pub fn action(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let new = match asked.int(1) {
+    let (does, flags) = verbs::action_of(asked.values[1]);
+    let new = match does {
         0 => Disposition::Default,
         1 => Disposition::Ignore,
         _ => Disposition::Catch,
     };
     let signo = signals::to_ours(asked.int(0));
-    answer(ours.run(asked.actor, |k| k.signals().set_disposition(signo, new)), |_before| 0)
+    let done = ours.run(asked.actor, |k| {
+        if asked.int(0) == libc::SIGCHLD {
+            let has = |flag: i32, ours| match flags & flag as u64 {
+                0 => ChildFlags::NONE,
+                _ => ours,
+            };
+            let no_wait = has(libc::SA_NOCLDWAIT, ChildFlags::NO_WAIT);
+            let no_stop = has(libc::SA_NOCLDSTOP, ChildFlags::NO_STOP);
+            k.signals().set_child_flags(no_wait | no_stop)?;
+        }
+        k.signals().set_disposition(signo, new)
+    });
+    answer(done, |_before| 0)
 }
 
 /// `sigtimedwait(2)` that does not wait.

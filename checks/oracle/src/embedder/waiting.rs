@@ -9,7 +9,7 @@ use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    ChildEvent, Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitEvents, WaitFor,
+    ChildEvent, ChildKind, Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitEvents, WaitFor,
     WaitTarget,
 };
 use std::pin::Pin;
@@ -22,25 +22,47 @@ use std::task::{Context, Poll, Wake, Waker};
 #[derive(Debug)]
 pub struct Waiting {
     target: WaitTarget,
-    events: WaitEvents,
-    then: Then,
+    sought: Sought,
     future: Pin<Box<WaitChild>>,
     woken: Arc<Woken>,
 }
 
-/// What becomes of the child that is found.
+/// What is sought of whatever children, and what becomes of the one that is found.
+#[derive(Clone, Copy, Debug)]
+struct Sought {
+    events: WaitEvents,
+    kind: ChildKind,
+    whose: Whose,
+    then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    Process,
+    Thread,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Then {
     Reap,
     Leave,
 }
 
-impl Then {
-    fn of(self, target: WaitTarget, events: WaitEvents) -> WaitFor {
-        match self {
-            Self::Reap => target.events(events),
-            Self::Leave => target.events(events).peek(),
+impl Sought {
+    fn of(self, target: WaitTarget) -> WaitFor {
+        match self.then {
+            Then::Reap => self.but_for_then(target),
+            Then::Leave => self.peek(target),
         }
+    }
+
+    fn peek(self, target: WaitTarget) -> WaitFor {
+        self.but_for_then(target).peek()
+    }
+
+    fn but_for_then(self, target: WaitTarget) -> WaitFor {
+        let what = target.events(self.events).kind(self.kind);
+        if self.whose == Whose::Thread { what.of_this_lwp() } else { what }
     }
 }
 
@@ -55,9 +77,9 @@ impl Wake for Woken {
 }
 
 impl Waiting {
-    fn new(k: &Entered<'_>, target: WaitTarget, events: WaitEvents, then: Then) -> Self {
-        let future = Box::pin(k.process().wait(then.of(target, events)));
-        Self { target, events, then, future, woken: Arc::default() }
+    fn new(k: &Entered<'_>, target: WaitTarget, sought: Sought) -> Self {
+        let future = Box::pin(k.process().wait(sought.of(target)));
+        Self { target, sought, future, woken: Arc::default() }
     }
 
     fn poll(&mut self, k: &mut Entered<'_>) -> Poll<Result<Reaped, WaitError>> {
@@ -70,23 +92,31 @@ impl Waiting {
 /// `waitid(2)`.
 pub fn waitid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let events = match asked.int(3) {
-        0 => WaitEvents::EXITED,
         1 => WaitEvents::STOPPED,
         2 => WaitEvents::CONTINUED,
-        _ => WaitEvents::EXITED | WaitEvents::STOPPED | WaitEvents::CONTINUED,
+        3 => WaitEvents::EXITED | WaitEvents::STOPPED | WaitEvents::CONTINUED,
+        _ => WaitEvents::EXITED,
     };
-    wait_for(ours, asked, events, Errno::EINVAL)
+    let kind = match asked.int(3) {
+        4 => ChildKind::Clone,
+        5 => ChildKind::Any,
+        _ => ChildKind::Ordinary,
+    };
+    let whose = if asked.int(3) == 6 { Whose::Thread } else { Whose::Process };
+    wait_for(ours, asked, Sought { events, kind, whose, then: Then::Reap }, Errno::EINVAL)
 }
 
 /// `wait4(2)`, and `waitid(2)` with `WNOWAIT`.
 pub fn wait(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let none = if asked.int(2) == 0 { Errno::ESRCH } else { Errno::EINVAL };
-    wait_for(ours, asked, WaitEvents::EXITED, none)
+    let (events, kind, whose) = (WaitEvents::EXITED, ChildKind::Ordinary, Whose::Process);
+    wait_for(ours, asked, Sought { events, kind, whose, then: Then::Reap }, none)
 }
 
-fn wait_for(ours: &mut Ours, asked: &Asked<'_>, events: WaitEvents, none: Errno) -> Called {
+fn wait_for(ours: &mut Ours, asked: &Asked<'_>, sought: Sought, none: Errno) -> Called {
     let hangs = asked.int(1) == 0;
     let then = if asked.int(2) == 0 { Then::Reap } else { Then::Leave };
+    let sought = Sought { then, ..sought };
     if asked.int(0) == i32::MIN {
         // It has no opposite. Linux's two calls differ in that.
         return Called::Answer(Answer::error(none));
@@ -97,14 +127,14 @@ fn wait_for(ours: &mut Ours, asked: &Asked<'_>, events: WaitEvents, none: Errno)
             WaitTarget::OwnPgrp => WaitTarget::Pgrp(k.groups().pgid()),
             other => other,
         };
-        match choose(k, target, events, asked.hint) {
-            Ok(Some(chosen)) => match k.try_wait(then.of(chosen, events)) {
+        match choose(k, target, sought, asked.hint) {
+            Ok(Some(chosen)) => match k.try_wait(sought.of(chosen)) {
                 Ok(child) => Called::Answer(child.map_or(Answer::value(0), told)),
                 Err(why) => Called::Answer(Answer::error(why.errno())),
             },
             Ok(None) if !hangs => Called::Answer(Answer::value(0)),
             Ok(None) => {
-                let mut waiting = Waiting::new(k, target, events, then);
+                let mut waiting = Waiting::new(k, target, sought);
                 match waiting.poll(k) {
                     Poll::Pending => Called::Sleeps(Sleep::Wait(waiting)),
                     Poll::Ready(done) => Called::Answer(answer(done)),
@@ -144,15 +174,15 @@ fn ended(child: &Reaped) -> String {
 fn choose(
     k: &Entered<'_>,
     target: WaitTarget,
-    events: WaitEvents,
+    sought: Sought,
     hint: Option<&Answer>,
 ) -> Result<Option<WaitTarget>, WaitError> {
-    let Some(first) = k.try_wait(target.events(events).peek())? else { return Ok(None) };
+    let Some(first) = k.try_wait(sought.peek(target))? else { return Ok(None) };
     let wanted = hint.and_then(|hint| hint.result.ok()).map(|pid| Pid(pid as i32));
     let other = wanted
         .filter(|pid| *pid != first.pid && is_meant(k, target, *pid))
         .map(WaitTarget::Pid)
-        .filter(|other| matches!(k.try_wait(other.events(events).peek()), Ok(Some(_))));
+        .filter(|other| matches!(k.try_wait(sought.peek(*other)), Ok(Some(_))));
     Ok(Some(other.unwrap_or(target)))
 }
 
@@ -207,10 +237,10 @@ fn look_again(k: &mut Entered<'_>, waiting: &mut Waiting, hint: Option<&Answer>)
         return None;
     }
     // Another than it would find by itself: a wait for that one, in its place.
-    if let Ok(Some(chosen)) = choose(k, waiting.target, waiting.events, hint)
+    if let Ok(Some(chosen)) = choose(k, waiting.target, waiting.sought, hint)
         && chosen != waiting.target
     {
-        waiting.future = Box::pin(k.process().wait(waiting.then.of(chosen, waiting.events)));
+        waiting.future = Box::pin(k.process().wait(waiting.sought.of(chosen)));
     }
     match waiting.poll(k) {
         Poll::Pending => None,
