@@ -28,6 +28,10 @@ impl Difference<'_> {
         self.step.verb.name == verb && self.actor == self.step.actor
     }
 
+    fn is_kill(&self) -> bool {
+        self.step.verb.name == "kill"
+    }
+
     fn result(&self, side: usize) -> Option<Result<i64, i32>> {
         match self.outcomes[side]? {
             Outcome::Answered(answer) => Some(answer.result),
@@ -158,6 +162,25 @@ pub const KNOWN: &[Known] = &[
             stopped
                 && matches!(d.field, Some("pending" | "own pending"))
                 && d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(20..=22)))
+        },
+        then: Then::Ends,
+    },
+    Known {
+        name: "SIGCHLD of a child that stops with its parent",
+        reason: "Linux's parent, which catches it, has stopped before or after; here all stop when \
+                 the signal is sent",
+        is: |d| {
+            let to_many = d.is_kill() && d.values[0] <= 0 && matches!(d.values[1], 19..=22);
+            to_many && matches!(d.field, Some("pending" | "caught"))
+        },
+        then: Then::Ends,
+    },
+    Known {
+        name: "the death signal of a first thread that has left",
+        reason: "Linux's is a zombie until the last has left, and still asks for it; here it is gone",
+        is: |d| {
+            let field = matches!(d.field, Some("stage" | "pending" | "caught"));
+            field && d.has_lost_its_first() && d.actor != d.step.actor
         },
         then: Then::Ends,
     },
