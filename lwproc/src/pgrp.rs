@@ -132,6 +132,20 @@ pub(crate) fn members<'g, H: Host>(
     listed.chain(scanned)
 }
 
+/// The parent that counts for a process's group: where that has ended, who takes the child in.
+fn living_parent<'g, H: Host>(node: &ProcNode<H>, pin: &'g Pin<'_>) -> Option<&'g ProcNode<H>> {
+    let parent = family::edge_of(node, pin)?.0.parent(pin);
+    let takes_in = |parent: &&ProcNode<H>| {
+        let word = parent.word.load();
+        parent.is_permanent() || (word.is_subreaper() && !word.is_dead())
+    };
+    let up = |at: &&'g ProcNode<H>| family::edge_of(at, pin).map(|(edge, _)| edge.parent(pin));
+    match parent.word.load().is_dead() {
+        false => Some(parent),
+        true => std::iter::successors(Some(parent), up).find(takes_in),
+    }
+}
+
 /// Whether no living member has a parent in another group of the same session.
 pub(crate) fn is_orphaned<H: Host>(
     ids: &Table<H>,
@@ -140,10 +154,7 @@ pub(crate) fn is_orphaned<H: Host>(
     pin: &Pin<'_>,
 ) -> bool {
     let is_gone = |node: &ProcNode<H>| gone.is_some_and(|gone| std::ptr::eq(node, gone));
-    let ties = |node: &ProcNode<H>| {
-        let parent = family::edge_of(node, pin)?.0.parent(pin);
-        Some(!is_gone(parent) && !parent.word.load().is_dead() && is_tie(parent, group, pin))
-    };
+    let ties = |node: &ProcNode<H>| Some(is_tie(living_parent(node, pin)?, group, pin));
     !members(ids, group, pin)
         .any(|(node, _)| !node.word.load().is_dead() && !is_gone(node) && ties(node) == Some(true))
 }

@@ -164,3 +164,48 @@ fn whose_mask_keeps_what_does_nothing() {
         assert_eq!(urg(&builder.build().unwrap()), kept, "{rules:?}");
     }
 }
+
+/// The same where job control is the kernel's.
+#[track_caller]
+fn both_with_jobs<R: PartialEq + std::fmt::Debug>(
+    difference: Difference,
+    [linux, netbsd]: [R; 2],
+    case: impl Fn(&Kernel, i32) -> R,
+) {
+    let bsd = Rules::NETBSD.job_control(JobControl::Kernel);
+    let sides = [
+        (Rules::LINUX, 17, &linux),
+        (bsd.as_linux(difference), 20, &linux),
+        (bsd, 20, &netbsd),
+        (Rules::LINUX.as_netbsd(difference), 17, &netbsd),
+    ];
+    for (rules, chld, expected) in sides {
+        let builder = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+        let kernel = builder.wait_policy(WaitPolicy::Wait).build().unwrap();
+        assert_eq!(case(&kernel, chld), *expected, "{rules:?}");
+    }
+}
+
+#[test]
+fn sigchld_of_a_child_that_leaves_no_zombie() {
+    both_with_jobs(Difference::SignalWithoutZombie, [true, false], |kernel, chld| {
+        let k = process(kernel);
+        k.signals().set_disposition(chld, Disposition::Catch).unwrap();
+        k.signals().set_child_flags(ChildFlags::NO_WAIT).unwrap();
+        drop(k.spawn().start().unwrap());
+        assert_eq!(k.try_wait(WaitTarget::Any), Err(WaitError::NoChild));
+        k.signals().take().is_some()
+    });
+}
+
+#[test]
+fn an_exec_of_who_ignores_sigchld() {
+    let [ignore, default] = [Disposition::Ignore, Disposition::Default];
+    both_with_jobs(Difference::ExecOfIgnoredChildren, [ignore, default], |kernel, chld| {
+        let mut k = process(kernel);
+        k.signals().set_disposition(chld, Disposition::Ignore).unwrap();
+        k.drain();
+        k.exec("another").unwrap();
+        k.signals().disposition(chld).unwrap()
+    });
+}

@@ -10,6 +10,7 @@ use crate::cred::uids::UidInfo;
 use crate::family::{self, Left};
 use crate::host::Host;
 use crate::idtable::Reserved;
+use crate::object::group::Pgrp;
 use crate::object::node::{Edge, LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::{Counting, Detached, Lost};
 use crate::object::resources::Embedded;
@@ -205,14 +206,19 @@ unsafe fn proc_free<H: Host>(
     if !node.resources.trace.is_empty() {
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
     }
-    if jobs::kept(world) {
-        jobs::leaves_groups(world, node, pin, aftermath);
-    }
     let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+    let mut left: Vec<&Pgrp> = Vec::new();
     orphanage(world, pin).hand_all_on(node, leaves_none, |child| {
+        let group = jobs::group_left(world, node, child.node, pin);
+        let is_new = |group: &&Pgrp| !left.iter().any(|other| std::ptr::eq(*other, *group));
+        let group = group.filter(is_new);
+        left.extend(group);
         // SAFETY: adopted by this thread, under the pin.
         unsafe { adopted(world, me, Some(node), child, pin, aftermath) };
     });
+    if jobs::kept(world) {
+        jobs::leaves_groups(world, node, &left, pin, aftermath);
+    }
     // SAFETY: the last LWP is gone.
     if let Some(Embedded { vmspace, vfs }) = unsafe { node.resources.take_embedded() } {
         aftermath.run(|| world.host.vfs_release(vfs));

@@ -307,12 +307,25 @@ pub(crate) fn is_told_without_zombie<H: Host>(world: &World<H>, parent: &ProcNod
         && minds(world, parent)
 }
 
-/// A process is about to end: the groups that nobody controls afterwards, and that have a
-/// stopped member, are told. O(children), and O(members) of their groups.
+/// The group of a child that had a tie to that parent, and is another's child now.
+pub(crate) fn group_left<'g, H: Host>(
+    world: &World<H>,
+    parent: &ProcNode<H>,
+    child: &ProcNode<H>,
+    pin: &'g Pin<'_>,
+) -> Option<&'g Pgrp> {
+    let group = if kept(world) { pgrp::group_of(child, pin) } else { None };
+    group.filter(|group| pgrp::is_tie(parent, group, pin))
+}
+
+/// A process has ended, and its children have other parents: the groups that nobody controls
+/// any more, and that have a stopped member, are told: its own, and those that it has left.
+/// O(members) of these.
 // POSIX: `_exit`, consequences of process termination.
 pub(crate) fn leaves_groups<H: Host>(
     world: &World<H>,
     proc: &ProcNode<H>,
+    left: &[&Pgrp],
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
@@ -323,16 +336,8 @@ pub(crate) fn leaves_groups<H: Host>(
     if parent.is_some_and(|parent| pgrp::is_tie(parent, own, pin)) {
         tell_if_orphaned(world, own, proc, pin, aftermath);
     }
-    let mut told = Vec::new();
-    for child in family::children(&world.ids, proc, pin) {
-        let group = pgrp::group_of(child.node, pin);
-        let Some(group) = group.filter(|group| pgrp::is_tie(proc, group, pin)) else {
-            continue;
-        };
-        if !told.contains(&group.id()) {
-            told.push(group.id());
-            tell_if_orphaned(world, group, proc, pin, aftermath);
-        }
+    for group in left {
+        tell_if_orphaned(world, group, proc, pin, aftermath);
     }
 }
 

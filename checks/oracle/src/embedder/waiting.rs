@@ -9,8 +9,8 @@ use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    ChildEvent, ChildKind, Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitEvents, WaitFor,
-    WaitTarget,
+    ChildEvent, ChildKind, Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitEvents,
+    WaitFor, WaitTarget,
 };
 use std::pin::Pin;
 use std::sync::Arc;
