@@ -33,6 +33,8 @@ mod edges;
 #[allow(unsafe_code)]
 mod epochs;
 #[cfg(lwproc_loom)]
+mod families;
+#[cfg(lwproc_loom)]
 mod files;
 #[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         futures::models(),
         hooks::models(),
         jobs::models(),
+        families::models(),
         resources::models(),
         signals::models(),
         drain::models(),
