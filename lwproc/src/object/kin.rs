@@ -72,8 +72,8 @@ impl AtomicExitSignal {
 
     /// The child has become another program. Wait-free.
     pub(crate) fn child_execs(&self) {
-        // Relaxed: as in `load`.
-        self.0.store(ExitSignal::ORDINARY.0, Relaxed);
+        // Relaxed: as in `load`. A swap: of the parent's change and this one, one is the later.
+        let _before = self.0.swap(ExitSignal::ORDINARY.0, Relaxed);
     }
 
     /// The parent has. Wait-free.
