@@ -4,8 +4,8 @@
 use crate::full::{assert_empty, at_once, enter_as};
 use crate::runner::{Model, pair};
 use lwproc::{
-    ChildKind, Disposition, Drain, ExitStatus, Kernel, Lwp, Pid, Rules, SigModel, SigSet, Signo, Subreaper,
-    WaitError, WaitPolicy, WaitTarget,
+    ChildKind, Disposition, Drain, ExitStatus, Kernel, Lwp, Pid, Rules, SigModel, SigSet, Signo,
+    Subreaper, WaitError, WaitPolicy, WaitTarget,
 };
 use std::sync::Arc;
 
