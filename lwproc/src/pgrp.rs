@@ -51,6 +51,8 @@ errors! {
         BadNumber => EINVAL, "a process group has no negative number";
         /// It is neither the caller nor a living child of it.
         NoSuchProcess => ESRCH, "no such process";
+        /// The number is that of a further LWP.
+        NumberOfLwp => EINVAL, "that is the number of an lwp, and of no process";
         /// The child has run another program.
         HasExeced => EACCES, "the child has run another program";
         /// It leads a session.

@@ -53,7 +53,7 @@ pub struct Rules {
     pub(crate) numbers: Numbers,
     pub(crate) jobs: JobControl,
     /// The differences in which it is as Linux: a bit each.
-    as_linux: u8,
+    as_linux: u32,
 }
 
 /// A case in which Linux does otherwise than NetBSD and POSIX.
@@ -80,13 +80,21 @@ pub enum Difference {
     /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
     /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
     MaskOfTheFirst,
+    /// An [exec](crate::Entered::exec) by a further LWP. Linux: it takes the process's number,
+    /// and its own is free. NetBSD: it keeps its own.
+    ExecOfFurtherLwp,
+    /// The number of a further LWP where a process is meant. Linux: a
+    /// [kill](crate::Signals::kill), [`pgid_of`](crate::Groups::pgid_of) and
+    /// [`sid_of`](crate::Groups::sid_of) reach its process, [`setpgid`](crate::Groups::setpgid)
+    /// is EINVAL. NetBSD: ESRCH.
+    LwpForProcess,
 }
 
 impl Difference {
-    const ALL: u8 = (1 << 7) - 1;
+    const ALL: u32 = (1 << 9) - 1;
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 

@@ -164,3 +164,55 @@ fn whose_mask_keeps_what_does_nothing() {
         assert_eq!(urg(&builder.build().unwrap()), kept, "{rules:?}");
     }
 }
+
+/// The number of an exec'ing LWP that is not the first, whether it is its process's.
+#[test]
+fn the_number_of_a_further_lwp_that_execs() {
+    both(Difference::ExecOfFurtherLwp, [true, false], |kernel| {
+        let first = kernel.spawn().start().unwrap();
+        let mut k = kernel.enter_as(kernel.new_lwp(first.pid()).unwrap()).unwrap();
+        k.drain();
+        drop(first);
+        k.exec("new").unwrap();
+        k.lid().unwrap().0 == k.pid().0
+    });
+}
+
+#[test]
+fn the_number_of_a_further_lwp_where_a_process_is_meant() {
+    let case = Difference::LwpForProcess;
+    let lwp_and_its_process = |kernel: &Kernel| {
+        let child = process(kernel).spawn().start().unwrap();
+        let further = kernel.new_lwp(child.pid()).unwrap();
+        (Pid(further.lid().0), child, further)
+    };
+    both(case, [Ok(()), Err(KillError::NoSuchProcess)], |kernel| {
+        let (number, child, further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        let sent = k.signals().kill(KillTarget::Proc(number), TERM);
+        let pin = k.pin();
+        let got = pin.proc(child.pid()).unwrap().pending();
+        assert_eq!(got.is_empty(), sent.is_err(), "it is the process's");
+        assert!(pin.lwp(further.lid()).unwrap().pending().is_empty(), "and not the LWP's");
+        sent
+    });
+    both(case, [Ok([true; 2]), Err(GroupError::NoSuchProcess)], |kernel| {
+        let (number, child, _further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        k.groups().setpgid(child.pid(), child.pid()).unwrap();
+        let (pgid, sid) = (k.groups().pgid_of(number)?, k.groups().sid_of(number)?);
+        Ok([pgid == child.pid(), sid == k.groups().sid()])
+    });
+    let answers = [Err(GroupError::NumberOfLwp), Err(GroupError::NoSuchProcess)];
+    both(case, answers, |kernel| {
+        let (number, _child, _further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        k.groups().setpgid(number, Pid(0))
+    });
+    // A wait is for a child, by its own number.
+    both(case, [Err(WaitError::NoChild); 2], |kernel| {
+        let (number, _child, _further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        k.try_wait(WaitTarget::Pid(number)).map(drop)
+    });
+}

@@ -85,8 +85,9 @@ impl<'e, H: Host> Groups<'e, H> {
         if pid.0 == 0 {
             return Ok(self.0.proc());
         }
-        let found = table::find(&self.0.seat.world().ids, pid, pin);
-        found.map(|(node, _)| node).ok_or(GroupError::NoSuchProcess)
+        let world = self.0.seat.world();
+        let found = table::find(&world.ids, pid, pin).map(|(node, _)| node);
+        found.or_else(|| world.process_of_lwp(pid, pin)).ok_or(GroupError::NoSuchProcess)
     }
 
     /// Moves the current process, or a child of it, into a process group of its
@@ -104,6 +105,8 @@ impl<'e, H: Host> Groups<'e, H> {
     /// * [`GroupError::NoSuchProcess`] (ESRCH): `pid` is neither the current
     ///   process nor a living child of it; a zombie is moved by
     ///   [Linux's rules](crate::Difference::SetpgidOfZombie) alone.
+    /// * [`GroupError::NumberOfLwp`] (EINVAL), by
+    ///   [those](crate::Difference::LwpForProcess), too: `pid` is that of a further LWP.
     /// * [`GroupError::HasExeced`] (EACCES): the child has run another program.
     /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
     ///   [`GroupError::NoSuchGroup`] (EPERM): the process leads a session; the

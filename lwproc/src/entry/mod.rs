@@ -170,7 +170,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
     pub fn lid(&self) -> Option<Lid> {
-        self.node().map(|node| node.lid)
+        self.node().map(LwpNode::lid)
     }
 
     /// The current LWP; `None` in the implicit context and when it is exiting.
@@ -369,7 +369,7 @@ impl<'k, H: Host> Entered<'k, H> {
 impl<H: Host> fmt::Debug for Entered<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.node() {
-            Some(node) => write!(f, "Entered({}:{} {:?})", self.pid(), node.lid, node.word),
+            Some(node) => write!(f, "Entered({}:{} {:?})", self.pid(), node.lid(), node.word),
             None => f.write_str("Entered(implicit)"),
         }
     }

@@ -27,7 +27,8 @@ use crate::world::aftermath::Aftermath;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum KillTarget {
-    /// The process with that pid, proc0 included: one of its LWPs takes the signal.
+    /// The process with that pid, proc0 included: one of its LWPs takes the signal. A further
+    /// LWP's number means its process by [Linux's rules](crate::Difference::LwpForProcess).
     Proc(Pid),
     /// Each process of that group, but for proc0 and init.
     Pgrp(Pid),
@@ -235,7 +236,8 @@ impl<H: Host> Signals<'_, H> {
             let (world, pin, own) = (sending.world, sending.pin, sending.sender);
             match target {
                 KillTarget::Proc(pid) => {
-                    if let Some((proc, _)) = table::find(&world.ids, pid, pin) {
+                    let found = table::find(&world.ids, pid, pin).map(|(proc, _)| proc);
+                    if let Some(proc) = found.or_else(|| world.process_of_lwp(pid, pin)) {
                         sending.send(&Recipient::Proc(proc));
                     }
                 }

@@ -47,7 +47,6 @@ use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken, next_serial};
 use crate::id::{Alias, Identity, Lid, Pid};
-use crate::idtable::Reserved;
 use crate::list::{List, Node};
 use crate::once_box::OnceBox;
 use crate::reclaim::counted::PrivateCell;
@@ -57,7 +56,7 @@ use crate::signal::dispositions::Dispositions;
 use crate::signal::{Disposition, SigSet, Signo};
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
-use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed};
+use crate::sync::{Acquire, Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed, Release};
 use crate::waitq::WaitQueue;
 use std::cell::UnsafeCell;
 use std::num::NonZeroU32;
@@ -267,15 +266,14 @@ pub(crate) type LwpPtr<H> = *mut Managed<LwpNode<H>>;
 /// One LWP (`struct lwp`).
 pub(crate) struct LwpNode<H: Host> {
     pub(crate) word: AtomicLwpWord,
-    pub(crate) lid: Lid,
+    /// The id that it bears: its process's, or one of its own, which it gives back.
+    id: AtomicU64,
     /// Tells it from others with that number.
     serial: NonZeroU32,
     /// Keeps the memory: one for being in `p_lwps`, one for each handle.
     pub(crate) refs: RefCount,
     /// Its process; alive while the LWP is.
     pub(crate) proc: ProcPtr<H>,
-    /// The id to give back; `None` when the lid is the process's own pid.
-    pub(crate) reserved: Option<Reserved>,
     /// Keeps the kernel's memory; taken by the owner at the end. The two
     /// LWPs that are part of the kernel have none.
     anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
@@ -317,23 +315,21 @@ unsafe impl<H: Host> Send for LwpNode<H> {}
 unsafe impl<H: Host> Sync for LwpNode<H> {}
 
 impl<H: Host> LwpNode<H> {
-    /// An LWP of `proc` under the process's own number or under `reserved`, to be
+    /// An LWP of `proc` under the process's own id or one that has been reserved, to be
     /// counted as `user`'s when it is published.
     pub(crate) fn new(
         proc: ProcPtr<H>,
         user: &UidInfo,
-        pid: Pid,
-        reserved: Option<Reserved>,
+        id: Identity,
         anchor: Option<Arc<Anchor<H>>>,
         fates: Fates,
     ) -> LwpPtr<H> {
         Managed::new(Self {
             word: AtomicLwpWord::new(),
-            lid: reserved.map_or(Lid(pid.0), |id| id.0.lid()),
+            id: AtomicU64::new(id.get()),
             serial: next_serial(),
             refs: RefCount::new(),
             proc,
-            reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
             charge: Charge::new(user),
@@ -348,6 +344,26 @@ impl<H: Host> LwpNode<H> {
             sleeps_on: Link::new(Tagged::NULL),
             next: Link::new(Tagged::NULL),
         })
+    }
+
+    /// The id that it bears.
+    #[inline]
+    pub(crate) fn id(&self) -> Identity {
+        // Acquire [P150]: whoever sees that it has another one finds it by that; pairs with
+        // Release in `bear`.
+        Identity(self.id.load(Acquire))
+    }
+
+    /// Its number.
+    #[inline]
+    pub(crate) fn lid(&self) -> Lid {
+        self.id().lid()
+    }
+
+    /// Bears another id, under which it is published already. Owner only.
+    pub(crate) fn bear(&self, id: Identity) {
+        // Release [P150]: it is in that id's slot; pairs with Acquire in `id`.
+        self.id.store(id.get(), Release);
     }
 
     /// The process.
@@ -455,7 +471,7 @@ impl<H: Host> LwpNode<H> {
 
     /// What the host knows it by.
     pub(crate) fn token(&self) -> LwpToken {
-        LwpToken::new(self.lid, self.serial)
+        LwpToken::new(self.lid(), self.serial)
     }
 }
 

@@ -172,8 +172,7 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let proc = Managed::new(proc);
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp =
-        LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)), world.ends.fates);
+    let lwp = LwpNode::new(proc, user, id.0, Some(shape.anchor(seat)), world.ends.fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.

@@ -45,7 +45,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         aftermath.close_files(me, files);
     }
     let pin = me.pin();
-    let (token, lid, reserved, proc) = (node.token(), node.lid, node.reserved, node.proc);
+    let (token, id, proc) = (node.token(), node.id(), node.proc);
     // SAFETY: owned.
     let proc_node = unsafe { node.proc_owned() };
     // SAFETY: owned, and ended here.
@@ -65,7 +65,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     };
 
     node.word.exit();
-    let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
+    let slot = world.ids.slot(id.number()).expect("a live LWP has a slot");
     // Release [P21]: whoever takes the lid over, and whoever then sees the new
     // bearer in `lwps`, sees that this one has exited. (A reader that still finds
     // it is covered by its pin.)
@@ -79,10 +79,10 @@ pub(crate) unsafe fn freelwp<H: Host>(
         drop_specific(specific.into_values(), &mut aftermath);
     }
     aftermath.run(|| world.host.destroy(token));
-    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
+    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid: id.lid() };
     emit::emit(world, proc_node, &pin, event, &mut aftermath);
-    if let Some(id) = reserved {
-        release_id(world, me, id);
+    if id != proc_node.id {
+        release_id(world, me, Reserved(id));
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
     detach(world, me, proc, proc_node, &pin, Leaving { lost, user }, aftermath)

@@ -5,13 +5,17 @@
 //! looks, behind a fence on each side, and marks itself.
 #![allow(unsafe_code)]
 
+use super::death::release_id;
 use super::owned::Lwp;
-use crate::host::Host;
+use super::seat::Seat;
+use crate::host::{Host, LwpToken};
+use crate::idtable::Reserved;
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode};
 use crate::object::proc_word::Exiting;
 use crate::object::status::ExitStatus;
-use crate::reclaim::Pin;
+use crate::object::table;
+use crate::reclaim::{Managed, Pin};
 use crate::sync::fence;
 use crate::world::aftermath::Aftermath;
 use std::sync::atomic::Ordering::SeqCst;
@@ -82,6 +86,28 @@ pub(crate) fn let_go<H: Host>(claimed: Vec<Lwp<H>>, aftermath: &mut Aftermath<H>
     for lwp in claimed {
         aftermath.run(|| drop(lwp));
     }
+}
+
+/// Gives an LWP the number of its process, and its own back; what the host knew it by, if that
+/// was another. Lock-free.
+///
+/// # Safety
+/// The caller owns it. It is the only LWP of its process, which drains.
+// Linux: `de_thread`.
+pub(crate) unsafe fn take_pid<H: Host>(seat: &Seat<'_, H>, lwp: LwpPtr<H>) -> Option<LwpToken> {
+    // SAFETY: owned.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: owned.
+    let pid = unsafe { node.proc_owned() }.id;
+    if node.id() == pid {
+        return None;
+    }
+    let was = node.token();
+    // SAFETY: by contract. Whoever had the number has been detached [P5].
+    let own = unsafe { table::move_lwp(&seat.world().ids, pid, lwp) };
+    // Last (R18).
+    release_id(seat.world(), seat.me(), Reserved(own));
+    Some(was)
 }
 
 /// A new LWP, in the list since before the caller's fence, looks whether it came to a

@@ -166,7 +166,7 @@ fn first_blocks<H: Host>(
     let Recipient::Proc(proc) = to else {
         return false;
     };
-    let is_first = |lwp: &LwpNode<H>| lwp.lid.0 == proc.pid().0;
+    let is_first = |lwp: &LwpNode<H>| lwp.id() == proc.id;
     let blocks = |lwp: &LwpNode<H>| is_first(lwp) && post::blocked(lwp).contains(signo);
     world.rules.is_linux(Difference::MaskOfTheFirst)
         && proc.lwps.iter(pin).any(|(lwp, _)| blocks(lwp))

@@ -170,11 +170,10 @@ fn publish_lwp<H: Host>(
     anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
-    let pid = node.pid();
-    let slot = world.ids.slot(pid.0).expect("a process has a slot");
+    let slot = world.ids.slot(node.pid().0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
-        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()), world.ends.fates);
+        let lwp = LwpNode::new(proc, user, node.id, Some(anchor()), world.ends.fates);
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
         // `lwp::find`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
@@ -184,7 +183,7 @@ fn publish_lwp<H: Host>(
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
-    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()), world.ends.fates);
+    let lwp = LwpNode::new(proc, user, id.0, Some(anchor()), world.ends.fates);
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);

@@ -210,7 +210,12 @@ pub(crate) fn setpgid<H: Host>(
         let moves_zombies = world.rules.is_linux(Difference::SetpgidOfZombie);
         let child = family::child(&world.ids, caller, pid, pin);
         let meant = child.filter(|child| moves_zombies || !child.node.word.load().is_dead());
-        meant.ok_or(GroupError::NoSuchProcess)?.node
+        meant
+            .ok_or_else(|| match world.process_of_lwp(pid, pin) {
+                Some(_) => GroupError::NumberOfLwp,
+                None => GroupError::NoSuchProcess,
+            })?
+            .node
     };
     let by = if std::ptr::eq(target, own) { Mover::Itself } else { Mover::Parent(own) };
     let pgid = if pgid.0 == 0 { target.pid() } else { pgid };

@@ -159,8 +159,7 @@ fn permanent<H: Host>(
     ));
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp =
-        LwpNode::new(proc, node.resources.user(), id.pid(), None, None, Ends::default().fates);
+    let lwp = LwpNode::new(proc, node.resources.user(), id, None, Ends::default().fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.

@@ -22,14 +22,15 @@ use crate::cred::uids::Uids;
 use crate::emul::{EmulPtr, Emuls, NativeSysents};
 use crate::filedesc::link::Borrowed;
 use crate::host::{Host, LwpToken};
+use crate::id::{Lid, Pid};
 use crate::limits::{Limits, LimitsRef};
 use crate::object::home::{Anchor, Home};
 use crate::object::kills::Kills;
-use crate::object::node::ProcPtr;
+use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::status::Ends;
-use crate::object::table::Table;
-use crate::policy::{JobControl, Rules, WaitPolicy};
-use crate::reclaim::{Collector, Managed};
+use crate::object::table::{self, Table};
+use crate::policy::{Difference, JobControl, Rules, WaitPolicy};
+use crate::reclaim::{Collector, Managed, Pin};
 use crate::signal::{SigModel, SigSet, Signo};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Weak};
 use biglock::BigLock;
@@ -172,6 +173,19 @@ unsafe impl<H: Host> Sync for World<H> {}
 impl<H: Host> World<H> {
     pub(crate) fn register(&self) -> &Participant<H> {
         self.participants.register(&self.collector)
+    }
+
+    /// The process of the LWP with that number, where that means its process.
+    pub(crate) fn process_of_lwp<'g>(
+        &'g self,
+        number: Pid,
+        pin: &'g Pin<'_>,
+    ) -> Option<&'g ProcNode<H>> {
+        if !self.rules.is_linux(Difference::LwpForProcess) {
+            return None;
+        }
+        let (lwp, _) = table::find_lwp(&self.ids, Lid(number.0), pin)?;
+        Some(lwp.proc_pinned(pin))
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {
