@@ -167,6 +167,7 @@ pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::until::Until;
+pub use entry::vfork::{VforkEnd, Vforked};
 pub use entry::wait::{Reaped, Zombie};
 pub use entry::wait_for::{ChildEvent, WaitEvents, WaitFor, WaitTarget};
 pub use errno::{Abi, Errno};

@@ -42,7 +42,7 @@ use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::table::{self, Table};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{Acquire, Relaxed};
+use crate::sync::{Acquire, Relaxed, Release};
 
 errors! {
     /// Why a process did not change its group or session.
@@ -160,8 +160,15 @@ impl<H: Host> ProcNode<H> {
     /// Says that the process has run another program: from then on its parent
     /// cannot change its group. Not inherited. Wait-free.
     pub(crate) fn mark_execed(&self) {
-        // Relaxed: it is in the word that it guards.
-        self.membership.fetch_or_tag(EXECED, Relaxed);
+        // Release [P151]: what it did before, for who waits for this; pairs with Acquire in
+        // `has_execed`.
+        self.membership.fetch_or_tag(EXECED, Release);
+    }
+
+    /// Whether it has; no longer once it has been reaped. Wait-free.
+    pub(crate) fn has_execed(&self) -> bool {
+        // Acquire [P151]: what it did before; pairs with Release in `mark_execed`.
+        self.membership.load(Acquire).tag() & EXECED != 0
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod sleep;
 pub(crate) mod specific;
 mod switch;
 pub(crate) mod until;
+pub(crate) mod vfork;
 mod view;
 pub(crate) mod wait;
 pub(crate) mod wait_for;

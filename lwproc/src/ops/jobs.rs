@@ -49,6 +49,14 @@ fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect
     }
 }
 
+/// Whether a signal is pending that the LWP could take, and that ends its process at once.
+pub(crate) fn has_fatal<H: Host>(world: &World<H>, lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
+    let is_fatal = |signo| {
+        proc.disposition(signo) == Disposition::Default && world.rules.numbers.is_fatal(signo)
+    };
+    kept(world) && post::takeable(lwp, proc).iter().any(is_fatal)
+}
+
 /// What is left to do with a signal that has been sent.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
