@@ -35,6 +35,8 @@ mod epochs;
 #[cfg(lwproc_loom)]
 mod files;
 #[cfg(lwproc_loom)]
+mod forks;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         resources::models(),
         signals::models(),
         drain::models(),
+        forks::models(),
         sleep::models(),
         deadlines::models(),
         matrix::models(),

@@ -156,7 +156,7 @@ pub use entry::current::CurLwp;
 #[cfg(feature = "async")]
 pub use entry::drain::Told;
 pub use entry::drain::{AloneError, Drain, ExecError};
-pub use entry::files::{Files, FilesMut};
+pub use entry::files::{Files, FilesMut, UnshareError};
 pub use entry::groups::Groups;
 pub use entry::innermost::{CurrentError, current, current_of};
 pub use entry::opened::{FdReservation, FileHandle, FileRef};
@@ -184,6 +184,7 @@ pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
 pub use handles::pgrp::PgrpRef;
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use handles::refused::{EnterAsError, SwitchError, UnclaimError};
+pub use handles::reservation::ProcReservation;
 pub use handles::spawn::Spawn;
 pub use host::{Host, LwpToken, ThreadHost};
 pub use id::{Identity, Lid, Pid};

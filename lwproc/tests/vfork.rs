@@ -225,7 +225,8 @@ fn a_stop_takes_effect_afterwards() {
 
 #[test]
 fn a_virtual_cpu_is_free_meanwhile() {
-    let kernel = Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
+    let kernel =
+        Kernel::builder().virtual_cpus(std::num::NonZero::new(1).unwrap()).build().unwrap();
     let (parent, child) = family(&kernel);
     std::thread::scope(|s| {
         let waiting = waits(s, &kernel, parent, &child);

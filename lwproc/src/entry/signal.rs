@@ -306,8 +306,8 @@ impl<H: Host> Signals<'_, H> {
     }
 
     /// Replaces the current LWP's mask; the one before. SIGKILL and SIGSTOP are never
-    /// blocked. A new LWP blocks nothing; the first of a fork what the forking one
-    /// does. Wait-free.
+    /// blocked. A new LWP blocks what the one does that made it, in its process or by a fork;
+    /// nothing, if others made it. Wait-free.
     ///
     /// # Errors
     /// [`MaskError::Implicit`] (EINVAL): an implicit context has no mask.

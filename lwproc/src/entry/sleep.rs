@@ -6,9 +6,9 @@ use crate::errno::errors;
 use crate::host::Host;
 use crate::object::lwp_word::Mark;
 use crate::object::node::LwpNode;
-use crate::ops::{jobs, post};
 use crate::ops::seat::Seat;
 use crate::ops::timer::Timer;
+use crate::ops::{jobs, post};
 use crate::reclaim::Managed;
 use crate::sleep::{Lent, SleepObject, SyncObject, WaitChannel};
 use crate::waitq::{Bed, WaitQueue};
@@ -193,7 +193,8 @@ impl<'k, H: Host> Entered<'k, H> {
         let aside = Aside::step(self);
         let bed = Bed::new(self.seat.me().parker());
         let limit = || timer.limit();
-        let result = waiters.wait_for(bed.limit(limit_of(timer, &limit)), done, interruption, || ());
+        let result =
+            waiters.wait_for(bed.limit(limit_of(timer, &limit)), done, interruption, || ());
         drop((asleep, aside));
         result
     }

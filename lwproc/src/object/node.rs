@@ -439,6 +439,15 @@ impl<H: Host> LwpNode<H> {
         std::mem::replace(unsafe { &mut *self.files.get() }, new)
     }
 
+    /// The use of the descriptor table, to be changed.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the use for `'a`.
+    pub(crate) unsafe fn files_mut<'a>(&self) -> &'a mut Option<TableUse<H::File>> {
+        // SAFETY: the owner's field.
+        unsafe { &mut *self.files.get() }
+    }
+
     /// The LWP-specific data.
     ///
     /// # Safety

@@ -80,6 +80,7 @@ tests! {
     LimitError by resources::limit;
     SpecificError by resources::specific;
     FdError by files::fd;
+    UnshareError by files::unshare;
     GroupError by groups::group;
     KillError by signals::kill;
     MaskError by signals::mask;
