@@ -14,7 +14,7 @@ pub fn models() -> Vec<Model> {
         pair("forks_find_against_exec_of_further_lwp", find_against_exec),
         pair("forks_find_of_the_pid_against_exec_of_further_lwp", find_pid_against_exec),
         pair("forks_vfork_wait_against_exec", vfork_against_exec),
-        pair("forks_vfork_wait_against_end", || vfork_against_end(WaitPolicy::AutoReap)),
+        pair("forks_vfork_wait_against_end", || vfork_against_end(WaitPolicy::AutoReap)).long(),
         pair("forks_vfork_wait_against_zombie", || vfork_against_end(WaitPolicy::Wait)),
         pair("forks_vfork_wait_against_end_of_the_parent", vfork_against_end_of_parent),
         pair("forks_find_against_cancel", find_against_cancel),
