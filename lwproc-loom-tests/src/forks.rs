@@ -1,6 +1,7 @@
 //! Forks in two steps, the parent of a vfork, and an exec that takes the process's number:
 //! against who looks.
 
+use crate::files::{Files, process};
 use crate::full::{assert_empty, at_once, enter_as};
 use crate::runner::{Model, pair};
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -20,6 +21,8 @@ pub fn models() -> Vec<Model> {
         pair("forks_find_against_cancel", find_against_cancel),
         pair("forks_find_against_commit", find_against_commit),
         pair("forks_cancel_against_end_of_the_parent", cancel_against_end_of_parent),
+        pair("forks_newlwp_against_unshare", newlwp_against_unshare),
+        pair("forks_unshare_against_newlwp", unshare_against_newlwp),
     ]
 }
 
@@ -37,8 +40,14 @@ fn further(kernel: &Kernel) -> Lwp {
 }
 
 fn exec(kernel: &Arc<Kernel>, lwp: Lwp) -> Lwp {
+    exec_after(kernel, lwp, || ())
+}
+
+/// The last thing before the exec: a drain has a fence.
+fn exec_after(kernel: &Arc<Kernel>, lwp: Lwp, last: impl FnOnce()) -> Lwp {
     let mut e = enter_as(kernel, lwp);
     e.drain();
+    last();
     e.exec("new").unwrap();
     e.unbind().unwrap().unwrap()
 }
@@ -65,19 +74,22 @@ fn find_against_exec() {
     assert_empty(&kernel);
 }
 
-/// Who finds it by the new number sees all of it, and another gets the old one afterwards.
+/// Who finds it by the new number sees all of it, which is made meanwhile; another gets the
+/// old one afterwards.
 fn find_pid_against_exec() {
     let kernel = kernel(WaitPolicy::AutoReap);
-    let lwp = further(&kernel);
-    let (pid, serial, k) = (lwp.pid(), lwp.token().serial(), kernel.clone());
+    let first = kernel.spawn().start().unwrap();
+    let (pid, k) = (first.pid(), kernel.clone());
     let look = move || {
         let guard = k.pin();
         if let Some(found) = guard.lwp(Lid(pid.0)) {
-            assert_eq!((found.pid(), found.token().serial()), (pid, serial));
+            assert_eq!((found.pid(), found.lid()), (pid, Lid(pid.0)));
         }
     };
     let here = || {
-        let lwp = exec(&kernel, lwp);
+        let further = kernel.new_lwp(pid).unwrap();
+        drop(first);
+        let lwp = exec(&kernel, further);
         (kernel.new_lwp(pid).unwrap(), lwp)
     };
     let ((), (next, lwp)) = at_once(&kernel, look, here);
@@ -118,10 +130,7 @@ fn vfork_against_exec() {
         let (ended, parent) = wait();
         (ended, seen.load(Relaxed), parent)
     };
-    let here = || {
-        memory.store(1, Relaxed);
-        exec(&kernel, child)
-    };
+    let here = || exec_after(&kernel, child, || memory.store(1, Relaxed));
     let ((ended, seen, parent), child) = at_once(&kernel, there, here);
     assert_eq!((ended, seen), (Ok(VforkEnd::Execed), 1));
     drop((parent, child));
@@ -205,4 +214,46 @@ fn cancel_against_end_of_parent() {
     assert!(!handle.is_alive());
     drop(handle);
     assert_empty(&kernel);
+}
+
+/// A process with a file open, of which one LWP goes on with a table of its own, and the other
+/// ends; when that is done.
+fn unshares() -> (Files, Arc<Kernel<Files>>, Pid, impl FnOnce() -> Lwp<Files> + 'static) {
+    let (host, kernel, lwp) = process(6);
+    let (pid, k) = (lwp.pid(), kernel.clone());
+    let other = kernel.new_lwp(pid).unwrap();
+    let unshare = move || {
+        let mut e = enter_as(&k, lwp);
+        e.files_mut().unshare().unwrap();
+        let lwp = e.unbind().unwrap().unwrap();
+        drop(other);
+        lwp
+    };
+    (host, kernel, pid, unshare)
+}
+
+/// It joins, whatever table there is.
+fn after_join(host: &Files, kernel: &Arc<Kernel<Files>>, joined: Lwp<Files>, own: Lwp<Files>) {
+    let e = enter_as(kernel, joined);
+    assert_eq!(e.files().table_users(), 1);
+    assert_eq!(host.is_open(), 1, "the one of its own");
+    drop(e.files().list());
+    let mut e = e;
+    e.release().unwrap();
+    drop((e, own));
+    assert_eq!(host.is_open(), 0);
+    assert_empty(kernel);
+}
+
+fn newlwp_against_unshare() {
+    let (host, kernel, pid, unshare) = unshares();
+    let k = kernel.clone();
+    let (joined, own) = at_once(&kernel, move || k.new_lwp(pid), unshare);
+    after_join(&host, &kernel, joined.expect("the process lives"), own);
+}
+
+fn unshare_against_newlwp() {
+    let (host, kernel, pid, unshare) = unshares();
+    let (own, joined) = at_once(&kernel, unshare, || kernel.new_lwp(pid));
+    after_join(&host, &kernel, joined.expect("the process lives"), own);
 }

@@ -152,8 +152,7 @@ impl Inventor<'_> {
     }
 
     pub(crate) fn exec(&mut self) -> Option<Vec<Arg>> {
-        // Another thread than the first would take its number: `known.rs`.
-        self.is_first().then(Vec::new)
+        Some(Vec::new())
     }
 
     fn is_first(&self) -> bool {

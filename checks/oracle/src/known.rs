@@ -85,6 +85,15 @@ fn err(errno: Errno) -> Option<Result<i64, i32>> {
 /// The list.
 pub const KNOWN: &[Known] = &[
     Known {
+        name: "a stop of who waits in a vfork",
+        reason: "Linux says that it has stopped when the vfork has returned; here at once",
+        is: |d| {
+            let stops = d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(19..=22)));
+            stops && d.before.values().any(|task| task.call == Some("vfork"))
+        },
+        then: Then::Ends,
+    },
+    Known {
         name: "an exec beyond the limit",
         reason: "Linux decides when the real user changes, by the limit and the count of then, \
                  and never for user 0; here the exec does",

@@ -62,6 +62,14 @@ pub(crate) fn fork_call() -> Call {
     call(libc::SYS_clone, [libc::SIGCHLD.into()])
 }
 
+/// A fork that returns when the child has execed or ended. The system writes the child's
+/// number before.
+fn vfork_call(_: &[i64], seat: Seat) -> Call {
+    let how = libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let args = [how.into(), 0, seat.data() as i64];
+    Call { data: vec![0; 8], ..call(libc::SYS_clone, args) }
+}
+
 /// A thread: on the parent's stack, until it takes its own slot's.
 fn thread_call() -> Call {
     let shared = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
@@ -253,6 +261,10 @@ pub static VERBS: &[Verb] = &[
     Verb {
         makes: Makes::Process,
         ..verb!("fork" 1, weight 30, |i| i.fork(), |_, _| fork_call(), calls::fork)
+    },
+    Verb {
+        makes: Makes::Process,
+        ..verb!("vfork" 1, weight 6, |i| i.fork(), vfork_call, waiting::vfork)
     },
     Verb {
         makes: Makes::Thread,

@@ -2,13 +2,13 @@
 
 use super::Ours;
 use super::deliver;
-use super::waiting::Waiting;
+use super::waiting::{Vforking, Waiting};
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::step::{Answer, Name};
 use lwproc::{
-    CredChange, Disposition, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit, Pid,
-    Resource, SigSet,
+    CredChange, Disposition, Drain, Errno, ExitStatus, KillTarget, Lid, Limit, Pid, Resource,
+    SigSet,
 };
 
 /// A call, as its verb sees it.
@@ -50,6 +50,8 @@ pub enum Sleep {
     Wait(Waiting),
     /// Until a signal is caught; the mask that it had before.
     Suspend(SigSet),
+    /// Until a child execs or ends.
+    Vfork(Vforking),
     /// It has stopped: what its call has come to.
     Stopped(Answer),
 }
@@ -60,6 +62,7 @@ impl Sleep {
         match self {
             Self::Wait(_) => "wait",
             Self::Suspend(_) => "suspend",
+            Self::Vfork(_) => "vfork",
             Self::Stopped(_) => "stop",
         }
     }
@@ -99,13 +102,11 @@ pub fn exit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `clone(2)` of a thread.
 pub fn thread(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    // It blocks what its maker does.
-    let (made, mask) = ours.run(asked.actor, |k| (k.new_lwp(k.pid()), k.signals().blocked()));
+    let made = ours.run(asked.actor, |k| k.new_lwp(k.pid()));
     let process = ours.actor(asked.actor).process;
     answer(made, |lwp| {
         let (lid, name) = (lwp.lid().0, asked.makes.expect("it makes a thread"));
         ours.seat_thread(name, lwp, process);
-        ours.run(name, |k| k.signals().set_blocked(mask)).expect("it has a mask");
         lid.into()
     })
 }
@@ -131,30 +132,21 @@ pub fn exec(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     }
     let done = ours.run(asked.actor, |k| {
         k.wait_alone()?;
-        Ok::<_, Errno>(k.exec("actor")?)
+        k.exec("actor")?;
+        Ok::<_, Errno>(k.lid())
     });
-    answer(done, |()| 0)
-}
-
-/// The process that a number means: also by that of a further thread.
-fn process_meant(k: &Entered<'_>, pid: Pid) -> Pid {
-    let guard = k.pin();
-    match (guard.proc(pid), guard.lwp(Lid(pid.0))) {
-        (None, Some(lwp)) => lwp.pid(),
-        _ => pid,
-    }
+    answer(done, |lid| {
+        ours.process_of(asked.actor).leader = asked.actor;
+        ours.actor(asked.actor).lid = lid.expect("an actor").0;
+        0
+    })
 }
 
 /// `kill(2)`.
 pub fn kill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let signo = signals::to_ours(asked.int(1));
-    let sent = ours.run(asked.actor, |k| {
-        let target = match KillTarget::from_raw(asked.int(0)) {
-            KillTarget::Proc(pid) => KillTarget::Proc(process_meant(k, pid)),
-            other => other,
-        };
-        k.signals().kill(target, signo)
-    });
+    let target = KillTarget::from_raw(asked.int(0));
+    let sent = ours.run(asked.actor, |k| k.signals().kill(target, signo));
     answer(sent, |()| 0)
 }
 
@@ -170,10 +162,6 @@ pub fn tkill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 /// `setpgid(2)`.
 pub fn setpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let (pid, pgid) = (asked.pid(0), asked.pid(1));
-    // The number of a further thread is none of a process.
-    if ours.run(asked.actor, |k| process_meant(k, pid)) != pid {
-        return Called::Answer(Answer::error(Errno::EINVAL));
-    }
     answer(ours.run(asked.actor, |k| k.groups().setpgid(pid, pgid)), |()| 0)
 }
 
@@ -184,12 +172,12 @@ pub fn setsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `getpgid(2)`.
 pub fn getpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.run(asked.actor, |k| k.groups().pgid_of(process_meant(k, asked.pid(0)))), number)
+    answer(ours.run(asked.actor, |k| k.groups().pgid_of(asked.pid(0))), number)
 }
 
 /// `getsid(2)`.
 pub fn getsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.run(asked.actor, |k| k.groups().sid_of(process_meant(k, asked.pid(0)))), number)
+    answer(ours.run(asked.actor, |k| k.groups().sid_of(asked.pid(0))), number)
 }
 
 /// `getppid(2)`.

@@ -26,6 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Process {
     handle: ProcHandle,
     caught: u64,
+    /// Whose number is the process's: the first actor, until another execs.
+    leader: Name,
 }
 
 /// One actor: an LWP.
@@ -79,7 +81,7 @@ impl Ours {
 
     /// Notes a process that was made, with its first LWP.
     fn seat(&mut self, name: Name, lwp: Lwp) {
-        let process = Process { handle: lwp.proc_handle(), caught: 0 };
+        let process = Process { handle: lwp.proc_handle(), caught: 0, leader: name };
         self.processes.insert(name, process);
         self.seat_thread(name, lwp, name);
     }
@@ -198,7 +200,7 @@ impl Ours {
         let was_woken = |name: &Name| {
             hints.get(name).is_some_and(|answer| **answer == Answer::error(Errno::EINTR))
         };
-        let is_first = |name: &Name| self.actors[name].process == *name;
+        let is_first = |name: &Name| self.processes[&self.actors[name].process].leader == *name;
         let is_awake = |name: &Name| self.actors[name].sleeps.is_none();
         all.sort_by_key(|name| (!was_woken(name), !is_awake(name), !is_first(name), *name));
         for &name in &all {
@@ -235,9 +237,8 @@ impl Ours {
 
     fn task(&mut self, name: Name) -> Task {
         let is_alive = self.is_alive(name);
-        let Process { handle, caught, .. } = self.process_of(name);
-        let (handle, caught) = (handle.clone(), *caught);
-        let is_first = self.actor(name).process == name;
+        let Process { handle, caught, leader } = self.process_of(name);
+        let (handle, caught, is_first) = (handle.clone(), *caught, *leader == name);
         let (pid, call) = (self.actor(name).lid, self.actor(name).sleeps.as_ref().map(Sleep::name));
         let gone = Task { pid, ..Task::default() };
         let guard = self.kernel.pin();

@@ -235,19 +235,67 @@ impl Linux {
         self.memory.ask(slot, &(step.verb.call)(&values, Seat { slot }), child);
         self.memory.wait(slot);
         if let (Some(name), Some(child)) = (makes, child) {
-            // It does not block, but the machine may be slow.
-            for _ in 0..50_000 {
-                if self.memory.is_idle(slot) {
-                    break;
+            let made = match step.verb.name {
+                "vfork" => self.made_by_vfork(slot),
+                // It does not block.
+                _ => {
+                    self.has_answered(slot);
+                    self.memory.result(slot)
                 }
-                self.memory.wait(slot);
-            }
-            if let made @ 1.. = self.memory.result(slot) {
+            };
+            if made > 0 {
                 self.seat(name, child, made, process)?;
             }
         }
+        if step.verb.name == "exec" {
+            self.let_take_pid(step.actor)?;
+        }
         self.settle()?;
         Ok(Some(self.outcomes(step.actor)))
+    }
+
+    /// A further thread that has execed is its process's first from now on, and the files of
+    /// that one show it.
+    fn let_take_pid(&mut self, name: Name) -> Result<(), Trouble> {
+        let Actor { slot, pid, process, .. } = self.actors[&name];
+        if pid == process || !self.has_answered(slot) || self.memory.result(slot) != 0 {
+            return Ok(());
+        }
+        let asked = self.actors[&name].asked;
+        for actor in self.actors.values_mut().filter(|actor| actor.process == process) {
+            actor.stat.state = '-';
+        }
+        self.seat(name, slot, process.into(), None)?;
+        self.actor_of(name).asked = asked;
+        Ok(())
+    }
+
+    fn actor_of(&mut self, name: Name) -> &mut Actor {
+        self.actors.get_mut(&name).expect("it was made")
+    }
+
+    /// The number of a child whose parent may be asleep until it execs.
+    fn made_by_vfork(&self, slot: usize) -> i64 {
+        for _ in 0..50_000 {
+            let data = self.memory.data(slot);
+            match (Reply { result: 0, data: &data }).int(0) {
+                0 if self.memory.is_idle(slot) => break,
+                0 => self.memory.wait(slot),
+                pid => return pid.into(),
+            }
+        }
+        self.memory.result(slot)
+    }
+
+    /// Waits for an answer, which comes, but the machine may be slow.
+    fn has_answered(&self, slot: usize) -> bool {
+        for _ in 0..50_000 {
+            if self.memory.is_idle(slot) {
+                break;
+            }
+            self.memory.wait(slot);
+        }
+        self.memory.is_idle(slot)
     }
 
     fn outcomes(&mut self, asked: Name) -> Vec<(Name, Outcome)> {
@@ -316,6 +364,11 @@ impl Linux {
         all.all(|(actor, (stat, _))| match stat.state {
             // Who is idle has nothing to do but to fall asleep.
             'S' => !stat.is_exiting && (self.memory.is_idle(actor.slot) || actor.files.is_asleep()),
+            // It waits for the child of its vfork.
+            'D' => {
+                let verb = actor.asked.map(|verb| verb.name);
+                verb == Some("vfork") && actor.files.is_asleep()
+            }
             // It is seen to have stopped before it tells its parent.
             'T' => actor.files.is_asleep(),
             '-' => true,
