@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use super::proc::ProcHandle;
-use super::spawn::Parent;
 use crate::filedesc::link::{Borrowed, TableUse};
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
@@ -39,6 +38,14 @@ pub struct ProcReservation<'a, H: Host = ThreadHost> {
     place: Option<Place<'a, H>>,
     parent: Option<Keeps<'a, H>>,
     plan: Option<Plan<H>>,
+}
+
+/// Whose child it will be.
+pub(super) enum Parent<'a, H: Host> {
+    /// One that lives as long as this, with its descriptors.
+    Living(ProcPtr<H>, Borrowed<'a, H::File>),
+    /// One that may have ended.
+    Known(&'a ProcHandle<H>),
 }
 
 /// What keeps the parent.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::proc::ProcHandle;
-use super::reservation::ProcReservation;
+use super::reservation::{Parent, ProcReservation};
 use crate::cred::{Cred, CredChange};
 use crate::filedesc::link::Borrowed;
 use crate::filedesc::{Fd, Rfork};
@@ -62,14 +62,6 @@ pub struct Spawn<'a, H: Host = ThreadHost> {
     vmspace: Option<H::VmSpace>,
     /// What else there is to say: made when it is first said.
     more: Option<Box<Plan<H>>>,
-}
-
-/// Whose child it will be.
-pub(super) enum Parent<'a, H: Host> {
-    /// One that lives as long as this, with its descriptors.
-    Living(ProcPtr<H>, Borrowed<'a, H::File>),
-    /// One that may have ended.
-    Known(&'a ProcHandle<H>),
 }
 
 impl<'a, H: Host> Spawn<'a, H> {
