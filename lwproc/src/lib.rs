@@ -95,6 +95,7 @@ pub mod layers {
     pub use crate::filedesc::file::FileHold;
     pub use crate::filedesc::link::{Borrowed, TableLink, TableUse};
     pub use crate::filedesc::table::FdTable;
+    pub use crate::idtable::cyclic::Cyclic;
     pub use crate::idtable::segments::Segments;
     pub use crate::idtable::surplus::Surplus;
     pub use crate::idtable::{Exhausted, IdTable, Reserved, Shard, Slot};

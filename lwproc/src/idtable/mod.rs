@@ -23,6 +23,7 @@
 //! Look-up is wait-free: three dependent loads, no store. Reserving is
 //! lock-free, and touches only the thread's own [`Shard`] in the steady state.
 
+pub mod cyclic;
 pub mod segments;
 mod shard;
 mod slot;
