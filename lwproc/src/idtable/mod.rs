@@ -188,7 +188,7 @@ impl<P, L, G> IdTable<P, L, G> {
     ) -> Result<Reserved, Exhausted> {
         let index = match &self.cyclic {
             None => self.take_free(own, all),
-            Some(cyclic) => cyclic.reserve().inspect(|index| self.make(*index)),
+            Some(cyclic) => self.take_next(cyclic),
         }
         .ok_or(Exhausted)?;
         // Relaxed: the free list, or the bit, handed the slot over, generation included.
@@ -196,18 +196,21 @@ impl<P, L, G> IdTable<P, L, G> {
         Ok(Reserved(self.identity(word, index)))
     }
 
-    /// Makes the slot of an index that is given in Linux's order.
-    #[inline]
-    fn make(&self, index: u32) {
+    /// Takes the next index in Linux's order, and makes its slot.
+    // Cold, as what gives it back: the lists, which most kernels have, stay in one piece.
+    #[cold]
+    fn take_next(&self, cyclic: &Cyclic) -> Option<u32> {
+        let index = cyclic.reserve()?;
         self.procs.ensure(index);
         self.slots.ensure(index);
         // Relaxed, twice: as in `used`.
         if self.fresh.load(Relaxed) < index {
             self.fresh.fetch_max(index, Relaxed);
         }
+        Some(index)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_free<'a>(&'a self, own: &Shard, all: impl Iterator<Item = &'a Shard>) -> Option<u32> {
         own.pop(&self.slots)
             .or_else(|| own.recycle(&self.slots, QUARANTINE))
