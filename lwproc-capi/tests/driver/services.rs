@@ -13,6 +13,7 @@ use lwproc_capi::calls::hooks::*;
 use lwproc_capi::calls::inside::{lwproc_proc_find, rump_lwproc_curlwp_hypercall};
 use lwproc_capi::calls::instances::{lwproc_count_user, lwproc_kernel_current, lwproc_user_counts};
 use lwproc_capi::calls::listing::*;
+use lwproc_capi::calls::numbers::*;
 use lwproc_capi::calls::process::*;
 use lwproc_capi::calls::resources::*;
 use lwproc_capi::calls::signals::*;
