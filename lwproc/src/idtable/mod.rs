@@ -5,9 +5,11 @@
 //! and a stale number misses, until the generations that fit in 31 bits have
 //! gone round (1,024 reuses of the slot with the default capacity; the 64-bit
 //! identity never does). Or, as the kernel was told, an id is a slot index and no
-//! more: only the identity then has the generation. A slot has three pointers, to the process, the LWP and
-//! the process group that bear its id; that makes the first-LWP rule, the
-//! take-over of a pid by a later LWP, and "the pid stays findable" plain stores.
+//! more: only the identity then has the generation.
+//!
+//! A slot has three pointers, to the process, the LWP and the process group that bear
+//! its id; that makes the first-LWP rule, the take-over of a pid by a later LWP, and
+//! "the pid stays findable" plain stores.
 //!
 //! An id that is in use has one bearer, and may get more: the group and the
 //! session that its process leads. Who takes the last one off releases the id.
