@@ -22,6 +22,7 @@ pub struct Inventor<'a> {
     state: &'a State,
     actor: Name,
     rights: Rights,
+    pid_max: usize,
     /// The name of the next that is made.
     next: Name,
     /// How many could make a call now.
@@ -33,7 +34,7 @@ pub fn next_step(
     random: &mut Random,
     state: &State,
     theme: &Theme,
-    rights: Rights,
+    (rights, pid_max): (Rights, usize),
     next: Name,
     sides: Sides,
 ) -> Option<Step> {
@@ -50,7 +51,8 @@ pub fn next_step(
         let actor = free[random.weighted(free.iter().map(|name| weight(name) as u32))?];
         let weights = VERBS.iter().map(|verb| verb.weight * theme.factor(verb.name));
         let verb: &'static Verb = &VERBS[random.weighted(weights)?];
-        let mut inventor = Inventor { random, state, actor, rights, next, free: free.len() };
+        let free = free.len();
+        let mut inventor = Inventor { random, state, actor, rights, pid_max, next, free };
         if let Some(args) = (verb.invent)(&mut inventor) {
             let step = Step { actor, verb, args };
             if sides == Sides::LinuxAlone || !known::is_not_yet(&step) {
@@ -309,6 +311,23 @@ impl Inventor<'_> {
     pub(crate) fn limit(&mut self) -> Option<Vec<Arg>> {
         self.has_ids()?;
         Some(vec![Arg::Number(self.random.below(5) as i64)])
+    }
+
+    /// A number after which comes one that is borne, or that is the first of a round, or the
+    /// last.
+    pub(crate) fn last(&mut self) -> Option<Vec<Arg>> {
+        if self.own().users[1] != 0 {
+            return None;
+        }
+        let max = self.pid_max as i64;
+        let near = |random: &mut Random, number: i64| number - 8 + random.below(12) as i64;
+        Some(vec![match self.random.below(10) {
+            0..4 => Arg::Number(near(self.random, max - 2)),
+            4..6 => Arg::Number(near(self.random, 300)),
+            6..8 => self.leader().map_or(Arg::Number(max), Arg::Actor),
+            8 => Arg::Number(self.random.below(8) as i64),
+            _ => Arg::Number(*self.random.of(&[-1, max, max + 1, 0]).expect("some")),
+        }])
     }
 
     pub(crate) fn number(&mut self) -> Option<Vec<Arg>> {

@@ -14,7 +14,7 @@ pub struct Theme {
 }
 
 /// Verbs that only themes which name them have.
-const RARE: &[&str] = &["limit"];
+const RARE: &[&str] = &["limit", "last"];
 
 const IDS: &[(&str, u32)] = &[
     ("setuid", 3),
@@ -39,6 +39,16 @@ const THREADS: &[(&str, u32)] = &[
     ("kill", 0),
     ("exit", 0),
 ];
+const NUMBERS: &[(&str, u32)] = &[
+    ("last", 6),
+    ("fork", 2),
+    ("exit", 2),
+    ("wait", 2),
+    ("setpgid", 2),
+    ("setsid", 3),
+    ("thread", 2),
+    ("leave", 2),
+];
 // Linux counts threads too.
 const LIMITS: &[(&str, u32)] =
     &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 3)];
@@ -49,6 +59,7 @@ const THEMES: &[Theme] = &[
     Theme { name: "ids", share: 2, factors: IDS },
     Theme { name: "groups", share: 2, factors: GROUPS },
     Theme { name: "signals", share: 1, factors: SIGNALS },
+    Theme { name: "numbers", share: 2, factors: NUMBERS },
     Theme { name: "limits", share: 1, factors: LIMITS },
 ];
 

@@ -146,6 +146,17 @@ fn limit_call(args: &[i64], seat: Seat) -> Call {
     Call { data, ..call(libc::SYS_setrlimit, [libc::RLIMIT_NPROC.into(), seat.data() as i64]) }
 }
 
+fn last_call(args: &[i64], seat: Seat) -> Call {
+    let data = args[0].to_string().into_bytes();
+    let (at, len) = (seat.data() as i64, data.len() as i64);
+    Call { data, ..call(libc::SYS_pwrite64, [Seat::LAST.into(), at, len, 0]) }
+}
+
+/// However many bytes were taken.
+fn taken(reply: Reply<'_>) -> Answer {
+    Answer { result: reply.result().map(|_| 0), out: String::new() }
+}
+
 const INFO: usize = 64;
 
 fn wait_call(args: &[i64], seat: Seat) -> Call {
@@ -292,6 +303,7 @@ pub static VERBS: &[Verb] = &[
         |a, _| call(libc::SYS_setpgid, [a[0], a[1]]), calls::setpgid),
     verb!("setsid" 0, weight 6, |i| i.setsid(), |_, _| call(libc::SYS_setsid, []), calls::setsid),
     verb!("limit" 1, weight 8, |i| i.limit(), limit_call, calls::limit),
+    verb!("last" 1, weight 4, |i| i.last(), last_call, taken, calls::last),
     verb!("getpgid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getpgid, [a[0]]), calls::getpgid),
     verb!("getsid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getsid, [a[0]]), calls::getsid),
     verb!("getppid" 0, weight 1, |i| i.nothing(), |_, _| call(libc::SYS_getppid, []), calls::getppid),

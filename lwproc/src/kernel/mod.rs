@@ -6,6 +6,7 @@ mod caps;
 mod config;
 mod counting;
 mod display;
+pub(crate) mod numbers;
 mod teardown;
 
 use crate::entry::Entered;
@@ -175,11 +176,6 @@ impl<H: Host> Kernel<H> {
     /// The host.
     pub fn host(&self) -> &H {
         &self.world.host
-    }
-
-    /// The most ids that can be in use at once, not counting 0.
-    pub fn id_capacity(&self) -> usize {
-        self.world.ids.capacity()
     }
 
     /// For the models.

@@ -43,7 +43,7 @@ impl<H: Host> World<H> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new(Home::of(this.as_ptr()));
-            let ids = IdTable::new(settings.id_capacity);
+            let ids = IdTable::new(settings.id_capacity(), settings.numbering);
             let uids = Uids::new();
             let (child_signal, job_signals) = (settings.child_signal(), settings.job_signals());
             let limits = LimitsRef::permanent(settings.limits);

@@ -22,7 +22,7 @@ use crate::cred::uids::Uids;
 use crate::emul::{EmulPtr, Emuls, NativeSysents};
 use crate::filedesc::link::Borrowed;
 use crate::host::{Host, LwpToken};
-use crate::id::{Lid, Pid};
+use crate::id::{Lid, Numbering, Pid};
 use crate::limits::{Limits, LimitsRef};
 use crate::object::home::{Anchor, Home};
 use crate::object::kills::Kills;
@@ -85,7 +85,9 @@ pub(crate) enum Implicit {
 pub(crate) struct Settings {
     pub(crate) wait_policy: WaitPolicy,
     pub(crate) signals: SigModel,
-    pub(crate) id_capacity: usize,
+    pub(crate) numbering: Numbering,
+    /// `None`: as many as the numbering has by itself.
+    pub(crate) id_capacity: Option<usize>,
     pub(crate) virtual_cpus: Option<NonZeroUsize>,
     pub(crate) limits: Limits,
     pub(crate) limits_policy: LimitsPolicy,
@@ -107,6 +109,14 @@ impl Settings {
             (JobControl::Kernel, SigModel::Record) => numbers.stops().with(numbers.cont),
             _ => SigSet::EMPTY,
         }
+    }
+
+    pub(crate) fn id_capacity(&self) -> usize {
+        let by_itself = match self.numbering {
+            Numbering::Generations | Numbering::Dense => (1 << 21) - 1,
+            Numbering::Cyclic => (1 << 15) - 1,
+        };
+        self.id_capacity.unwrap_or(by_itself)
     }
 
     fn child_signal(&self) -> Option<Signo> {

@@ -62,6 +62,7 @@ macro_rules! tests {
 
 tests! {
     BuildError by births::build;
+    NumberingError by births::numbering;
     NewLwpError by births::newlwp;
     SpawnError by spawns::spawn;
     ForkError by births::fork;

@@ -197,6 +197,11 @@ pub fn limit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     answer(set, |_before| 0)
 }
 
+/// `/proc/sys/kernel/ns_last_pid`.
+pub fn last(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    answer(ours.set_last_number(asked.pid(0)), |()| 0)
+}
+
 /// `sigprocmask(2)`.
 pub fn mask(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let set = signals::set_to_ours(asked.values[1] as u64);

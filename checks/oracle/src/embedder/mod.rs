@@ -16,8 +16,8 @@ use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
 use deliver::Delivered;
 use lwproc::{
-    Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Pid,
-    ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
+    Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Numbering,
+    NumberingError, Pid, ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,19 +49,15 @@ pub struct Ours {
     processes: BTreeMap<Name, Process>,
 }
 
-impl Default for Ours {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Ours {
-    /// Begins a sequence: init, and [`Name::FIRST`].
-    pub fn new() -> Self {
+    /// Begins a sequence: init, and [`Name::FIRST`]. Numbers are below `pid_max`.
+    pub fn new(pid_max: usize) -> Self {
         let most = Limit::both(MOST_PROCESSES);
         let limits = Limits::unlimited().with(Resource::Nproc, most).expect("both are the same");
         let kernel = Kernel::builder()
             .rules(Rules::LINUX)
+            .numbering(Numbering::Cyclic)
+            .id_capacity(pid_max - 1)
             .wait_policy(WaitPolicy::Wait)
             .signal_model(SigModel::Record)
             .sigchld()
@@ -77,6 +73,10 @@ impl Ours {
         let mut ours = Self { kernel, actors, processes };
         ours.seat(Name::FIRST, first);
         ours
+    }
+
+    fn set_last_number(&self, last: Pid) -> Result<(), NumberingError> {
+        self.kernel.set_last_number(last)
     }
 
     /// Notes a process that was made, with its first LWP.

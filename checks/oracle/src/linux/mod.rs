@@ -42,6 +42,9 @@ impl Seat {
     /// The descriptor of the image.
     pub const IMAGE: i32 = memory::IMAGE_FD;
 
+    /// That of `/proc/sys/kernel/ns_last_pid`.
+    pub const LAST: i32 = memory::LAST_FD;
+
     /// The address of the handler that notes a caught signal.
     pub fn handler(self) -> u64 {
         image::handler()
@@ -109,6 +112,8 @@ struct Actor {
     asked: Option<&'static Verb>,
     /// As it was when all was still.
     stat: Stat,
+    /// Its number in our namespace, until that has been seen free.
+    number: Option<i32>,
 }
 
 /// The system, and the actors of one sequence.
@@ -137,6 +142,11 @@ impl Linux {
         this.enter_namespace()?;
         this.leave();
         Ok(this)
+    }
+
+    /// The end of the sequence's numbers: each is below it.
+    pub fn pid_max(&self) -> usize {
+        self.namespace.as_ref().expect("a sequence has begun").pid_max
     }
 
     /// Whose rights sequences begin with.
@@ -200,7 +210,9 @@ impl Linux {
         let process = process.unwrap_or(pid);
         let files = Files::open(proc, process, pid).map_err(failed)?;
         let stat = files.stat();
-        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat });
+        let own = &self.namespace.as_ref().expect("a sequence has begun").own;
+        let number = system::number_here(own, pid);
+        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat, number });
         Ok(())
     }
 
@@ -332,6 +344,7 @@ impl Linux {
                     for (actor, (stat, _)) in self.actors.values_mut().zip(first) {
                         actor.stat = stat;
                     }
+                    self.wait_for_numbers();
                     return Ok(());
                 }
             }
@@ -341,6 +354,29 @@ impl Linux {
                 return Err(Trouble(format!("it does not come to rest: {stats:?}")));
             }
             std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the numbers are free that nobody bears any more. Who ends without being
+    /// waited for gives its own back a moment after `/proc` has forgotten it. (Should a
+    /// stranger have the number meanwhile, it is not waited for.)
+    fn wait_for_numbers(&mut self) {
+        let borne: Vec<i32> = self
+            .actors
+            .values()
+            .filter(|actor| actor.stat.state != '-')
+            .flat_map(|actor| [actor.pid, actor.stat.pgid, actor.stat.sid])
+            .collect();
+        let deadline = Instant::now() + Duration::from_millis(200);
+        for actor in self.actors.values_mut() {
+            let Some(number) = actor.number else { continue };
+            if borne.contains(&actor.pid) {
+                continue;
+            }
+            while !system::is_free(number, &self.image) && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            actor.number = None;
         }
     }
 
