@@ -53,7 +53,7 @@ pub struct Rules {
     pub(crate) numbers: Numbers,
     pub(crate) jobs: JobControl,
     /// The differences in which it is as Linux: a bit each.
-    as_linux: u8,
+    as_linux: u32,
 }
 
 /// A case in which Linux does otherwise than NetBSD and POSIX.
@@ -80,13 +80,27 @@ pub enum Difference {
     /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
     /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
     MaskOfTheFirst,
+    /// [`AtTerminal::give_up`](crate::AtTerminal::give_up) by the leader of the session.
+    /// Linux: done, and the foreground group gets SIGHUP and SIGCONT. NetBSD: EINVAL.
+    LeaderGivesUp,
+    /// [`AtTerminal::set_foreground`](crate::AtTerminal::set_foreground) to what is no group
+    /// of the session. Linux: done for the number of a process or LWP in it, ESRCH for
+    /// nobody's, EPERM for others'. NetBSD: EPERM.
+    ForegroundOfNoGroup,
+    /// [`AtTerminal::may_change`](crate::AtTerminal::may_change) from an orphaned group.
+    /// Linux: EIO, of `set_foreground` ENOTTY. NetBSD: done.
+    ChangeByOrphans,
+    /// [`AtTerminal::hang_up`](crate::AtTerminal::hang_up). Linux: the session's leader gets
+    /// SIGHUP and SIGCONT, and when it ends the group that was in the foreground does.
+    /// NetBSD: the leader gets SIGHUP.
+    HangUp,
 }
 
 impl Difference {
-    const ALL: u8 = (1 << 7) - 1;
+    const ALL: u32 = (1 << 11) - 1;
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 

@@ -1,5 +1,4 @@
 //! Sending and taking signals.
-#![allow(unsafe_code)]
 
 use super::Entered;
 use super::view::view;
@@ -19,7 +18,6 @@ use crate::policy::Difference;
 use crate::reclaim::Pin;
 use crate::signal::dispositions::Dispositions;
 use crate::signal::{Disposition, DispositionError, KillError, MaskError, SigSet, Signo};
-use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 
@@ -130,9 +128,7 @@ fn processes<'g, H: Host>(
     world: &'g World<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = &'g ProcNode<H>> {
-    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
-    // SAFETY: loaded with Acquire under the pin.
-    world.ids.procs().filter_map(move |link| unsafe { link.load(Acquire).as_ref(pin) })
+    table::all(&world.ids, pin)
 }
 
 view! {

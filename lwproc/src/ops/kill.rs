@@ -7,6 +7,7 @@ use crate::cred::{Cred, IdSet};
 use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
+use crate::object::group::Pgrp;
 use crate::object::kills::{Kill, Sender, Since, UnderWay, Whom};
 use crate::object::node::{LwpNode, ProcNode};
 use crate::object::status::{CoreDump, ExitStatus};
@@ -70,6 +71,20 @@ pub(crate) fn send_to_one_of_many<H: Host>(
     jobs::send(world, &to, signo, pin, aftermath);
     if world.signals == SigModel::Record {
         post::mark_of_many(proc, signo);
+    }
+}
+
+/// Sends to each member of a group, whoever may; no fork of theirs escapes.
+pub(crate) fn send_to_group<H: Host>(
+    world: &World<H>,
+    group: &Pgrp,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let _under_way = note(world, signo, Whom::Group(group.id()), || None, pin);
+    for (proc, _) in pgrp::members(&world.ids, group, pin) {
+        send_to_one_of_many(world, proc, signo, pin, aftermath);
     }
 }
 
