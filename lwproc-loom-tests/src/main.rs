@@ -64,6 +64,8 @@ mod sleep;
 #[cfg(lwproc_loom)]
 mod spawns;
 #[cfg(lwproc_loom)]
+mod terminals;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code)]
 mod triples;
 
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         files::models(),
         groups::models(),
         spawns::models(),
+        terminals::models(),
         futures::models(),
         hooks::models(),
         jobs::models(),

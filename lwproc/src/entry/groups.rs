@@ -84,7 +84,8 @@ impl<'e, H: Host> Groups<'e, H> {
     // POSIX: 11.1.3; Linux: `tty_open_current_tty`; NetBSD: `cttyopen`.
     #[doc(alias = "/dev/tty")]
     pub fn controlling_terminal(self) -> Option<Terminal> {
-        terminals::terminal_of(self.0.proc(), &self.0.seat.pin())
+        let seat = &self.0.seat;
+        terminals::terminal_of(seat.world(), self.0.proc(), &seat.pin())
     }
 
     fn find_or_own<'g>(self, pid: Pid, pin: &'g Pin<'_>) -> Result<&'g ProcNode<H>, GroupError>

@@ -120,7 +120,8 @@ impl Terminal {
     }
 
     pub(crate) fn control(&self) -> Option<Control> {
-        **self.0.control.load()
+        let control: &Option<Control> = &self.0.control.load();
+        *control
     }
 
     /// Makes it what `change` says, if it is that session's still; what it was then. One

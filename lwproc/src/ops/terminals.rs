@@ -38,6 +38,7 @@ pub(crate) enum Taking {
 
 /// The group that a process is in, if that terminal is its controlling one.
 fn group_at<'g, H: Host>(
+    world: &World<H>,
     proc: &ProcNode<H>,
     terminal: &Terminal,
     pin: &'g Pin<'_>,
@@ -47,17 +48,20 @@ fn group_at<'g, H: Host>(
         return None;
     }
     let group = membership.group(pin);
-    let control = terminal.control()?;
+    let control = terminal.control().filter(|_| terminal.is_of(world.serial))?;
     (control.session == group.session(pin).id()).then_some((group, control))
 }
 
 /// The controlling terminal of a process. Wait-free.
-pub(crate) fn terminal_of<H: Host>(proc: &ProcNode<H>, pin: &Pin<'_>) -> Option<Terminal> {
+pub(crate) fn terminal_of<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    pin: &Pin<'_>,
+) -> Option<Terminal> {
     let group = pgrp::group_of(proc, pin)?;
-    let Holding::Has(terminal) = &**group.session(pin).terminal.get()?.load() else {
-        return None;
-    };
-    group_at(proc, terminal, pin).map(|_| terminal.clone())
+    let held: &Holding = &group.session(pin).terminal.get()?.load();
+    let Holding::Has(terminal) = held else { return None };
+    group_at(world, proc, terminal, pin).map(|_| terminal.clone())
 }
 
 /// What a terminal of this kernel says to a process that has it.
@@ -67,7 +71,7 @@ pub(crate) fn look<H: Host>(
     terminal: &Terminal,
     pin: &Pin<'_>,
 ) -> Result<Control, TerminalError> {
-    let its = group_at(proc, terminal, pin).filter(|_| terminal.is_of(world.serial));
+    let its = group_at(world, proc, terminal, pin);
     its.map(|(_, control)| control).ok_or(TerminalError::NotControlling)
 }
 
@@ -101,7 +105,8 @@ pub(crate) fn acquire<H: Host>(
         return Err(TerminalError::HasTerminal);
     }
     take_off_members(world, session, pin);
-    // Relaxed: means something with the terminal's cell alone [P160].
+    // Relaxed: it says something beside the terminal's cell alone, which is changed below
+    // [P60].
     own.membership.fetch_or_tag(ON_TERMINAL, Relaxed);
     let new = Control { session: session.id(), foreground: group.id() };
     match taking {
@@ -340,8 +345,8 @@ pub(crate) fn check<H: Host>(
     act: Act,
     pin: &Pin<'_>,
 ) -> Result<(), TerminalError> {
-    let Some((group, control)) = group_at(own, terminal, pin) else { return Ok(()) };
-    if !terminal.is_of(world.serial) || control.foreground == group.id() {
+    let Some((group, control)) = group_at(world, own, terminal, pin) else { return Ok(()) };
+    if control.foreground == group.id() {
         return Ok(());
     }
     let numbers = world.rules.numbers;
