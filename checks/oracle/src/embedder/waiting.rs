@@ -184,6 +184,8 @@ impl Ours {
                 }
                 interruption
             }
+            // It tries again by itself.
+            Sleep::Terminal(_) => None,
             Sleep::Stopped(answer) => Some(answer.clone()),
             Sleep::Wait(waiting) => {
                 // It may have been interrupted before the child had ended, or after.

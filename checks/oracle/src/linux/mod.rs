@@ -42,6 +42,9 @@ impl Seat {
     /// The descriptor of the image.
     pub const IMAGE: i32 = memory::IMAGE_FD;
 
+    /// The descriptor of the terminal.
+    pub const TERMINAL: i32 = memory::TERMINAL_FD;
+
     /// The address of the handler that notes a caught signal.
     pub fn handler(self) -> u64 {
         image::handler()

@@ -5,12 +5,12 @@
 //! and session 0, init's, have no member outside: it is gone before the sequence begins.
 #![allow(unsafe_code)]
 
-use super::memory::{IMAGE_FD, MEMORY_FD, Memory};
+use super::memory::{IMAGE_FD, MEMORY_FD, Memory, TERMINAL_FD};
 use super::system;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -74,6 +74,8 @@ pub(super) struct Namespace {
     init: libc::pid_t,
     /// Its `/proc`.
     pub(super) proc: File,
+    /// The other end of its terminal.
+    _master: OwnedFd,
 }
 
 /// What init does before it is an actor. Each step may fail.
@@ -90,6 +92,7 @@ const STAGES: [&str; 6] = [
 struct Plan<'a> {
     memory: &'a Memory,
     image: RawFd,
+    terminal: RawFd,
     flags: i32,
     maps: Option<[Vec<u8>; 2]>,
 }
@@ -100,9 +103,11 @@ impl Namespace {
             memory.clear(slot);
         }
         memory.ask_to_start(INIT);
+        let [master, terminal] = system::terminal()?;
         let plan = Plan {
             memory,
             image,
+            terminal: terminal.as_raw_fd(),
             flags: libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_PARENT | libc::SIGCHLD,
             maps: None,
         };
@@ -137,7 +142,7 @@ impl Namespace {
             }
         }
         match File::open(Path::new("/proc").join(init.to_string()).join("root/proc")) {
-            Ok(proc) => Ok(Self { init, proc }),
+            Ok(proc) => Ok(Self { init, proc, _master: master }),
             Err(why) => {
                 end(init);
                 Err(Unavailable::new("/proc of a pid namespace", why))
@@ -209,11 +214,13 @@ impl Plan<'_> {
             // SAFETY: a limit that is there.
             unsafe { libc::setrlimit(what, &limit) };
         }
-        for (from, to) in [(self.memory.fd(), MEMORY_FD), (self.image, IMAGE_FD)] {
+        let descriptors =
+            [(self.memory.fd(), MEMORY_FD), (self.image, IMAGE_FD), (self.terminal, TERMINAL_FD)];
+        for (from, to) in descriptors {
             // SAFETY: a descriptor of ours; what was `to` in this process is nobody's.
             self.check(4, unsafe { libc::dup2(from, to) });
         }
-        let (below, above) = ([0, IMAGE_FD as u32 - 1], [MEMORY_FD as u32 + 1, u32::MAX]);
+        let (below, above) = ([0, IMAGE_FD as u32 - 1], [TERMINAL_FD as u32 + 1, u32::MAX]);
         for [first, last] in [below, above] {
             // SAFETY: nothing of this process needs them.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
