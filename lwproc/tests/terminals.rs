@@ -188,6 +188,21 @@ fn a_member_gives_it_up_for_itself_and_the_leader_for_all() {
     assert_eq!(seen(&k, &tty), Some(own));
 }
 
+/// On Linux it is a kill by the leader, unlike what its end sends.
+#[test]
+fn who_gives_it_up_tells_whom_it_may() {
+    let kernel = linux();
+    let tty = kernel.new_terminal();
+    let mut k = catching(&kernel);
+    k.terminal(&tty).acquire().unwrap();
+    let front = job(&mut k);
+    k.terminal(&tty).set_foreground(front.pid()).unwrap();
+    let (front, ()) = as_lwp(&mut k, front, |k| k.creds().set(&CredChange::SetUid(7)).unwrap());
+    k.creds().set(&CredChange::SetUid(1000)).unwrap();
+    k.terminal(&tty).give_up().unwrap();
+    assert_eq!(pending(&kernel, front.pid()), [CONT], "SIGCONT is for the whole session");
+}
+
 #[test]
 fn a_hang_up_tells_the_leader_and_its_end_the_foreground() {
     let kernel = linux();

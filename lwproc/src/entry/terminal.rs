@@ -4,6 +4,7 @@ use super::Entered;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::object::terminal::{Terminal, TerminalError};
+use crate::ops::kill;
 use crate::ops::seat::Seat;
 use crate::ops::terminals::{self, Act, Taking};
 use crate::signal::Signo;
@@ -82,7 +83,8 @@ impl<'e, H: Host> AtTerminal<'e, H> {
     }
 
     /// Gives it up (`TIOCNOTTY`). If the process leads the session, that loses it, and the
-    /// group in the foreground gets SIGHUP, then SIGCONT. Else the process alone loses it,
+    /// group in the foreground gets SIGHUP, then SIGCONT, as from a
+    /// [`kill`](crate::Signals::kill) by the process: it may not signal all. Else the process alone loses it,
     /// and children that it forks from now on have none. Lock-free but for the allocator and
     /// what the signals do.
     ///
@@ -91,13 +93,15 @@ impl<'e, H: Host> AtTerminal<'e, H> {
     /// [NetBSD's rules](crate::Difference::LeaderGivesUp).
     #[doc(alias = "TIOCNOTTY")]
     pub fn give_up(self) -> Result<(), TerminalError> {
-        let seat = &self.k.seat;
-        let mut done = Ok(());
-        Aftermath::collect(|aftermath| {
-            let (world, pin) = (seat.world(), seat.pin());
-            done = terminals::give_up(world, self.k.proc(), self.terminal, &pin, aftermath);
-        });
-        done
+        let (seat, k) = (&self.k.seat, self.k);
+        let foreground = terminals::give_up(seat.world(), k.proc(), self.terminal, &seat.pin())?;
+        if let Some(group) = foreground {
+            for signo in [Signo::HUP, seat.world().rules.numbers.cont] {
+                // Who may be signalled is.
+                let _anybody = k.kill_group(group, signo);
+            }
+        }
+        Ok(())
     }
 
     /// The group in the foreground (`tcgetpgrp`). One that has ended is named until another
@@ -219,7 +223,9 @@ impl<'e, H: Host> AtTerminal<'e, H> {
         let seat = self.own_kernel()?;
         Aftermath::collect(|aftermath| {
             let (world, pin) = (seat.world(), seat.pin());
-            terminals::signal_foreground(world, self.terminal, signo, &pin, aftermath);
+            if let Some(group) = terminals::foreground(world, self.terminal, &pin) {
+                kill::send_to_group(world, group, signo, &pin, aftermath);
+            }
         });
         Ok(())
     }

@@ -11,7 +11,7 @@
 //! When the session's leader ends, it ends the place first. So of a hang-up and the leader's
 //! end one tells the foreground group: the hang-up, if it finds the place ended.
 
-use super::kill;
+use super::jobs;
 use super::post::{self, Recipient};
 use crate::host::Host;
 use crate::id::{Identity, Pid};
@@ -19,7 +19,6 @@ use crate::object::group::{LED, ON_TERMINAL, Pgrp, Session};
 use crate::object::node::{LwpNode, ProcNode};
 use crate::object::table;
 use crate::object::terminal::{Control, Holding, Terminal, TerminalError};
-use crate::ops::jobs;
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
@@ -153,7 +152,7 @@ fn empty_place<H: Host>(
     owed: Option<Identity>,
     pin: &Pin<'_>,
 ) -> Leader {
-    let group = pgrp::find(&world.ids, session.pid(), pin).map(|(group, _)| group.session(pin));
+    let group = find(world, session, pin).map(|group| group.session(pin));
     let place = group.filter(|found| found.id() == session).and_then(|found| found.terminal.get());
     let before = place.map(|place| {
         place.rcu(|now| match now {
@@ -176,35 +175,33 @@ fn tell<H: Host>(
     aftermath: &mut Aftermath<H>,
 ) {
     for &signo in signals {
-        let found = pgrp::find(&world.ids, group.pid(), pin).map(|(found, _)| found);
-        if let Some(found) = found.filter(|found| found.id() == group) {
-            kill::send_to_group(world, found, signo, pin, aftermath);
+        if let Some(found) = find(world, group, pin) {
+            jobs::send_to_group(world, found, signo, pin, aftermath);
         }
     }
 }
 
-/// Takes it off a process; if that leads the session, off the session.
+/// Takes it off a process; if that leads the session, off the session, and the group that was
+/// in the foreground is to be told.
 // Linux: `no_tty`. NetBSD: `TIOCNOTTY` of `cttyioctl`.
 pub(crate) fn give_up<H: Host>(
     world: &World<H>,
     own: &ProcNode<H>,
     terminal: &Terminal,
     pin: &Pin<'_>,
-    aftermath: &mut Aftermath<H>,
-) -> Result<(), TerminalError> {
+) -> Result<Option<Identity>, TerminalError> {
     let control = look(world, own, terminal, pin)?;
     if control.session != own.id {
         // Relaxed: as in `acquire`.
         own.membership.clear_tag(ON_TERMINAL, Relaxed);
-        return Ok(());
+        return Ok(None);
     }
     if !world.rules.is_linux(Difference::LeaderGivesUp) {
         return Err(TerminalError::LeaderKeeps);
     }
     let lost = terminal.change(own.id, |_| None).ok_or(TerminalError::NotControlling)?;
     let _lives = empty_place(world, own.id, terminal, None, pin);
-    tell(world, lost.foreground, &[Signo::HUP, world.rules.numbers.cont], pin, aftermath);
-    Ok(())
+    Ok(Some(lost.foreground))
 }
 
 /// A process is about to end. If it leads a session, that has no terminal from now on, and
@@ -257,24 +254,26 @@ pub(crate) fn hang_up<H: Host>(
             let leader = table::find(&world.ids, lost.session.pid(), pin).map(|(leader, _)| leader);
             if let Some(leader) = leader.filter(|leader| leader.id == lost.session) {
                 for &signo in signals {
-                    kill::send(world, &Recipient::Proc(leader), signo, pin, aftermath);
+                    jobs::send(world, &Recipient::Proc(leader), signo, pin, aftermath);
                 }
             }
         }
     }
 }
 
-/// Sends to the group in the foreground, as what is typed does.
-pub(crate) fn signal_foreground<H: Host>(
-    world: &World<H>,
+/// The group in the foreground, if it is there.
+pub(crate) fn foreground<'g, H: Host>(
+    world: &'g World<H>,
     terminal: &Terminal,
-    signo: Signo,
-    pin: &Pin<'_>,
-    aftermath: &mut Aftermath<H>,
-) {
-    if let Some(control) = terminal.control() {
-        tell(world, control.foreground, &[signo], pin, aftermath);
-    }
+    pin: &'g Pin<'_>,
+) -> Option<&'g Pgrp> {
+    find(world, terminal.control()?.foreground, pin)
+}
+
+/// The group of that identity, if it is there.
+fn find<'g, H: Host>(world: &'g World<H>, id: Identity, pin: &'g Pin<'_>) -> Option<&'g Pgrp> {
+    let found = pgrp::find(&world.ids, id.pid(), pin).map(|(found, _)| found);
+    found.filter(|found| found.id() == id)
 }
 
 /// Puts a group in the foreground. The caller has been let, by [`check`].
@@ -358,7 +357,7 @@ pub(crate) fn check<H: Host>(
         let is_done = act == Act::Change && !world.rules.is_linux(Difference::ChangeByOrphans);
         return if is_done { Ok(()) } else { Err(TerminalError::Background) };
     }
-    Aftermath::collect(|aftermath| kill::send_to_group(world, group, signo, pin, aftermath));
+    Aftermath::collect(|aftermath| jobs::send_to_group(world, group, signo, pin, aftermath));
     Err(TerminalError::Signalled)
 }
 
