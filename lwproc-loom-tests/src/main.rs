@@ -66,6 +66,8 @@ mod sleep;
 #[cfg(lwproc_loom)]
 mod spawns;
 #[cfg(lwproc_loom)]
+mod terminals;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code)]
 mod triples;
 
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         files::models(),
         groups::models(),
         spawns::models(),
+        terminals::models(),
         futures::models(),
         hooks::models(),
         jobs::models(),

@@ -167,6 +167,7 @@ pub use entry::resources::Resources;
 pub use entry::signal::{KillTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
+pub use entry::terminal::{AtTerminal, Tostop};
 pub use entry::until::Until;
 pub use entry::vfork::{VforkEnd, Vforked};
 pub use entry::wait::{Reaped, Zombie};
@@ -195,6 +196,7 @@ pub use kernel::numbers::NumberingError;
 pub use limits::{Limit, LimitError, Limits, Resource};
 pub use object::comm::Comm;
 pub use object::status::{CoreDump, ExitStatus};
+pub use object::terminal::{Terminal, TerminalError};
 #[cfg(feature = "tracing")]
 pub use object::trace::TracingSink;
 pub use object::trace::{TraceEvent, TraceSink};

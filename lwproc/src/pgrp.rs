@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | 0 | EXECED: it has run another program, and its parent moves it no more | `mark_execed` |
 //! | 1 | LED: a group of its id may have been made, so others may bear the id | who is about to make one |
+//! | 2 | ON_TERMINAL: its session's terminal is its own, too (`ops/terminals.rs`) | birth, as its parent's; `acquire` |
 //!
 //! Null: the process has been reaped.
 //!
@@ -37,7 +38,7 @@ use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::idtable::Slot;
-use crate::object::group::{EXECED, GroupPtr, Membership, Pgrp, Session};
+use crate::object::group::{EXECED, GroupPtr, Membership, ON_TERMINAL, Pgrp, Session};
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::table::{self, Table};
 use crate::reclaim::refcount::Dropped;
@@ -198,8 +199,9 @@ pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &
         // If it has died, the parent has moved [P10].
         if group.joined.try_inc() {
             let new = Membership::new(membership.group, child.id);
+            let inherited = Tagged::new(new).with_tag(seen.tag() & ON_TERMINAL);
             // Relaxed: published with the child [P3].
-            child.membership.store(Tagged::new(new), Relaxed);
+            child.membership.store(inherited, Relaxed);
             // SAFETY: a new membership; the group is counted.
             return unsafe { group.members.push(new) };
         }

@@ -88,10 +88,25 @@ pub enum Difference {
     /// [`sid_of`](crate::Groups::sid_of) reach its process, [`setpgid`](crate::Groups::setpgid)
     /// is EINVAL. NetBSD: ESRCH.
     LwpForProcess,
+    /// [`AtTerminal::give_up`](crate::AtTerminal::give_up) by the leader of the session.
+    /// Linux: done, and the foreground group gets SIGHUP and SIGCONT. NetBSD: EINVAL.
+    LeaderGivesUp,
+    /// [`AtTerminal::set_foreground`](crate::AtTerminal::set_foreground) to what is no group
+    /// of the session. Linux: done for the number of a process or LWP in it, ESRCH for
+    /// nobody's, EPERM for others'. NetBSD: EPERM.
+    ForegroundOfNoGroup,
+    /// [`AtTerminal::may_change`](crate::AtTerminal::may_change) from an orphaned group.
+    /// Linux: EIO, of `set_foreground` ENOTTY. NetBSD: done.
+    ChangeByOrphans,
+    /// [`AtTerminal::hang_up`](crate::AtTerminal::hang_up). Linux: the session's leader gets
+    /// SIGHUP and SIGCONT, and when it ends the group that was in the foreground does.
+    /// NetBSD: the leader gets SIGHUP.
+    HangUp,
 }
 
 impl Difference {
-    const ALL: u32 = (1 << 9) - 1;
+    /// Those of today, and of tomorrow.
+    const ALL: u32 = u32::MAX;
 
     const fn bit(self) -> u32 {
         1 << self as u32

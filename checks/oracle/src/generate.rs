@@ -63,6 +63,10 @@ pub fn next_step(
     None
 }
 
+fn is_of_terminal(verb: &str) -> bool {
+    matches!(verb, "ttyread" | "ttywrite" | "tcflush" | "tcsetpgrp")
+}
+
 fn is_free(task: &Task) -> bool {
     task.stage == Stage::Living && task.call.is_none()
 }
@@ -306,6 +310,51 @@ impl Inventor<'_> {
     pub(crate) fn setsid(&mut self) -> Option<Vec<Arg>> {
         let own = self.own();
         (own.pgid != own.pid || self.random.one_in(6)).then(Vec::new)
+    }
+
+    /// Mostly by the leader of a session.
+    pub(crate) fn setctty(&mut self) -> Option<Vec<Arg>> {
+        let own = self.own();
+        let may = own.sid == own.process && own.foreground.is_none();
+        if !may && !self.random.one_in(10) {
+            return None;
+        }
+        let steals = self.rights == Rights::Superuser && self.random.one_in(3);
+        Some(vec![Arg::Word(if steals { "steal" } else { "free" })])
+    }
+
+    /// Whether an actor may use the terminal. In a process of one thread: another's catching
+    /// would not end the call, which then begins again for ever. And alone in its group, so
+    /// that the order in which several begin again does not matter.
+    fn may_use_terminal(&self) -> bool {
+        let own = self.own();
+        let is_there = |task: &Task| task.pgid == own.pgid && task.call.is_some_and(is_of_terminal);
+        self.threads() == 1 && self.is_first() && count(self.state, is_there) == 0
+    }
+
+    /// Mostly from the background.
+    pub(crate) fn at_terminal(&mut self) -> Option<Vec<Arg>> {
+        let own = self.own();
+        let is_behind = own.foreground.is_some_and(|foreground| foreground != own.pgid);
+        ((is_behind || self.random.one_in(8)) && self.may_use_terminal()).then(Vec::new)
+    }
+
+    pub(crate) fn tcsetpgrp(&mut self) -> Option<Vec<Arg>> {
+        let (sid, has_one) = (self.own().sid, self.own().foreground.is_some());
+        if !self.may_use_terminal() || !(has_one || self.random.one_in(8)) {
+            return None;
+        }
+        let of_session = self.one(|task| task.sid == sid && task.stage != Stage::Gone);
+        Some(vec![match of_session {
+            Some(name) if !self.random.one_in(4) => Arg::Actor(name),
+            _ => self.somebody(),
+        }])
+    }
+
+    pub(crate) fn vhangup(&mut self) -> Option<Vec<Arg>> {
+        let has_one = self.own().foreground.is_some();
+        let may = self.rights == Rights::Superuser && (has_one || self.random.one_in(10));
+        may.then(Vec::new)
     }
 
     pub(crate) fn limit(&mut self) -> Option<Vec<Arg>> {

@@ -53,6 +53,23 @@ const NUMBERS: &[(&str, u32)] = &[
 const LIMITS: &[(&str, u32)] =
     &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 3)];
 
+const TERMINALS: &[(&str, u32)] = &[
+    ("setctty", 6),
+    ("notty", 3),
+    ("tcsetpgrp", 6),
+    ("tcgetpgrp", 4),
+    ("tcgetsid", 3),
+    ("ttyread", 6),
+    ("ttywrite", 6),
+    ("tcflush", 6),
+    ("devtty", 4),
+    ("vhangup", 2),
+    ("setsid", 4),
+    ("setpgid", 3),
+    ("action", 2),
+    ("thread", 0),
+];
+
 const THEMES: &[Theme] = &[
     Theme { name: "all", share: 3, factors: &[] },
     Theme { name: "threads", share: 1, factors: THREADS },
@@ -60,6 +77,7 @@ const THEMES: &[Theme] = &[
     Theme { name: "groups", share: 2, factors: GROUPS },
     Theme { name: "signals", share: 1, factors: SIGNALS },
     Theme { name: "numbers", share: 2, factors: NUMBERS },
+    Theme { name: "terminals", share: 3, factors: TERMINALS },
     Theme { name: "limits", share: 1, factors: LIMITS },
 ];
 

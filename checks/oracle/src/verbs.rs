@@ -3,7 +3,7 @@
 
 use crate::embedder::Ours;
 use crate::embedder::calls::{self, Asked, Called};
-use crate::embedder::waiting;
+use crate::embedder::{terminal, waiting};
 use crate::generate::Inventor;
 use crate::linux::{Call, MOST_PROCESSES, Reply, Seat, plain};
 use crate::signals;
@@ -230,6 +230,39 @@ fn wait_answer(reply: Reply<'_>) -> Answer {
     }
 }
 
+/// A request to the terminal.
+fn tty(request: u64, arg: i64) -> Call {
+    call(libc::SYS_ioctl, [Seat::TERMINAL.into(), request as i64, arg])
+}
+
+/// One with a number in memory.
+fn tty_number(request: u64, number: i64, seat: Seat) -> Call {
+    Call { data: words(&[number as u64 & 0xffff_ffff]), ..tty(request, seat.data() as i64) }
+}
+
+/// The number that a request answers.
+fn tty_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    Answer { result: answer.result.map(|_| reply.int(0).into()), ..answer }
+}
+
+/// A byte to or from the terminal.
+fn tty_byte(number: i64, seat: Seat) -> Call {
+    Call { data: words(&[0]), ..call(number, [Seat::TERMINAL.into(), seat.data() as i64, 1]) }
+}
+
+fn open_call(_: &[i64], seat: Seat) -> Call {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let data = b"/dev/tty\0".to_vec();
+    Call { data, ..call(libc::SYS_open, [seat.data() as i64, flags.into(), 0]) }
+}
+
+/// Which descriptor it is does not matter.
+fn open_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    Answer { result: answer.result.map(|_| 0), ..answer }
+}
+
 /// Fills an entry in whose actor is told nothing but a number.
 macro_rules! verb {
     ($name:literal $args:literal, weight $weight:literal, $invent:expr, $call:expr, $ours:expr) => {
@@ -311,6 +344,24 @@ pub static VERBS: &[Verb] = &[
     verb!("action" 2, weight 12, |i| i.action(), action_call, calls::action),
     verb!("suspend" 1, weight 4, |i| i.suspend(), suspend_call, calls::suspend),
     verb!("take" 1, weight 5, |i| i.set(), take_call, calls::take),
+    verb!("setctty" 1, weight 5, |i| i.setctty(), |a, _| tty(libc::TIOCSCTTY, a[0]),
+        terminal::acquire),
+    verb!("notty" 0, weight 1, |i| i.nothing(), |_, _| tty(libc::TIOCNOTTY, 0), terminal::give_up),
+    verb!("tcsetpgrp" 1, weight 10, |i| i.tcsetpgrp(),
+        |a, seat| tty_number(libc::TIOCSPGRP, a[0], seat), terminal::set_foreground),
+    verb!("tcgetpgrp" 0, weight 2, |i| i.nothing(), |_, s| tty_number(libc::TIOCGPGRP, 0, s),
+        tty_answer, terminal::foreground),
+    verb!("tcgetsid" 0, weight 1, |i| i.nothing(), |_, s| tty_number(libc::TIOCGSID, 0, s),
+        tty_answer, terminal::session),
+    verb!("ttyread" 0, weight 8, |i| i.at_terminal(), |_, s| tty_byte(libc::SYS_read, s),
+        terminal::read),
+    verb!("ttywrite" 0, weight 8, |i| i.at_terminal(), |_, s| tty_byte(libc::SYS_write, s),
+        terminal::write),
+    verb!("tcflush" 0, weight 6, |i| i.at_terminal(), |_, _| tty(libc::TCFLSH, 0),
+        terminal::flush),
+    verb!("devtty" 0, weight 2, |i| i.nothing(), open_call, open_answer, terminal::open),
+    verb!("vhangup" 0, weight 1, |i| i.vhangup(), |_, _| call(libc::SYS_vhangup, []),
+        terminal::hang_up),
     cred!("setuid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setuid, [a[0]]),
         |a: &[i64]| CredChange::SetUid(id(a[0]))),
     cred!("seteuid" 1, |i| i.id(), seteuid_call,

@@ -7,7 +7,8 @@ use crate::id::Pid;
 use crate::object::group::Pgrp;
 use crate::object::node::ProcNode;
 use crate::object::table;
-use crate::ops::regroup;
+use crate::object::terminal::Terminal;
+use crate::ops::{regroup, terminals};
 use crate::pgrp::{self, GroupError};
 use crate::reclaim::Pin;
 
@@ -76,6 +77,15 @@ impl<'e, H: Host> Groups<'e, H> {
         let pin = self.0.seat.pin();
         let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
         found.map(|group| group.session(&pin).id().pid()).ok_or(GroupError::NoSuchProcess)
+    }
+
+    /// The current process's controlling terminal: what opening `/dev/tty` opens. `None`: it
+    /// has none (ENXIO). Wait-free but for a share of it.
+    // POSIX: 11.1.3; Linux: `tty_open_current_tty`; NetBSD: `cttyopen`.
+    #[doc(alias = "/dev/tty")]
+    pub fn controlling_terminal(self) -> Option<Terminal> {
+        let seat = &self.0.seat;
+        terminals::terminal_of(seat.world(), self.0.proc(), &seat.pin())
     }
 
     fn find_or_own<'g>(self, pid: Pid, pin: &'g Pin<'_>) -> Result<&'g ProcNode<H>, GroupError>

@@ -24,6 +24,7 @@ pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
 mod switch;
+pub(crate) mod terminal;
 pub(crate) mod until;
 pub(crate) mod vfork;
 mod view;

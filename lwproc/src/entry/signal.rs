@@ -1,12 +1,11 @@
 //! Sending and taking signals.
-#![allow(unsafe_code)]
 
 use super::Entered;
 use super::view::view;
 use crate::cred::Cred;
 use crate::handles::proc::ProcHandle;
 use crate::host::Host;
-use crate::id::{Lid, Pid};
+use crate::id::{Identity, Lid, Pid};
 use crate::object::group::Pgrp;
 use crate::object::kills::Whom;
 use crate::object::node::ProcNode;
@@ -19,7 +18,6 @@ use crate::policy::Difference;
 use crate::reclaim::Pin;
 use crate::signal::dispositions::Dispositions;
 use crate::signal::{Disposition, DispositionError, KillError, MaskError, SigSet, Signo};
-use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 
@@ -90,7 +88,7 @@ impl<'e, H: Host> Sending<'e, H> {
     {
         let sender = || Some(kill::sender(self.sender, self.cred, self.pin));
         let under_way =
-            self.signo.and_then(|signo| kill::note(self.world, signo, whom, sender, self.pin));
+            self.signo.and_then(|signo| jobs::note(self.world, signo, whom, sender, self.pin));
         for proc in all().into_iter().filter(|proc| kill::is_ordinary(proc)) {
             if let Some(signo) = self.allowed(proc) {
                 let aftermath = &mut self.aftermath;
@@ -131,9 +129,7 @@ fn processes<'g, H: Host>(
     world: &'g World<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = &'g ProcNode<H>> {
-    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
-    // SAFETY: loaded with Acquire under the pin.
-    world.ids.procs().filter_map(move |link| unsafe { link.load(Acquire).as_ref(pin) })
+    table::all(&world.ids, pin)
 }
 
 view! {
@@ -169,6 +165,16 @@ impl<H: Host> Entered<'_, H> {
             return Err(KillError::WrongKernel);
         }
         self.send(signo, |sending| sending.send(&Recipient::Proc(proc.node())))
+    }
+
+    /// Sends to the group of that identity, if it is there, as the current process.
+    pub(super) fn kill_group(&self, id: Identity, signo: Signo) -> Result<(), KillError> {
+        self.send(signo.number().into(), |sending| {
+            let found = pgrp::find(&sending.world.ids, id.pid(), sending.pin);
+            if let Some((group, _)) = found.filter(|(group, _)| group.id() == id) {
+                sending.send_to_group(group);
+            }
+        })
     }
 
     /// Sends a signal as the current process, to whom `address` says.

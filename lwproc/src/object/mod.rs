@@ -12,4 +12,5 @@ pub mod proc_word;
 pub(crate) mod resources;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod terminal;
 pub(crate) mod trace;

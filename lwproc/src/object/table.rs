@@ -74,6 +74,16 @@ pub(crate) fn resolve<'g, H: Host>(
     occupant(ids, id.number(), pin).filter(|(node, _)| node.id == id)
 }
 
+/// Every process, zombies included, in slot order. Weakly consistent.
+pub(crate) fn all<'g, H: Host>(
+    ids: &'g Table<H>,
+    pin: &'g Pin<'_>,
+) -> impl Iterator<Item = &'g ProcNode<H>> {
+    // Acquire [P3]: as in `occupant`.
+    // SAFETY: loaded with Acquire under the pin; unpublished before retired.
+    ids.procs().filter_map(move |link| unsafe { link.load(Acquire).as_ref(pin) })
+}
+
 /// The live LWP with that lid. Wait-free.
 pub(crate) fn find_lwp<'g, H: Host>(
     ids: &Table<H>,

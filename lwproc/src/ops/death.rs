@@ -5,7 +5,7 @@
 use super::jobs;
 use super::post::Recipient;
 use super::regroup::{self, Bearers};
-use super::{emit, hooks, places};
+use super::{emit, hooks, places, terminals};
 use crate::cred::uids::UidInfo;
 use crate::family::{self, Left};
 use crate::host::Host;
@@ -190,6 +190,7 @@ unsafe fn proc_free<H: Host>(
     if !node.resources.trace.is_empty() {
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
     }
+    terminals::leader_ends(world, node, pin, aftermath);
     if jobs::kept(world) {
         jobs::leaves_groups(world, node, pin, aftermath);
     }

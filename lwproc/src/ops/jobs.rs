@@ -12,12 +12,13 @@ use crate::family;
 use crate::host::Host;
 use crate::object::group::Pgrp;
 use crate::object::job_word::{Continued, JobWord, Stopped};
+use crate::object::kills::{Sender, UnderWay, Whom};
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
-use crate::signal::{Disposition, SigSet, Signo};
+use crate::signal::{Disposition, SigModel, SigSet, Signo};
 use crate::sync::{Relaxed, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -134,6 +135,52 @@ pub(crate) fn send<H: Host>(
     let left = if kept(world) { sent(world, to, signo, pin, aftermath) } else { Left::Post };
     if left == Left::Post {
         post::post(world, to, signo, pin, aftermath);
+    }
+}
+
+/// Notes that many are sent to, to the end of what this answers; nothing where nothing comes
+/// of signals.
+pub(crate) fn note<'k, H: Host>(
+    world: &'k World<H>,
+    signo: Signo,
+    whom: Whom,
+    sender: impl FnOnce() -> Option<Sender>,
+    pin: &'k Pin<'k>,
+) -> Option<UnderWay<'k>> {
+    (world.signals != SigModel::Ignore).then(|| world.kills.begin(signo, whom, sender(), pin))
+}
+
+/// Sends to one of many what is not SIGKILL, while the whole is [noted](crate::object::kills).
+pub(crate) fn send_to_one_of_many<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let to = Recipient::Proc(proc);
+    if kept(world) && world.rules.numbers.stops().contains(signo) {
+        // First: the next SIGCONT takes it back.
+        post::mark_of_many(proc, signo);
+        return send(world, &to, signo, pin, aftermath);
+    }
+    send(world, &to, signo, pin, aftermath);
+    if world.signals == SigModel::Record {
+        post::mark_of_many(proc, signo);
+    }
+}
+
+/// Sends to each member of a group what is not SIGKILL; no fork of theirs escapes.
+pub(crate) fn send_to_group<H: Host>(
+    world: &World<H>,
+    group: &Pgrp,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let _under_way = note(world, signo, Whom::Group(group.id()), || None, pin);
+    for (proc, _) in pgrp::members(&world.ids, group, pin) {
+        send_to_one_of_many(world, proc, signo, pin, aftermath);
     }
 }
 
@@ -281,7 +328,10 @@ fn tell_parent<H: Host>(
     };
     let parent = edge.parent(pin);
     parent.waiters.wake_all();
-    if let Some(signo) = world.child_signal {
+    // One that is ignored is not sent, be it blocked.
+    if let Some(signo) = world.child_signal
+        && parent.disposition(signo) != Disposition::Ignore
+    {
         send(world, &Recipient::Proc(parent), signo, pin, aftermath);
     }
 }

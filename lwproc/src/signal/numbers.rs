@@ -9,6 +9,8 @@ pub(crate) struct Numbers {
     pub(crate) stop: Signo,
     pub(crate) cont: Signo,
     pub(crate) chld: Signo,
+    pub(crate) ttin: Signo,
+    pub(crate) ttou: Signo,
     /// TSTP, TTIN and TTOU: they stop unless they are caught.
     by_terminal: SigSet,
     /// What does nothing when nobody has said what it does.
@@ -35,6 +37,8 @@ impl Numbers {
         stop: Signo::STOP,
         cont: Signo::CONT,
         chld: Signo::CHLD,
+        ttin: signo(21),
+        ttou: signo(22),
         by_terminal: set([18, 21, 22]),
         // URG, CONT, CHLD, IO, WINCH, INFO, PWR.
         by_default_nothing: set([16, 19, 20, 23, 28, 29, 32]),
@@ -46,6 +50,8 @@ impl Numbers {
         stop: signo(19),
         cont: signo(18),
         chld: signo(17),
+        ttin: signo(21),
+        ttou: signo(22),
         by_terminal: set([20, 21, 22]),
         // CHLD, CONT, URG, WINCH.
         by_default_nothing: set([17, 18, 23, 28]),

@@ -1,8 +1,8 @@
 //! The system calls of the embedder.
 
 use super::Ours;
-use super::deliver;
 use super::waiting::{Vforking, Waiting};
+use super::{deliver, terminal};
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::step::{Answer, Name};
@@ -29,7 +29,7 @@ impl Asked<'_> {
         self.values[index] as i32
     }
 
-    fn pid(&self, index: usize) -> Pid {
+    pub(super) fn pid(&self, index: usize) -> Pid {
         Pid(self.int(index))
     }
 }
@@ -52,6 +52,8 @@ pub enum Sleep {
     Suspend(SigSet),
     /// Until a child execs or ends.
     Vfork(Vforking),
+    /// In a use of the terminal, from the background.
+    Terminal(terminal::Act),
     /// It has stopped: what its call has come to.
     Stopped(Answer),
 }
@@ -63,12 +65,16 @@ impl Sleep {
             Self::Wait(_) => "wait",
             Self::Suspend(_) => "suspend",
             Self::Vfork(_) => "vfork",
+            Self::Terminal(_) => "terminal",
             Self::Stopped(_) => "stop",
         }
     }
 }
 
-fn answer<T>(result: Result<T, impl Into<Errno>>, value: impl FnOnce(T) -> i64) -> Called {
+pub(super) fn answer<T>(
+    result: Result<T, impl Into<Errno>>,
+    value: impl FnOnce(T) -> i64,
+) -> Called {
     Called::Answer(match result {
         Ok(result) => Answer::value(value(result)),
         Err(why) => Answer::error(why.into()),

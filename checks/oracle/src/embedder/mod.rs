@@ -7,6 +7,7 @@
 
 pub mod calls;
 mod deliver;
+pub mod terminal;
 pub mod waiting;
 
 use crate::linux::MOST_PROCESSES;
@@ -20,6 +21,7 @@ use lwproc::{
     NumberingError, Pid, ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use terminal::Tty;
 
 /// What the kernel does not keep of a process.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ struct Actor {
 #[derive(Debug)]
 pub struct Ours {
     kernel: Kernel,
+    tty: Tty,
     actors: BTreeMap<Name, Actor>,
     processes: BTreeMap<Name, Process>,
 }
@@ -70,7 +73,8 @@ impl Ours {
             init.spawn().start().expect("there are ids")
         };
         let (actors, processes) = Default::default();
-        let mut ours = Self { kernel, actors, processes };
+        let tty = Tty::new(&kernel);
+        let mut ours = Self { kernel, tty, actors, processes };
         ours.seat(Name::FIRST, first);
         ours
     }
@@ -220,6 +224,10 @@ impl Ours {
             if !sleeps || self.is_stopped(name) {
                 continue;
             }
+            if let Some(answer) = self.try_again(name, interrupted.contains(&name)) {
+                outcomes.extend(answer.map(|answer| (name, Outcome::Answered(answer))));
+                return true;
+            }
             let hint = hints.get(&name).copied();
             if let Some(answer) = self.wake(name, interrupted.contains(&name), hint) {
                 outcomes.insert(name, Outcome::Answered(answer));
@@ -266,6 +274,10 @@ impl Ours {
             ppid: proc.ppid().0,
             pgid: number(proc.pgid()),
             sid: number(proc.sid()),
+            foreground: proc
+                .controlling_terminal()
+                .and_then(|tty| tty.foreground())
+                .map(|pgid| pgid.0),
             users: cred.map_or(none, |cred| ids(cred.users())),
             groups: cred.map_or(none, |cred| ids(cred.groups())),
             pending: signals::set_of_ours(proc.pending()),

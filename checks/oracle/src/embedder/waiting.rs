@@ -216,6 +216,8 @@ impl Ours {
                 }
                 interruption
             }
+            // It tries again by itself.
+            Sleep::Terminal(_) => None,
             Sleep::Stopped(answer) => Some(answer.clone()),
             Sleep::Vfork(vforking) if !vforking.woken.0.load(Relaxed) => None,
             Sleep::Vfork(vforking) => vforking.poll(),

@@ -23,6 +23,7 @@ pub(super) const MEMORY_FD: RawFd = 1001;
 pub(super) const IMAGE_FD: RawFd = 1000;
 /// `ns_last_pid`, for writing.
 pub(super) const LAST_FD: RawFd = 1002;
+pub(super) const TERMINAL_FD: RawFd = 1003;
 
 const CMD: usize = 0;
 pub(super) const DONE: usize = 4;

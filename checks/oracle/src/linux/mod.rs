@@ -45,6 +45,9 @@ impl Seat {
     /// That of `/proc/sys/kernel/ns_last_pid`.
     pub const LAST: i32 = memory::LAST_FD;
 
+    /// The descriptor of the terminal.
+    pub const TERMINAL: i32 = memory::TERMINAL_FD;
+
     /// The address of the handler that notes a caught signal.
     pub fn handler(self) -> u64 {
         image::handler()

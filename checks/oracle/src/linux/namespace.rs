@@ -5,12 +5,12 @@
 //! and session 0, init's, have no member outside: it is gone before the sequence begins.
 #![allow(unsafe_code)]
 
-use super::memory::{IMAGE_FD, LAST_FD, MEMORY_FD, Memory};
+use super::memory::{IMAGE_FD, LAST_FD, MEMORY_FD, Memory, TERMINAL_FD};
 use super::system;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -83,6 +83,8 @@ pub(super) struct Namespace {
     pub(super) own: File,
     /// Its `pid_max`.
     pub(super) pid_max: usize,
+    /// The other end of its terminal.
+    _master: OwnedFd,
 }
 
 /// What init does before it is an actor. Each step may fail.
@@ -100,6 +102,7 @@ const STAGES: [&str; 7] = [
 struct Plan<'a> {
     memory: &'a Memory,
     image: RawFd,
+    terminal: RawFd,
     flags: i32,
     /// Whether namespaces have a `pid_max` of their own.
     has_own_most: bool,
@@ -112,10 +115,12 @@ impl Namespace {
             memory.clear(slot);
         }
         memory.ask_to_start(INIT);
+        let [master, terminal] = system::terminal()?;
         let plan = Plan {
             memory,
             image,
             has_own_most: system::version() >= [6, 14],
+            terminal: terminal.as_raw_fd(),
             flags: libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_PARENT | libc::SIGCHLD,
             maps: None,
         };
@@ -153,7 +158,7 @@ impl Namespace {
         match (open("root/proc"), open("ns/pid")) {
             (Ok(proc), Ok(own)) => {
                 let pid_max = memory.shared(MOST).load(Acquire) as usize;
-                Ok(Self { init, proc, own, pid_max })
+                Ok(Self { init, proc, own, pid_max, _master: master })
             }
             (Err(why), _) | (_, Err(why)) => {
                 end(init);
@@ -227,12 +232,17 @@ impl Plan<'_> {
             unsafe { libc::setrlimit(what, &limit) };
         }
         let last = self.numbers();
-        let fds = [(self.memory.fd(), MEMORY_FD), (self.image, IMAGE_FD), (last, LAST_FD)];
+        let fds = [
+            (self.memory.fd(), MEMORY_FD),
+            (self.image, IMAGE_FD),
+            (last, LAST_FD),
+            (self.terminal, TERMINAL_FD),
+        ];
         for (from, to) in fds {
             // SAFETY: a descriptor of ours; what was `to` in this process is nobody's.
             self.check(4, unsafe { libc::dup2(from, to) });
         }
-        let (below, above) = ([0, IMAGE_FD as u32 - 1], [LAST_FD as u32 + 1, u32::MAX]);
+        let (below, above) = ([0, IMAGE_FD as u32 - 1], [TERMINAL_FD as u32 + 1, u32::MAX]);
         for [first, last] in [below, above] {
             // SAFETY: nothing of this process needs them.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };

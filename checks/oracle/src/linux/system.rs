@@ -57,6 +57,36 @@ pub(super) fn version() -> [u32; 2] {
     std::array::from_fn(|_| numbers.next().unwrap_or(0))
 }
 
+/// A pseudo-terminal, master and slave: background output stops, and nothing waits for input.
+pub(super) fn terminal() -> Result<[OwnedFd; 2], Unavailable> {
+    let owned = |fd: i32| {
+        if fd == -1 {
+            return Err(Unavailable::last("a terminal"));
+        }
+        // SAFETY: new, and nobody else's.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    // SAFETY: no memory is meant.
+    let master =
+        owned(unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) })?;
+    // SAFETY: a descriptor of ours.
+    unsafe { libc::unlockpt(master.as_raw_fd()) };
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: a descriptor of ours; its argument is a number.
+    let slave = owned(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) })?;
+    let mut how = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: room for what is written there.
+    if unsafe { libc::tcgetattr(slave.as_raw_fd(), how.as_mut_ptr()) } == -1 {
+        return Err(Unavailable::last("a terminal"));
+    }
+    // SAFETY: written above.
+    let mut how = unsafe { how.assume_init() };
+    how.c_lflag |= libc::TOSTOP;
+    // SAFETY: as it was given, with a flag more.
+    unsafe { libc::tcsetattr(slave.as_raw_fd(), libc::TCSANOW, &how) };
+    Ok([master, slave])
+}
+
 /// The effective user and group of this process.
 pub(super) fn own_ids() -> [u32; 2] {
     // SAFETY: no arguments, no failure.
