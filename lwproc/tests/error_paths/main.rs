@@ -22,6 +22,7 @@ mod signals;
 mod sleeping;
 mod source;
 mod spawns;
+mod terminals;
 mod waiting;
 
 mod panics;
@@ -81,6 +82,7 @@ tests! {
     SpecificError by resources::specific;
     FdError by files::fd;
     GroupError by groups::group;
+    TerminalError by terminals::terminal;
     KillError by signals::kill;
     MaskError by signals::mask;
     DispositionError by signals::disposition;
