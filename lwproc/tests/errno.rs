@@ -129,6 +129,7 @@ fn every_error_turns_into_its_errno() {
         (errno_of(Err(SpawnError::KernelFull)), Errno::EAGAIN),
         (errno_of(Err(SpecificError::WrongKernel)), Errno::EXDEV),
         (errno_of(Err(SwitchError::WrongKernel(lwp()))), Errno::EXDEV),
+        (errno_of(Err(TerminalError::NotControlling)), Errno::ENOTTY),
         (errno_of(Err(UnbindError::Exiting)), Errno::EINVAL),
         (errno_of(Err(UnclaimError::AnotherLwp(lwp()))), Errno::EINVAL),
         (errno_of(Err(WaitError::NoChild)), Errno::ECHILD),

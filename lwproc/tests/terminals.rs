@@ -360,7 +360,7 @@ fn an_orphaned_group_is_refused() {
     let mut k = shell(&kernel);
     k.terminal(&tty).acquire().unwrap();
     let middle = job(&mut k);
-    let (middle, orphan) = as_lwp(&mut k, middle, |k| job(k));
+    let (middle, orphan) = as_lwp(&mut k, middle, job);
     middle.exit(ExitStatus::exited(0));
     let (_orphan, ()) = as_lwp(&mut k, orphan, |k| {
         let (t, own) = (k.terminal(&tty), k.pid());

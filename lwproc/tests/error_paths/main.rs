@@ -22,6 +22,7 @@ mod signals;
 mod sleeping;
 mod source;
 mod spawns;
+mod terminals;
 mod waiting;
 
 mod panics;
@@ -83,6 +84,7 @@ tests! {
     FdError by files::fd;
     UnshareError by files::unshare;
     GroupError by groups::group;
+    TerminalError by terminals::terminal;
     KillError by signals::kill;
     MaskError by signals::mask;
     DispositionError by signals::disposition;
