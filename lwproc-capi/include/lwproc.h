@@ -134,6 +134,21 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_SIGMODEL_RECORD 3
 
 /**
+ * A number that is used again is another one, for long.
+ */
+#define LWPROC_NUMBERING_GENERATIONS 0
+
+/**
+ * Numbers are at most `id_capacity`, and used again soon.
+ */
+#define LWPROC_NUMBERING_DENSE 1
+
+/**
+ * Linux's order: the next free number, up to `id_capacity`, and then again from 300.
+ */
+#define LWPROC_NUMBERING_CYCLIC 2
+
+/**
  * What happens to an LWP.
  */
 enum lwproc_lwp_op {
@@ -503,7 +518,8 @@ struct lwproc_config {
      */
     int sigmodel;
     /**
-     * The most pids and lids in use at once, at most 2^30 - 1. 0: 2^21 - 1.
+     * The most pids and lids in use at once, at most 2^30 - 1. 0: 2^21 - 1; 32,767 for
+     * LWPROC_NUMBERING_CYCLIC.
      */
     size_t id_capacity;
     /**
@@ -516,6 +532,10 @@ struct lwproc_config {
      * lwproc_set_max_procs.
      */
     uint64_t max_procs;
+    /**
+     * LWPROC_NUMBERING_*.
+     */
+    int numbering;
 };
 
 /**
@@ -1524,6 +1544,26 @@ int lwproc_count(struct lwproc_counts *counts);
  * counts. EINVAL: no kernel. Also in a callback.
  */
 int lwproc_count_user(uid_t uid, struct lwproc_user_counts *counts);
+
+/**
+ * Sets the most pids and lids in use at once, and so the largest number, of this thread's
+ * kernel, whose numbering is LWPROC_NUMBERING_CYCLIC; Linux's pid_max is one more. What is in
+ * use stays. EINVAL: not 1 to 2^30 - 1; no kernel. EOPNOTSUPP: another numbering. Also in a
+ * callback.
+ */
+int lwproc_set_id_capacity(size_t capacity);
+
+/**
+ * Lets that number count as given last: the next one is looked for above it; Linux's
+ * ns_last_pid. EINVAL: not 0 to one more than the capacity; no kernel. EOPNOTSUPP: the
+ * numbering is not LWPROC_NUMBERING_CYCLIC. Also in a callback.
+ */
+int lwproc_set_last_number(pid_t last);
+
+/**
+ * The number that was given last. As lwproc_set_last_number.
+ */
+int lwproc_last_number(pid_t *last);
 
 /**
  * Has `sink(arg, ...)` told of the events of the current process; NULL for `sink`: nobody.

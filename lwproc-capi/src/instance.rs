@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use libc::{c_int, c_uint, c_void};
 use lwproc::{
     ClaimError, EmulId, Enforcement, ExitStatus, HookId, Kernel, LimitsPolicy, Lwp, LwpKey, LwpRef,
-    Pid, ProcHandle, ProcKey, ProcRef, SigModel, WaitPolicy,
+    Numbering, Pid, ProcHandle, ProcKey, ProcRef, SigModel, WaitPolicy,
 };
 
 use crate::embedded::{Emulation, Value, lwproc_destructor};
@@ -43,6 +43,13 @@ pub const LWPROC_SIGMODEL_PANIC: c_int = 2;
 /// Signals are kept until an LWP takes them.
 pub const LWPROC_SIGMODEL_RECORD: c_int = 3;
 
+/// A number that is used again is another one, for long.
+pub const LWPROC_NUMBERING_GENERATIONS: c_int = 0;
+/// Numbers are at most `id_capacity`, and used again soon.
+pub const LWPROC_NUMBERING_DENSE: c_int = 1;
+/// Linux's order: the next free number, up to `id_capacity`, and then again from 300.
+pub const LWPROC_NUMBERING_CYCLIC: c_int = 2;
+
 /// How a kernel is made. All zero is the default.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +62,8 @@ pub struct lwproc_config {
     pub flags: c_uint,
     /// LWPROC_SIGMODEL_*.
     pub sigmodel: c_int,
-    /// The most pids and lids in use at once, at most 2^30 - 1. 0: 2^21 - 1.
+    /// The most pids and lids in use at once, at most 2^30 - 1. 0: 2^21 - 1; 32,767 for
+    /// LWPROC_NUMBERING_CYCLIC.
     pub id_capacity: usize,
     /// How many threads may be in the kernel at once, at most 65,536; others wait. 0: any
     /// number.
@@ -63,6 +71,8 @@ pub struct lwproc_config {
     /// The most processes, proc0 and init included. 0: any number. Also said later, by
     /// lwproc_set_max_procs.
     pub max_procs: u64,
+    /// LWPROC_NUMBERING_*.
+    pub numbering: c_int,
 }
 
 /// The flags that say which limits hold.
@@ -156,6 +166,12 @@ impl Instance {
                 builder = builder.wait_policy(WaitPolicy::Wait);
             }
             builder = builder.limits_policy(limits_policy(config.flags));
+            builder = builder.numbering(match config.numbering {
+                LWPROC_NUMBERING_GENERATIONS => Numbering::Generations,
+                LWPROC_NUMBERING_DENSE => Numbering::Dense,
+                LWPROC_NUMBERING_CYCLIC => Numbering::Cyclic,
+                _ => return Err(Mistake::Argument("no such numbering")),
+            });
             if config.id_capacity != 0 {
                 builder = builder.id_capacity(config.id_capacity);
             }

@@ -37,6 +37,8 @@ mod families;
 #[cfg(lwproc_loom)]
 mod files;
 #[cfg(lwproc_loom)]
+mod forks;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 mod full;
 #[cfg(lwproc_loom)]
@@ -66,6 +68,8 @@ mod sleep;
 #[cfg(lwproc_loom)]
 mod spawns;
 #[cfg(lwproc_loom)]
+mod terminals;
+#[cfg(lwproc_loom)]
 #[allow(unsafe_code)]
 mod triples;
 
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         files::models(),
         groups::models(),
         spawns::models(),
+        terminals::models(),
         futures::models(),
         hooks::models(),
         jobs::models(),
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         resources::models(),
         signals::models(),
         drain::models(),
+        forks::models(),
         sleep::models(),
         deadlines::models(),
         matrix::models(),

@@ -8,6 +8,7 @@ use crate::matrix::OPS;
 use crate::runner::{Model, pair};
 use crate::scene::{Op, run};
 use loom::cell::UnsafeCell;
+use lwproc::Numbering;
 use lwproc::layers::RefCount;
 use lwproc::layers::lwp_word::{AtomicLwpWord, Mark};
 use lwproc::layers::proc_word::{AtomicProcWord, AttachRefused, Detached};
@@ -175,7 +176,7 @@ fn reserve_reserve_release() {
     fn reserve(ids: &Ids, me: usize) -> Option<i32> {
         ids.0.reserve(&ids.1[me], ids.1.iter()).ok().map(|id| id.0.get() as i32)
     }
-    let table = IdTable::new(1);
+    let table = IdTable::new(1, Numbering::Generations);
     let shards = [Shard::new(), Shard::new(), Shard::new()];
     let first = table.reserve(&shards[2], shards.iter()).unwrap();
     let release = |ids: &Ids| {

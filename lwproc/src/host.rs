@@ -11,7 +11,8 @@ use crate::id::{Lid, Pid};
 use crate::report::Teardown;
 use crate::signal::Signo;
 
-/// Names one LWP towards the host: its number, and a serial that tells it from others
+/// Names one LWP towards the host: its number, which an exec [may
+/// change](Host::renumber), and a serial that tells it from others
 /// that had or will have that number, in all kernels of this host process. A serial
 /// recurs after 2^32 LWPs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +140,17 @@ pub trait Host: Send + Sync + Sized + 'static {
     fn switch(&self, old: LwpToken, new: LwpToken) {
         self.clear(old);
         self.set(new);
+    }
+
+    /// An LWP bears another number from now on: it execs, and takes that of its process
+    /// ([`Difference::ExecOfFurtherLwp`](crate::Difference::ExecOfFurtherLwp)). What was
+    /// `old` at the calls before is `new` at those that come; the serial is the same. Called in
+    /// the thread that runs as it. Default: a [`switch`](Self::switch), if it is current
+    /// there. A host that keeps something by token finds its way by the serial, or replaces this.
+    fn renumber(&self, old: LwpToken, new: LwpToken) {
+        if self.current() == Some(old) {
+            self.switch(old, new);
+        }
     }
 
     /// What `set` left on the calling thread (`rumpuser_curlwp`).

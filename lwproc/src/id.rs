@@ -44,8 +44,33 @@ impl Pid {
     pub const INIT: Pid = Pid(1);
 }
 
+/// Which number a new process or LWP gets.
+///
+/// | | the next number | after 6,000 forks, one at a time, the largest is | threads at once |
+/// |---|---|---|---|
+/// | [`Generations`](Self::Generations) | another, each time | 157,286,480 | share no cache line |
+/// | [`Dense`](Self::Dense) | small, given again soon | 80 | share no cache line |
+/// | [`Cyclic`](Self::Cyclic) | the next free one | 6,001 | one word for all |
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Numbering {
+    /// A place in the table, and how often it was used before: a number comes again only
+    /// when that has gone round, and until then names nobody. Up to 2^31 - 1.
+    #[default]
+    Generations,
+    /// A place in the table: at most the
+    /// [capacity](crate::Builder::id_capacity), and not much larger than the most numbers
+    /// in use at once. A thread gives a number again when 64 others were released on it.
+    Dense,
+    /// Linux's order: the next free number above the last one that was given, up to the
+    /// capacity (Linux's `pid_max` less one), and then again from 300, or from 1 where the
+    /// capacity is below. One thread at a time gets exactly Linux's numbers; of threads at
+    /// once, each another.
+    Cyclic,
+}
+
 /// A number that was issued once and never again: the slot's full generation
-/// and its index. The low 31 bits are the [`Pid`] or [`Lid`].
+/// and its index. (Until a slot has been used again 2^33 times, where [`Numbering`] is not the
+/// default.) The low 31 bits are the [`Pid`] or [`Lid`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Identity(pub(crate) u64);
 

@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | 0 | EXECED: it has run another program, and its parent moves it no more | `mark_execed` |
 //! | 1 | LED: a group of its id may have been made, so others may bear the id | who is about to make one |
+//! | 2 | ON_TERMINAL: its session's terminal is its own, too (`ops/terminals.rs`) | birth, as its parent's; `acquire` |
 //!
 //! Null: the process has been reaped.
 //!
@@ -37,12 +38,12 @@ use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::idtable::Slot;
-use crate::object::group::{EXECED, GroupPtr, Membership, Pgrp, Session};
+use crate::object::group::{EXECED, GroupPtr, Membership, ON_TERMINAL, Pgrp, Session};
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::table::{self, Table};
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{Acquire, Relaxed};
+use crate::sync::{Acquire, Relaxed, Release};
 
 errors! {
     /// Why a process did not change its group or session.
@@ -51,6 +52,8 @@ errors! {
         BadNumber => EINVAL, "a process group has no negative number";
         /// It is neither the caller nor a living child of it.
         NoSuchProcess => ESRCH, "no such process";
+        /// The number is that of a further LWP.
+        NumberOfLwp => EINVAL, "that is the number of an lwp, and of no process";
         /// The child has run another program.
         HasExeced => EACCES, "the child has run another program";
         /// It leads a session.
@@ -169,8 +172,15 @@ impl<H: Host> ProcNode<H> {
     /// Says that the process has run another program: from then on its parent
     /// cannot change its group. Not inherited. Wait-free.
     pub(crate) fn mark_execed(&self) {
-        // Relaxed: it is in the word that it guards.
-        self.membership.fetch_or_tag(EXECED, Relaxed);
+        // Release [P151]: what it did before, for who waits for this; pairs with Acquire in
+        // `has_execed`.
+        self.membership.fetch_or_tag(EXECED, Release);
+    }
+
+    /// Whether it has; no longer once it has been reaped. Wait-free.
+    pub(crate) fn has_execed(&self) -> bool {
+        // Acquire [P151]: what it did before; pairs with Release in `mark_execed`.
+        self.membership.load(Acquire).tag() & EXECED != 0
     }
 }
 
@@ -200,8 +210,9 @@ pub(crate) fn inherit<H: Host>(parent: &ProcNode<H>, child: &ProcNode<H>, pin: &
         // If it has died, the parent has moved [P10].
         if group.joined.try_inc() {
             let new = Membership::new(membership.group, child.id);
+            let inherited = Tagged::new(new).with_tag(seen.tag() & ON_TERMINAL);
             // Relaxed: published with the child [P3].
-            child.membership.store(Tagged::new(new), Relaxed);
+            child.membership.store(inherited, Relaxed);
             // SAFETY: a new membership; the group is counted.
             return unsafe { group.members.push(new) };
         }

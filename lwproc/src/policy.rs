@@ -87,10 +87,33 @@ pub enum Difference {
     /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
     /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
     MaskOfTheFirst,
+    /// An [exec](crate::Entered::exec) by a further LWP. Linux: it takes the process's number,
+    /// and its own is free. NetBSD: it keeps its own.
+    ExecOfFurtherLwp,
+    /// The number of a further LWP where a process is meant. Linux: a
+    /// [kill](crate::Signals::kill), [`pgid_of`](crate::Groups::pgid_of) and
+    /// [`sid_of`](crate::Groups::sid_of) reach its process, [`setpgid`](crate::Groups::setpgid)
+    /// is EINVAL. NetBSD: ESRCH.
+    LwpForProcess,
+    /// [`AtTerminal::give_up`](crate::AtTerminal::give_up) by the leader of the session.
+    /// Linux: done, and the foreground group gets SIGHUP and SIGCONT. NetBSD: EINVAL.
+    LeaderGivesUp,
+    /// [`AtTerminal::set_foreground`](crate::AtTerminal::set_foreground) to what is no group
+    /// of the session. Linux: done for the number of a process or LWP in it, ESRCH for
+    /// nobody's, EPERM for others'. NetBSD: EPERM.
+    ForegroundOfNoGroup,
+    /// [`AtTerminal::may_change`](crate::AtTerminal::may_change) from an orphaned group.
+    /// Linux: EIO, of `set_foreground` ENOTTY. NetBSD: done.
+    ChangeByOrphans,
+    /// [`AtTerminal::hang_up`](crate::AtTerminal::hang_up). Linux: the session's leader gets
+    /// SIGHUP and SIGCONT, and when it ends the group that was in the foreground does.
+    /// NetBSD: the leader gets SIGHUP.
+    HangUp,
 }
 
 impl Difference {
-    const ALL: u32 = (1 << 9) - 1;
+    /// Those of today, and of tomorrow.
+    const ALL: u32 = u32::MAX;
 
     const fn bit(self) -> u32 {
         1 << self as u32

@@ -165,6 +165,149 @@ fn whose_mask_keeps_what_does_nothing() {
     }
 }
 
+/// The number of an exec'ing LWP that is not the first, whether it is its process's.
+#[test]
+fn the_number_of_a_further_lwp_that_execs() {
+    both(Difference::ExecOfFurtherLwp, [true, false], |kernel| {
+        let first = kernel.spawn().start().unwrap();
+        let mut k = kernel.enter_as(kernel.new_lwp(first.pid()).unwrap()).unwrap();
+        k.drain();
+        drop(first);
+        k.exec("new").unwrap();
+        k.lid().unwrap().0 == k.pid().0
+    });
+}
+
+#[test]
+fn the_number_of_a_further_lwp_where_a_process_is_meant() {
+    let case = Difference::LwpForProcess;
+    let lwp_and_its_process = |kernel: &Kernel| {
+        let child = process(kernel).spawn().start().unwrap();
+        let further = kernel.new_lwp(child.pid()).unwrap();
+        (Pid(further.lid().0), child, further)
+    };
+    both(case, [Ok(()), Err(KillError::NoSuchProcess)], |kernel| {
+        let (number, child, further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        let sent = k.signals().kill(KillTarget::Proc(number), TERM);
+        let pin = k.pin();
+        let got = pin.proc(child.pid()).unwrap().pending();
+        assert_eq!(got.is_empty(), sent.is_err(), "it is the process's");
+        assert!(pin.lwp(further.lid()).unwrap().pending().is_empty(), "and not the LWP's");
+        sent
+    });
+    both(case, [Ok([true; 2]), Err(GroupError::NoSuchProcess)], |kernel| {
+        let (number, child, _further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        k.groups().setpgid(child.pid(), child.pid()).unwrap();
+        let (pgid, sid) = (k.groups().pgid_of(number)?, k.groups().sid_of(number)?);
+        Ok([pgid == child.pid(), sid == k.groups().sid()])
+    });
+    let answers = [Err(GroupError::NumberOfLwp), Err(GroupError::NoSuchProcess)];
+    both(case, answers, |kernel| {
+        let (number, _child, _further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        k.groups().setpgid(number, Pid(0))
+    });
+    // A wait is for a child, by its own number.
+    both(case, [Err(WaitError::NoChild); 2], |kernel| {
+        let (number, _child, _further) = lwp_and_its_process(kernel);
+        let k = kernel.enter().unwrap();
+        k.try_wait(WaitTarget::Pid(number)).map(drop)
+    });
+}
+
+/// The thread as the leader of a session with a terminal.
+fn at_terminal<'k>(kernel: &'k Kernel, tty: &Terminal) -> Entered<'k> {
+    let k = process(kernel);
+    k.groups().setsid().unwrap();
+    k.terminal(tty).acquire().unwrap();
+    k
+}
+
+#[test]
+fn the_leader_of_a_session_gives_its_terminal_up() {
+    let answers = [(Ok(()), true), (Err(TerminalError::LeaderKeeps), false)];
+    both(Difference::LeaderGivesUp, answers, |kernel| {
+        let tty = kernel.new_terminal();
+        let k = at_terminal(kernel, &tty);
+        let done = k.terminal(&tty).give_up();
+        (done, tty.session().is_none())
+    });
+    assert_eq!(TerminalError::LeaderKeeps.errno(), Errno::EINVAL);
+}
+
+#[test]
+fn the_foreground_of_what_is_no_group() {
+    let set = |kernel: &Kernel, choose: fn(&Entered<'_>, &Lwp, &Lwp) -> Pid| {
+        let tty = kernel.new_terminal();
+        let k = at_terminal(kernel, &tty);
+        let (child, thread) = (k.spawn().start().unwrap(), k.new_lwp(k.pid()).unwrap());
+        let pgid = choose(&k, &child, &thread);
+        let done = k.terminal(&tty).set_foreground(pgid);
+        assert_eq!(tty.foreground(), Some(if done.is_ok() { pgid } else { k.pid() }));
+        if done.is_ok() && pgid == child.pid() {
+            // The group that it founds is the one.
+            assert_eq!(k.terminal(&tty).may_read(), Err(TerminalError::Background));
+            k.groups().setpgid(pgid, pgid).unwrap();
+            k.terminal(&tty).signal_foreground(Signo::TERM).unwrap();
+            assert!(kernel.pin().proc(pgid).unwrap().pending().contains(Signo::TERM));
+        }
+        done
+    };
+    let case = Difference::ForegroundOfNoGroup;
+    let no = Err(TerminalError::OtherSession);
+    both(case, [Ok(()), no], |kernel| set(kernel, |_, child, _| child.pid()));
+    both(case, [Ok(()), no], |kernel| set(kernel, |_, _, thread| Pid(thread.lid().0)));
+    both(case, [no; 2], |kernel| set(kernel, |_, _, _| Pid::INIT));
+    both(case, [Ok(()); 2], |kernel| set(kernel, |k, _, _| k.pid()));
+    let nobody = Err(TerminalError::NoSuchGroup);
+    both(case, [nobody, no], |kernel| set(kernel, |_, _, _| Pid(0)));
+    both(case, [nobody, no], |kernel| set(kernel, |_, _, _| Pid(4000)));
+}
+
+#[test]
+fn a_change_of_the_terminal_by_an_orphaned_group() {
+    use TerminalError::{Background, NotControlling};
+    let answers = [(Err(Background), Err(NotControlling), false), (Ok(()), Ok(()), true)];
+    both(Difference::ChangeByOrphans, answers, |kernel| {
+        let tty = kernel.new_terminal();
+        let mut k = at_terminal(kernel, &tty);
+        let middle = k.spawn().start().unwrap();
+        let leader = k.switch(middle).unwrap().unwrap();
+        let orphan = k.spawn().group(SpawnGroup::New).start().unwrap();
+        k.switch(orphan).unwrap().unwrap().exit(ExitStatus::exited(0));
+        let (t, own) = (k.terminal(&tty), k.pid());
+        assert_eq!(t.may_write(Tostop::Set), Err(Background));
+        let done = (t.may_change(), t.set_foreground(own), tty.foreground() == Some(own));
+        drop(leader);
+        done
+    });
+}
+
+#[test]
+fn who_is_told_of_a_hang_up() {
+    both(Difference::HangUp, [[2, 0, 2], [1, 0, 0]], |kernel| {
+        let tty = kernel.new_terminal();
+        let mut k = at_terminal(kernel, &tty);
+        // Whatever does nothing is kept.
+        k.signals().set_blocked(SigSet::ALL).unwrap();
+        let job = k.spawn().group(SpawnGroup::New).start().unwrap();
+        k.terminal(&tty).set_foreground(job.pid()).unwrap();
+        k.terminal(&tty).hang_up().unwrap();
+        // How many signals, SIGHUP first.
+        let told = |pid| {
+            let all = kernel.pin().proc(pid).unwrap().pending();
+            assert!(all.is_empty() || all.contains(Signo::HUP), "{all:?}");
+            all.iter().count()
+        };
+        let before = [told(k.pid()), told(job.pid())];
+        k.exit_group(ExitStatus::exited(0)).unwrap();
+        drop(k);
+        [before[0], before[1], told(job.pid())]
+    });
+}
+
 /// The same where job control is the kernel's.
 #[track_caller]
 fn both_with_jobs<R: PartialEq + std::fmt::Debug>(

@@ -125,7 +125,7 @@ fn a_blocked_signal_waits() {
     let lwp = k.unbind().unwrap().unwrap();
     k.switch(lwp).unwrap();
     assert!(!k.signals().has_pending(), "nor does a switch bring it");
-    let first = k.become_new_lwp(pid).unwrap().unwrap();
+    let first = k.switch(kernel.new_lwp(pid).unwrap()).unwrap().unwrap();
     assert!(
         k.signals().blocked().is_empty() && k.signals().has_pending(),
         "another LWP does not block it"

@@ -91,7 +91,7 @@ pub fn run(linux: &mut Linux, source: Source<'_>, sides: Sides) -> Result<Run, T
 }
 
 fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<Run, Trouble> {
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(linux.pid_max());
     let mut run = Run::default();
     let mut state = linux.state();
     if let Some(mismatch) = compare_states(&state, &ours.state(), 0, &mut run.comparisons) {
@@ -109,7 +109,8 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<
             Source::Random(random, length) if given < *length => {
                 let next = Name(state.keys().next_back().map_or(1, |name| name.0) + 1);
                 theme.and_then(|theme| {
-                    generate::next_step(random, &state, theme, linux.rights(), next, sides)
+                    let system = (linux.rights(), linux.pid_max());
+                    generate::next_step(random, &state, theme, system, next, sides)
                 })
             }
             Source::Random(..) => None,

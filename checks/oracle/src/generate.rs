@@ -22,6 +22,7 @@ pub struct Inventor<'a> {
     state: &'a State,
     actor: Name,
     rights: Rights,
+    pid_max: usize,
     /// The name of the next that is made.
     next: Name,
     /// How many could make a call now.
@@ -33,7 +34,7 @@ pub fn next_step(
     random: &mut Random,
     state: &State,
     theme: &Theme,
-    rights: Rights,
+    (rights, pid_max): (Rights, usize),
     next: Name,
     sides: Sides,
 ) -> Option<Step> {
@@ -50,7 +51,8 @@ pub fn next_step(
         let actor = free[random.weighted(free.iter().map(|name| weight(name) as u32))?];
         let weights = VERBS.iter().map(|verb| verb.weight * theme.factor(verb.name));
         let verb: &'static Verb = &VERBS[random.weighted(weights)?];
-        let mut inventor = Inventor { random, state, actor, rights, next, free: free.len() };
+        let free = free.len();
+        let mut inventor = Inventor { random, state, actor, rights, pid_max, next, free };
         if let Some(args) = (verb.invent)(&mut inventor) {
             let step = Step { actor, verb, args };
             if sides == Sides::LinuxAlone || !known::is_not_yet(&step) {
@@ -59,6 +61,10 @@ pub fn next_step(
         }
     }
     None
+}
+
+fn is_of_terminal(verb: &str) -> bool {
+    matches!(verb, "ttyread" | "ttywrite" | "tcflush" | "tcsetpgrp")
 }
 
 fn is_free(task: &Task) -> bool {
@@ -152,8 +158,7 @@ impl Inventor<'_> {
     }
 
     pub(crate) fn exec(&mut self) -> Option<Vec<Arg>> {
-        // Another thread than the first would take its number: `known.rs`.
-        self.is_first().then(Vec::new)
+        Some(Vec::new())
     }
 
     fn is_first(&self) -> bool {
@@ -307,9 +312,71 @@ impl Inventor<'_> {
         (own.pgid != own.pid || self.random.one_in(6)).then(Vec::new)
     }
 
+    /// Mostly by the leader of a session.
+    pub(crate) fn setctty(&mut self) -> Option<Vec<Arg>> {
+        let own = self.own();
+        let may = own.sid == own.process && own.foreground.is_none();
+        if !may && !self.random.one_in(10) {
+            return None;
+        }
+        let steals = self.rights == Rights::Superuser && self.random.one_in(3);
+        Some(vec![Arg::Word(if steals { "steal" } else { "free" })])
+    }
+
+    /// Whether an actor may use the terminal. In a process of one thread: another's catching
+    /// would not end the call, which then begins again for ever. And alone in its group, so
+    /// that the order in which several begin again does not matter.
+    fn may_use_terminal(&self) -> bool {
+        let own = self.own();
+        let is_there = |task: &Task| task.pgid == own.pgid && task.call.is_some_and(is_of_terminal);
+        self.threads() == 1 && self.is_first() && count(self.state, is_there) == 0
+    }
+
+    /// Mostly from the background.
+    pub(crate) fn at_terminal(&mut self) -> Option<Vec<Arg>> {
+        let own = self.own();
+        let is_behind = own.foreground.is_some_and(|foreground| foreground != own.pgid);
+        ((is_behind || self.random.one_in(8)) && self.may_use_terminal()).then(Vec::new)
+    }
+
+    pub(crate) fn tcsetpgrp(&mut self) -> Option<Vec<Arg>> {
+        let (sid, has_one) = (self.own().sid, self.own().foreground.is_some());
+        if !self.may_use_terminal() || !(has_one || self.random.one_in(8)) {
+            return None;
+        }
+        let of_session = self.one(|task| task.sid == sid && task.stage != Stage::Gone);
+        Some(vec![match of_session {
+            Some(name) if !self.random.one_in(4) => Arg::Actor(name),
+            _ => self.somebody(),
+        }])
+    }
+
+    pub(crate) fn vhangup(&mut self) -> Option<Vec<Arg>> {
+        let has_one = self.own().foreground.is_some();
+        let may = self.rights == Rights::Superuser && (has_one || self.random.one_in(10));
+        may.then(Vec::new)
+    }
+
     pub(crate) fn limit(&mut self) -> Option<Vec<Arg>> {
         self.has_ids()?;
         Some(vec![Arg::Number(self.random.below(5) as i64)])
+    }
+
+    /// A number after which comes one that is borne, or that is the first of a round, or the
+    /// last.
+    pub(crate) fn last(&mut self) -> Option<Vec<Arg>> {
+        if self.own().users[1] != 0 {
+            return None;
+        }
+        let max = self.pid_max as i64;
+        let near = |random: &mut Random, number: i64| number - 8 + random.below(12) as i64;
+        Some(vec![match self.random.below(10) {
+            0..4 => Arg::Number(near(self.random, max - 2)),
+            4..6 => Arg::Number(near(self.random, 300)),
+            6..8 => self.leader().map_or(Arg::Number(max), Arg::Actor),
+            8 => Arg::Number(self.random.below(8) as i64),
+            _ => Arg::Number(*self.random.of(&[-1, max, max + 1, 0]).expect("some")),
+        }])
     }
 
     pub(crate) fn number(&mut self) -> Option<Vec<Arg>> {

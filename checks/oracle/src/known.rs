@@ -47,8 +47,9 @@ impl Difference<'_> {
 
     /// Whether the first argument is the number of a zombie.
     fn is_of_zombie(&self) -> bool {
-        let is_meant = |task: &&Task| i64::from(task.pid) == self.values[0];
-        self.before.values().find(is_meant).is_some_and(|task| task.stage == Stage::Zombie)
+        // One who is gone may have had the number before.
+        let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
+        self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
     }
 
     fn linux(&self) -> Option<Result<i64, i32>> {
@@ -88,6 +89,15 @@ fn err(errno: Errno) -> Option<Result<i64, i32>> {
 
 /// The list.
 pub const KNOWN: &[Known] = &[
+    Known {
+        name: "a stop of who waits in a vfork",
+        reason: "Linux says that it has stopped when the vfork has returned; here at once",
+        is: |d| {
+            let stops = d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(19..=22)));
+            stops && d.before.values().any(|task| task.call == Some("vfork"))
+        },
+        then: Then::Ends,
+    },
     Known {
         name: "an exec beyond the limit",
         reason: "Linux decides when the real user changes, by the limit and the count of then, \

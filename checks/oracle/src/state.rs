@@ -44,6 +44,8 @@ pub struct Task {
     pub pgid: i32,
     /// Its session.
     pub sid: i32,
+    /// The group in the foreground of its terminal, if it has one.
+    pub foreground: Option<i32>,
     /// Its user ids.
     pub users: Ids,
     /// Its group ids.
@@ -95,6 +97,7 @@ pub const FIELDS: &[Field] = &[
     Field { name: "ppid", of: in_table, show: |t| t.ppid.to_string() },
     Field { name: "pgid", of: in_table, show: |t| t.pgid.to_string() },
     Field { name: "sid", of: in_table, show: |t| t.sid.to_string() },
+    Field { name: "foreground", of: Stage::is_alive, show: |t| format!("{:?}", t.foreground) },
     Field { name: "uids", of: in_table, show: |t| show_ids(t.users) },
     Field { name: "gids", of: in_table, show: |t| show_ids(t.groups) },
     Field { name: "pending", of: Stage::is_alive, show: |t| signals::show(t.pending) },

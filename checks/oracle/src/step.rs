@@ -62,6 +62,8 @@ const WORDS: &[(&str, i64)] = &[
     ("default", 0),
     ("ignore", 1),
     ("catch", 2),
+    ("free", 0),
+    ("steal", 1),
     ("ended", 0),
     ("stopped", 1),
     ("continued", 2),

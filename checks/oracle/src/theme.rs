@@ -14,7 +14,7 @@ pub struct Theme {
 }
 
 /// Verbs that only themes which name them have.
-const RARE: &[&str] = &["limit"];
+const RARE: &[&str] = &["limit", "last"];
 
 const IDS: &[(&str, u32)] = &[
     ("setuid", 3),
@@ -39,6 +39,16 @@ const THREADS: &[(&str, u32)] = &[
     ("kill", 0),
     ("exit", 0),
 ];
+const NUMBERS: &[(&str, u32)] = &[
+    ("last", 6),
+    ("fork", 2),
+    ("exit", 2),
+    ("wait", 2),
+    ("setpgid", 2),
+    ("setsid", 3),
+    ("thread", 2),
+    ("leave", 2),
+];
 // Linux counts threads too.
 const LIMITS: &[(&str, u32)] =
     &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 3)];
@@ -57,6 +67,23 @@ const FAMILIES: &[(&str, u32)] = &[
     ("getpgid", 0),
 ];
 
+const TERMINALS: &[(&str, u32)] = &[
+    ("setctty", 6),
+    ("notty", 3),
+    ("tcsetpgrp", 6),
+    ("tcgetpgrp", 4),
+    ("tcgetsid", 3),
+    ("ttyread", 6),
+    ("ttywrite", 6),
+    ("tcflush", 6),
+    ("devtty", 4),
+    ("vhangup", 2),
+    ("setsid", 4),
+    ("setpgid", 3),
+    ("action", 2),
+    ("thread", 0),
+];
+
 const THEMES: &[Theme] = &[
     Theme { name: "families", share: 3, factors: FAMILIES },
     Theme { name: "all", share: 3, factors: &[] },
@@ -64,6 +91,8 @@ const THEMES: &[Theme] = &[
     Theme { name: "ids", share: 2, factors: IDS },
     Theme { name: "groups", share: 2, factors: GROUPS },
     Theme { name: "signals", share: 1, factors: SIGNALS },
+    Theme { name: "numbers", share: 2, factors: NUMBERS },
+    Theme { name: "terminals", share: 3, factors: TERMINALS },
     Theme { name: "limits", share: 1, factors: LIMITS },
 ];
 

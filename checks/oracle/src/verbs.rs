@@ -3,7 +3,7 @@
 
 use crate::embedder::Ours;
 use crate::embedder::calls::{self, Asked, Called};
-use crate::embedder::waiting;
+use crate::embedder::{terminal, waiting};
 use crate::generate::Inventor;
 use crate::linux::{Call, MOST_PROCESSES, Reply, Seat, plain};
 use crate::signals;
@@ -60,6 +60,14 @@ fn call<const N: usize>(number: i64, args: [i64; N]) -> Call {
 /// How the system forks.
 pub(crate) fn fork_call() -> Call {
     call(libc::SYS_clone, [libc::SIGCHLD.into()])
+}
+
+/// A fork that returns when the child has execed or ended. The system writes the child's
+/// number before.
+fn vfork_call(_: &[i64], seat: Seat) -> Call {
+    let how = libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let args = [how.into(), 0, seat.data() as i64];
+    Call { data: vec![0; 8], ..call(libc::SYS_clone, args) }
 }
 
 /// A thread: on the parent's stack, until it takes its own slot's.
@@ -149,6 +157,17 @@ fn limit_call(args: &[i64], seat: Seat) -> Call {
     Call { data, ..call(libc::SYS_setrlimit, [libc::RLIMIT_NPROC.into(), seat.data() as i64]) }
 }
 
+fn last_call(args: &[i64], seat: Seat) -> Call {
+    let data = args[0].to_string().into_bytes();
+    let (at, len) = (seat.data() as i64, data.len() as i64);
+    Call { data, ..call(libc::SYS_pwrite64, [Seat::LAST.into(), at, len, 0]) }
+}
+
+/// However many bytes were taken.
+fn taken(reply: Reply<'_>) -> Answer {
+    Answer { result: reply.result().map(|_| 0), out: String::new() }
+}
+
 const INFO: usize = 64;
 
 fn wait_call(args: &[i64], seat: Seat) -> Call {
@@ -223,6 +242,39 @@ fn wait_answer(reply: Reply<'_>) -> Answer {
     }
 }
 
+/// A request to the terminal.
+fn tty(request: u64, arg: i64) -> Call {
+    call(libc::SYS_ioctl, [Seat::TERMINAL.into(), request as i64, arg])
+}
+
+/// One with a number in memory.
+fn tty_number(request: u64, number: i64, seat: Seat) -> Call {
+    Call { data: words(&[number as u64 & 0xffff_ffff]), ..tty(request, seat.data() as i64) }
+}
+
+/// The number that a request answers.
+fn tty_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    Answer { result: answer.result.map(|_| reply.int(0).into()), ..answer }
+}
+
+/// A byte to or from the terminal.
+fn tty_byte(number: i64, seat: Seat) -> Call {
+    Call { data: words(&[0]), ..call(number, [Seat::TERMINAL.into(), seat.data() as i64, 1]) }
+}
+
+fn open_call(_: &[i64], seat: Seat) -> Call {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let data = b"/dev/tty\0".to_vec();
+    Call { data, ..call(libc::SYS_open, [seat.data() as i64, flags.into(), 0]) }
+}
+
+/// Which descriptor it is does not matter.
+fn open_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    Answer { result: answer.result.map(|_| 0), ..answer }
+}
+
 /// Fills an entry in whose actor is told nothing but a number.
 macro_rules! verb {
     ($name:literal $args:literal, weight $weight:literal, $invent:expr, $call:expr, $ours:expr) => {
@@ -267,6 +319,10 @@ pub static VERBS: &[Verb] = &[
         ..verb!("fork" 1, weight 30, |i| i.fork(), |_, _| fork_call(), calls::fork)
     },
     Verb {
+        makes: Makes::Process,
+        ..verb!("vfork" 1, weight 6, |i| i.fork(), vfork_call, waiting::vfork)
+    },
+    Verb {
         makes: Makes::Thread,
         ..verb!("thread" 1, weight 8, |i| i.thread(), |_, _| thread_call(), calls::thread)
     },
@@ -297,6 +353,7 @@ pub static VERBS: &[Verb] = &[
         |a, _| call(libc::SYS_setpgid, [a[0], a[1]]), calls::setpgid),
     verb!("setsid" 0, weight 6, |i| i.setsid(), |_, _| call(libc::SYS_setsid, []), calls::setsid),
     verb!("limit" 1, weight 8, |i| i.limit(), limit_call, calls::limit),
+    verb!("last" 1, weight 4, |i| i.last(), last_call, taken, calls::last),
     verb!("getpgid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getpgid, [a[0]]), calls::getpgid),
     verb!("getsid" 1, weight 3, |i| i.number(), |a, _| call(libc::SYS_getsid, [a[0]]), calls::getsid),
     verb!("getppid" 0, weight 1, |i| i.nothing(), |_, _| call(libc::SYS_getppid, []), calls::getppid),
@@ -304,6 +361,24 @@ pub static VERBS: &[Verb] = &[
     verb!("action" 2, weight 12, |i| i.action(), action_call, calls::action),
     verb!("suspend" 1, weight 4, |i| i.suspend(), suspend_call, calls::suspend),
     verb!("take" 1, weight 5, |i| i.set(), take_call, calls::take),
+    verb!("setctty" 1, weight 5, |i| i.setctty(), |a, _| tty(libc::TIOCSCTTY, a[0]),
+        terminal::acquire),
+    verb!("notty" 0, weight 1, |i| i.nothing(), |_, _| tty(libc::TIOCNOTTY, 0), terminal::give_up),
+    verb!("tcsetpgrp" 1, weight 10, |i| i.tcsetpgrp(),
+        |a, seat| tty_number(libc::TIOCSPGRP, a[0], seat), terminal::set_foreground),
+    verb!("tcgetpgrp" 0, weight 2, |i| i.nothing(), |_, s| tty_number(libc::TIOCGPGRP, 0, s),
+        tty_answer, terminal::foreground),
+    verb!("tcgetsid" 0, weight 1, |i| i.nothing(), |_, s| tty_number(libc::TIOCGSID, 0, s),
+        tty_answer, terminal::session),
+    verb!("ttyread" 0, weight 8, |i| i.at_terminal(), |_, s| tty_byte(libc::SYS_read, s),
+        terminal::read),
+    verb!("ttywrite" 0, weight 8, |i| i.at_terminal(), |_, s| tty_byte(libc::SYS_write, s),
+        terminal::write),
+    verb!("tcflush" 0, weight 6, |i| i.at_terminal(), |_, _| tty(libc::TCFLSH, 0),
+        terminal::flush),
+    verb!("devtty" 0, weight 2, |i| i.nothing(), open_call, open_answer, terminal::open),
+    verb!("vhangup" 0, weight 1, |i| i.vhangup(), |_, _| call(libc::SYS_vhangup, []),
+        terminal::hang_up),
     cred!("setuid" 1, |i| i.id(), |a: &[i64]| call(libc::SYS_setuid, [a[0]]),
         |a: &[i64]| CredChange::SetUid(id(a[0]))),
     cred!("seteuid" 1, |i| i.id(), seteuid_call,

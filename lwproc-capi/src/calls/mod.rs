@@ -22,6 +22,7 @@ pub mod caps;
 pub mod emul;
 pub mod hooks;
 pub mod instances;
+pub mod numbers;
 pub mod trace;
 
 use crate::host::{Deadline, NEVER, time};

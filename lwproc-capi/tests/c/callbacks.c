@@ -56,6 +56,8 @@ static void looks(void)
     OK(lwproc_set_max_procs(UINT64_MAX));
     OK(lwproc_set_max_lwps(UINT64_MAX));
     OK(lwproc_set_max_lwps_per_proc(UINT64_MAX));
+    IS(lwproc_set_id_capacity(5), EOPNOTSUPP);
+    IS(lwproc_set_last_number(5), EOPNOTSUPP);
     IS(lwproc_try_unsleep(NULL, NULL), EINVAL);
     IS(lwproc_exithook_disestablish(UINT64_MAX), ENOENT);
     /* In the last test it is a hypercall, which looks in its turn. */

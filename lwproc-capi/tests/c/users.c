@@ -264,6 +264,60 @@ static void mosts(void)
     OK(lwproc_kernel_destroy(kernel, NULL));
 }
 
+/* The number of a new process, which is current. */
+static void is_next(pid_t pid)
+{
+    OK(rump_pub_lwproc_rfork(0));
+    IS(lwproc_getpid(), pid);
+}
+
+static void numbers(void)
+{
+    struct lwproc_config config = { 0 };
+    struct lwproc_kernel *kernel;
+    pid_t last = -1;
+
+    config.numbering = 3;
+    IS(lwproc_kernel_create(&config, &kernel), EINVAL);
+    config.numbering = LWPROC_NUMBERING_CYCLIC;
+    config.id_capacity = 310;
+    OK(lwproc_kernel_create(&config, &kernel));
+    OK(lwproc_kernel_use(kernel));
+    OK(lwproc_set_last_number(41));
+    is_next(42);
+    OK(lwproc_last_number(&last));
+    IS(last, 42);
+    OK(lwproc_set_last_number(309));
+    is_next(310);
+    is_next(300);
+    OK(lwproc_set_id_capacity(301));
+    is_next(301);
+    IS(rump_pub_lwproc_rfork(0), EAGAIN);
+    IS(lwproc_set_last_number(-1), EINVAL);
+    IS(lwproc_set_last_number(303), EINVAL);
+    IS(lwproc_set_id_capacity(0), EINVAL);
+    IS(lwproc_last_number(NULL), EINVAL);
+    OK(lwproc_last_number(&last));
+    IS(last, 301);
+    OK(lwproc_kernel_use(NULL));
+    OK(lwproc_kernel_destroy(kernel, NULL));
+
+    config.numbering = LWPROC_NUMBERING_DENSE;
+    config.id_capacity = 3;
+    OK(lwproc_kernel_create(&config, &kernel));
+    OK(lwproc_kernel_use(kernel));
+    for (int i = 0; i < 100; i++) {
+        OK(rump_pub_lwproc_rfork(0));
+        CHECK(lwproc_getpid() == 2 || lwproc_getpid() == 3);
+        rump_pub_lwproc_releaselwp();
+    }
+    IS(lwproc_set_id_capacity(5), EOPNOTSUPP);
+    IS(lwproc_set_last_number(5), EOPNOTSUPP);
+    IS(lwproc_last_number(&last), EOPNOTSUPP);
+    OK(lwproc_kernel_use(NULL));
+    OK(lwproc_kernel_destroy(kernel, NULL));
+}
+
 int main(void)
 {
     struct lwproc_user_counts counted;
@@ -278,6 +332,8 @@ int main(void)
     IS(lwproc_set_max_procs(5), EINVAL);
     IS(lwproc_set_max_lwps(5), EINVAL);
     IS(lwproc_set_max_lwps_per_proc(5), EINVAL);
+    IS(lwproc_set_id_capacity(5), EINVAL);
+    IS(lwproc_set_last_number(5), EINVAL);
     OK(rump_init());
     ids();
     counts();
@@ -286,5 +342,6 @@ int main(void)
     nthr();
     exec_after_setuid();
     mosts();
+    numbers();
     return 0;
 }

@@ -166,6 +166,7 @@ impl Driver<'_> {
             id_capacity: self.bytes.mostly(&[0, 1, 2, 3, 10, 100, 1000], 1 << 31),
             virtual_cpus: self.bytes.mostly(&[0, 0, 0, 1, 2], 1 << 17),
             max_procs: self.bytes.one_of(&[0, 0, 0, 3, 10]),
+            numbering: self.bytes.mostly(&[0, 0, 1, 2], 4),
         };
         let mut kernel = self.kernels[which];
         let error = unsafe { lwproc_kernel_create(&config, self.place(&mut kernel)) };

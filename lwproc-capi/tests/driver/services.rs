@@ -13,6 +13,7 @@ use lwproc_capi::calls::hooks::*;
 use lwproc_capi::calls::inside::{lwproc_proc_find, rump_lwproc_curlwp_hypercall};
 use lwproc_capi::calls::instances::{lwproc_count_user, lwproc_kernel_current, lwproc_user_counts};
 use lwproc_capi::calls::listing::*;
+use lwproc_capi::calls::numbers::*;
 use lwproc_capi::calls::process::*;
 use lwproc_capi::calls::resources::*;
 use lwproc_capi::calls::signals::*;
@@ -298,9 +299,9 @@ impl Driver<'_> {
             }
             215 => unsafe { lwproc_getrlimit(self.bytes.number(), self.place(&mut limit)) },
             217 => {
-                let (mut flags, which) = (0, self.bytes.byte() % 6);
+                let (mut flags, which) = (0, self.bytes.byte() % 9);
                 let mut counts = lwproc_user_counts { procs: 0, lwps: 0 };
-                let mosts = [u64::MAX, 0, 3, 5, 8];
+                let (mut last, mosts) = (0, [u64::MAX, 0, 3, 5, 8]);
                 // 2 and 4: LWPROC_NPROC, LWPROC_NTHR.
                 match which {
                     0 => lwproc_limits_setpolicy(self.bytes.one_of(&[0, 2, 4, 6, 1])),
@@ -308,6 +309,9 @@ impl Driver<'_> {
                     2 => lwproc_set_max_procs(self.bytes.one_of(&mosts)),
                     3 => lwproc_set_max_lwps(self.bytes.one_of(&mosts)),
                     4 => lwproc_set_max_lwps_per_proc(self.bytes.one_of(&mosts)),
+                    5 => lwproc_set_id_capacity(self.bytes.one_of(&[0, 1, 5, 301, usize::MAX])),
+                    6 => lwproc_set_last_number(self.bytes.number()),
+                    7 => unsafe { lwproc_last_number(self.place(&mut last)) },
                     _ => unsafe { lwproc_count_user(flags, self.place(&mut counts)) },
                 }
             }

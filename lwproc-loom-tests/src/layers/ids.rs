@@ -1,6 +1,7 @@
 //! The id table: free lists, growth, publication.
 
 use crate::runner::{Model, pair};
+use lwproc::Numbering;
 use lwproc::layers::{
     Exhausted, IdTable, Managed, Reserved, Segments, Shard, Slot, Surplus, Tagged,
 };
@@ -37,7 +38,10 @@ struct Ids {
 
 impl Ids {
     fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { table: IdTable::new(capacity), shards: [Shard::new(), Shard::new()] })
+        Arc::new(Self {
+            table: IdTable::new(capacity, Numbering::Generations),
+            shards: [Shard::new(), Shard::new()],
+        })
     }
     fn reserve(&self, me: usize) -> Result<Reserved, Exhausted> {
         self.table.reserve(&self.shards[me], self.shards.iter())

@@ -2,6 +2,7 @@
 
 mod biglock;
 mod cpus;
+mod cyclic;
 mod filedesc;
 mod ids;
 pub(crate) mod list;
@@ -22,6 +23,7 @@ pub fn models() -> Vec<Model> {
         mailbox::models(),
         uids::models(),
         ids::models(),
+        cyclic::models(),
         waitq::models(),
         filedesc::models(),
     ]

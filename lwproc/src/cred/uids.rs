@@ -216,9 +216,16 @@ impl Uids {
     }
 
     /// As [`Uids::get`], when it is likely to be this one.
+    ///
+    /// # Safety
+    /// That is one of these.
     #[inline]
-    pub fn get_likely<'a>(&'a self, likely: &'a UidInfo, uid: u32) -> &'a UidInfo {
-        if likely.uid == uid { likely } else { self.get(uid) }
+    pub unsafe fn get_likely(&self, likely: &UidInfo, uid: u32) -> &UidInfo {
+        if likely.uid != uid {
+            return self.get(uid);
+        }
+        // SAFETY: an entry, which lives as long as this.
+        unsafe { &*std::ptr::from_ref(likely) }
     }
 
     /// The user's counts, made if need be: two threads get the same. Lock-free

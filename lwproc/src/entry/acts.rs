@@ -12,8 +12,9 @@ use crate::host::Host;
 use crate::id::Pid;
 use crate::object::proc_word::Exiting;
 use crate::object::status::ExitStatus;
+use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
-use crate::ops::{drain, newlwp, regroup};
+use crate::ops::{drain, regroup};
 use crate::pgrp::GroupError;
 use crate::world::aftermath::Aftermath;
 use std::mem::ManuallyDrop;
@@ -41,7 +42,7 @@ impl<H: Host> ProcHandle<H> {
     }
 
     /// A new LWP in the process; never in another one that got the same pid later. It
-    /// is owned, and bound to no thread.
+    /// is owned, bound to no thread, and blocks nothing.
     ///
     /// Lock-free but for the allocator and [`Host::create`].
     ///
@@ -52,7 +53,9 @@ impl<H: Host> ProcHandle<H> {
     pub fn new_lwp(&self) -> Result<Lwp<H>, NewLwpError> {
         let seat = self.anchor().seat();
         let pin = seat.pin();
-        newlwp::makelwp(&seat, self.ptr(), self.node(), &pin, || self.anchor().clone())
+        newlwp::makelwp(&seat, self.ptr(), self.node(), &pin, &Maker::NONE, || {
+            self.anchor().clone()
+        })
     }
 
     /// Ends the process as a whole with that status, whoever runs as it: it takes no more

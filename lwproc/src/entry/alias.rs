@@ -63,6 +63,6 @@ impl<'e, H: Host> Aliases<'e, H> {
     /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
     #[doc(alias = "shown_lid")]
     pub fn lid(self) -> Option<Lid> {
-        self.0.node().map(|node| node.alias.get().map_or(node.lid, Lid))
+        self.0.node().map(|node| node.alias.get().map_or(node.lid(), Lid))
     }
 }

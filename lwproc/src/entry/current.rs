@@ -48,7 +48,7 @@ impl<'e, H: Host> CurLwp<'e, H> {
 
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
-        self.node().lid
+        self.node().lid()
     }
 
     /// Its references: the base one and its holds.

@@ -1,11 +1,12 @@
 //! Draining, exec, and the exit of a whole process.
+#![allow(unsafe_code)]
 
 use super::Entered;
 use super::sleep::Interrupted;
 use crate::cred::Cred;
 use crate::errno::errors;
 use crate::error::ReleaseError;
-use crate::host::Host;
+use crate::host::{Host, LwpToken};
 use crate::limits::Resource;
 use crate::object::comm::Comm;
 use crate::object::doomed::Doomed;
@@ -13,6 +14,7 @@ use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
 use crate::ops::birth::is_exempt;
 use crate::ops::{drain, emit, exec};
+use crate::policy::Difference;
 #[cfg(feature = "async")]
 use crate::sync::{Acquire, fence};
 use crate::world::aftermath::Aftermath;
@@ -160,7 +162,9 @@ impl<H: Host> Entered<'_, H> {
     /// The current process has become another program: its descriptors marked
     /// close-on-exec are closed, it has a new name, its saved ids are its effective ones (so
     /// an id that was given up cannot be taken back), and it takes LWPs again. Pending
-    /// signals and the mask stay. Lock-free but for the allocator and the closing of
+    /// signals and the mask stay. A further LWP takes the process's number, by
+    /// [Linux's rules](crate::Difference::ExecOfFurtherLwp); what was pending for the first one
+    /// alone went with that. Lock-free but for the allocator, the host, and the closing of
     /// files.
     ///
     /// # Errors
@@ -197,7 +201,11 @@ impl<H: Host> Entered<'_, H> {
             let saved = |old: &Cred| Ok::<_, Infallible>(old.with_saved_effective());
             let Ok(()) = self.creds().commit(saved);
         }
+        let was = self.take_pid();
         self.reopen();
+        if let Some(was) = was {
+            self.tell_new_number(was, &mut closed);
+        }
         let (world, proc) = (self.seat.world(), self.proc());
         if emit::is_traced(world, proc) {
             let exec = TraceEvent::Exec { pid: proc.pid(), comm };
@@ -205,6 +213,29 @@ impl<H: Host> Entered<'_, H> {
         }
         closed.settle();
         Ok(())
+    }
+
+    /// Gives the current LWP, the only one, the number of its process, where that is the rule.
+    fn take_pid(&self) -> Option<LwpToken> {
+        let bound = self.bound();
+        if bound.is_null() || !self.seat.world().rules.is_linux(Difference::ExecOfFurtherLwp) {
+            return None;
+        }
+        // SAFETY: bound to this thread, so owned by it; it was seen alone, and the process
+        // drains still.
+        unsafe { exec::take_pid(&self.seat, bound) }
+    }
+
+    #[cold]
+    fn tell_new_number(&self, was: LwpToken, aftermath: &mut Aftermath<H>) {
+        let (world, proc) = (self.seat.world(), self.proc());
+        let Some(node) = self.node() else { return };
+        if aftermath.run(|| world.host.renumber(was, node.token())).is_none() {
+            // As after a panic in `set`.
+            self.cx.untold.set(true);
+        }
+        let event = TraceEvent::LwpRenumber { pid: proc.pid(), lid: node.lid(), was: was.lid() };
+        emit::emit(world, proc, &self.seat.pin(), event, aftermath);
     }
 
     /// Whether the process, whose real user has changed, may become another program.

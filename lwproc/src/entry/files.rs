@@ -4,8 +4,9 @@
 use super::Entered;
 use super::opened::{FdReservation, FileHandle, FileRef};
 use super::view::{view, view_mut};
+use crate::errno::errors;
 use crate::filedesc::file::FileHold;
-use crate::filedesc::link::Borrowed;
+use crate::filedesc::link::{Borrowed, TableUse};
 use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
 use crate::filedesc::{CloseRange, Fd, FdError, OnExec, OpenError, number};
@@ -13,6 +14,14 @@ use crate::host::Host;
 use crate::limits::Resource;
 use crate::world::aftermath::Aftermath;
 use std::mem::ManuallyDrop;
+
+errors! {
+    /// Why an LWP got no descriptor table of its own.
+    UnshareError {
+        /// An implicit context has no LWP.
+        Implicit => EINVAL, "an implicit context has no lwp";
+    }
+}
 
 /// The slot's number; `None` for one that no table has.
 #[inline]
@@ -161,9 +170,19 @@ impl<H: Host> Entered<'_, H> {
         let Some(node) = self.node() else {
             return aftermath;
         };
-        let (proc, files, word) = (self.proc(), self.own_files(), self.proc().word.load());
+        let (proc, word) = (self.proc(), self.proc().word.load());
         let alone = word.is_draining() && word.nlwps() == 1 && !proc.is_permanent();
-        if !alone || files.table().users() == 1 {
+        if !alone {
+            return aftermath;
+        }
+        // SAFETY: bound to this thread; borrowed mutably, so nothing borrows the use.
+        let own = unsafe { node.files_mut() }.as_mut().and_then(TableUse::hand_claim_over);
+        if let Some(own) = own {
+            // SAFETY: as below; nobody uses the old one in this process.
+            unsafe { proc.resources.files.replace(own, || self.seat.pin()) };
+        }
+        let files = self.own_files();
+        if files.table().users() == 1 {
             return aftermath;
         }
         let (copy, link) = files.copy(&self.seat.pin());
@@ -379,6 +398,35 @@ impl<'e, H: Host> Files<'e, H> {
 }
 
 impl<H: Host> FilesMut<'_, '_, H> {
+    /// Gives the current LWP a descriptor table of its own, with what it has open, unless it
+    /// uses one that nobody else does: other LWPs of its process do not see what it opens and
+    /// closes from now on. An LWP that it makes in its process shares it; a child has it, or a
+    /// copy; an [exec](Entered::exec) by it makes it the process's. What looks at a process by
+    /// a handle sees the table of the others. (`unshare` of `CLONE_FILES`.) Lock-free but for
+    /// the allocator; O(slots of the table).
+    ///
+    /// An LWP that others make when all that shared the process's table have gone has an
+    /// empty one.
+    ///
+    /// # Errors
+    /// [`UnshareError::Implicit`] (EINVAL).
+    // Linux: `unshare_files`.
+    pub fn unshare(self) -> Result<(), UnshareError> {
+        let k = &*self.0;
+        let (Some(node), files) = (k.node(), k.own_files()) else {
+            return Err(UnshareError::Implicit);
+        };
+        if files.table().users() == 1 {
+            return Ok(());
+        }
+        let copy = files.copy_own(&k.seat.pin());
+        k.proc().resources.files.part();
+        // SAFETY: bound to this thread; borrowed mutably, so nothing borrows the use.
+        let old = unsafe { node.replace_files(Some(copy)) }.expect("seen above");
+        Aftermath::<H>::collect(|aftermath| aftermath.close_files(k.seat.me(), old));
+        Ok(())
+    }
+
     /// Closes what an exec closes. When other processes share the table, a process
     /// that is [draining](Entered::drain) and has one LWP gets a copy of its own
     /// first, so that theirs stay as they are; one that others could still join

@@ -7,7 +7,8 @@ use crate::id::Pid;
 use crate::object::group::Pgrp;
 use crate::object::node::ProcNode;
 use crate::object::table;
-use crate::ops::regroup;
+use crate::object::terminal::Terminal;
+use crate::ops::{regroup, terminals};
 use crate::pgrp::{self, GroupError};
 use crate::reclaim::Pin;
 
@@ -78,6 +79,15 @@ impl<'e, H: Host> Groups<'e, H> {
         found.map(|group| group.session(&pin).id().pid()).ok_or(GroupError::NoSuchProcess)
     }
 
+    /// The current process's controlling terminal: what opening `/dev/tty` opens. `None`: it
+    /// has none (ENXIO). Wait-free but for a share of it.
+    // POSIX: 11.1.3; Linux: `tty_open_current_tty`; NetBSD: `cttyopen`.
+    #[doc(alias = "/dev/tty")]
+    pub fn controlling_terminal(self) -> Option<Terminal> {
+        let seat = &self.0.seat;
+        terminals::terminal_of(seat.world(), self.0.proc(), &seat.pin())
+    }
+
     fn find_or_own<'g>(self, pid: Pid, pin: &'g Pin<'_>) -> Result<&'g ProcNode<H>, GroupError>
     where
         'e: 'g,
@@ -85,8 +95,9 @@ impl<'e, H: Host> Groups<'e, H> {
         if pid.0 == 0 {
             return Ok(self.0.proc());
         }
-        let found = table::find(&self.0.seat.world().ids, pid, pin);
-        found.map(|(node, _)| node).ok_or(GroupError::NoSuchProcess)
+        let world = self.0.seat.world();
+        let found = table::find(&world.ids, pid, pin).map(|(node, _)| node);
+        found.or_else(|| world.process_of_lwp(pid, pin)).ok_or(GroupError::NoSuchProcess)
     }
 
     /// Moves the current process, or a child of it, into a process group of its
@@ -104,6 +115,8 @@ impl<'e, H: Host> Groups<'e, H> {
     /// * [`GroupError::NoSuchProcess`] (ESRCH): `pid` is neither the current
     ///   process nor a living child of it; a zombie is moved by
     ///   [Linux's rules](crate::Difference::SetpgidOfZombie) alone.
+    /// * [`GroupError::NumberOfLwp`] (EINVAL), by
+    ///   [those](crate::Difference::LwpForProcess), too: `pid` is that of a further LWP.
     /// * [`GroupError::HasExeced`] (EACCES): the child has run another program.
     /// * [`GroupError::SessionLeader`], [`GroupError::OtherSession`],
     ///   [`GroupError::NoSuchGroup`] (EPERM): the process leads a session; the

@@ -24,7 +24,9 @@ pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
 mod switch;
+pub(crate) mod terminal;
 pub(crate) mod until;
+pub(crate) mod vfork;
 mod view;
 pub(crate) mod wait;
 pub(crate) mod wait_for;
@@ -41,8 +43,9 @@ use crate::object::lwp_word::{RefRefused, Released};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::birth::{self, Like};
-use crate::ops::newlwp;
+use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
+use crate::ops::post;
 use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use crate::world::Implicit;
@@ -170,7 +173,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
     pub fn lid(&self) -> Option<Lid> {
-        self.node().map(|node| node.lid)
+        self.node().map(LwpNode::lid)
     }
 
     /// The current LWP; `None` in the implicit context and when it is exiting.
@@ -185,7 +188,9 @@ impl<'k, H: Host> Entered<'k, H> {
     }
 
     /// A new LWP in the process with that pid. It is owned and bound to no thread;
-    /// to run as it, [switch](Entered::switch) to it.
+    /// to run as it, [switch](Entered::switch) to it. In its own process the current LWP
+    /// makes one that blocks the signals that it does (POSIX, `pthread_create`), and uses its
+    /// descriptor table, be that [its own](crate::FilesMut::unshare).
     ///
     /// Lock-free but for the allocator and the host.
     ///
@@ -203,7 +208,13 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "rump_pub_lwproc_newlwp")]
     #[doc(alias = "newlwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        newlwp::newlwp(&self.seat, pid)
+        let node = self.node().filter(|_| pid == self.pid());
+        // SAFETY: bound to this thread; replaced by `&mut self` only.
+        let maker = node.map_or(Maker::NONE, |node| Maker {
+            blocked: post::blocked(node),
+            files: unsafe { node.files() },
+        });
+        newlwp::newlwp(&self.seat, pid, &maker)
     }
 
     /// A new child of the current process with its first LWP, and a switch to
@@ -349,7 +360,7 @@ impl<'k, H: Host> Entered<'k, H> {
 
     #[cold]
     fn hold_implicit(&mut self) -> Result<(), HoldError> {
-        let lwp = newlwp::newlwp(&self.seat, Pid::INIT).map_err(|why| match why {
+        let lwp = newlwp::newlwp(&self.seat, Pid::INIT, &Maker::NONE).map_err(|why| match why {
             NewLwpError::Draining => HoldError::Draining,
             NewLwpError::Limit => HoldError::Limit,
             NewLwpError::KernelFull => HoldError::KernelFull,
@@ -375,7 +386,7 @@ impl<'k, H: Host> Entered<'k, H> {
 impl<H: Host> fmt::Debug for Entered<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.node() {
-            Some(node) => write!(f, "Entered({}:{} {:?})", self.pid(), node.lid, node.word),
+            Some(node) => write!(f, "Entered({}:{} {:?})", self.pid(), node.lid(), node.word),
             None => f.write_str("Entered(implicit)"),
         }
     }

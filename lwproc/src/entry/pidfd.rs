@@ -108,7 +108,7 @@ pub(crate) struct Wait<H: Host> {
 }
 
 impl<H: Host> Wait<H> {
-    fn new(proc: &ProcHandle<H>) -> Self {
+    pub(crate) fn new(proc: &ProcHandle<H>) -> Self {
         Self {
             proc: proc.clone(),
             #[cfg(feature = "async")]

@@ -1,12 +1,11 @@
 //! Sending and taking signals.
-#![allow(unsafe_code)]
 
 use super::Entered;
 use super::view::view;
 use crate::cred::Cred;
 use crate::handles::proc::ProcHandle;
 use crate::host::Host;
-use crate::id::{Lid, Pid};
+use crate::id::{Identity, Lid, Pid};
 use crate::object::group::Pgrp;
 use crate::object::kills::Whom;
 use crate::object::node::{LwpNode, ProcNode};
@@ -22,7 +21,6 @@ use crate::signal::{
     ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, MaskError, SigSet,
     Signo,
 };
-use crate::sync::Acquire;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 
@@ -30,7 +28,8 @@ use crate::world::aftermath::Aftermath;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum KillTarget {
-    /// The process with that pid, proc0 included: one of its LWPs takes the signal.
+    /// The process with that pid, proc0 included: one of its LWPs takes the signal. A further
+    /// LWP's number means its process by [Linux's rules](crate::Difference::LwpForProcess).
     Proc(Pid),
     /// Each process of that group, but for proc0 and init.
     Pgrp(Pid),
@@ -92,7 +91,7 @@ impl<'e, H: Host> Sending<'e, H> {
     {
         let sender = || Some(kill::sender(self.sender, self.cred, self.pin));
         let under_way =
-            self.signo.and_then(|signo| kill::note(self.world, signo, whom, sender, self.pin));
+            self.signo.and_then(|signo| jobs::note(self.world, signo, whom, sender, self.pin));
         for proc in all().into_iter().filter(|proc| kill::is_ordinary(proc)) {
             if let Some(signo) = self.allowed(proc) {
                 let aftermath = &mut self.aftermath;
@@ -133,9 +132,7 @@ fn processes<'g, H: Host>(
     world: &'g World<H>,
     pin: &'g Pin<'_>,
 ) -> impl Iterator<Item = &'g ProcNode<H>> {
-    // Acquire [P3]: the process's fields; pairs with Release in `publish`.
-    // SAFETY: loaded with Acquire under the pin.
-    world.ids.procs().filter_map(move |link| unsafe { link.load(Acquire).as_ref(pin) })
+    table::all(&world.ids, pin)
 }
 
 view! {
@@ -171,6 +168,16 @@ impl<H: Host> Entered<'_, H> {
             return Err(KillError::WrongKernel);
         }
         self.send(signo, |sending| sending.send(&Recipient::Proc(proc.node())))
+    }
+
+    /// Sends to the group of that identity, if it is there, as the current process.
+    pub(super) fn kill_group(&self, id: Identity, signo: Signo) -> Result<(), KillError> {
+        self.send(signo.number().into(), |sending| {
+            let found = pgrp::find(&sending.world.ids, id.pid(), sending.pin);
+            if let Some((group, _)) = found.filter(|(group, _)| group.id() == id) {
+                sending.send_to_group(group);
+            }
+        })
     }
 
     /// Sends a signal as the current process, to whom `address` says.
@@ -238,7 +245,8 @@ impl<H: Host> Signals<'_, H> {
             let (world, pin, own) = (sending.world, sending.pin, sending.sender);
             match target {
                 KillTarget::Proc(pid) => {
-                    if let Some((proc, _)) = table::find(&world.ids, pid, pin) {
+                    let found = table::find(&world.ids, pid, pin).map(|(proc, _)| proc);
+                    if let Some(proc) = found.or_else(|| world.process_of_lwp(pid, pin)) {
                         sending.send(&Recipient::Proc(proc));
                     }
                 }
@@ -307,8 +315,8 @@ impl<H: Host> Signals<'_, H> {
     }
 
     /// Replaces the current LWP's mask; the one before. SIGKILL and SIGSTOP are never
-    /// blocked. A new LWP blocks nothing; the first of a fork what the forking one
-    /// does. Wait-free.
+    /// blocked. A new LWP blocks what the one does that made it, in its process or by a fork;
+    /// nothing, if others made it. Wait-free.
     ///
     /// # Errors
     /// [`MaskError::Implicit`] (EINVAL): an implicit context has no mask.

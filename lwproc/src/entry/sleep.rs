@@ -6,9 +6,9 @@ use crate::errno::errors;
 use crate::host::Host;
 use crate::object::lwp_word::Mark;
 use crate::object::node::LwpNode;
-use crate::ops::post;
 use crate::ops::seat::Seat;
 use crate::ops::timer::Timer;
+use crate::ops::{jobs, post};
 use crate::reclaim::Managed;
 use crate::sleep::{Lent, SleepObject, SyncObject, WaitChannel};
 use crate::waitq::{Bed, WaitQueue};
@@ -157,17 +157,57 @@ impl<'k, H: Host> Entered<'k, H> {
             return Err(why);
         }
         let timer = Timer::start(self.seat.world(), self.seat.me(), deadline);
-        let asleep = self.fall_asleep(None);
-        let aside = Aside::step(self);
-        let result = waiters.wait_for(
-            Bed::new(self.seat.me().parker()).limit(limit_of(&timer, &|| timer.limit())),
-            &mut done,
-            || self.interruption_or_end(&timer),
-            || (),
-        );
-        drop((asleep, aside, timer));
+        let interruption = || self.interruption_or_end(&timer);
+        let result = self.sleep_unless(waiters, &timer, &mut done, interruption);
+        drop(timer);
         self.stop_by_the_way();
         result.or_else(|why| why.unless_timed_out(done))
+    }
+
+    /// The same, of what only the end of the LWP interrupts, and an unsleep.
+    pub(super) fn sleep_unless_fatal<R>(
+        &self,
+        waiters: &WaitQueue,
+        mut done: impl FnMut() -> Option<R>,
+    ) -> Result<R, Interrupted> {
+        if let Some(done) = done() {
+            return Ok(done);
+        }
+        let timer = Timer::start(self.seat.world(), self.seat.me(), None);
+        let interruption = || self.fatal_interruption();
+        let result = self.sleep_unless(waiters, &timer, &mut done, interruption);
+        drop(timer);
+        self.stop_by_the_way();
+        result
+    }
+
+    /// Sleeps in a queue, without the big lock and a virtual CPU.
+    fn sleep_unless<R>(
+        &self,
+        waiters: &WaitQueue,
+        timer: &Timer<'_, H>,
+        done: &mut impl FnMut() -> Option<R>,
+        interruption: impl Fn() -> Option<Interrupted>,
+    ) -> Result<R, Interrupted> {
+        let asleep = self.fall_asleep(None);
+        let aside = Aside::step(self);
+        let bed = Bed::new(self.seat.me().parker());
+        let limit = || timer.limit();
+        let result =
+            waiters.wait_for(bed.limit(limit_of(timer, &limit)), done, interruption, || ());
+        drop((asleep, aside));
+        result
+    }
+
+    /// What is to end a sleep of this context's that signals do not end.
+    fn fatal_interruption(&self) -> Option<Interrupted> {
+        let node = self.node()?;
+        match self.interruption()? {
+            Interrupted::Signal if !jobs::has_fatal(self.seat.world(), node, self.proc()) => {
+                node.word.load().has_unslept().then_some(Interrupted::Unslept)
+            }
+            why => Some(why),
+        }
     }
 
     fn interruption_or_end(&self, timer: &Timer<'_, H>) -> Option<Interrupted> {

@@ -1,12 +1,17 @@
 //! Who holds a table: an LWP its use, a process its memory.
 //!
-//! An LWP's use is always of the table that its process points to. So the
+//! An LWP's use is mostly of the table that its process points to. So the
 //! process's claim on the memory covers all its LWPs, and a use is only a count.
 //!
 //! The last use given back closes everything, before the LWP is taken off its process; a
 //! thread that joins then is refused (ESRCH). proc0's and init's LWPs keep a use for good, and
 //! the teardown closes what these two have open, since a file may hold a handle that keeps the
 //! world. An exec unshares as NetBSD's `fd_closeexec` does.
+//!
+//! An LWP that has been given a table of its own, or was made by one that has, has a claim
+//! itself, until an exec makes that table the process's. Its process may go on when the last
+//! use of the process's table has been given back: an LWP that joins then gets an empty one of
+//! its own.
 #![allow(unsafe_code)]
 
 use super::Rfork;
@@ -16,10 +21,20 @@ use crate::reclaim::{Link, Managed, Pin, Tagged};
 use crate::sync::{Acquire, Relaxed, Release};
 use std::marker::PhantomData;
 
+/// Tag of a process's pointer: an LWP of it has, or had, a table of its own.
+const APART: usize = 1;
+
+/// Who has the claim on the memory that covers a use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Claim {
+    OfProcess,
+    Own,
+}
+
 /// One LWP's use of a table (`l_fd`). Given back with [`TableUse::release`],
 /// never dropped: the last closes files.
 #[must_use = "a use is given back by `release`"]
-pub struct TableUse<F>(*mut Managed<FdTable<F>>);
+pub struct TableUse<F>(*mut Managed<FdTable<F>>, Claim);
 
 // SAFETY: counted, and all that it reaches is `Sync`.
 unsafe impl<F: Send + Sync> Send for TableUse<F> {}
@@ -28,7 +43,30 @@ impl<F> TableUse<F> {
     /// The use of a process's first LWP, and the pointer of the process.
     fn of_new(table: FdTable<F>) -> (Self, TableLink<F>) {
         let table = Managed::new(table);
-        (Self(table), TableLink(Link::new(Tagged::new(table))))
+        (Self(table, Claim::OfProcess), TableLink(Link::new(Tagged::new(table))))
+    }
+
+    /// The use of an LWP that has that table for itself.
+    fn of_own(table: FdTable<F>) -> Self {
+        Self(Managed::new(table), Claim::Own)
+    }
+
+    /// The same for an LWP that one makes which has a table of its own.
+    pub fn share_own(&self) -> Option<Self> {
+        (self.1 == Claim::Own).then(|| {
+            let table = self.borrow().table();
+            table.users.inc();
+            table.refs.inc();
+            Self(self.0, Claim::Own)
+        })
+    }
+
+    /// Of a table of its own, which becomes the process's: the process's pointer to it.
+    pub fn hand_claim_over(&mut self) -> Option<TableLink<F>> {
+        (self.1 == Claim::Own).then(|| {
+            self.1 = Claim::OfProcess;
+            TableLink(Link::new(Tagged::new(self.0)))
+        })
     }
 
     /// A new, empty table.
@@ -45,7 +83,19 @@ impl<F> TableUse<F> {
     pub fn release<'p>(self, pin: impl Fn() -> Pin<'p>, close: impl FnMut(F)) {
         let table = self.borrow().table();
         if table.users.dec() == Dropped::Last && !table.is_unused() {
-            table.close_all(pin, close);
+            table.close_all(&pin, close);
+        }
+        if self.1 == Claim::Own {
+            self.release_claim(pin);
+        }
+    }
+
+    #[cold]
+    fn release_claim<'p>(self, pin: impl Fn() -> Pin<'p>) {
+        // SAFETY: this use's claim.
+        if unsafe { TableLink::unref(Tagged::new(self.0)) } == Dropped::Last {
+            // SAFETY: nobody points to it.
+            unsafe { pin().retire(self.0) };
         }
     }
 }
@@ -72,12 +122,17 @@ impl<'a, F> Borrowed<'a, F> {
     /// Another use of the same table, by an LWP of the same process. Wait-free.
     pub fn share(self) -> TableUse<F> {
         self.table().users.inc();
-        TableUse(self.0)
+        TableUse(self.0, Claim::OfProcess)
     }
 
     /// A new table with the same files and flags. O(slots).
     pub fn copy(self, pin: &Pin<'_>) -> NewTable<F> {
         TableUse::of_new(self.table().copied(pin))
+    }
+
+    /// The use of an LWP that gets a copy for itself. O(slots).
+    pub fn copy_own(self, pin: &Pin<'_>) -> TableUse<F> {
+        TableUse::of_own(self.table().copied(pin))
     }
 
     /// What a new process and its first LWP get.
@@ -108,14 +163,25 @@ impl<F> TableLink<F> {
     }
 
     /// A use for an LWP that joins, and has been attached to the process; `None` when the last has been given back,
-    /// and everything closed: the process is at its end (R5). Lock-free.
+    /// and everything closed: the process is at its end (R5); unless an LWP of it may go on
+    /// with a table of its own. Lock-free.
     pub fn join(&self, pin: &Pin<'_>) -> Option<TableUse<F>> {
         // Relaxed: the first table was published with its process, and another one
         // came while the gate was closed [P20].
         let seen = self.0.load(Relaxed);
         // SAFETY: loaded under the pin, and its making happens before, see above.
         let table = unsafe { seen.as_ref(pin) }?;
-        table.users.try_inc().then(|| TableUse(seen.ptr()))
+        if table.users.try_inc() {
+            return Some(TableUse(seen.ptr(), Claim::OfProcess));
+        }
+        // Relaxed: set before that LWP gave its use of this one back [P10].
+        (self.0.load(Relaxed).tag() == APART).then(|| TableUse::of_own(FdTable::new()))
+    }
+
+    /// An LWP of the process is about to give its use back, and goes on with another table.
+    pub fn part(&self) {
+        // Relaxed: the use that is given back carries it [P10].
+        self.0.fetch_or_tag(APART, Relaxed);
     }
 
     /// The table of a process that never ends, nor replaces it.

@@ -70,7 +70,8 @@ fn clear_bit(word: &AtomicU64, fd: u32) {
 pub struct FdTable<F> {
     /// One for each LWP that uses it.
     pub(super) users: RefCount,
-    /// Keeps the memory: one for each process that points here.
+    /// Keeps the memory: one for each process that points here, and each LWP that has it for
+    /// its own.
     pub(super) refs: RefCount,
     slots: Slots<F>,
 }

@@ -6,6 +6,7 @@ use crate::entry::innermost::current_of;
 use crate::entry::nap::Nap;
 use crate::entry::pidfd::{Drained, Exited, Wait, WaitProc};
 use crate::entry::process::Process;
+use crate::entry::vfork::{VforkEnd, Vforked};
 use crate::entry::wait::{Found, Reaped};
 use crate::entry::wait_for::WaitFor;
 use crate::error::WaitError;
@@ -36,6 +37,14 @@ impl<H: Host> Future for Drained<H> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll(cx, ProcHandle::drain_result)
+    }
+}
+
+impl<H: Host> Future for Vforked<H> {
+    type Output = VforkEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<VforkEnd> {
+        self.0.poll(cx, ProcHandle::vfork_end)
     }
 }
 

@@ -47,7 +47,8 @@ impl<H: Host> Guard<'_, H> {
         })
     }
 
-    /// Every LWP, in slot order. Weakly consistent, as [`Guard::procs`].
+    /// Every LWP, in slot order. Weakly consistent, as [`Guard::procs`]; one that takes its
+    /// process's number meanwhile, by an [exec](crate::Entered::exec), may be seen twice, or not.
     pub fn lwps<'g>(&'g self) -> impl Iterator<Item = LwpRef<'g, H>> + use<'g, H> {
         let guard: &'g Guard<'g, H> = self;
         guard.world().ids.slots().filter_map(move |slot| {

@@ -56,7 +56,7 @@ fn state_of<H: Host>(node: &LwpNode<H>) -> LwpState {
 
 fn claim_error<H: Host>(node: &LwpNode<H>, pid: Pid, why: ClaimRefused) -> ClaimError {
     match why {
-        ClaimRefused::AlreadyRunning => ClaimError::AlreadyRunning { pid, lid: node.lid },
+        ClaimRefused::AlreadyRunning => ClaimError::AlreadyRunning { pid, lid: node.lid() },
         ClaimRefused::Exiting => ClaimError::Exiting,
     }
 }
@@ -97,7 +97,7 @@ impl<'g, H: Host> LwpRef<'g, H> {
 
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
-        self.node().lid
+        self.node().lid()
     }
 
     /// What the host knows it by. Wait-free.
@@ -258,7 +258,7 @@ impl<H: Host> LwpHandle<H> {
 
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
-        self.node().lid
+        self.node().lid()
     }
 
     /// What the host knows it by. Wait-free.

@@ -9,4 +9,5 @@ pub(crate) mod lwp;
 pub(crate) mod pgrp;
 pub(crate) mod proc;
 pub(crate) mod refused;
+pub(crate) mod reservation;
 pub(crate) mod spawn;

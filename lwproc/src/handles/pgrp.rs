@@ -6,7 +6,6 @@ use super::proc::ProcRef;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::object::group::{GroupPtr, Pgrp};
-use crate::object::kills::Whom;
 use crate::ops::kill;
 use crate::pgrp;
 use crate::reclaim::Tagged;
@@ -72,11 +71,7 @@ impl<'g, H: Host> PgrpRef<'g, H> {
     pub fn post(&self, signo: Signo) {
         let (world, pin) = (self.guard.world(), self.guard.pin());
         Aftermath::collect(|aftermath| {
-            let whom = Whom::Group(self.node().id());
-            let _under_way = kill::note(world, signo, whom, || None, pin);
-            for (proc, _) in pgrp::members(&world.ids, self.node(), pin) {
-                kill::send_to_one_of_many(world, proc, signo, pin, aftermath);
-            }
+            kill::send_to_group(world, self.node(), signo, pin, aftermath);
         });
     }
 

@@ -11,9 +11,10 @@ use crate::limits::{Limit, Resource};
 use crate::object::comm::Comm;
 use crate::object::home::Anchor;
 use crate::object::node::{ProcNode, ProcPtr};
-use crate::ops::kill;
+use crate::object::terminal::Terminal;
 use crate::ops::owned::Lwp;
 use crate::ops::post::{self, Recipient};
+use crate::ops::{kill, terminals};
 use crate::pgrp;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Tagged};
@@ -106,6 +107,11 @@ impl<'g, H: Host> ProcRef<'g, H> {
     pub fn sid(&self) -> Option<Pid> {
         let pin = self.guard.pin();
         pgrp::group_of(self.node(), pin).map(|group| group.session(pin).id().pid())
+    }
+
+    /// Its controlling terminal, if it has one. Wait-free but for a share of it.
+    pub fn controlling_terminal(&self) -> Option<Terminal> {
+        terminals::terminal_of(self.guard.world(), self.node(), self.guard.pin())
     }
 
     /// Posts a signal, whoever may send one ([`Signals::kill`](crate::Signals::kill) asks

@@ -2,28 +2,24 @@
 #![allow(unsafe_code)]
 
 use super::proc::ProcHandle;
+use super::reservation::{Parent, ProcReservation};
 use crate::cred::{Cred, CredChange};
-use crate::filedesc::link::{Borrowed, TableUse};
+use crate::filedesc::link::Borrowed;
 use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
 use crate::object::comm::Comm;
 use crate::object::kin::ExitSignal;
 use crate::object::node::ProcPtr;
-use crate::object::proc_word::{AttachRefused, Counting};
 use crate::ops::birth::{self, Like, Line};
-use crate::ops::death;
 use crate::ops::owned::Lwp;
-use crate::ops::plan::{FdStep, Plan, Planned, SpawnError, SpawnGroup, SpawnSession};
+use crate::ops::plan::{FdStep, Plan, SpawnError, SpawnGroup, SpawnSession};
 use crate::ops::seat::Seat;
-use crate::panics;
-use crate::reclaim::{Managed, Pin};
+use crate::reclaim::Managed;
 use crate::signal::{SigSet, Signo};
 use crate::specific::ProcKey;
-use crate::world::aftermath::Aftermath;
 use crate::world::config::Part;
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// A process that is to be made: a builder. What it does not say, the child has from
@@ -73,71 +69,6 @@ pub struct Spawn<'a, H: Host = ThreadHost> {
     more: Option<Box<Plan<H>>>,
 }
 
-/// Whose child it will be.
-enum Parent<'a, H: Host> {
-    /// One that lives as long as this, with its descriptors.
-    Living(ProcPtr<H>, Borrowed<'a, H::File>),
-    /// One that may have ended.
-    Known(&'a ProcHandle<H>),
-}
-
-/// A process that is kept from ending, as by one LWP more, which uses its descriptors.
-struct Kept<'a, H: Host> {
-    seat: &'a Seat<'a, H>,
-    proc: &'a ProcHandle<H>,
-    files: ManuallyDrop<TableUse<H::File>>,
-    /// Whether the process's LWPs were counted already. This one never has a place; if they
-    /// are counted meanwhile, it is counted with them.
-    counted: Counting,
-}
-
-impl<'a, H: Host> Kept<'a, H> {
-    fn new(seat: &'a Seat<'a, H>, proc: &'a ProcHandle<H>) -> Result<Self, SpawnError> {
-        let node = proc.node();
-        let (counted, attached) = match node.word.attach(None) {
-            Err(AttachRefused::Counted) => (Counting::Counted, node.word.attach_counted(None)),
-            attached => (Counting::Uncounted, attached),
-        };
-        attached.map_err(|why| match why {
-            AttachRefused::Draining => SpawnError::Draining,
-            _ => SpawnError::NoSuchProcess,
-        })?;
-        let pin = seat.pin();
-        let Some(files) = node.resources.files.join(&pin) else {
-            // Its last LWP has given its use back: it is at its end.
-            Self::detach(seat, proc, counted, &pin, Aftermath::none()).settle();
-            return Err(SpawnError::NoSuchProcess);
-        };
-        Ok(Self { seat, proc, files: ManuallyDrop::new(files), counted })
-    }
-
-    fn detach(
-        seat: &Seat<'_, H>,
-        proc: &ProcHandle<H>,
-        counted: Counting,
-        pin: &Pin<'_>,
-        aftermath: Aftermath<H>,
-    ) -> Aftermath<H> {
-        let (left, counts) = proc.node().word.detach();
-        if (counted, counts) == (Counting::Uncounted, Counting::Counted) {
-            seat.world().caps.lwps.give_back(1);
-        }
-        // SAFETY: taken off above.
-        unsafe { death::taken_off(seat.world(), seat.me(), proc.ptr(), left, None, pin, aftermath) }
-    }
-}
-
-impl<H: Host> Drop for Kept<'_, H> {
-    fn drop(&mut self) {
-        let mut aftermath = Aftermath::none();
-        // SAFETY: once, here.
-        let files = unsafe { ManuallyDrop::take(&mut self.files) };
-        aftermath.close_files(self.seat.me(), files);
-        // All LWPs may have gone meanwhile: then it ends here.
-        Self::detach(self.seat, self.proc, self.counted, &self.seat.pin(), aftermath).settle();
-    }
-}
-
 impl<'a, H: Host> Spawn<'a, H> {
     /// # Safety
     /// The process lives as long as this.
@@ -173,7 +104,7 @@ impl<'a, H: Host> Spawn<'a, H> {
 
     /// What the parent is sent when the child ends, or nothing, in the place of the kernel's
     /// SIGCHLD: the child is a *clone child*, unless that is SIGCHLD. Only waits for
-    /// [such children](crate::WaitFor::children) find it, and it becomes a zombie whatever the
+    /// [such children](crate::WaitFor::kind) find it, and it becomes a zombie whatever the
     /// parent makes of SIGCHLD. An exec or another parent makes it an ordinary child; after an
     /// exec of the parent SIGCHLD is sent. (`CSIGNAL` of `clone(2)`; `exit_signal` of Linux,
     /// `p_exitsig` of NetBSD.)
@@ -311,13 +242,33 @@ impl<'a, H: Host> Spawn<'a, H> {
                 let Self { seat, files: how, blocked, vmspace, maker, .. } = self;
                 Ok(birth::newproc(&seat, parent, Like { table, how, blocked, vmspace, maker })?)
             }
-            _ => self.carry_out(),
+            _ => self.reserve()?.commit(),
         }
     }
 
-    /// Makes it as is planned.
+    /// The first half of [`Spawn::start`]: takes all that may be refused because there is
+    /// too much of it, the child's number included; [`ProcReservation::commit`] is the
+    /// second. For an embedder that must know the number first, as to write it into the
+    /// child's memory.
+    ///
+    /// ```
+    /// # let kernel = lwproc::Kernel::new();
+    /// let k = kernel.enter_as(kernel.spawn().start()?)?;
+    /// let reserved = k.spawn().name("sh").reserve()?;
+    /// let pid = reserved.pid();
+    /// assert!(kernel.pin().proc(pid).is_none(), "nobody finds it");
+    /// let child = reserved.commit()?;
+    /// assert_eq!(child.pid(), pid);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Lock-free but for the allocator.
+    ///
+    /// # Errors
+    /// As [`Spawn::start`], but for [`SpawnError::Files`] and [`SpawnError::Group`]. Nothing is
+    /// taken then.
     #[inline(never)]
-    fn carry_out(self) -> Result<Lwp<H>, SpawnError> {
+    pub fn reserve(self) -> Result<ProcReservation<'a, H>, SpawnError> {
         let Self { seat, parent, files, blocked, vmspace, maker, more } = self;
         let mut plan =
             Plan { files, blocked, vmspace, ..more.map(|more| *more).unwrap_or_default() };
@@ -326,26 +277,7 @@ impl<'a, H: Host> Spawn<'a, H> {
             Line::Sibling if parent.is_permanent() => plan.refused = Some(SpawnError::NoSiblings),
             Line::Sibling => {}
         }
-        let made = panics::catch(|| match (plan.refused, parent) {
-            (Some(why), _) => Err(why),
-            (None, Parent::Living(parent, table)) => {
-                birth::newproc(&seat, parent, Planned::new(&mut plan, table, None))
-            }
-            (None, Parent::Known(parent)) => {
-                let kept = Kept::new(&seat, parent)?;
-                let (table, anchor) = (kept.files.borrow(), Some(parent.anchor()));
-                birth::newproc(&seat, parent.ptr(), Planned::new(&mut plan, table, anchor))
-            }
-        });
-        let mut aftermath = Aftermath::<H>::none();
-        plan.drop_all(&mut aftermath);
-        match made {
-            Ok(made) => {
-                aftermath.settle();
-                made
-            }
-            Err(panic) => panic.go_on(),
-        }
+        ProcReservation::new(seat, parent, plan)
     }
 }
 

@@ -4,9 +4,12 @@
 //! the slot's *generation* above, so each reuse of a slot yields a new number
 //! and a stale number misses, until the generations that fit in 31 bits have
 //! gone round (1,024 reuses of the slot with the default capacity; the 64-bit
-//! identity never does). A slot has three pointers, to the process, the LWP and
-//! the process group that bear its id; that makes the first-LWP rule, the
-//! take-over of a pid by a later LWP, and "the pid stays findable" plain stores.
+//! identity never does). Or, as the kernel was told, an id is a slot index and no
+//! more: only the identity then has the generation.
+//!
+//! A slot has three pointers, to the process, the LWP and the process group that bear
+//! its id; that makes the first-LWP rule, the take-over of a pid by a later LWP, and
+//! "the pid stays findable" plain stores.
 //!
 //! An id that is in use has one bearer, and may get more: the group and the
 //! session that its process leads. Who takes the last one off releases the id.
@@ -21,8 +24,10 @@
 //! makes and ends.
 //!
 //! Look-up is wait-free: three dependent loads, no store. Reserving is
-//! lock-free, and touches only the thread's own [`Shard`] in the steady state.
+//! lock-free, and touches only the thread's own [`Shard`] in the steady state; in
+//! Linux's order, one word for all ([`Cyclic`]).
 
+pub mod cyclic;
 pub mod segments;
 mod shard;
 mod slot;
@@ -31,10 +36,11 @@ pub mod surplus;
 pub use shard::Shard;
 pub use slot::Slot;
 
-use crate::id::Identity;
+use crate::id::{Identity, Numbering};
 use crate::reclaim::Link;
 use crate::sync::{AcqRel, AtomicU32, Relaxed};
 use crossbeam_utils::CachePadded;
+use cyclic::Cyclic;
 use segments::Segments;
 use surplus::Surplus;
 
@@ -57,6 +63,9 @@ const FULL: u32 = 2 * QUARANTINE;
 #[cfg(any(lwproc_loom, lwproc_shuttle))]
 const FULL: u32 = 3;
 
+/// Bits of a number.
+const NUMBER_BITS: u32 = 31;
+
 /// Bits of a slot's `generation` that are the generation.
 const GENERATION: u64 = BEARER - 1;
 /// One further bearer.
@@ -78,15 +87,17 @@ pub struct IdTable<P, L, G = ()> {
     procs: Segments<Link<P>>,
     /// What else a slot has.
     slots: Segments<Slot<L, G>>,
-    /// Ids are `1..=last` (0 is proc0's).
+    /// Ids are `1..=last` (0 is proc0's); in Linux's order, at most.
     last: u32,
     /// Low bits of a number that are its slot index: as a mask, and how many.
     index_mask: u32,
     index_bits: u32,
-    /// The highest index handed out so far, by batches.
+    /// The highest index handed out so far: by batches, or in Linux's order.
     fresh: CachePadded<AtomicU32>,
     /// Free ids that no thread has.
     surplus: Surplus,
+    /// What gives the ids instead of all that, in Linux's order.
+    cyclic: Option<Box<Cyclic>>,
 }
 
 impl<P, L, G> IdTable<P, L, G> {
@@ -96,9 +107,16 @@ impl<P, L, G> IdTable<P, L, G> {
 
     /// A table of `capacity` ids beside 0; `capacity` is at least 1 and at
     /// most [`Self::MAX_CAPACITY`].
-    pub fn new(capacity: usize) -> Self {
-        let last = capacity.clamp(1, Self::MAX_CAPACITY) as u32;
-        let index_bits = 32 - last.leading_zeros();
+    pub fn new(capacity: usize, numbering: Numbering) -> Self {
+        let capacity = capacity.clamp(1, Self::MAX_CAPACITY) as u32;
+        let (last, index_bits, cyclic) = match numbering {
+            Numbering::Generations => (capacity, 32 - capacity.leading_zeros(), None),
+            Numbering::Dense => (capacity, NUMBER_BITS, None),
+            Numbering::Cyclic => {
+                let cyclic = Box::new(Cyclic::new(capacity + 1));
+                (Self::MAX_CAPACITY as u32, NUMBER_BITS, Some(cyclic))
+            }
+        };
         Self {
             procs: Segments::new(),
             slots: Segments::new(),
@@ -107,11 +125,17 @@ impl<P, L, G> IdTable<P, L, G> {
             index_bits,
             fresh: CachePadded::new(AtomicU32::new(0)),
             surplus: Surplus::new(),
+            cyclic,
         }
     }
 
     pub fn capacity(&self) -> usize {
-        self.last as usize
+        self.cyclic.as_ref().map_or(self.last, |cyclic| cyclic.max() - 1) as usize
+    }
+
+    /// What gives the ids, if it is Linux's order.
+    pub fn cyclic(&self) -> Option<&Cyclic> {
+        self.cyclic.as_deref()
     }
 
     /// Makes the slot of index 0, for proc0.
@@ -164,8 +188,33 @@ impl<P, L, G> IdTable<P, L, G> {
         own: &Shard,
         all: impl Iterator<Item = &'a Shard>,
     ) -> Result<Reserved, Exhausted> {
-        let index = own
-            .pop(&self.slots)
+        let index = match &self.cyclic {
+            None => self.take_free(own, all),
+            Some(cyclic) => self.take_next(cyclic),
+        }
+        .ok_or(Exhausted)?;
+        // Relaxed: the free list, or the bit, handed the slot over, generation included.
+        let word = self.slots.ensure(index).generation.load(Relaxed);
+        Ok(Reserved(self.identity(word, index)))
+    }
+
+    /// Takes the next index in Linux's order, and makes its slot.
+    // Cold, as what gives it back: the lists, which most kernels have, stay in one piece.
+    #[cold]
+    fn take_next(&self, cyclic: &Cyclic) -> Option<u32> {
+        let index = cyclic.reserve()?;
+        self.procs.ensure(index);
+        self.slots.ensure(index);
+        // Relaxed, twice: as in `used`.
+        if self.fresh.load(Relaxed) < index {
+            self.fresh.fetch_max(index, Relaxed);
+        }
+        Some(index)
+    }
+
+    #[inline(always)]
+    fn take_free<'a>(&'a self, own: &Shard, all: impl Iterator<Item = &'a Shard>) -> Option<u32> {
+        own.pop(&self.slots)
             .or_else(|| own.recycle(&self.slots, QUARANTINE))
             .or_else(|| self.take_surplus(own))
             .or_else(|| self.take_fresh(own))
@@ -178,10 +227,6 @@ impl<P, L, G> IdTable<P, L, G> {
             })
             // What was handed over meanwhile.
             .or_else(|| self.take_surplus(own))
-            .ok_or(Exhausted)?;
-        // Relaxed: the free list handed the slot over, generation included.
-        let word = self.slots.ensure(index).generation.load(Relaxed);
-        Ok(Reserved(self.identity(word, index)))
     }
 
     fn index_of(&self, id: Identity) -> u32 {
@@ -252,10 +297,12 @@ impl<P, L, G> IdTable<P, L, G> {
         last
     }
 
-    /// Puts a released id among the calling thread's free ones.
+    /// Puts a released id among the calling thread's free ones, or back in its place.
     #[inline]
     fn set_free(&self, own: &Shard, index: u32) {
-        if own.push_freed(index, &self.slots) >= FULL {
+        if let Some(cyclic) = &self.cyclic {
+            cyclic.release(index);
+        } else if own.push_freed(index, &self.slots) >= FULL {
             self.hand_over(own);
         }
     }
@@ -308,20 +355,24 @@ mod tests {
 
     type Table = IdTable<(), ()>;
 
+    fn table(capacity: usize) -> Table {
+        Table::new(capacity, Numbering::Generations)
+    }
+
     fn reserve(table: &Table, shard: &Shard) -> Option<i32> {
         table.reserve(shard, [].iter()).ok().map(|r| r.0.number())
     }
 
     #[test]
     fn a_fresh_table_counts_from_one() {
-        let (table, shard) = (Table::new(1000), Shard::new());
+        let (table, shard) = (table(1000), Shard::new());
         let numbers: Vec<_> = (0..200).map(|_| reserve(&table, &shard).unwrap()).collect();
         assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_reused_slot_yields_a_new_number() {
-        let (table, shard) = (Table::new(4), Shard::new());
+        let (table, shard) = (table(4), Shard::new());
         let mut seen = HashSet::new();
         for _ in 0..1000 {
             let id = table.reserve(&shard, [].iter()).unwrap();
@@ -336,7 +387,7 @@ mod tests {
     #[test]
     fn exhaustion_is_exact_and_nothing_is_lost() {
         let shards = [Shard::new(), Shard::new(), Shard::new()];
-        let table = Table::new(100);
+        let table = table(100);
         for _ in 0..3 {
             let held: Vec<_> =
                 (0..100).map(|i| table.reserve(&shards[i % 3], shards.iter()).unwrap()).collect();
@@ -352,7 +403,7 @@ mod tests {
     /// One thread makes, another ends.
     #[test]
     fn the_table_grows_with_what_is_in_use_and_not_with_what_was() {
-        let (table, [maker, ender]) = (Table::new(1 << 20), [Shard::new(), Shard::new()]);
+        let (table, [maker, ender]) = (table(1 << 20), [Shard::new(), Shard::new()]);
         let mut held = std::collections::VecDeque::new();
         for _ in 0..100_000 {
             held.push_back(table.reserve(&maker, [].iter()).unwrap());
@@ -367,7 +418,7 @@ mod tests {
     /// They all make, and then all end, one after the other.
     #[test]
     fn what_some_threads_have_freed_others_take() {
-        let table = Table::new(1 << 20);
+        let table = table(1 << 20);
         let shards = [(); 8].map(|()| Shard::new());
         for own in &shards {
             let held: Vec<_> = (0..5000).map(|_| table.reserve(own, [].iter()).unwrap()).collect();
@@ -382,7 +433,7 @@ mod tests {
     fn an_id_that_is_stolen_from_a_fresh_batch_has_its_place() {
         const LAST: usize = 64 * 255;
         for _ in 0..200 {
-            let (table, shards) = (Table::new(LAST), [Shard::new(), Shard::new()]);
+            let (table, shards) = (table(LAST), [Shard::new(), Shard::new()]);
             (16..LAST).for_each(|_| _ = reserve(&table, &shards[0]).unwrap());
             let (start, left) = (Barrier::new(2), AtomicU32::new(16));
             let take = |own: &Shard| {
@@ -404,7 +455,7 @@ mod tests {
 
     #[test]
     fn an_id_is_released_by_its_last_bearer_and_by_no_other() {
-        let (table, shard) = (Table::new(1), Shard::new());
+        let (table, shard) = (table(1), Shard::new());
         let id = table.reserve(&shard, [].iter()).unwrap();
         assert!(table.hold(id.0) && table.hold(id.0));
         assert!(!table.unhold(&shard, id));
@@ -422,7 +473,7 @@ mod tests {
 
     #[test]
     fn generations_wrap_within_positive_numbers() {
-        let (table, shard) = (Table::new(1), Shard::new());
+        let (table, shard) = (table(1), Shard::new());
         assert_eq!(table.index_bits, 1);
         let id = table.reserve(&shard, [].iter()).unwrap();
         let wrapped = Reserved(Identity((1 << 40) << 1 | 1));
@@ -435,7 +486,7 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_name_no_slot() {
-        let table = Table::new(10);
+        let table = table(10);
         for number in [-1, i32::MIN, 15, 9] {
             assert!(table.slot(number).is_none(), "{number}");
             assert!(table.proc(number).is_none(), "{number}");

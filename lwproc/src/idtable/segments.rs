@@ -4,7 +4,7 @@
 use crate::reclaim::Link;
 #[cfg(any(test, lwproc_loom, lwproc_shuttle))]
 use crate::reclaim::Tagged;
-use crate::sync::{Acquire, AtomicPtr, Relaxed, Release};
+use crate::sync::{Acquire, AtomicPtr, AtomicU64, Relaxed, Release};
 
 /// Elements of segment 0, as a power of two; segment `k` has `FIRST << k`.
 #[cfg(not(any(lwproc_loom, lwproc_shuttle)))]
@@ -33,6 +33,14 @@ unsafe impl<T> Fresh for Link<T> {
     #[cfg(any(test, lwproc_loom, lwproc_shuttle))]
     fn fresh() -> Self {
         Link::new(Tagged::NULL)
+    }
+}
+
+// SAFETY: zero is zero.
+unsafe impl Fresh for AtomicU64 {
+    #[cfg(any(test, lwproc_loom, lwproc_shuttle))]
+    fn fresh() -> Self {
+        Self::new(0)
     }
 }
 
@@ -77,6 +85,20 @@ impl<T: Fresh> Segments<T> {
         let element = unsafe { base.add(offset) };
         // SAFETY: segments live as long as the array.
         Some(unsafe { &*element })
+    }
+
+    /// The elements from an index below 2^31 to the end of its segment, if that exists.
+    /// Wait-free.
+    pub fn rest(&self, index: u32) -> Option<&[T]> {
+        let (segment, offset) = locate(index);
+        // Acquire [P1]: the elements are initialised; pairs with Release in `ensure`.
+        let base = self.0.get(segment)?.load(Acquire);
+        if base.is_null() {
+            return None;
+        }
+        // SAFETY: segments live as long as the array.
+        let elements = unsafe { std::slice::from_raw_parts(base, segment_len(segment)) };
+        elements.get(offset..)
     }
 
     /// The elements of the first so many indices, as far as their segments exist.
@@ -187,6 +209,16 @@ mod tests {
         // 64 to 191 have no segment.
         assert_eq!((walk(201).len(), walk(201)[72]), (73, made[2]));
         assert_eq!(walk(usize::MAX).len(), 64 + 256);
+    }
+
+    #[test]
+    fn the_rest_of_a_segment_begins_with_the_element_and_ends_with_the_segment() {
+        let segments = Segments::<AtomicU64>::new();
+        assert!(segments.rest(70).is_none());
+        let made = &raw const *segments.ensure(70);
+        let rest = segments.rest(70).unwrap();
+        assert_eq!((&raw const rest[0], rest.len()), (made, 64 + 128 - 70));
+        assert!(segments.rest(63).is_none() && segments.rest(u32::MAX - FIRST).is_none());
     }
 
     #[test]

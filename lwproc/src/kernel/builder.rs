@@ -4,6 +4,7 @@ use super::Kernel;
 use crate::emul::NativeSysents;
 use crate::error::BuildError;
 use crate::host::{Host, ThreadHost};
+use crate::id::Numbering;
 use crate::idtable::IdTable;
 use crate::limits::Limits;
 use crate::object::status::{Ends, ExitStatus};
@@ -47,7 +48,8 @@ impl Default for Builder {
         let settings = Settings {
             wait_policy: WaitPolicy::default(),
             signals: SigModel::default(),
-            id_capacity: (1 << 21) - 1,
+            numbering: Numbering::default(),
+            id_capacity: None,
             virtual_cpus: None,
             limits: Limits::unlimited(),
             limits_policy: LimitsPolicy::default(),
@@ -90,11 +92,18 @@ impl<H: Host> Builder<H> {
         self
     }
 
+    /// Which numbers processes and LWPs get. Default: [`Numbering::Generations`].
+    pub fn numbering(mut self, numbering: Numbering) -> Self {
+        self.settings.numbering = numbering;
+        self
+    }
+
     /// The most ids in use at once, pids and lids together, init's included:
-    /// 1 to 2^30 - 1. Address space for the table doubles as ids are used, and
-    /// memory is taken as they are. Default: 2^21 - 1.
+    /// 1 to 2^30 - 1; and the largest number, but for [`Numbering::Generations`]. Address
+    /// space for the table doubles as ids are used, and memory is taken as they are.
+    /// Default: 2^21 - 1; 32,767 for [`Numbering::Cyclic`], as on Linux.
     pub fn id_capacity(mut self, id_capacity: usize) -> Self {
-        self.settings.id_capacity = id_capacity;
+        self.settings.id_capacity = Some(id_capacity);
         self
     }
 
@@ -219,7 +228,7 @@ impl<H: Host> Builder<H> {
     #[doc(alias = "rump_lwproc_init")]
     pub fn build(self) -> Result<Kernel<H>, BuildError> {
         let Self { host, settings } = self;
-        let capacity = settings.id_capacity;
+        let capacity = settings.id_capacity();
         if !(1..=IdTable::<(), ()>::MAX_CAPACITY).contains(&capacity) {
             return Err(BuildError::IdCapacity { capacity });
         }

@@ -5,6 +5,7 @@ use crate::emul::{EmulError, EmulId, Emuls};
 use crate::handles::ending::Ending;
 use crate::handles::proc::ProcRef;
 use crate::host::Host;
+use crate::object::terminal::Terminal;
 use crate::object::trace::TraceSink;
 use crate::ops::hooks;
 use crate::specific::{LwpKey, ProcKey};
@@ -116,6 +117,11 @@ impl<H: Host> Kernel<H> {
     pub fn set_trace(&self, sink: Option<Arc<dyn TraceSink>>) -> Option<Arc<dyn TraceSink>> {
         let old = self.world.config.replace(Part::Sink, |config| config.sink = sink.clone());
         old.sink.clone()
+    }
+
+    /// What the embedder keeps with a terminal: that it is nobody's yet.
+    pub fn new_terminal(&self) -> Terminal {
+        Terminal::new(self.world.serial)
     }
 
     /// A new key, for data of each process. Wait-free.

@@ -6,6 +6,7 @@ mod caps;
 mod config;
 mod counting;
 mod display;
+pub(crate) mod numbers;
 mod teardown;
 
 use crate::entry::Entered;
@@ -16,7 +17,7 @@ use crate::handles::refused::EnterAsError;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
-use crate::ops::newlwp;
+use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
 use crate::sync::Arc;
@@ -146,7 +147,7 @@ impl<H: Host> Kernel<H> {
         unsafe { Spawn::of_living(self.seat(), self.world.proc0, files, Rfork::Fresh) }
     }
 
-    /// A new LWP in the process with that pid. It is owned, and bound to no thread.
+    /// A new LWP in the process with that pid. It is owned, bound to no thread, and blocks nothing.
     /// For a process known by its handle there is [`ProcHandle::new_lwp`].
     ///
     /// Lock-free but for the allocator and [`Host::create`].
@@ -160,7 +161,7 @@ impl<H: Host> Kernel<H> {
     #[doc(alias = "rump_pub_lwproc_alloclwp")]
     #[doc(alias = "alloclwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        newlwp::newlwp(&self.seat(), pid)
+        newlwp::newlwp(&self.seat(), pid, &Maker::NONE)
     }
 
     /// What the host has as the calling thread's current LWP.
@@ -175,11 +176,6 @@ impl<H: Host> Kernel<H> {
     /// The host.
     pub fn host(&self) -> &H {
         &self.world.host
-    }
-
-    /// The most ids that can be in use at once, not counting 0.
-    pub fn id_capacity(&self) -> usize {
-        self.world.ids.capacity()
     }
 
     /// For the models.

@@ -1,14 +1,20 @@
 //! The objects of process groups and sessions. Their rules are in `pgrp.rs`.
 #![allow(unsafe_code)]
 
+use super::terminal::Holding;
 use crate::id::Identity;
 use crate::list::{List, Node};
+use crate::once_box::OnceBox;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::sync::config_cell::ConfigCell;
 
 /// Tag of a process's `membership`: it has run another program.
 pub(crate) const EXECED: usize = 1;
 /// Tag of a process's `membership`: a group of its id may have been made.
 pub(crate) const LED: usize = 2;
+/// Tag of a process's `membership`: the controlling terminal of its session, if that has
+/// one, is its own, too.
+pub(crate) const ON_TERMINAL: usize = 4;
 
 pub(crate) type GroupPtr = *mut Managed<Pgrp>;
 pub(crate) type SessionPtr = *mut Managed<Session>;
@@ -18,11 +24,13 @@ pub(crate) struct Session {
     pub(crate) id: Identity,
     /// Its groups.
     pub(crate) groups: RefCount,
+    /// Its controlling terminal, once it has had one.
+    pub(crate) terminal: OnceBox<ConfigCell<Holding>>,
 }
 
 impl Session {
     pub(crate) fn new(id: Identity) -> SessionPtr {
-        Managed::new(Self { id, groups: RefCount::new() })
+        Managed::new(Self { id, groups: RefCount::new(), terminal: OnceBox::new() })
     }
 
     pub(crate) fn id(&self) -> Identity {

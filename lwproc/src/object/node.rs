@@ -37,10 +37,10 @@
 use super::comm::Comm;
 use super::group::Membership;
 use super::home::{Anchor, Home};
-use super::job_word::{AtomicJobWord, Notice};
+use super::job_word::AtomicJobWord;
 use super::kin::{AtomicExitSignal, Kin};
 use super::lwp_word::AtomicLwpWord;
-use super::proc_word::{AtomicProcWord, Places, ProcWord};
+use super::proc_word::{AtomicProcWord, Places};
 use super::resources::Resources;
 use super::status::{ExitStatus, Fates};
 use crate::cred::CredRef;
@@ -48,17 +48,16 @@ use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken, next_serial};
 use crate::id::{Alias, Identity, Lid, Pid};
-use crate::idtable::Reserved;
 use crate::list::{List, Node};
 use crate::once_box::OnceBox;
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
 use crate::signal::dispositions::Dispositions;
-use crate::signal::{Disposition, SigSet, Signo};
+use crate::signal::SigSet;
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
-use crate::sync::{Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed};
+use crate::sync::{Acquire, Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed, Release};
 use crate::waitq::WaitQueue;
 use std::cell::UnsafeCell;
 use std::num::NonZeroU32;
@@ -116,25 +115,6 @@ unsafe impl<H: Host> Send for ProcNode<H> {}
 unsafe impl<H: Host> Sync for ProcNode<H> {}
 
 impl<H: Host> ProcNode<H> {
-    /// Whether its LWPs stop where they look.
-    #[inline]
-    pub(crate) fn is_stopped(&self) -> bool {
-        let lives = |word: ProcWord| !word.is_exiting() && !word.is_dead();
-        self.jobs.load().is_stopped() && lives(self.word.load())
-    }
-
-    /// What it does with a signal, where the kernel keeps that.
-    pub(crate) fn disposition(&self, signo: Signo) -> Disposition {
-        self.dispositions.get().map_or(Disposition::Default, |all| all.of(signo))
-    }
-
-    /// What a wait of its parent can take of it.
-    pub(crate) fn notice(&self) -> Option<Notice> {
-        let word = self.word.load();
-        let lives = !word.is_dead() && !word.is_exiting();
-        if lives { self.jobs.load().notice() } else { None }
-    }
-
     /// A process with one LWP still to be linked, and no parent.
     pub(crate) fn new(
         home: Home<H>,
@@ -270,15 +250,14 @@ pub(crate) type LwpPtr<H> = *mut Managed<LwpNode<H>>;
 /// One LWP (`struct lwp`).
 pub(crate) struct LwpNode<H: Host> {
     pub(crate) word: AtomicLwpWord,
-    pub(crate) lid: Lid,
+    /// The id that it bears: its process's, or one of its own, which it gives back.
+    id: AtomicU64,
     /// Tells it from others with that number.
     serial: NonZeroU32,
     /// Keeps the memory: one for being in `p_lwps`, one for each handle.
     pub(crate) refs: RefCount,
     /// Its process; alive while the LWP is.
     pub(crate) proc: ProcPtr<H>,
-    /// The id to give back; `None` when the lid is the process's own pid.
-    pub(crate) reserved: Option<Reserved>,
     /// Keeps the kernel's memory; taken by the owner at the end. The two
     /// LWPs that are part of the kernel have none.
     anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
@@ -322,23 +301,21 @@ unsafe impl<H: Host> Send for LwpNode<H> {}
 unsafe impl<H: Host> Sync for LwpNode<H> {}
 
 impl<H: Host> LwpNode<H> {
-    /// An LWP of `proc` under the process's own number or under `reserved`, to be
+    /// An LWP of `proc` under the process's own id or one that has been reserved, to be
     /// counted as `user`'s when it is published.
     pub(crate) fn new(
         proc: ProcPtr<H>,
         user: &UidInfo,
-        pid: Pid,
-        reserved: Option<Reserved>,
+        id: Identity,
         anchor: Option<Arc<Anchor<H>>>,
         fates: Fates,
     ) -> LwpPtr<H> {
         Managed::new(Self {
             word: AtomicLwpWord::new(),
-            lid: reserved.map_or(Lid(pid.0), |id| id.0.lid()),
+            id: AtomicU64::new(id.get()),
             serial: next_serial(),
             refs: RefCount::new(),
             proc,
-            reserved,
             anchor: UnsafeCell::new(anchor),
             cred: UnsafeCell::new(None),
             charge: Charge::new(user),
@@ -354,6 +331,26 @@ impl<H: Host> LwpNode<H> {
             sleeps_on: Link::new(Tagged::NULL),
             next: Link::new(Tagged::NULL),
         })
+    }
+
+    /// The id that it bears.
+    #[inline]
+    pub(crate) fn id(&self) -> Identity {
+        // Acquire [P150]: whoever sees that it has another one finds it by that; pairs with
+        // Release in `bear`.
+        Identity(self.id.load(Acquire))
+    }
+
+    /// Its number.
+    #[inline]
+    pub(crate) fn lid(&self) -> Lid {
+        self.id().lid()
+    }
+
+    /// Bears another id, under which it is published already. Owner only.
+    pub(crate) fn bear(&self, id: Identity) {
+        // Release [P150]: it is in that id's slot; pairs with Acquire in `id`.
+        self.id.store(id.get(), Release);
     }
 
     /// The process.
@@ -429,6 +426,15 @@ impl<H: Host> LwpNode<H> {
         std::mem::replace(unsafe { &mut *self.files.get() }, new)
     }
 
+    /// The use of the descriptor table, to be changed.
+    ///
+    /// # Safety
+    /// The caller owns the LWP, and nothing borrows the use for `'a`.
+    pub(crate) unsafe fn files_mut<'a>(&self) -> &'a mut Option<TableUse<H::File>> {
+        // SAFETY: the owner's field.
+        unsafe { &mut *self.files.get() }
+    }
+
     /// The LWP-specific data.
     ///
     /// # Safety
@@ -467,7 +473,7 @@ impl<H: Host> LwpNode<H> {
 
     /// What the host knows it by.
     pub(crate) fn token(&self) -> LwpToken {
-        LwpToken::new(self.lid, self.serial)
+        LwpToken::new(self.lid(), self.serial)
     }
 }
 

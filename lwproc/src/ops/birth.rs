@@ -16,6 +16,7 @@ use crate::id::Identity;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::object::home::Anchor;
+use crate::object::kills::Since;
 use crate::object::kin::Kin;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::Places;
@@ -156,28 +157,47 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     parent: ProcPtr<H>,
     mut shape: S,
 ) -> Result<Lwp<H>, S::Error> {
+    let pin = seat.pin();
+    let begun = seat.world().kills.now();
+    let place = Place::reserve(seat, parent, &mut shape, &pin)?;
+    build(seat, parent, place, shape, begun, &pin)
+}
+
+/// The second step of [`newproc`], when the first was [`Place::reserve`]. The parent has
+/// lived since.
+pub(crate) fn commit<H: Host, S: Shape<H>>(
+    seat: &Seat<'_, H>,
+    parent: ProcPtr<H>,
+    place: Place<'_, H>,
+    shape: S,
+) -> Result<Lwp<H>, S::Error> {
+    let pin = seat.pin();
+    // What was sent before was sent to the parent.
+    let begun = seat.world().kills.now();
+    build(seat, parent, place, shape, begun, &pin)
+}
+
+/// Builds a process in its place, and publishes it.
+#[inline(always)]
+fn build<H: Host, S: Shape<H>>(
+    seat: &Seat<'_, H>,
+    parent: ProcPtr<H>,
+    place: Place<'_, H>,
+    mut shape: S,
+    begun: Since,
+    pin: &Pin<'_>,
+) -> Result<Lwp<H>, S::Error> {
     let (world, me) = (seat.world(), seat.me());
-    let pin = me.pin();
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
-    // First: with the configuration a hook that was removed may be dropped, which is
-    // user code.
-    let (emul, nproc) = world.at_birth();
-    let begun = world.kills.now();
-    let parents = parent_node.resources.cred.hold(&pin).expect("the parent lives");
-    let limit = nproc_limit(nproc, world.rules, parent_node, parents.get(), &pin);
-    // One look at the credentials: who is charged is who the child is (R14).
-    let cred = shape.cred(parents, &pin)?;
-    let places = world.config.places();
-    let mut place = Place::of(world, me, parent_node, cred, &pin);
-    let id = place.take(places, limit)?;
-    shape.prepare(seat, parent_node, id.0, &pin)?;
+    let (id, emul, places) = (place.id(), place.emul, place.places);
+    shape.prepare(seat, parent_node, id.0, pin)?;
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
     let vfs = match host_begins(world, parents_vfs, emul, id) {
         Ok(vfs) => vfs,
         Err(panic) => {
-            shape.undo(seat, &pin);
+            shape.undo(seat, pin);
             drop(place);
             panic.go_on()
         }
@@ -186,16 +206,15 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     let (cred, user) = place.fill();
 
     let snapshot = cred.share();
-    let (files, link) = shape.files(&pin);
+    let (files, link) = shape.files(pin);
     let embedded = Embedded { vmspace: shape.vmspace(), vfs };
-    let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, &pin);
+    let resources = Resources::fork(&parent_node.resources, cred, user, link, emul, embedded, pin);
     let (released, job_signals) = (world.ends.released, world.job_signals);
     let proc = ProcNode::new(world.home(), id.0, resources, released, places, job_signals);
     let proc = Managed::new(proc);
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp =
-        LwpNode::new(proc, user, id.0.pid(), None, Some(shape.anchor(seat)), world.ends.fates);
+    let lwp = LwpNode::new(proc, user, id.0, Some(shape.anchor(seat)), world.ends.fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.
@@ -208,27 +227,27 @@ pub(crate) fn newproc<H: Host, S: Shape<H>>(
     if let Some(dispositions) = parent_node.dispositions.get() {
         node.dispositions.get_or_init(|| dispositions.clone());
     }
-    shape.join(parent_node, node, &pin);
-    shape.dress(parent_node, node, lwp_node, &pin);
+    shape.join(parent_node, node, pin);
+    shape.dress(parent_node, node, lwp_node, pin);
     match shape.line() {
         // SAFETY: the parent lives; made above, under a reserved id.
         Line::Child(kin) => unsafe { family::beget(&world.ids, parent, proc, lwp, kin) },
         // SAFETY: the same.
-        Line::Sibling => unsafe { beget_sibling(seat, parent_node, proc, lwp, &pin) },
+        Line::Sibling => unsafe { beget_sibling(seat, parent_node, proc, lwp, pin) },
     }
     me.tally.add(Tally { procs: 1, lwps: 1, ..Tally::default() });
 
     // SAFETY: made above, with the right to run it.
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
-    kill::catch_up(world, parent_node, node, lwp_node, begun, &pin);
+    kill::catch_up(world, parent_node, node, lwp_node, begun, pin);
     // The fence of `catch_up` comes before it [P100]: what is counted by now counts it, or
     // this does.
     if world.config.places() != places {
         places::enrol(world, node, world.config.places());
     }
     if emit::is_traced(world, parent_node) {
-        emit::emit_birth(world, parent_node, node, &pin);
+        emit::emit_birth(world, parent_node, node, pin);
     }
     Ok(lwp)
 }
@@ -296,12 +315,14 @@ fn host_begins<H: Host>(
 
 /// What a process takes before it is built: its credentials, and by them a place in the
 /// kernel, its user's charge, and an id. Dropped, it gives back what has been taken.
-struct Place<'a, H: Host> {
-    world: &'a World<H>,
-    me: &'a Participant<H>,
-    pin: &'a Pin<'a>,
+/// No pin is held for it: it may be kept.
+pub(crate) struct Place<'w, H: Host> {
+    world: &'w World<H>,
+    me: &'w Participant<H>,
     cred: Option<CredRef>,
-    user: &'a UidInfo,
+    user: &'w UidInfo,
+    /// What its system calls will mean.
+    emul: EmulPtr<H>,
     places: Places,
     taken: Taken,
 }
@@ -317,22 +338,45 @@ enum Taken {
 }
 
 // All inlined, or what a fork takes would be written to memory, and read again.
-impl<'a, H: Host> Place<'a, H> {
+impl<'w, H: Host> Place<'w, H> {
+    /// The first step of a birth: all that may be refused by numbers. The parent lives.
     #[inline(always)]
-    fn of(
-        world: &'a World<H>,
-        me: &'a Participant<H>,
-        parent: &'a ProcNode<H>,
-        cred: CredRef,
-        pin: &'a Pin<'a>,
-    ) -> Self {
-        let user = world.uids.get_likely(parent.resources.user(), cred.get().users().real);
+    pub(crate) fn reserve<S: Shape<H>>(
+        seat: &Seat<'w, H>,
+        parent: ProcPtr<H>,
+        shape: &mut S,
+        pin: &Pin<'_>,
+    ) -> Result<Self, S::Error> {
+        let (world, me) = (seat.world(), seat.me());
+        // SAFETY: the parent lives.
+        let parent = unsafe { Managed::deref_counted(parent) };
+        // First: with the configuration a hook that was removed may be dropped, which is
+        // user code.
+        let (emul, nproc) = world.at_birth();
+        let parents = parent.resources.cred.hold(pin).expect("the parent lives");
+        let limit = nproc_limit(nproc, world.rules, parent, parents.get(), pin);
+        // One look at the credentials: who is charged is who the child is (R14).
+        let cred = shape.cred(parents, pin)?;
+        let real = cred.get().users().real;
+        // SAFETY: a user of this kernel.
+        let user = unsafe { world.uids.get_likely(parent.resources.user(), real) };
         let (places, taken) = (Places::NONE, Taken::Nothing);
-        Self { world, me, pin, cred: Some(cred), user, places, taken }
+        let mut place = Self { world, me, cred: Some(cred), user, emul, places, taken };
+        place.take(world.config.places(), limit)?;
+        Ok(place)
+    }
+
+    /// The number that has been taken.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> Reserved {
+        match self.taken {
+            Taken::Id(id) => id,
+            _ => unreachable!("a place that was refused is nobody's"),
+        }
     }
 
     #[inline(always)]
-    fn take(&mut self, places: Places, limit: Option<u64>) -> Result<Reserved, NewProcError> {
+    fn take(&mut self, places: Places, limit: Option<u64>) -> Result<(), NewProcError> {
         let Self { world, me, .. } = *self;
         if places != Places::NONE {
             places::take(world, places).map_err(|Full| NewProcError::KernelFull)?;
@@ -344,12 +388,12 @@ impl<'a, H: Host> Place<'a, H> {
         self.taken = Taken::Charge;
         let id = reserve(world, me).map_err(|Exhausted| NewProcError::IdsExhausted)?;
         self.taken = Taken::Id(id);
-        Ok(id)
+        Ok(())
     }
 
     /// The process has it all from now on.
     #[inline(always)]
-    fn fill(mut self) -> (CredRef, &'a UidInfo) {
+    fn fill(mut self) -> (CredRef, &'w UidInfo) {
         let (cred, user) = (self.cred.take().expect("until it is filled"), self.user);
         std::mem::forget(self);
         (cred, user)
@@ -359,9 +403,9 @@ impl<'a, H: Host> Place<'a, H> {
 impl<H: Host> Drop for Place<'_, H> {
     #[inline(always)]
     fn drop(&mut self) {
-        let Self { world, me, pin, user, places, taken, .. } = *self;
+        let Self { world, me, user, places, taken, .. } = *self;
         if let Some(cred) = self.cred.take() {
-            give_back(world, me, pin, user, places, taken, cred);
+            give_back(world, me, user, places, taken, cred);
         }
     }
 }
@@ -371,7 +415,6 @@ impl<H: Host> Drop for Place<'_, H> {
 fn give_back<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
-    pin: &Pin<'_>,
     user: &UidInfo,
     places: Places,
     taken: Taken,
@@ -388,7 +431,7 @@ fn give_back<H: Host>(
         user.add_lwps(me.lane, -1);
         places::give_back(world, places);
     }
-    cred.release(pin);
+    cred.release(&me.pin());
 }
 
 /// Whether the limit of a user's processes is none to one with these credentials.

@@ -5,7 +5,7 @@
 use super::jobs;
 use super::post::Recipient;
 use super::regroup::{self, Bearers};
-use super::{deathsig, emit, hooks, kill, places};
+use super::{deathsig, emit, hooks, kill, places, terminals};
 use crate::cred::uids::UidInfo;
 use crate::family::{self, Left};
 use crate::host::Host;
@@ -47,7 +47,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         aftermath.close_files(me, files);
     }
     let pin = me.pin();
-    let (token, lid, reserved, proc) = (node.token(), node.lid, node.reserved, node.proc);
+    let (token, id, proc) = (node.token(), node.id(), node.proc);
     // SAFETY: owned.
     let proc_node = unsafe { node.proc_owned() };
     // SAFETY: owned, and ended here.
@@ -68,7 +68,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
 
     let maker = deathsig::maker(world, proc_node, node, &pin);
     node.word.exit();
-    let slot = world.ids.slot(lid.0).expect("a live LWP has a slot");
+    let slot = world.ids.slot(id.number()).expect("a live LWP has a slot");
     // Release [P21]: whoever takes the lid over, and whoever then sees the new
     // bearer in `lwps`, sees that this one has exited. (A reader that still finds
     // it is covered by its pin.)
@@ -82,10 +82,10 @@ pub(crate) unsafe fn freelwp<H: Host>(
         drop_specific(specific.into_values(), &mut aftermath);
     }
     aftermath.run(|| world.host.destroy(token));
-    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid };
+    let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid: id.lid() };
     emit::emit(world, proc_node, &pin, event, &mut aftermath);
-    if let Some(id) = reserved {
-        release_id(world, me, id);
+    if id != proc_node.id {
+        release_id(world, me, Reserved(id));
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
     let leaving = Leaving { lost, user };
@@ -206,6 +206,7 @@ unsafe fn proc_free<H: Host>(
     if !node.resources.trace.is_empty() {
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
     }
+    terminals::leader_ends(world, node, pin, aftermath);
     let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
     let mut left: Vec<&Pgrp> = Vec::new();
     orphanage(world, pin).hand_all_on(node, leaves_none, |child| {

@@ -1,11 +1,16 @@
 //! What follows when a process has become another program.
+#![allow(unsafe_code)]
 
+use super::death::release_id;
+use super::seat::Seat;
 use crate::cred::Cred;
 use crate::family;
-use crate::host::Host;
-use crate::object::node::{LwpNode, ProcNode};
+use crate::host::{Host, LwpToken};
+use crate::idtable::Reserved;
+use crate::object::node::{LwpNode, LwpPtr, ProcNode};
+use crate::object::table;
 use crate::policy::Difference;
-use crate::reclaim::Pin;
+use crate::reclaim::{Managed, Pin};
 use crate::signal::Disposition;
 use crate::world::World;
 use crate::world::config::Part;
@@ -43,4 +48,26 @@ pub(crate) fn forget<H: Host>(
             lwp.set_death_signal(None);
         }
     }
+}
+
+/// Gives an LWP the number of its process, and its own back; what the host knew it by, if that
+/// was another. Lock-free.
+///
+/// # Safety
+/// The caller owns it. It is the only LWP of its process, which drains.
+// Linux: `de_thread`.
+pub(crate) unsafe fn take_pid<H: Host>(seat: &Seat<'_, H>, lwp: LwpPtr<H>) -> Option<LwpToken> {
+    // SAFETY: owned.
+    let node = unsafe { Managed::deref_counted(lwp) };
+    // SAFETY: owned.
+    let pid = unsafe { node.proc_owned() }.id;
+    if node.id() == pid {
+        return None;
+    }
+    let was = node.token();
+    // SAFETY: by contract. Whoever had the number has been detached [P5].
+    let own = unsafe { table::move_lwp(&seat.world().ids, pid, lwp) };
+    // Last (R18).
+    release_id(seat.world(), seat.me(), Reserved(own));
+    Some(was)
 }

@@ -42,7 +42,7 @@ impl<H: Host> LwpNode<H> {
         // Acquire [P55]: the object's fields; pairs with Release in `fall_asleep`.
         // SAFETY: loaded with Acquire under the pin; taken out before retired.
         if let Some(object) = unsafe { self.sleeps_on.load(Acquire).as_ref(pin) } {
-            aftermath.run(|| object.unsleep(self.lid));
+            aftermath.run(|| object.unsleep(self.lid()));
         }
     }
 

@@ -12,12 +12,13 @@ use crate::family;
 use crate::host::Host;
 use crate::object::group::Pgrp;
 use crate::object::job_word::{Continued, JobWord, Stopped};
+use crate::object::kills::{Sender, UnderWay, Whom};
 use crate::object::lwp_word::Mark;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
-use crate::signal::{ChildFlags, Disposition, SigSet, Signo};
+use crate::signal::{ChildFlags, Disposition, SigModel, SigSet, Signo};
 use crate::sync::{Relaxed, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -47,6 +48,14 @@ fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect
         Disposition::Default if numbers.does_nothing(signo) => Effect::Nothing,
         Disposition::Default => Effect::Taken,
     }
+}
+
+/// Whether a signal is pending that the LWP could take, and that ends its process at once.
+pub(crate) fn has_fatal<H: Host>(world: &World<H>, lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
+    let is_fatal = |signo| {
+        proc.disposition(signo) == Disposition::Default && world.rules.numbers.is_fatal(signo)
+    };
+    kept(world) && post::takeable(lwp, proc).iter().any(is_fatal)
 }
 
 /// What is left to do with a signal that has been sent.
@@ -129,6 +138,52 @@ pub(crate) fn send<H: Host>(
     }
 }
 
+/// Notes that many are sent to, to the end of what this answers; nothing where nothing comes
+/// of signals.
+pub(crate) fn note<'k, H: Host>(
+    world: &'k World<H>,
+    signo: Signo,
+    whom: Whom,
+    sender: impl FnOnce() -> Option<Sender>,
+    pin: &'k Pin<'k>,
+) -> Option<UnderWay<'k>> {
+    (world.signals != SigModel::Ignore).then(|| world.kills.begin(signo, whom, sender(), pin))
+}
+
+/// Sends to one of many what is not SIGKILL, while the whole is [noted](crate::object::kills).
+pub(crate) fn send_to_one_of_many<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let to = Recipient::Proc(proc);
+    if kept(world) && world.rules.numbers.stops().contains(signo) {
+        // First: the next SIGCONT takes it back.
+        post::mark_of_many(proc, signo);
+        return send(world, &to, signo, pin, aftermath);
+    }
+    send(world, &to, signo, pin, aftermath);
+    if world.signals == SigModel::Record {
+        post::mark_of_many(proc, signo);
+    }
+}
+
+/// Sends to each member of a group what is not SIGKILL; no fork of theirs escapes.
+pub(crate) fn send_to_group<H: Host>(
+    world: &World<H>,
+    group: &Pgrp,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let _under_way = note(world, signo, Whom::Group(group.id()), || None, pin);
+    for (proc, _) in pgrp::members(&world.ids, group, pin) {
+        send_to_one_of_many(world, proc, signo, pin, aftermath);
+    }
+}
+
 /// What a signal does that an LWP has just taken: which was blocked when it was sent.
 pub(crate) fn taken<H: Host>(
     world: &World<H>,
@@ -166,7 +221,7 @@ fn first_blocks<H: Host>(
     let Recipient::Proc(proc) = to else {
         return false;
     };
-    let is_first = |lwp: &LwpNode<H>| lwp.lid.0 == proc.pid().0;
+    let is_first = |lwp: &LwpNode<H>| lwp.id() == proc.id;
     let blocks = |lwp: &LwpNode<H>| is_first(lwp) && post::blocked(lwp).contains(signo);
     world.rules.is_linux(Difference::MaskOfTheFirst)
         && proc.lwps.iter(pin).any(|(lwp, _)| blocks(lwp))

@@ -7,7 +7,8 @@ use crate::cred::{Cred, IdSet};
 use crate::family;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
-use crate::object::kills::{Kill, Sender, Since, UnderWay, Whom};
+use crate::object::group::Pgrp;
+use crate::object::kills::{Kill, Sender, Since, Whom};
 use crate::object::node::{LwpNode, ProcNode};
 use crate::object::status::{CoreDump, ExitStatus};
 use crate::pgrp;
@@ -38,18 +39,6 @@ pub(crate) fn send<H: Host>(
     aftermath.end(parked, world.end_doomed);
 }
 
-/// Notes that many are sent to, to the end of what this answers; nothing where nothing comes
-/// of signals.
-pub(crate) fn note<'k, H: Host>(
-    world: &'k World<H>,
-    signo: Signo,
-    whom: Whom,
-    sender: impl FnOnce() -> Option<Sender>,
-    pin: &'k Pin<'k>,
-) -> Option<UnderWay<'k>> {
-    (world.signals != SigModel::Ignore).then(|| world.kills.begin(signo, whom, sender(), pin))
-}
-
 /// Sends to one of many, while the whole is [noted](crate::object::kills).
 pub(crate) fn send_to_one_of_many<H: Host>(
     world: &World<H>,
@@ -58,18 +47,23 @@ pub(crate) fn send_to_one_of_many<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    let to = Recipient::Proc(proc);
     if signo == Signo::KILL {
-        return send(world, &to, signo, pin, aftermath);
+        return send(world, &Recipient::Proc(proc), signo, pin, aftermath);
     }
-    if jobs::kept(world) && world.rules.numbers.stops().contains(signo) {
-        // First: the next SIGCONT takes it back.
-        post::mark_of_many(proc, signo);
-        return jobs::send(world, &to, signo, pin, aftermath);
-    }
-    jobs::send(world, &to, signo, pin, aftermath);
-    if world.signals == SigModel::Record {
-        post::mark_of_many(proc, signo);
+    jobs::send_to_one_of_many(world, proc, signo, pin, aftermath);
+}
+
+/// Sends to each member of a group, whoever may; no fork of theirs escapes.
+pub(crate) fn send_to_group<H: Host>(
+    world: &World<H>,
+    group: &Pgrp,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    let _under_way = jobs::note(world, signo, Whom::Group(group.id()), || None, pin);
+    for (proc, _) in pgrp::members(&world.ids, group, pin) {
+        send_to_one_of_many(world, proc, signo, pin, aftermath);
     }
 }
 

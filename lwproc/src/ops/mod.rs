@@ -20,4 +20,5 @@ pub(crate) mod plan;
 pub(crate) mod post;
 pub(crate) mod regroup;
 pub mod seat;
+pub(crate) mod terminals;
 pub(crate) mod timer;

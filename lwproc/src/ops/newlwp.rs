@@ -6,9 +6,10 @@ use super::creds::{self, update_creds};
 use super::death::{Leaving, detach};
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit, jobs};
+use super::{drain, emit, jobs, post};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::error::NewLwpError;
+use crate::filedesc::link::TableUse;
 use crate::host::Host;
 use crate::id::Pid;
 use crate::idtable::Exhausted;
@@ -19,6 +20,7 @@ use crate::object::proc_word::AttachRefused;
 use crate::object::table;
 use crate::object::trace::TraceEvent;
 use crate::reclaim::{Managed, Pin, Tagged};
+use crate::signal::SigSet;
 use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -27,13 +29,31 @@ use crate::world::config::{Enforcement, Part};
 use crate::world::participant::Tally;
 use std::sync::atomic::Ordering::SeqCst;
 
+/// What an LWP has from the one of its process that makes it.
+pub(crate) struct Maker<'m, H: Host> {
+    /// What it blocks.
+    pub(crate) blocked: SigSet,
+    /// Its use of its descriptor table, which may be its own.
+    pub(crate) files: Option<&'m TableUse<H::File>>,
+}
+
+impl<H: Host> Maker<'_, H> {
+    /// Somebody else makes it.
+    pub(crate) const NONE: Self = Self { blocked: SigSet::EMPTY, files: None };
+}
+
 /// A new LWP in the process with that pid.
 // Seed: the look-up of `newlwp` S420-S426.
-pub(crate) fn newlwp<H: Host>(seat: &Seat<'_, H>, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
+#[inline]
+pub(crate) fn newlwp<H: Host>(
+    seat: &Seat<'_, H>,
+    pid: Pid,
+    maker: &Maker<'_, H>,
+) -> Result<Lwp<H>, NewLwpError> {
     let pin = seat.pin();
     let found = table::find(&seat.world().ids, pid, &pin);
     let (node, proc) = found.ok_or(NewLwpError::NoSuchProcess)?;
-    makelwp(seat, proc, node, &pin, || seat.anchor())
+    makelwp(seat, proc, node, &pin, maker, || seat.anchor())
 }
 
 /// A new LWP of a published process. Lock-free but for the allocator and the
@@ -45,6 +65,7 @@ pub(crate) fn makelwp<H: Host>(
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
     pin: &Pin<'_>,
+    maker: &Maker<'_, H>,
     anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<Lwp<H>, NewLwpError> {
     let (world, me) = (seat.world(), seat.me());
@@ -52,13 +73,14 @@ pub(crate) fn makelwp<H: Host>(
     attach(world, node, most.of_process)?;
     // Before the LWP is visible (R5). When the last LWP has given its use back
     // already, the process is at its end.
-    let Some(files) = node.resources.files.join(pin) else {
+    let own = maker.files.and_then(TableUse::share_own);
+    let Some(files) = own.or_else(|| node.resources.files.join(pin)) else {
         detach(world, me, proc, node, pin, Leaving::NOBODY, Aftermath::none()).settle();
         return Err(NewLwpError::NoSuchProcess);
     };
     let user = node.resources.user();
     let made = match user.charge_lwp(me.lane, most.of_user) {
-        Ok(()) => publish_lwp(seat, proc, node, user, anchor)
+        Ok(()) => publish_lwp(seat, proc, node, (user, maker.blocked), anchor)
             .map_err(|Exhausted| (NewLwpError::IdsExhausted, Leaving::charged_to(user))),
         Err(OverLimit) => Err((NewLwpError::Limit, Leaving::NOBODY)),
     };
@@ -166,15 +188,20 @@ fn publish_lwp<H: Host>(
     seat: &Seat<'_, H>,
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
-    user: &UidInfo,
+    (user, blocked): (&UidInfo, SigSet),
     anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
-    let pid = node.pid();
-    let slot = world.ids.slot(pid.0).expect("a process has a slot");
+    let make = |id| {
+        let lwp = LwpNode::new(proc, user, id, Some(anchor()), world.ends.fates);
+        // SAFETY: made above.
+        post::born_blocking(unsafe { Managed::deref_counted(lwp) }, blocked);
+        lwp
+    };
+    let slot = world.ids.slot(node.pid().0).expect("a process has a slot");
     // Relaxed: a hint; the CAS decides.
     if slot.lwp.load(Relaxed).is_null() {
-        let lwp = LwpNode::new(proc, user, pid, None, Some(anchor()), world.ends.fates);
+        let lwp = make(node.id);
         // AcqRel: Release [P4]: the LWP's fields; pairs with Acquire in
         // `lwp::find`. Acquire [P21]: the last bearer has exited. Relaxed on failure: another took the pid over; nothing is read.
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
@@ -184,7 +211,7 @@ fn publish_lwp<H: Host>(
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
-    let lwp = LwpNode::new(proc, user, pid, Some(id), Some(anchor()), world.ends.fates);
+    let lwp = make(id.0);
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);

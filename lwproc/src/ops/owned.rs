@@ -94,7 +94,7 @@ impl<H: Host> Lwp<H> {
 
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
-        self.node().lid
+        self.node().lid()
     }
 
     /// What the host knows this LWP by.

@@ -105,7 +105,7 @@ pub(crate) fn has_any<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
 
 /// What an LWP could take.
 #[inline]
-fn takeable<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> SigSet {
+pub(crate) fn takeable<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>) -> SigSet {
     let all = of_proc(proc) | pending(&lwp.pending);
     if all.is_empty() { all } else { all - blocked(lwp) }
 }

@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::idtable::Reserved;
 use crate::object::group::{
-    EXECED, GroupPtr, LED, Membership, Pgrp, Session, SessionPtr, session_of,
+    EXECED, GroupPtr, LED, Membership, ON_TERMINAL, Pgrp, Session, SessionPtr, session_of,
 };
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::pgrp::{GroupError, find, membership_of};
@@ -84,7 +84,7 @@ pub(crate) fn found_for<H: Host>(
         let found = slot.pgrp.load(Relaxed);
         change.found(id, found, session)
     })?;
-    Ok(membership_for(group, id).with_tag(LED))
+    Ok(membership_for(group, id, parent, LED))
 }
 
 /// Counts a new process of that id, which nobody can see yet, into a group of its parent's
@@ -106,17 +106,24 @@ pub(crate) fn join_for<H: Host>(
     let change = Change { world, me, pin };
     let (_, membership) = membership_of(parent, pin).expect("the parent lives");
     let group = change.join_other(pgid, membership.group(pin).session)?;
-    Ok(membership_for(group, id))
+    Ok(membership_for(group, id, parent, 0))
 }
 
 /// A membership of a new process, which has been counted into the group.
-fn membership_for(group: GroupPtr, id: Identity) -> Tagged<Membership> {
+fn membership_for<H: Host>(
+    group: GroupPtr,
+    id: Identity,
+    parent: &ProcNode<H>,
+    tag: usize,
+) -> Tagged<Membership> {
     let new = Membership::new(group, id);
     // SAFETY: counted in.
     let members = &unsafe { Managed::deref_counted(group) }.members;
     // SAFETY: a new membership; the list gets the only claim on it.
     unsafe { members.push(new) };
-    Tagged::new(new)
+    // Relaxed: as with a fork, its parent may come to the terminal a moment later.
+    let inherited = parent.membership.load(Relaxed).tag() & ON_TERMINAL;
+    Tagged::new(new).with_tag(tag | inherited)
 }
 
 /// Gives the membership of a process back that was not made after all.
@@ -210,7 +217,12 @@ pub(crate) fn setpgid<H: Host>(
         let moves_zombies = world.rules.is_linux(Difference::SetpgidOfZombie);
         let child = family::child(&world.ids, caller, pid, pin);
         let meant = child.filter(|child| moves_zombies || !child.node.word.load().is_dead());
-        meant.ok_or(GroupError::NoSuchProcess)?.node
+        meant
+            .ok_or_else(|| match world.process_of_lwp(pid, pin) {
+                Some(_) => GroupError::NumberOfLwp,
+                None => GroupError::NoSuchProcess,
+            })?
+            .node
     };
     let by = if std::ptr::eq(target, own) { Mover::Itself } else { Mover::Parent(own) };
     let pgid = if pgid.0 == 0 { target.pid() } else { pgid };

@@ -1,13 +1,13 @@
-//! Atomic pointers to managed objects, with two tag bits.
+//! Atomic pointers to managed objects, with three tag bits.
 #![allow(unsafe_code)]
 
 use super::{Managed, Pin};
 use crate::sync::{AtomicPtr, Ordering, fetch_or_addr};
 use std::fmt;
 
-const TAG_MASK: usize = 0b11;
+const TAG_MASK: usize = 0b111;
 
-/// A pointer to a managed object (or null) and a tag of two bits. A plain
+/// A pointer to a managed object (or null) and a tag of three bits. A plain
 /// value: nothing is protected by holding one.
 pub struct Tagged<T>(*mut Managed<T>);
 
@@ -29,6 +29,7 @@ impl<T> Tagged<T> {
 
     #[inline]
     pub fn new(object: *mut Managed<T>) -> Self {
+        const { assert!(align_of::<Managed<T>>() > TAG_MASK, "room for the tag") };
         Self(object)
     }
 
@@ -111,6 +112,20 @@ impl<T> Link<T> {
     #[inline]
     pub fn fetch_or_tag(&self, tag: usize, order: Ordering) -> Tagged<T> {
         Tagged(fetch_or_addr(&self.0, tag & TAG_MASK, order))
+    }
+
+    /// Clears bits of the tag. Lock-free.
+    pub fn clear_tag(&self, tag: usize, order: Ordering) {
+        // Relaxed: only the tag is looked at.
+        let mut seen = self.load(Ordering::Relaxed);
+        while seen.tag() & tag != 0 {
+            let cleared = seen.with_tag(seen.tag() & !tag);
+            // Relaxed on failure: as above.
+            match self.compare_exchange(seen, cleared, order, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
     }
 
     #[inline]

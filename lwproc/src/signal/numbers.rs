@@ -9,10 +9,14 @@ pub(crate) struct Numbers {
     pub(crate) stop: Signo,
     pub(crate) cont: Signo,
     pub(crate) chld: Signo,
+    pub(crate) ttin: Signo,
+    pub(crate) ttou: Signo,
     /// TSTP, TTIN and TTOU: they stop unless they are caught.
     by_terminal: SigSet,
     /// What does nothing when nobody has said what it does.
     by_default_nothing: SigSet,
+    /// What ends the process with a core then.
+    by_default_core: SigSet,
 }
 
 const fn signo(number: i32) -> Signo {
@@ -33,18 +37,26 @@ impl Numbers {
         stop: Signo::STOP,
         cont: Signo::CONT,
         chld: Signo::CHLD,
+        ttin: signo(21),
+        ttou: signo(22),
         by_terminal: set([18, 21, 22]),
         // URG, CONT, CHLD, IO, WINCH, INFO, PWR.
         by_default_nothing: set([16, 19, 20, 23, 28, 29, 32]),
+        // QUIT, ILL, TRAP, ABRT, EMT, FPE, BUS, SEGV, SYS.
+        by_default_core: set([3, 4, 5, 6, 7, 8, 10, 11, 12]),
     };
 
     pub(crate) const LINUX: Self = Self {
         stop: signo(19),
         cont: signo(18),
         chld: signo(17),
+        ttin: signo(21),
+        ttou: signo(22),
         by_terminal: set([20, 21, 22]),
         // CHLD, CONT, URG, WINCH.
         by_default_nothing: set([17, 18, 23, 28]),
+        // QUIT, ILL, TRAP, ABRT, BUS, FPE, SEGV, XCPU, XFSZ, SYS.
+        by_default_core: set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]),
     };
 
     /// Those that no LWP blocks, and no process catches or ignores: KILL and STOP.
@@ -60,6 +72,13 @@ impl Numbers {
     /// Whether it stops, and a group that nobody controls is exempt.
     pub(crate) const fn is_by_terminal(self, signo: Signo) -> bool {
         self.by_terminal.contains(signo)
+    }
+
+    /// Whether it ends the process at once when nobody has said what it does.
+    pub(crate) const fn is_fatal(self, signo: Signo) -> bool {
+        !self.stops().contains(signo)
+            && !self.does_nothing(signo)
+            && !self.by_default_core.contains(signo)
     }
 
     pub(crate) const fn does_nothing(self, signo: Signo) -> bool {

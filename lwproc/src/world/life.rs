@@ -44,7 +44,7 @@ impl<H: Host> World<H> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let collector = Collector::new();
             let participants = Registry::new(Home::of(this.as_ptr()));
-            let ids = IdTable::new(settings.id_capacity);
+            let ids = IdTable::new(settings.id_capacity(), settings.numbering);
             let uids = Uids::new();
             let (child_signal, job_signals) = (settings.child_signal(), settings.job_signals());
             let limits = LimitsRef::permanent(settings.limits);
@@ -165,8 +165,7 @@ fn permanent<H: Host>(
     ));
     // SAFETY: made above.
     let node = unsafe { Managed::deref_counted(proc) };
-    let lwp =
-        LwpNode::new(proc, node.resources.user(), id.pid(), None, None, Ends::default().fates);
+    let lwp = LwpNode::new(proc, node.resources.user(), id, None, Ends::default().fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
     // SAFETY: made above, owned by this thread; there was none.

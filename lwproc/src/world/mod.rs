@@ -22,14 +22,15 @@ use crate::cred::uids::Uids;
 use crate::emul::{EmulPtr, Emuls, NativeSysents};
 use crate::filedesc::link::Borrowed;
 use crate::host::{Host, LwpToken};
+use crate::id::{Lid, Numbering, Pid};
 use crate::limits::{Limits, LimitsRef};
 use crate::object::home::{Anchor, Home};
 use crate::object::kills::Kills;
-use crate::object::node::ProcPtr;
+use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::status::Ends;
-use crate::object::table::Table;
-use crate::policy::{JobControl, Rules, WaitPolicy};
-use crate::reclaim::{Collector, Managed};
+use crate::object::table::{self, Table};
+use crate::policy::{Difference, JobControl, Rules, WaitPolicy};
+use crate::reclaim::{Collector, Managed, Pin};
 use crate::signal::{SigModel, SigSet, Signo};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Weak};
 use aftermath::EndDoomed;
@@ -85,7 +86,9 @@ pub(crate) enum Implicit {
 pub(crate) struct Settings {
     pub(crate) wait_policy: WaitPolicy,
     pub(crate) signals: SigModel,
-    pub(crate) id_capacity: usize,
+    pub(crate) numbering: Numbering,
+    /// `None`: as many as the numbering has by itself.
+    pub(crate) id_capacity: Option<usize>,
     pub(crate) virtual_cpus: Option<NonZeroUsize>,
     pub(crate) limits: Limits,
     pub(crate) limits_policy: LimitsPolicy,
@@ -108,6 +111,14 @@ impl Settings {
             (JobControl::Kernel, SigModel::Record) => numbers.stops().with(numbers.cont),
             _ => SigSet::EMPTY,
         }
+    }
+
+    pub(crate) fn id_capacity(&self) -> usize {
+        let by_itself = match self.numbering {
+            Numbering::Generations | Numbering::Dense => (1 << 21) - 1,
+            Numbering::Cyclic => (1 << 15) - 1,
+        };
+        self.id_capacity.unwrap_or(by_itself)
     }
 
     fn child_signal(&self) -> Option<Signo> {
@@ -176,6 +187,19 @@ unsafe impl<H: Host> Sync for World<H> {}
 impl<H: Host> World<H> {
     pub(crate) fn register(&self) -> &Participant<H> {
         self.participants.register(&self.collector)
+    }
+
+    /// The process of the LWP with that number, where that means its process.
+    pub(crate) fn process_of_lwp<'g>(
+        &'g self,
+        number: Pid,
+        pin: &'g Pin<'_>,
+    ) -> Option<&'g ProcNode<H>> {
+        if !self.rules.is_linux(Difference::LwpForProcess) {
+            return None;
+        }
+        let (lwp, _) = table::find_lwp(&self.ids, Lid(number.0), pin)?;
+        Some(lwp.proc_pinned(pin))
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {

@@ -1,5 +1,7 @@
 //! A kernel by Linux's rules, a shell in it, and its jobs.
 
+#![allow(dead_code)]
+
 use lwproc::*;
 
 pub fn linux() -> Kernel {

@@ -96,7 +96,15 @@ pub fn kernel(configure: impl FnOnce(Builder<Counting>) -> Builder<Counting>) ->
 
 /// A kernel in which children are waited for and signals recorded.
 pub fn plain() -> Kernel {
-    kernel(|builder| builder.wait_policy(WaitPolicy::Wait).signal_model(SigModel::Record))
+    plain_by(Rules::NETBSD)
+}
+
+/// The same, by other rules.
+pub fn plain_by(rules: Rules) -> Kernel {
+    kernel(|builder| {
+        let builder = builder.wait_policy(WaitPolicy::Wait).rules(rules);
+        builder.signal_model(SigModel::Record)
+    })
 }
 
 /// Everything that a kernel and a context say about themselves, line by line.

@@ -23,6 +23,18 @@ pub fn build(forced: &mut Forced) {
     assert!(lwproc::Kernel::new().id_capacity() >= 1 << 20);
 }
 
+pub fn numbering(forced: &mut Forced) {
+    let why = NumberingError::NotCyclic;
+    let dense = kernel(|builder| builder.numbering(Numbering::Dense));
+    forced.refused_outside(&dense, why, || dense.set_id_capacity(5));
+    forced.refused_outside(&dense, why, || dense.set_last_number(Pid(5)));
+    let why = NumberingError::OutOfRange;
+    let cyclic = kernel(|builder| builder.numbering(Numbering::Cyclic));
+    forced.refused_outside(&cyclic, why, || cyclic.set_id_capacity(0));
+    forced.refused_outside(&cyclic, why, || cyclic.set_last_number(Pid(-1)));
+    assert_eq!(room(&cyclic), 32_766);
+}
+
 /// Every limit is enforced.
 pub fn limited(max_procs: u64) -> Kernel {
     let policy = LimitsPolicy::default().with_nproc(Enforcement::Enforced);

@@ -13,6 +13,14 @@ fn start(kernel: &Kernel, k: &mut K<'_>) {
     k.resources().set_limit(Resource::Nofile, Limit::both(4)).unwrap();
 }
 
+pub fn unshare(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    forced.refused(&kernel, &mut k, UnshareError::Implicit, |k| k.files_mut().unshare());
+    drop(k);
+    assert_empty(kernel);
+}
+
 pub fn fd(forced: &mut Forced) {
     use FdError::*;
     let (kernel, other) = (plain(), plain());

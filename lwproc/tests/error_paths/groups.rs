@@ -60,6 +60,22 @@ pub fn group(forced: &mut Forced) {
     while k.try_wait(WaitTarget::Any).is_ok() {}
     leave(k);
     assert_empty(kernel);
+    number_of_lwp(forced);
+}
+
+fn number_of_lwp(forced: &mut Forced) {
+    let kernel = plain_by(Rules::LINUX);
+    let mut k = kernel.enter().unwrap();
+    start_as(&mut k, 5);
+    let child = child(&mut k);
+    let further = kernel.new_lwp(child.pid()).unwrap();
+    let number = Pid(further.lid().0);
+    let why = GroupError::NumberOfLwp;
+    forced.refused(&kernel, &mut k, why, |k| k.groups().setpgid(number, Pid(0)));
+    drop((child, further));
+    while k.try_wait(WaitTarget::Any).is_ok() {}
+    leave(k);
+    assert_empty(kernel);
 }
 
 /// Linux looks at the session first.

@@ -22,6 +22,7 @@ mod signals;
 mod sleeping;
 mod source;
 mod spawns;
+mod terminals;
 mod waiting;
 
 mod panics;
@@ -62,6 +63,7 @@ macro_rules! tests {
 
 tests! {
     BuildError by births::build;
+    NumberingError by births::numbering;
     NewLwpError by births::newlwp;
     SpawnError by spawns::spawn;
     ForkError by births::fork;
@@ -80,7 +82,9 @@ tests! {
     LimitError by resources::limit;
     SpecificError by resources::specific;
     FdError by files::fd;
+    UnshareError by files::unshare;
     GroupError by groups::group;
+    TerminalError by terminals::terminal;
     KillError by signals::kill;
     MaskError by signals::mask;
     DispositionError by signals::disposition;

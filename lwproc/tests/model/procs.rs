@@ -92,6 +92,7 @@ impl Driver<'_> {
                 assert_eq!(at, pid);
                 // The new one comes before the exiting old one goes.
                 self.model.newlwp(pid, lid);
+                self.model.hand_mask_to_further(pid, lid);
                 self.gave_back(old);
                 self.model.run_as(Cur { pid, lid, refcnt: 1, exiting: false });
             }

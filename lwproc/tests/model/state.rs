@@ -195,9 +195,18 @@ impl Model {
 
     /// The first LWP of a fork blocks what the forking one does.
     pub fn hand_mask_down(&mut self, child: Pid) {
-        let mask =
-            self.cur.map_or(SigSet::EMPTY, |cur| self.lwp_state[&(cur.pid, cur.lid)].blocked);
-        self.lwp_state.get_mut(&(child, Lid(child.0))).unwrap().blocked = mask;
+        self.hand_mask_to((child, Lid(child.0)), |_| true);
+    }
+
+    /// A further LWP blocks what the one of its process does that makes it.
+    pub fn hand_mask_to_further(&mut self, pid: Pid, lid: Lid) {
+        self.hand_mask_to((pid, lid), |cur| cur.pid == pid);
+    }
+
+    fn hand_mask_to(&mut self, new: (Pid, Lid), is_maker: impl Fn(&Cur) -> bool) {
+        let maker = self.cur.filter(is_maker);
+        let mask = maker.map_or(SigSet::EMPTY, |cur| self.lwp_state[&(cur.pid, cur.lid)].blocked);
+        self.lwp_state.get_mut(&new).unwrap().blocked = mask;
     }
 
     pub fn newlwp_error(&self, pid: Pid) -> Option<NewLwpError> {

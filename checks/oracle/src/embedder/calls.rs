@@ -1,15 +1,15 @@
 //! The system calls of the embedder.
 
 use super::Ours;
-use super::deliver;
-use super::waiting::Waiting;
+use super::waiting::{Vforking, Waiting};
+use super::{deliver, terminal};
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    ChildFlags, CredChange, Disposition, Drain, Entered, Errno, ExitStatus, KillTarget, Lid, Limit,
-    Pid, Resource, SigSet, Signo, Spawn, Subreaper,
+    ChildFlags, CredChange, Disposition, Drain, Errno, ExitStatus, KillTarget, Lid, Limit, Pid,
+    Resource, SigSet, Signo, Spawn, Subreaper,
 };
 
 /// A call, as its verb sees it.
@@ -30,7 +30,7 @@ impl Asked<'_> {
         self.values[index] as i32
     }
 
-    fn pid(&self, index: usize) -> Pid {
+    pub(super) fn pid(&self, index: usize) -> Pid {
         Pid(self.int(index))
     }
 }
@@ -51,6 +51,10 @@ pub enum Sleep {
     Wait(Waiting),
     /// Until a signal is caught; the mask that it had before.
     Suspend(SigSet),
+    /// Until a child execs or ends.
+    Vfork(Vforking),
+    /// In a use of the terminal, from the background.
+    Terminal(terminal::Act),
     /// It has stopped: what its call has come to.
     Stopped(Answer),
 }
@@ -61,12 +65,17 @@ impl Sleep {
         match self {
             Self::Wait(_) => "wait",
             Self::Suspend(_) => "suspend",
+            Self::Vfork(_) => "vfork",
+            Self::Terminal(_) => "terminal",
             Self::Stopped(_) => "stop",
         }
     }
 }
 
-fn answer<T>(result: Result<T, impl Into<Errno>>, value: impl FnOnce(T) -> i64) -> Called {
+pub(super) fn answer<T>(
+    result: Result<T, impl Into<Errno>>,
+    value: impl FnOnce(T) -> i64,
+) -> Called {
     Called::Answer(match result {
         Ok(result) => Answer::value(value(result)),
         Err(why) => Answer::error(why.into()),
@@ -133,13 +142,11 @@ pub fn exit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `clone(2)` of a thread.
 pub fn thread(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    // It blocks what its maker does.
-    let (made, mask) = ours.run(asked.actor, |k| (k.new_lwp(k.pid()), k.signals().blocked()));
+    let made = ours.run(asked.actor, |k| k.new_lwp(k.pid()));
     let process = ours.actor(asked.actor).process;
     answer(made, |lwp| {
         let (lid, name) = (lwp.lid().0, asked.makes.expect("it makes a thread"));
         ours.seat_thread(name, lwp, process);
-        ours.run(name, |k| k.signals().set_blocked(mask)).expect("it has a mask");
         lid.into()
     })
 }
@@ -165,30 +172,21 @@ pub fn exec(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     }
     let done = ours.run(asked.actor, |k| {
         k.wait_alone()?;
-        Ok::<_, Errno>(k.exec("actor")?)
+        k.exec("actor")?;
+        Ok::<_, Errno>(k.lid())
     });
-    answer(done, |()| 0)
-}
-
-/// The process that a number means: also by that of a further thread.
-fn process_meant(k: &Entered<'_>, pid: Pid) -> Pid {
-    let guard = k.pin();
-    match (guard.proc(pid), guard.lwp(Lid(pid.0))) {
-        (None, Some(lwp)) => lwp.pid(),
-        _ => pid,
-    }
+    answer(done, |lid| {
+        ours.process_of(asked.actor).leader = asked.actor;
+        ours.actor(asked.actor).lid = lid.expect("an actor").0;
+        0
+    })
 }
 
 /// `kill(2)`.
 pub fn kill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let signo = signals::to_ours(asked.int(1));
-    let sent = ours.run(asked.actor, |k| {
-        let target = match KillTarget::from_raw(asked.int(0)) {
-            KillTarget::Proc(pid) => KillTarget::Proc(process_meant(k, pid)),
-            other => other,
-        };
-        k.signals().kill(target, signo)
-    });
+    let target = KillTarget::from_raw(asked.int(0));
+    let sent = ours.run(asked.actor, |k| k.signals().kill(target, signo));
     answer(sent, |()| 0)
 }
 
@@ -204,10 +202,6 @@ pub fn tkill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 /// `setpgid(2)`.
 pub fn setpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let (pid, pgid) = (asked.pid(0), asked.pid(1));
-    // The number of a further thread is none of a process.
-    if ours.run(asked.actor, |k| process_meant(k, pid)) != pid {
-        return Called::Answer(Answer::error(Errno::EINVAL));
-    }
     answer(ours.run(asked.actor, |k| k.groups().setpgid(pid, pgid)), |()| 0)
 }
 
@@ -218,12 +212,12 @@ pub fn setsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `getpgid(2)`.
 pub fn getpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.run(asked.actor, |k| k.groups().pgid_of(process_meant(k, asked.pid(0)))), number)
+    answer(ours.run(asked.actor, |k| k.groups().pgid_of(asked.pid(0))), number)
 }
 
 /// `getsid(2)`.
 pub fn getsid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.run(asked.actor, |k| k.groups().sid_of(process_meant(k, asked.pid(0)))), number)
+    answer(ours.run(asked.actor, |k| k.groups().sid_of(asked.pid(0))), number)
 }
 
 /// `getppid(2)`.
@@ -241,6 +235,11 @@ pub fn limit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let limit = Limit { soft: asked.values[0] as u64, hard: MOST_PROCESSES };
     let set = ours.run(asked.actor, |k| k.resources().set_limit(Resource::Nproc, limit));
     answer(set, |_before| 0)
+}
+
+/// `/proc/sys/kernel/ns_last_pid`.
+pub fn last(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    answer(ours.set_last_number(asked.pid(0)), |()| 0)
 }
 
 /// `sigprocmask(2)`.

@@ -1,9 +1,14 @@
 //! What becomes of a signal: the embedder's affair.
 
 use super::Ours;
+use super::calls::Sleep;
 use crate::signals::{self, Effect};
 use crate::step::Name;
 use lwproc::{CoreDump, Disposition, Entered, ExitStatus, ProcState, SigSet, Signo};
+
+/// The signals that end a process with a core, by Linux's numbers: those of a sleeper in a
+/// vfork wait.
+const CORES: [i32; 10] = [3, 4, 5, 6, 7, 8, 11, 24, 25, 31];
 
 /// What an actor's look for signals came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +89,23 @@ fn next(k: &Entered<'_>) -> Next {
     }
 }
 
+/// The same for who waits in a vfork: only what ends it at once does anything.
+fn next_fatal(k: &Entered<'_>) -> Next {
+    if k.must_exit() {
+        return Next::Exit;
+    }
+    let is_fatal = |signo: &Signo| {
+        let signal = signals::of_ours(*signo);
+        let ends = signal.is_some_and(|signal| {
+            signal.effect == Effect::Ends && !CORES.contains(&signal.linux.into())
+        });
+        ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
+    };
+    let pending = k.signals().pending() - k.signals().blocked();
+    let fatal = pending.iter().find(is_fatal).and_then(|signo| take(k, signo));
+    fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
+}
+
 impl Ours {
     /// Whether the process of an actor is stopped, so that none of its LWPs is to be entered as.
     pub(super) fn is_stopped(&mut self, name: Name) -> bool {
@@ -100,6 +122,8 @@ impl Ours {
             if self.is_stopped(name) {
                 return delivered;
             }
+            let in_vfork = matches!(self.actor(name).sleeps, Some(Sleep::Vfork(_)));
+            let next = if in_vfork { next_fatal } else { next };
             let (signo, does) = match self.run(name, |k| next(k)) {
                 Next::Exit => {
                     // Others have said how.

@@ -7,6 +7,7 @@
 
 pub mod calls;
 mod deliver;
+pub mod terminal;
 pub mod waiting;
 
 use crate::linux::MOST_PROCESSES;
@@ -16,16 +17,19 @@ use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
 use deliver::Delivered;
 use lwproc::{
-    Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Pid,
-    ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
+    Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Numbering,
+    NumberingError, Pid, ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use terminal::Tty;
 
 /// What the kernel does not keep of a process.
 #[derive(Debug)]
 struct Process {
     handle: ProcHandle,
     caught: u64,
+    /// Whose number is the process's: the first actor, until another execs.
+    leader: Name,
 }
 
 /// One actor: an LWP.
@@ -43,23 +47,20 @@ struct Actor {
 #[derive(Debug)]
 pub struct Ours {
     kernel: Kernel,
+    tty: Tty,
     actors: BTreeMap<Name, Actor>,
     processes: BTreeMap<Name, Process>,
 }
 
-impl Default for Ours {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Ours {
-    /// Begins a sequence: init, and [`Name::FIRST`].
-    pub fn new() -> Self {
+    /// Begins a sequence: init, and [`Name::FIRST`]. Numbers are below `pid_max`.
+    pub fn new(pid_max: usize) -> Self {
         let most = Limit::both(MOST_PROCESSES);
         let limits = Limits::unlimited().with(Resource::Nproc, most).expect("both are the same");
         let kernel = Kernel::builder()
             .rules(Rules::LINUX)
+            .numbering(Numbering::Cyclic)
+            .id_capacity(pid_max - 1)
             .wait_policy(WaitPolicy::Wait)
             .signal_model(SigModel::Record)
             .sigchld()
@@ -72,14 +73,19 @@ impl Ours {
             init.spawn().start().expect("there are ids")
         };
         let (actors, processes) = Default::default();
-        let mut ours = Self { kernel, actors, processes };
+        let tty = Tty::new(&kernel);
+        let mut ours = Self { kernel, tty, actors, processes };
         ours.seat(Name::FIRST, first);
         ours
     }
 
+    fn set_last_number(&self, last: Pid) -> Result<(), NumberingError> {
+        self.kernel.set_last_number(last)
+    }
+
     /// Notes a process that was made, with its first LWP.
     fn seat(&mut self, name: Name, lwp: Lwp) {
-        let process = Process { handle: lwp.proc_handle(), caught: 0 };
+        let process = Process { handle: lwp.proc_handle(), caught: 0, leader: name };
         self.processes.insert(name, process);
         self.seat_thread(name, lwp, name);
     }
@@ -198,7 +204,7 @@ impl Ours {
         let was_woken = |name: &Name| {
             hints.get(name).is_some_and(|answer| **answer == Answer::error(Errno::EINTR))
         };
-        let is_first = |name: &Name| self.actors[name].process == *name;
+        let is_first = |name: &Name| self.processes[&self.actors[name].process].leader == *name;
         let is_awake = |name: &Name| self.actors[name].sleeps.is_none();
         all.sort_by_key(|name| (!was_woken(name), !is_awake(name), !is_first(name), *name));
         for &name in &all {
@@ -218,6 +224,10 @@ impl Ours {
             if !sleeps || self.is_stopped(name) {
                 continue;
             }
+            if let Some(answer) = self.try_again(name, interrupted.contains(&name)) {
+                outcomes.extend(answer.map(|answer| (name, Outcome::Answered(answer))));
+                return true;
+            }
             let hint = hints.get(&name).copied();
             if let Some(answer) = self.wake(name, interrupted.contains(&name), hint) {
                 outcomes.insert(name, Outcome::Answered(answer));
@@ -235,9 +245,8 @@ impl Ours {
 
     fn task(&mut self, name: Name) -> Task {
         let is_alive = self.is_alive(name);
-        let Process { handle, caught, .. } = self.process_of(name);
-        let (handle, caught) = (handle.clone(), *caught);
-        let is_first = self.actor(name).process == name;
+        let Process { handle, caught, leader } = self.process_of(name);
+        let (handle, caught, is_first) = (handle.clone(), *caught, *leader == name);
         let (pid, call) = (self.actor(name).lid, self.actor(name).sleeps.as_ref().map(Sleep::name));
         let gone = Task { pid, ..Task::default() };
         let guard = self.kernel.pin();
@@ -265,6 +274,10 @@ impl Ours {
             ppid: proc.ppid().0,
             pgid: number(proc.pgid()),
             sid: number(proc.sid()),
+            foreground: proc
+                .controlling_terminal()
+                .and_then(|tty| tty.foreground())
+                .map(|pgid| pgid.0),
             users: cred.map_or(none, |cred| ids(cred.users())),
             groups: cred.map_or(none, |cred| ids(cred.groups())),
             pending: signals::set_of_ours(proc.pending()),

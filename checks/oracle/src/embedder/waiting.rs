@@ -9,8 +9,8 @@ use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    ChildEvent, ChildKind, Entered, Errno, Pid, Reaped, Signo, WaitChild, WaitError, WaitEvents,
-    WaitFor, WaitTarget,
+    ChildEvent, ChildKind, Entered, Errno, Pid, Reaped, Signo, Vforked, WaitChild, WaitError,
+    WaitEvents, WaitFor, WaitTarget,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,6 +86,38 @@ impl Waiting {
         self.woken.0.store(false, Relaxed);
         let waker = Waker::from(self.woken.clone());
         k.lend(|| self.future.as_mut().poll(&mut Context::from_waker(&waker)))
+    }
+}
+
+/// The wait of a vfork's parent.
+#[derive(Debug)]
+pub struct Vforking {
+    pid: i64,
+    future: Vforked,
+    woken: Arc<Woken>,
+}
+
+impl Vforking {
+    fn poll(&mut self) -> Option<Answer> {
+        self.woken.0.store(false, Relaxed);
+        let waker = Waker::from(self.woken.clone());
+        let polled = Pin::new(&mut self.future).poll(&mut Context::from_waker(&waker));
+        polled.is_ready().then(|| Answer::value(self.pid))
+    }
+}
+
+/// `vfork(2)`, but for the memory.
+pub fn vfork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let lwp = match ours.run(asked.actor, |k| k.spawn().start()) {
+        Ok(lwp) => lwp,
+        Err(why) => return Called::Answer(Answer::error(why.errno())),
+    };
+    let (pid, future) = (number(lwp.pid()), lwp.proc_handle().vforked());
+    ours.seat(asked.makes.expect("a vfork makes somebody"), lwp);
+    let mut vforking = Vforking { pid, future, woken: Arc::default() };
+    match vforking.poll() {
+        Some(answer) => Called::Answer(answer),
+        None => Called::Sleeps(Sleep::Vfork(vforking)),
     }
 }
 
@@ -214,7 +246,11 @@ impl Ours {
                 }
                 interruption
             }
+            // It tries again by itself.
+            Sleep::Terminal(_) => None,
             Sleep::Stopped(answer) => Some(answer.clone()),
+            Sleep::Vfork(vforking) if !vforking.woken.0.load(Relaxed) => None,
+            Sleep::Vfork(vforking) => vforking.poll(),
             Sleep::Wait(waiting) => {
                 // It may have been interrupted before the child had ended, or after.
                 let as_linux = interruption.as_ref().filter(|answer| hint == Some(*answer));

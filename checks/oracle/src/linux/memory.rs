@@ -21,6 +21,9 @@ pub(super) const SIZE: usize = SLOT * SLOTS;
 /// The actors' only descriptors, above those that a sequence could be about.
 pub(super) const MEMORY_FD: RawFd = 1001;
 pub(super) const IMAGE_FD: RawFd = 1000;
+/// `ns_last_pid`, for writing.
+pub(super) const LAST_FD: RawFd = 1002;
+pub(super) const TERMINAL_FD: RawFd = 1003;
 
 const CMD: usize = 0;
 pub(super) const DONE: usize = 4;

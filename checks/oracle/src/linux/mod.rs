@@ -42,6 +42,12 @@ impl Seat {
     /// The descriptor of the image.
     pub const IMAGE: i32 = memory::IMAGE_FD;
 
+    /// That of `/proc/sys/kernel/ns_last_pid`.
+    pub const LAST: i32 = memory::LAST_FD;
+
+    /// The descriptor of the terminal.
+    pub const TERMINAL: i32 = memory::TERMINAL_FD;
+
     /// The address of the handler that notes a caught signal.
     pub fn handler(self) -> u64 {
         image::handler()
@@ -109,6 +115,8 @@ struct Actor {
     asked: Option<&'static Verb>,
     /// As it was when all was still.
     stat: Stat,
+    /// Its number in our namespace, until that has been seen free.
+    number: Option<i32>,
 }
 
 /// The system, and the actors of one sequence.
@@ -137,6 +145,11 @@ impl Linux {
         this.enter_namespace()?;
         this.leave();
         Ok(this)
+    }
+
+    /// The end of the sequence's numbers: each is below it.
+    pub fn pid_max(&self) -> usize {
+        self.namespace.as_ref().expect("a sequence has begun").pid_max
     }
 
     /// Whose rights sequences begin with.
@@ -200,7 +213,9 @@ impl Linux {
         let process = process.unwrap_or(pid);
         let files = Files::open(proc, process, pid).map_err(failed)?;
         let stat = files.stat();
-        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat });
+        let own = &self.namespace.as_ref().expect("a sequence has begun").own;
+        let number = system::number_here(own, pid);
+        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat, number });
         Ok(())
     }
 
@@ -235,19 +250,67 @@ impl Linux {
         self.memory.ask(slot, &(step.verb.call)(&values, Seat { slot }), child);
         self.memory.wait(slot);
         if let (Some(name), Some(child)) = (makes, child) {
-            // It does not block, but the machine may be slow.
-            for _ in 0..50_000 {
-                if self.memory.is_idle(slot) {
-                    break;
+            let made = match step.verb.name {
+                "vfork" => self.made_by_vfork(slot),
+                // It does not block.
+                _ => {
+                    self.has_answered(slot);
+                    self.memory.result(slot)
                 }
-                self.memory.wait(slot);
-            }
-            if let made @ 1.. = self.memory.result(slot) {
+            };
+            if made > 0 {
                 self.seat(name, child, made, process)?;
             }
         }
+        if step.verb.name == "exec" {
+            self.let_take_pid(step.actor)?;
+        }
         self.settle()?;
         Ok(Some(self.outcomes(step.actor)))
+    }
+
+    /// A further thread that has execed is its process's first from now on, and the files of
+    /// that one show it.
+    fn let_take_pid(&mut self, name: Name) -> Result<(), Trouble> {
+        let Actor { slot, pid, process, .. } = self.actors[&name];
+        if pid == process || !self.has_answered(slot) || self.memory.result(slot) != 0 {
+            return Ok(());
+        }
+        let asked = self.actors[&name].asked;
+        for actor in self.actors.values_mut().filter(|actor| actor.process == process) {
+            actor.stat.state = '-';
+        }
+        self.seat(name, slot, process.into(), None)?;
+        self.actor_of(name).asked = asked;
+        Ok(())
+    }
+
+    fn actor_of(&mut self, name: Name) -> &mut Actor {
+        self.actors.get_mut(&name).expect("it was made")
+    }
+
+    /// The number of a child whose parent may be asleep until it execs.
+    fn made_by_vfork(&self, slot: usize) -> i64 {
+        for _ in 0..50_000 {
+            let data = self.memory.data(slot);
+            match (Reply { result: 0, data: &data }).int(0) {
+                0 if self.memory.is_idle(slot) => break,
+                0 => self.memory.wait(slot),
+                pid => return pid.into(),
+            }
+        }
+        self.memory.result(slot)
+    }
+
+    /// Waits for an answer, which comes, but the machine may be slow.
+    fn has_answered(&self, slot: usize) -> bool {
+        for _ in 0..50_000 {
+            if self.memory.is_idle(slot) {
+                break;
+            }
+            self.memory.wait(slot);
+        }
+        self.memory.is_idle(slot)
     }
 
     fn outcomes(&mut self, asked: Name) -> Vec<(Name, Outcome)> {
@@ -284,6 +347,7 @@ impl Linux {
                     for (actor, (stat, _)) in self.actors.values_mut().zip(first) {
                         actor.stat = stat;
                     }
+                    self.wait_for_numbers();
                     return Ok(());
                 }
             }
@@ -293,6 +357,29 @@ impl Linux {
                 return Err(Trouble(format!("it does not come to rest: {stats:?}")));
             }
             std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the numbers are free that nobody bears any more. Who ends without being
+    /// waited for gives its own back a moment after `/proc` has forgotten it. (Should a
+    /// stranger have the number meanwhile, it is not waited for.)
+    fn wait_for_numbers(&mut self) {
+        let borne: Vec<i32> = self
+            .actors
+            .values()
+            .filter(|actor| actor.stat.state != '-')
+            .flat_map(|actor| [actor.pid, actor.stat.pgid, actor.stat.sid])
+            .collect();
+        let deadline = Instant::now() + Duration::from_millis(200);
+        for actor in self.actors.values_mut() {
+            let Some(number) = actor.number else { continue };
+            if borne.contains(&actor.pid) {
+                continue;
+            }
+            while !system::is_free(number, &self.image) && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            actor.number = None;
         }
     }
 
@@ -316,6 +403,11 @@ impl Linux {
         all.all(|(actor, (stat, _))| match stat.state {
             // Who is idle has nothing to do but to fall asleep.
             'S' => !stat.is_exiting && (self.memory.is_idle(actor.slot) || actor.files.is_asleep()),
+            // It waits for the child of its vfork.
+            'D' => {
+                let verb = actor.asked.map(|verb| verb.name);
+                verb == Some("vfork") && actor.files.is_asleep()
+            }
             // It is seen to have stopped before it tells its parent.
             'T' => actor.files.is_asleep(),
             '-' => true,

@@ -5,12 +5,12 @@
 //! and session 0, init's, have no member outside: it is gone before the sequence begins.
 #![allow(unsafe_code)]
 
-use super::memory::{IMAGE_FD, MEMORY_FD, Memory};
+use super::memory::{IMAGE_FD, LAST_FD, MEMORY_FD, Memory, TERMINAL_FD};
 use super::system;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// The hard limit of a user's processes. (Who may raise one is a matter of more than ids.)
 pub const MOST_PROCESSES: u64 = 1_000;
 
+/// The end of a sequence's numbers, where each namespace has its own (Linux 6.14): a little
+/// above those that are given in the first round only.
+const PID_MAX: &[u8] = b"312";
+
 /// init's slot.
 pub(super) const INIT: usize = 1;
 
@@ -26,6 +30,7 @@ pub(super) const INIT: usize = 1;
 const PID: usize = 0;
 const STAGE: usize = 1;
 const ERROR: usize = 2;
+const MOST: usize = 3;
 
 /// Why there can be no sequence here.
 #[derive(Debug)]
@@ -74,23 +79,33 @@ pub(super) struct Namespace {
     init: libc::pid_t,
     /// Its `/proc`.
     pub(super) proc: File,
+    /// Itself.
+    pub(super) own: File,
+    /// Its `pid_max`.
+    pub(super) pid_max: usize,
+    /// The other end of its terminal.
+    _master: OwnedFd,
 }
 
 /// What init does before it is an actor. Each step may fail.
-const STAGES: [&str; 6] = [
+const STAGES: [&str; 7] = [
     "a pid namespace",
     "the ids of a user namespace",
     "mounts of its own",
     "/proc in a pid namespace",
     "the actor's descriptors",
     "the actor's exec",
+    "the numbers of a pid namespace",
 ];
 
 /// What is prepared before the fork, after which nothing allocates.
 struct Plan<'a> {
     memory: &'a Memory,
     image: RawFd,
+    terminal: RawFd,
     flags: i32,
+    /// Whether namespaces have a `pid_max` of their own.
+    has_own_most: bool,
     maps: Option<[Vec<u8>; 2]>,
 }
 
@@ -100,9 +115,12 @@ impl Namespace {
             memory.clear(slot);
         }
         memory.ask_to_start(INIT);
+        let [master, terminal] = system::terminal()?;
         let plan = Plan {
             memory,
             image,
+            has_own_most: system::version() >= [6, 14],
+            terminal: terminal.as_raw_fd(),
             flags: libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_PARENT | libc::SIGCHLD,
             maps: None,
         };
@@ -136,9 +154,13 @@ impl Namespace {
                 return Err(Unavailable::new("init", io::ErrorKind::TimedOut.into()));
             }
         }
-        match File::open(Path::new("/proc").join(init.to_string()).join("root/proc")) {
-            Ok(proc) => Ok(Self { init, proc }),
-            Err(why) => {
+        let open = |name| File::open(Path::new("/proc").join(init.to_string()).join(name));
+        match (open("root/proc"), open("ns/pid")) {
+            (Ok(proc), Ok(own)) => {
+                let pid_max = memory.shared(MOST).load(Acquire) as usize;
+                Ok(Self { init, proc, own, pid_max, _master: master })
+            }
+            (Err(why), _) | (_, Err(why)) => {
                 end(init);
                 Err(Unavailable::new("/proc of a pid namespace", why))
             }
@@ -209,11 +231,18 @@ impl Plan<'_> {
             // SAFETY: a limit that is there.
             unsafe { libc::setrlimit(what, &limit) };
         }
-        for (from, to) in [(self.memory.fd(), MEMORY_FD), (self.image, IMAGE_FD)] {
+        let last = self.numbers();
+        let fds = [
+            (self.memory.fd(), MEMORY_FD),
+            (self.image, IMAGE_FD),
+            (last, LAST_FD),
+            (self.terminal, TERMINAL_FD),
+        ];
+        for (from, to) in fds {
             // SAFETY: a descriptor of ours; what was `to` in this process is nobody's.
             self.check(4, unsafe { libc::dup2(from, to) });
         }
-        let (below, above) = ([0, IMAGE_FD as u32 - 1], [MEMORY_FD as u32 + 1, u32::MAX]);
+        let (below, above) = ([0, IMAGE_FD as u32 - 1], [TERMINAL_FD as u32 + 1, u32::MAX]);
         for [first, last] in [below, above] {
             // SAFETY: nothing of this process needs them.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
@@ -243,10 +272,35 @@ impl Plan<'_> {
         };
     }
 
-    fn write(&self, path: &std::ffi::CStr, what: &[u8]) {
+    fn open(&self, stage: usize, path: &std::ffi::CStr, how: i32) -> RawFd {
         // SAFETY: a path that ends with null.
-        let file = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY) };
-        self.check(1, file);
+        let file = unsafe { libc::open(path.as_ptr(), how) };
+        self.check(stage, file);
+        file
+    }
+
+    /// Sets the end of the numbers if it is the namespace's own, and says what it is; the
+    /// descriptor by which the last one can be set.
+    fn numbers(&self) -> RawFd {
+        let how = if self.has_own_most { libc::O_RDWR } else { libc::O_RDONLY };
+        let file = self.open(6, c"/proc/sys/kernel/pid_max", how);
+        if self.has_own_most {
+            // Where there are many processors the system wants more: then it has more.
+            // SAFETY: bytes that are there.
+            unsafe { libc::pwrite(file, PID_MAX.as_ptr().cast(), PID_MAX.len(), 0) };
+        }
+        let mut text = [0_u8; 16];
+        // SAFETY: room that is there.
+        let len = unsafe { libc::pread(file, text.as_mut_ptr().cast(), text.len(), 0) };
+        self.check(6, len as i32);
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+        let most = digits.fold(0, |most, digit| most * 10 + u64::from(digit - b'0'));
+        self.memory.shared(MOST).store(most, Release);
+        self.open(6, c"/proc/sys/kernel/ns_last_pid", libc::O_WRONLY)
+    }
+
+    fn write(&self, path: &std::ffi::CStr, what: &[u8]) {
+        let file = self.open(1, path, libc::O_WRONLY);
         // SAFETY: bytes that are there.
         let written = unsafe { libc::write(file, what.as_ptr().cast(), what.len()) };
         self.check(1, written as i32);

@@ -24,11 +24,13 @@ pub(super) struct Stat {
     pub(super) ppid: i32,
     pub(super) pgid: i32,
     pub(super) sid: i32,
+    /// The group in the foreground of its terminal; -1: it has none.
+    pub(super) foreground: i32,
     /// It has begun to end.
     pub(super) is_exiting: bool,
 }
 
-const GONE: Stat = Stat { state: '-', ppid: 0, pgid: 0, sid: 0, is_exiting: false };
+const GONE: Stat = Stat { state: '-', ppid: 0, pgid: 0, sid: 0, foreground: -1, is_exiting: false };
 const PF_EXITING: u64 = 4;
 
 fn read(file: &File, buffer: &mut [u8]) -> Option<usize> {
@@ -60,12 +62,13 @@ impl Files {
         let mut words = rest.split(' ');
         let state = words.next().and_then(|word| word.chars().next()).unwrap_or('-');
         let mut number = || words.next().and_then(|word| word.parse::<i64>().ok()).unwrap_or(-1);
-        let [ppid, pgid, sid, _, _, flags] = std::array::from_fn(|_| number());
+        let [ppid, pgid, sid, _, foreground, flags] = std::array::from_fn(|_| number());
         Stat {
             state,
             ppid: ppid as i32,
             pgid: pgid as i32,
             sid: sid as i32,
+            foreground: foreground as i32,
             is_exiting: flags as u64 & PF_EXITING != 0,
         }
     }
@@ -80,6 +83,7 @@ impl Files {
         };
         let mut task =
             Task { stage, ppid: stat.ppid, pgid: stat.pgid, sid: stat.sid, ..Task::default() };
+        task.foreground = (stat.foreground != -1).then_some(stat.foreground);
         let mut buffer = [0; 4096];
         let Some(len) = read(&self.status, &mut buffer) else { return Task::default() };
         for line in String::from_utf8_lossy(&buffer[..len]).lines() {

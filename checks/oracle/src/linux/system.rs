@@ -32,6 +32,61 @@ pub(super) fn program(elf: &[u8]) -> Result<OwnedFd, Unavailable> {
     Ok(again.into())
 }
 
+/// The number that a task of a pid namespace has in ours; `None` before Linux 6.11.
+pub(super) fn number_here(namespace: &File, pid: i32) -> Option<i32> {
+    // `NS_GET_PID_FROM_PIDNS`.
+    const REQUEST: libc::c_ulong = 0x8004_b706;
+    // SAFETY: a number; no memory is meant.
+    let number = unsafe { libc::ioctl(namespace.as_raw_fd(), REQUEST as _, pid) };
+    (number > 0).then_some(number)
+}
+
+/// Whether a number is given to nobody, not even to a task that is about to give it back: who
+/// looks for its bearer finds none, but only this asks for the number itself.
+pub(super) fn is_free(number: i32, any: &impl AsRawFd) -> bool {
+    // SAFETY: a number; no memory is meant.
+    let owned = unsafe { libc::fcntl(any.as_raw_fd(), libc::F_SETOWN, number) };
+    let why = std::io::Error::last_os_error().raw_os_error();
+    owned == -1 && why == Some(libc::ESRCH)
+}
+
+/// The version of Linux: its first two numbers.
+pub(super) fn version() -> [u32; 2] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+/// A pseudo-terminal, master and slave: background output stops, and nothing waits for input.
+pub(super) fn terminal() -> Result<[OwnedFd; 2], Unavailable> {
+    let owned = |fd: i32| {
+        if fd == -1 {
+            return Err(Unavailable::last("a terminal"));
+        }
+        // SAFETY: new, and nobody else's.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    // SAFETY: no memory is meant.
+    let master =
+        owned(unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) })?;
+    // SAFETY: a descriptor of ours.
+    unsafe { libc::unlockpt(master.as_raw_fd()) };
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: a descriptor of ours; its argument is a number.
+    let slave = owned(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) })?;
+    let mut how = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: room for what is written there.
+    if unsafe { libc::tcgetattr(slave.as_raw_fd(), how.as_mut_ptr()) } == -1 {
+        return Err(Unavailable::last("a terminal"));
+    }
+    // SAFETY: written above.
+    let mut how = unsafe { how.assume_init() };
+    how.c_lflag |= libc::TOSTOP;
+    // SAFETY: as it was given, with a flag more.
+    unsafe { libc::tcsetattr(slave.as_raw_fd(), libc::TCSANOW, &how) };
+    Ok([master, slave])
+}
+
 /// The effective user and group of this process.
 pub(super) fn own_ids() -> [u32; 2] {
     // SAFETY: no arguments, no failure.

@@ -38,6 +38,16 @@ pub enum TraceEvent {
         /// Its number, which another may bear by now.
         lid: Lid,
     },
+    /// An LWP has taken its process's number: an exec by a further LWP, where that is
+    /// [the rule](crate::Difference::ExecOfFurtherLwp).
+    LwpRenumber {
+        /// Its process.
+        pid: Pid,
+        /// Its number.
+        lid: Lid,
+        /// The one that it had, which another may bear by now.
+        was: Lid,
+    },
     /// A process has become another program (`execnotify`).
     Exec {
         /// The process.

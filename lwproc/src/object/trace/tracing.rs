@@ -22,6 +22,9 @@ impl TraceSink for TracingSink {
             TraceEvent::LwpExit { pid, lid } => {
                 trace!(target: "lwproc", pid = pid.0, lid = lid.0, "lwp exit");
             }
+            TraceEvent::LwpRenumber { pid, lid, was } => {
+                trace!(target: "lwproc", pid = pid.0, lid = lid.0, was = was.0, "lwp renumber");
+            }
             TraceEvent::Exec { pid, comm } => {
                 trace!(target: "lwproc", pid = pid.0, %comm, "exec");
             }
