@@ -181,8 +181,7 @@ pub(crate) struct Edge<H: Host> {
 impl<H: Host> Edge<H> {
     pub(crate) fn new(parent: ProcPtr<H>, child: Identity, kin: Kin) -> *mut Managed<Self> {
         let (next_child, next_zombie) = (Link::new(Tagged::NULL), Link::new(Tagged::NULL));
-        let exit_signal = AtomicExitSignal::new(kin.exit_signal);
-        let maker = kin.maker;
+        let (maker, exit_signal) = (kin.maker, AtomicExitSignal::new(kin.exit_signal));
         Managed::new(Self { next_child, next_zombie, parent, child, maker, exit_signal })
     }
 
