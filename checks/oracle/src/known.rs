@@ -43,9 +43,18 @@ impl Difference<'_> {
 
     /// Whether the first argument is the number of a zombie.
     fn is_of_zombie(&self) -> bool {
+<<<<<<< HEAD
         // One who is gone may have had the number before.
         let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
         self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
+||||||| 8434744
+        let is_meant = |task: &&Task| i64::from(task.pid) == self.values[0];
+        self.before.values().find(is_meant).is_some_and(|task| task.stage == Stage::Zombie)
+=======
+        // A thread that has execed has the number of the first one, which is gone.
+        let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
+        self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
+>>>>>>> forks
     }
 
     fn linux(&self) -> Option<Result<i64, i32>> {
@@ -91,6 +100,16 @@ pub const KNOWN: &[Known] = &[
         is: |d| {
             let stops = d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(19..=22)));
             stops && d.before.values().any(|task| task.call == Some("vfork"))
+        },
+        then: Then::Ends,
+    },
+    Known {
+        name: "the first thread of a vfork's child leaves alone",
+        reason: "Linux lets the parent go on, in whose memory the others run still; here, as on \
+                 NetBSD, the process must end or exec",
+        is: |d| {
+            let waits = d.before.get(&d.actor).is_some_and(|task| task.call == Some("vfork"));
+            waits && d.step.verb.name == "leave" && d.outcomes[1].is_none()
         },
         then: Then::Ends,
     },
