@@ -43,18 +43,9 @@ impl Difference<'_> {
 
     /// Whether the first argument is the number of a zombie.
     fn is_of_zombie(&self) -> bool {
-<<<<<<< HEAD
         // One who is gone may have had the number before.
         let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
         self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
-||||||| 8434744
-        let is_meant = |task: &&Task| i64::from(task.pid) == self.values[0];
-        self.before.values().find(is_meant).is_some_and(|task| task.stage == Stage::Zombie)
-=======
-        // A thread that has execed has the number of the first one, which is gone.
-        let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
-        self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
->>>>>>> forks
     }
 
     fn linux(&self) -> Option<Result<i64, i32>> {
