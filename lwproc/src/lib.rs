@@ -163,7 +163,7 @@ pub use entry::opened::{FdReservation, FileHandle, FileRef};
 pub use entry::pidfd::{Drained, Exited, ExitedError, WaitProc};
 pub use entry::process::Process;
 pub use entry::resources::Resources;
-pub use entry::signal::{KillTarget, Signals};
+pub use entry::signal::{KillTarget, QueueTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::until::Until;
@@ -199,7 +199,9 @@ pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
 pub use policy::{Difference, JobControl, Rules, WaitPolicy};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
-pub use signal::{Disposition, DispositionError, KillError, MaskError, SigModel, SigSet, Signo};
+pub use signal::{
+    Disposition, DispositionError, KillError, MaskError, QueueError, SigModel, SigSet, Signo, Taken,
+};
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
 pub use usage::{Profile, Usage};

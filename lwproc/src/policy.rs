@@ -53,7 +53,7 @@ pub struct Rules {
     pub(crate) numbers: Numbers,
     pub(crate) jobs: JobControl,
     /// The differences in which it is as Linux: a bit each.
-    as_linux: u8,
+    as_linux: u32,
 }
 
 /// A case in which Linux does otherwise than NetBSD and POSIX.
@@ -80,12 +80,16 @@ pub enum Difference {
     /// A signal that does nothing, for a process of several LWPs. Linux: kept if the first
     /// one blocks it. NetBSD: if all do. Where [job control](JobControl) is the kernel's.
     MaskOfTheFirst,
+    /// Which LWP is told of a signal for its process, of several that do not block it, and
+    /// whose sleep it interrupts. Linux: the first, whose number is the process's, else the
+    /// oldest. NetBSD: the newest.
+    Receiver,
 }
 
 impl Difference {
-    const ALL: u8 = (1 << 7) - 1;
+    const ALL: u32 = (1 << (Self::Receiver as u32 + 1)) - 1;
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u32 {
         1 << self as u8
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
 mod switch;
+mod take;
 pub(crate) mod until;
 mod view;
 pub(crate) mod wait;

@@ -6,7 +6,7 @@ use crate::errno::errors;
 use crate::host::Host;
 use crate::object::lwp_word::Mark;
 use crate::object::node::LwpNode;
-use crate::ops::post;
+use crate::ops::pending;
 use crate::ops::seat::Seat;
 use crate::ops::timer::Timer;
 use crate::reclaim::Managed;
@@ -114,7 +114,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let word = node.word.load();
         if word.has_qexit() {
             Some(Interrupted::Exit)
-        } else if word.has_pendsig() && post::refresh(node, self.proc()) {
+        } else if word.has_pendsig() && pending::refresh(node, self.proc(), self.seat.me()) {
             Some(Interrupted::Signal)
         } else if word.has_unslept() {
             Some(Interrupted::Unslept)

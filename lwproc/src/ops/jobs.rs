@@ -7,7 +7,8 @@
 //! Those that were sent to one LWP are in that LWP's set, and are discarded there a moment
 //! later.
 
-use super::post::{self, Recipient};
+use super::pending;
+use super::post::{self, Load, QueueFull, Recipient};
 use crate::family;
 use crate::host::Host;
 use crate::object::group::Pgrp;
@@ -93,7 +94,7 @@ pub(crate) fn sent<H: Host>(
         let of_proc = if let Recipient::Proc(_) = to { pends } else { SigSet::EMPTY };
         let continued = proc.jobs.cont(numbers.stops(), of_proc);
         discard_of_lwps(proc, numbers.stops(), pin);
-        post::no_longer_of_many(proc, numbers.stops());
+        pending::no_longer_of_many(proc, numbers.stops());
         if continued == Continued::Now {
             wake_stopped(proc, pin);
             tell_parent(world, proc, pin, aftermath);
@@ -107,7 +108,7 @@ pub(crate) fn sent<H: Host>(
             proc.jobs.post(signo, numbers.cont);
         } else {
             proc.jobs.discard(numbers.cont.into());
-            post::no_longer_of_many(proc, signo.into());
+            pending::no_longer_of_many(proc, signo.into());
         }
         discard_of_lwps(proc, numbers.cont.into(), pin);
     }
@@ -116,6 +117,23 @@ pub(crate) fn sent<H: Host>(
 }
 
 /// A signal by these rules where the kernel keeps them, but for what SIGKILL does.
+pub(crate) fn send_with<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    load: Load<H::SigValue>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Result<(), QueueFull> {
+    let left = if kept(world) { sent(world, to, signo, pin, aftermath) } else { Left::Post };
+    if left == Left::Post {
+        return post::post(world, to, signo, load, pin, aftermath);
+    }
+    aftermath.run(|| drop(load));
+    Ok(())
+}
+
+/// The same with nothing.
 pub(crate) fn send<H: Host>(
     world: &World<H>,
     to: &Recipient<'_, H>,
@@ -123,10 +141,8 @@ pub(crate) fn send<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    let left = if kept(world) { sent(world, to, signo, pin, aftermath) } else { Left::Post };
-    if left == Left::Post {
-        post::post(world, to, signo, pin, aftermath);
-    }
+    // Only a value is refused.
+    let _sent = send_with(world, to, signo, Load::Nothing, pin, aftermath);
 }
 
 /// What a signal does that an LWP has just taken: which was blocked when it was sent.
@@ -147,12 +163,19 @@ pub(crate) fn taken<H: Host>(
 }
 
 /// A process does something new with a signal: what it ignores is discarded, blocked or not.
-pub(crate) fn disposed<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo, pin: &Pin<'_>) {
+pub(crate) fn disposed<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
     if effect(world, proc, signo) == Effect::Nothing {
         // Relaxed: as in `discard_of_lwps`.
         proc.pending.fetch_and(!SigSet::from(signo).bits(), Relaxed);
         proc.jobs.discard(signo.into());
         discard_of_lwps(proc, signo.into(), pin);
+        pending::discard_queued(proc, |queued| queued.signo == signo, pin, aftermath);
     }
 }
 
@@ -167,7 +190,7 @@ fn first_blocks<H: Host>(
         return false;
     };
     let is_first = |lwp: &LwpNode<H>| lwp.lid.0 == proc.pid().0;
-    let blocks = |lwp: &LwpNode<H>| is_first(lwp) && post::blocked(lwp).contains(signo);
+    let blocks = |lwp: &LwpNode<H>| is_first(lwp) && pending::blocked(lwp).contains(signo);
     world.rules.is_linux(Difference::MaskOfTheFirst)
         && proc.lwps.iter(pin).any(|(lwp, _)| blocks(lwp))
 }
@@ -183,7 +206,7 @@ fn is_blocked<H: Host>(
         // Even when the process has no LWP in its list for a moment.
         return false;
     }
-    let blocks = |lwp: &LwpNode<H>| post::blocked(lwp).contains(signo);
+    let blocks = |lwp: &LwpNode<H>| pending::blocked(lwp).contains(signo);
     match to {
         Recipient::Proc(proc) => proc.lwps.iter(pin).all(|(lwp, _)| blocks(lwp)),
         Recipient::Lwp(_, lwp) => blocks(lwp),
@@ -194,7 +217,7 @@ fn is_blocked<H: Host>(
 fn discard_of_lwps<H: Host>(proc: &ProcNode<H>, signals: SigSet, pin: &Pin<'_>) {
     for (lwp, _) in proc.lwps.iter(pin) {
         // A look first: LWPs that nobody stops are not written to.
-        if !(post::pending(&lwp.pending) & signals).is_empty() {
+        if !(pending::pending(&lwp.pending) & signals).is_empty() {
             // Relaxed: nobody takes what is discarded.
             lwp.pending.fetch_and(!signals.bits(), Relaxed);
         }

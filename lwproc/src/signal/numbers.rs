@@ -13,6 +13,8 @@ pub(crate) struct Numbers {
     by_terminal: SigSet,
     /// What does nothing when nobody has said what it does.
     by_default_nothing: SigSet,
+    /// Those of which each that is sent is kept: SIGRTMIN and SIGRTMAX.
+    kept_each: [u8; 2],
 }
 
 const fn signo(number: i32) -> Signo {
@@ -36,6 +38,7 @@ impl Numbers {
         by_terminal: set([18, 21, 22]),
         // URG, CONT, CHLD, IO, WINCH, INFO, PWR.
         by_default_nothing: set([16, 19, 20, 23, 28, 29, 32]),
+        kept_each: [33, 63],
     };
 
     pub(crate) const LINUX: Self = Self {
@@ -45,6 +48,8 @@ impl Numbers {
         by_terminal: set([20, 21, 22]),
         // CHLD, CONT, URG, WINCH.
         by_default_nothing: set([17, 18, 23, 28]),
+        // The kernel's; a C library keeps the first two for itself.
+        kept_each: [32, 64],
     };
 
     /// Those that no LWP blocks, and no process catches or ignores: KILL and STOP.
@@ -60,6 +65,13 @@ impl Numbers {
     /// Whether it stops, and a group that nobody controls is exempt.
     pub(crate) const fn is_by_terminal(self, signo: Signo) -> bool {
         self.by_terminal.contains(signo)
+    }
+
+    /// Whether each is kept that is sent, be others pending.
+    #[inline]
+    pub(crate) const fn keeps_each(self, signo: Signo) -> bool {
+        let [first, last] = self.kept_each;
+        signo.number() >= first && signo.number() <= last
     }
 
     pub(crate) const fn does_nothing(self, signo: Signo) -> bool {
