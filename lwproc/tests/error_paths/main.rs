@@ -82,6 +82,7 @@ tests! {
     FdError by files::fd;
     GroupError by groups::group;
     KillError by signals::kill;
+    QueueError by signals::queue;
     MaskError by signals::mask;
     DispositionError by signals::disposition;
     Interrupted by sleeping::sleep;
