@@ -51,6 +51,8 @@ mod layers;
 #[cfg(lwproc_loom)]
 mod matrix;
 #[cfg(lwproc_loom)]
+mod queues;
+#[cfg(lwproc_loom)]
 mod resources;
 #[cfg(lwproc_loom)]
 mod runner;
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         jobs::models(),
         resources::models(),
         signals::models(),
+        queues::models(),
         drain::models(),
         sleep::models(),
         deadlines::models(),

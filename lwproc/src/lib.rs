@@ -104,6 +104,7 @@ pub mod layers {
     pub use crate::reclaim::mailbox::Mailbox;
     pub use crate::reclaim::refcount::Dropped;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::signal::queue;
     pub use crate::sync::{Parker, Unparker};
     pub use crate::waitq::{WaitQueue, Waiting};
     pub use crate::world::biglock::BigLock;

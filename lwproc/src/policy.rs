@@ -1,5 +1,6 @@
 //! What a kernel is told once and for all.
 
+use crate::signal::Signo;
 use crate::signal::numbers::Numbers;
 
 /// What happens to a process whose last LWP has gone.
@@ -119,6 +120,19 @@ impl Rules {
     #[must_use]
     pub const fn as_netbsd(self, case: Difference) -> Self {
         Self { as_linux: self.as_linux & !case.bit(), ..self }
+    }
+
+    /// The name of a signal by these rules' numbers, where it has one.
+    ///
+    /// ```
+    /// use lwproc::{Rules, Signo};
+    ///
+    /// let signo = Signo::new(17).unwrap();
+    /// assert_eq!(Rules::LINUX.name(signo), Some("SIGCHLD"));
+    /// assert_eq!(Rules::NETBSD.name(signo), Some("SIGSTOP"));
+    /// ```
+    pub fn name(self, signo: Signo) -> Option<&'static str> {
+        self.numbers.name(signo)
     }
 
     /// Whether that case is as on Linux.

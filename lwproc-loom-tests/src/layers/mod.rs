@@ -6,6 +6,7 @@ mod filedesc;
 mod ids;
 pub(crate) mod list;
 mod mailbox;
+mod queue;
 mod uids;
 mod waitq;
 mod words;
@@ -20,6 +21,7 @@ pub fn models() -> Vec<Model> {
         cpus::models(),
         list::models(),
         mailbox::models(),
+        queue::models(),
         uids::models(),
         ids::models(),
         waitq::models(),

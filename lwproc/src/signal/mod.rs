@@ -8,7 +8,7 @@
 
 pub(crate) mod dispositions;
 pub(crate) mod numbers;
-pub(crate) mod queue;
+pub mod queue;
 mod set;
 pub(crate) mod state;
 

@@ -31,6 +31,11 @@ const fn set<const N: usize>(numbers: [i32; N]) -> SigSet {
 }
 
 impl Numbers {
+    /// The name of a number, where it has one.
+    pub(crate) fn name(self, signo: Signo) -> Option<&'static str> {
+        if self == Self::LINUX { signo.linux_name() } else { signo.name() }
+    }
+
     pub(crate) const NETBSD: Self = Self {
         stop: Signo::STOP,
         cont: Signo::CONT,
