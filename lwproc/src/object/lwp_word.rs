@@ -259,6 +259,7 @@ impl AtomicLwpWord {
         // Release [P6]: what this owner did; pairs with Acquire in `claim`.
         // Acquire [P28]: that a teardown has tried to claim it before this; pairs
         // with Release in `claim`.
+        // Acquire [P133]: the signals that it was told of; pairs with the fence in `post`.
         // A difference, since RUNNING is set: one exclusive add tells what was there.
         let before = LwpWord(self.0.fetch_sub(RUNNING, AcqRel));
         debug_assert!(before.is_running() && !before.has_exited());
