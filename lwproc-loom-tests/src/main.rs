@@ -53,6 +53,8 @@ mod layers;
 #[cfg(lwproc_loom)]
 mod matrix;
 #[cfg(lwproc_loom)]
+mod queues;
+#[cfg(lwproc_loom)]
 mod resources;
 #[cfg(lwproc_loom)]
 mod runner;
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         jobs::models(),
         resources::models(),
         signals::models(),
+        queues::models(),
         drain::models(),
         forks::models(),
         sleep::models(),

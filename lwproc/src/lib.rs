@@ -105,6 +105,7 @@ pub mod layers {
     pub use crate::reclaim::mailbox::Mailbox;
     pub use crate::reclaim::refcount::Dropped;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::signal::queue;
     pub use crate::sync::{Parker, Unparker};
     pub use crate::waitq::{WaitQueue, Waiting};
     pub use crate::world::biglock::BigLock;
@@ -164,7 +165,7 @@ pub use entry::opened::{FdReservation, FileHandle, FileRef};
 pub use entry::pidfd::{Drained, Exited, ExitedError, WaitProc};
 pub use entry::process::Process;
 pub use entry::resources::Resources;
-pub use entry::signal::{KillTarget, Signals};
+pub use entry::signal::{KillTarget, QueueTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::terminal::{AtTerminal, Tostop};
@@ -205,7 +206,9 @@ pub use ops::plan::{SpawnError, SpawnGroup};
 pub use pgrp::GroupError;
 pub use policy::{Difference, JobControl, Rules, WaitPolicy};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
-pub use signal::{Disposition, DispositionError, KillError, MaskError, SigModel, SigSet, Signo};
+pub use signal::{
+    Disposition, DispositionError, KillError, MaskError, QueueError, SigModel, SigSet, Signo, Taken,
+};
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};
 pub use usage::{Profile, Usage};

@@ -41,10 +41,10 @@ impl Difference<'_> {
         self.before.values().any(|task| Some(task.pid) == process && task.stage == Stage::Zombie)
     }
 
-    /// Whether the first argument is the number of a zombie.
-    fn is_of_zombie(&self) -> bool {
+    /// Whether that argument is the number of a zombie.
+    fn is_of_zombie(&self, arg: usize) -> bool {
         // One who is gone may have had the number before.
-        let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
+        let is_meant = |task: &Task| i64::from(task.pid) == self.values[arg];
         self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
     }
 
@@ -117,7 +117,14 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "tkill of a zombie",
         reason: "Linux finds the first thread until the process is reaped; here it has no LWP",
-        is: |d| d.is("tkill") && d.is_of_zombie() && d.ours() == err(Errno::ESRCH),
+        is: |d| {
+            let is_meant = match d.step.verb.name {
+                "tkill" => d.is_of_zombie(0),
+                "tqueue" => d.is_of_zombie(1),
+                _ => false,
+            };
+            is_meant && d.actor == d.step.actor && d.ours() == err(Errno::ESRCH)
+        },
         then: Then::GoesOn,
     },
     Known {
@@ -160,13 +167,6 @@ pub const KNOWN: &[Known] = &[
             let suspended = d.before.get(&d.actor).is_some_and(|t| t.call == Some("suspend"));
             suspended && d.actor != d.step.actor && d.outcomes[1].is_none()
         },
-        then: Then::Ends,
-    },
-    Known {
-        name: "sigtimedwait of what is pending twice",
-        reason: "there is no way to take a signal that does nothing but to catch it for a \
-                 moment, and what comes after that is discarded",
-        is: |d| d.step.verb.name == "take" && d.field == Some("pending"),
         then: Then::Ends,
     },
     Known {

@@ -194,8 +194,8 @@ impl<H: Host> Entered<'_, H> {
         let mut closed = self.close_on_exec();
         self.proc().resources.set_comm(comm, &self.seat.pin());
         self.proc().mark_execed();
-        if let Some(dispositions) = self.proc().dispositions.get() {
-            dispositions.exec();
+        if let Some(signals) = self.proc().signals.get() {
+            signals.dispositions.exec();
         }
         if !self.cred().has_saved_effective() {
             let saved = |old: &Cred| Ok::<_, Infallible>(old.with_saved_effective());

@@ -60,6 +60,7 @@ impl Default for Builder {
             ends: Ends::default(),
             sigchld: false,
             rules: Rules::default(),
+            max_queued: 1024,
         };
         Self { host: ThreadHost::new(), settings }
     }
@@ -159,6 +160,13 @@ impl<H: Host> Builder<H> {
     /// neither blocks nor takes it is interrupted by it. Default: it posts nothing.
     pub fn sigchld(mut self) -> Self {
         self.settings.sigchld = true;
+        self
+    }
+
+    /// The most signals that are queued for a process and its LWPs at once: see
+    /// [`Signals::queue`](crate::Signals::queue). A take looks at all of them. Default: 1,024.
+    pub fn max_queued_signals(mut self, max: usize) -> Self {
+        self.settings.max_queued = max;
         self
     }
 

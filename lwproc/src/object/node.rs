@@ -52,7 +52,8 @@ use crate::once_box::OnceBox;
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::signal::dispositions::Dispositions;
+use crate::signal::queue::Queue;
+use crate::signal::state::SigState;
 use crate::signal::{Disposition, SigSet, Signo};
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
@@ -94,8 +95,8 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) of_many: AtomicU64,
     /// Whether it is stopped.
     pub(crate) jobs: AtomicJobWord,
-    /// What it does with its signals, where the kernel keeps that.
-    pub(crate) dispositions: OnceBox<Dispositions>,
+    /// What few processes have of signals.
+    pub(crate) signals: OnceBox<SigState<H::SigValue>>,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
@@ -123,7 +124,13 @@ impl<H: Host> ProcNode<H> {
 
     /// What it does with a signal, where the kernel keeps that.
     pub(crate) fn disposition(&self, signo: Signo) -> Disposition {
-        self.dispositions.get().map_or(Disposition::Default, |all| all.of(signo))
+        self.signals.get().map_or(Disposition::Default, |state| state.dispositions.of(signo))
+    }
+
+    /// Its queued signals, and its LWPs', if there are any. Two loads; one if there never were.
+    #[inline]
+    pub(crate) fn queue(&self) -> Option<&Queue<H::SigValue>> {
+        self.signals.get().map(|state| &state.queue).filter(|queue| !queue.is_empty())
     }
 
     /// What a wait of its parent can take of it.
@@ -156,7 +163,7 @@ impl<H: Host> ProcNode<H> {
             pending: AtomicU64::new(0),
             of_many: AtomicU64::new(0),
             jobs: AtomicJobWord::new(job_signals),
-            dispositions: OnceBox::new(),
+            signals: OnceBox::new(),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

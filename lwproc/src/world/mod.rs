@@ -99,6 +99,7 @@ pub(crate) struct Settings {
     pub(crate) ends: Ends,
     pub(crate) sigchld: bool,
     pub(crate) rules: Rules,
+    pub(crate) max_queued: usize,
 }
 
 impl Settings {
@@ -133,6 +134,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) policy: WaitPolicy,
     pub(crate) signals: SigModel,
     pub(crate) rules: Rules,
+    /// How many signals may be queued for a process.
+    pub(crate) max_queued: usize,
     /// Those by which the kernel stops and continues processes.
     pub(crate) job_signals: SigSet,
     /// What a process ends with when nobody says how.

@@ -3,14 +3,14 @@
 //! A wait that sleeps is a future of the library, which is polled again only when its waker
 //! has been called: a wake-up that the library loses is a call that goes on here.
 
-use super::Ours;
 use super::calls::{Asked, Called, Sleep, number};
+use super::{Entered, Host, Ours};
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    ChildEvent, Entered, Errno, Pid, Reaped, Signo, Vforked, WaitChild, WaitError, WaitEvents,
-    WaitFor, WaitTarget,
+    ChildEvent, Errno, Pid, Reaped, Signo, Vforked, WaitChild, WaitError, WaitEvents, WaitFor,
+    WaitTarget,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Waiting {
     target: WaitTarget,
     events: WaitEvents,
     then: Then,
-    future: Pin<Box<WaitChild>>,
+    future: Pin<Box<WaitChild<Host>>>,
     woken: Arc<Woken>,
 }
 
@@ -71,7 +71,7 @@ impl Waiting {
 #[derive(Debug)]
 pub struct Vforking {
     pid: i64,
-    future: Vforked,
+    future: Vforked<Host>,
     woken: Arc<Woken>,
 }
 
