@@ -22,6 +22,7 @@ impl Host for Mine {
     type VmSpace = ();
     type Emul = ();
     type Vfs = Place;
+    type SigValue = ();
 
     fn create(&self, _: LwpToken) {
         self.lwps.fetch_add(1, Ordering::Relaxed);

@@ -103,6 +103,7 @@ impl Host for CHost {
     type File = Value;
     type Emul = Emulation;
     type Vfs = Place;
+    type SigValue = ();
 
     fn create(&self, lwp: LwpToken) {
         self.lwp_op(lwproc_lwp_op::LWPROC_LWP_CREATE, lwp);

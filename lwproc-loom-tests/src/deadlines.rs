@@ -34,6 +34,7 @@ impl Host for Clock {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 
     fn now(&self) -> Duration {
         Duration::from_nanos(self.0.load(Relaxed).into())

@@ -57,6 +57,7 @@ impl Host for Files {
     type File = File;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 
     // Threads of a model share the host thread's storage.
     fn set(&self, _: lwproc::LwpToken) {}

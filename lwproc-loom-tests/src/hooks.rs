@@ -263,6 +263,7 @@ impl Host for Emulating {
     type File = ();
     type Emul = Value;
     type Vfs = ();
+    type SigValue = ();
 }
 
 fn emulating() -> Arc<Kernel<Emulating>> {

@@ -55,6 +55,8 @@ mod layers;
 #[cfg(lwproc_loom)]
 mod matrix;
 #[cfg(lwproc_loom)]
+mod queues;
+#[cfg(lwproc_loom)]
 mod resources;
 #[cfg(lwproc_loom)]
 mod runner;
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         families::models(),
         resources::models(),
         signals::models(),
+        queues::models(),
         drain::models(),
         forks::models(),
         sleep::models(),

@@ -96,6 +96,7 @@ impl Host for Full {
     type File = ();
     type Emul = ();
     type Vfs = Option<()>;
+    type SigValue = ();
 
     fn vfs_init(&self, parent: &Option<()>) -> Option<()> {
         // A child of proc0 has room; its own children have none.

@@ -109,6 +109,10 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// have the default value, released by dropping it.
     type Vfs: Default + Clone + Send + Sync + 'static;
 
+    /// What [`Signals::queue`](crate::Signals::queue) sends with a signal
+    /// (`union sigval`, a `siginfo_t`).
+    type SigValue: Send + 'static;
+
     /// An LWP comes to be (`RUMPUSER_LWP_CREATE`).
     fn create(&self, lwp: LwpToken) {
         let _ = lwp;
@@ -236,7 +240,8 @@ std::thread_local! {
 }
 
 /// The default host: curlwp in thread-local storage, and the embedder's types, each `()`
-/// unless it is named: file, address space, emulation, place in the file system.
+/// unless it is named: file, address space, emulation, place in the file system, what comes
+/// with a signal.
 ///
 /// ```
 /// use lwproc::{Kernel, OnExec, ThreadHost};
@@ -252,50 +257,56 @@ std::thread_local! {
 ///
 /// There is one curlwp for each thread, for all the kernels that use this host: with
 /// several of them on one thread, `current` is what was set last by any.
-pub struct ThreadHost<File = (), VmSpace = (), Emul = (), Vfs = ()>(
-    Types<(File, VmSpace, Emul, Vfs)>,
+pub struct ThreadHost<File = (), VmSpace = (), Emul = (), Vfs = (), SigValue = ()>(
+    Types<(File, VmSpace, Emul, Vfs, SigValue)>,
 );
 
 /// Types, and no value of them.
 type Types<T> = PhantomData<fn() -> T>;
 
-impl<File, VmSpace, Emul, Vfs> ThreadHost<File, VmSpace, Emul, Vfs> {
+impl<File, VmSpace, Emul, Vfs, SigValue> ThreadHost<File, VmSpace, Emul, Vfs, SigValue> {
     /// The host, which is nothing but its types.
     pub const fn new() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<File, VmSpace, Emul, Vfs> Clone for ThreadHost<File, VmSpace, Emul, Vfs> {
+impl<File, VmSpace, Emul, Vfs, SigValue> Clone for ThreadHost<File, VmSpace, Emul, Vfs, SigValue> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<File, VmSpace, Emul, Vfs> Copy for ThreadHost<File, VmSpace, Emul, Vfs> {}
+impl<File, VmSpace, Emul, Vfs, SigValue> Copy for ThreadHost<File, VmSpace, Emul, Vfs, SigValue> {}
 
-impl<File, VmSpace, Emul, Vfs> Default for ThreadHost<File, VmSpace, Emul, Vfs> {
+impl<File, VmSpace, Emul, Vfs, SigValue> Default
+    for ThreadHost<File, VmSpace, Emul, Vfs, SigValue>
+{
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<File, VmSpace, Emul, Vfs> fmt::Debug for ThreadHost<File, VmSpace, Emul, Vfs> {
+impl<File, VmSpace, Emul, Vfs, SigValue> fmt::Debug
+    for ThreadHost<File, VmSpace, Emul, Vfs, SigValue>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ThreadHost")
     }
 }
 
-impl<File, VmSpace, Emul, Vfs> Host for ThreadHost<File, VmSpace, Emul, Vfs>
+impl<File, VmSpace, Emul, Vfs, SigValue> Host for ThreadHost<File, VmSpace, Emul, Vfs, SigValue>
 where
     File: Send + Sync + 'static,
     VmSpace: Send + Sync + 'static,
     Emul: Default + Send + Sync + 'static,
     Vfs: Default + Clone + Send + Sync + 'static,
+    SigValue: Send + 'static,
 {
     type VmSpace = VmSpace;
     type File = File;
     type Emul = Emul;
     type Vfs = Vfs;
+    type SigValue = SigValue;
 
     // What `clear` leaves is what `set` replaces.
     #[inline]

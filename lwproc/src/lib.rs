@@ -105,6 +105,7 @@ pub mod layers {
     pub use crate::reclaim::mailbox::Mailbox;
     pub use crate::reclaim::refcount::Dropped;
     pub use crate::reclaim::{Collector, Link, Local, Managed, Pin, RefCount, Tagged};
+    pub use crate::signal::queue;
     pub use crate::sync::{Parker, Unparker};
     pub use crate::waitq::{WaitQueue, Waiting};
     pub use crate::world::biglock::BigLock;
@@ -165,7 +166,7 @@ pub use entry::opened::{FdReservation, FileHandle, FileRef};
 pub use entry::pidfd::{Drained, Exited, ExitedError, WaitProc};
 pub use entry::process::Process;
 pub use entry::resources::Resources;
-pub use entry::signal::{KillTarget, Signals};
+pub use entry::signal::{KillTarget, QueueTarget, Signals};
 pub use entry::sleep::Interrupted;
 pub use entry::specific::{Data, DataMut};
 pub use entry::terminal::{AtTerminal, Tostop};
@@ -208,8 +209,8 @@ pub use pgrp::GroupError;
 pub use policy::{Difference, JobControl, Rules, WaitPolicy};
 pub use report::{Counts, ReclaimStats, Teardown, UserCounts};
 pub use signal::{
-    ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, MaskError, SigModel,
-    SigSet, Signo,
+    ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, MaskError, QueueError,
+    SigModel, SigSet, Signo, Taken,
 };
 pub use sleep::{SyncObject, Unslept, WaitChannel};
 pub use specific::{LwpKey, ProcKey, SpecificError};

@@ -89,6 +89,36 @@ impl<T: Node<K>, K> List<T, K> {
         }
     }
 
+    /// Inserts at the head, unless an item `is_there` already: whether it was inserted. No item
+    /// is pushed between that look and the insertion. Lock-free; O(length).
+    ///
+    /// # Safety
+    /// As for [`List::push`], if it is inserted; else the caller still owns it.
+    pub unsafe fn push_unless(
+        &self,
+        node: *mut Managed<T>,
+        is_there: impl Fn(&T) -> bool,
+        pin: &Pin<'_>,
+    ) -> bool {
+        // SAFETY: alive by contract.
+        let next = unsafe { Managed::deref_counted(node) }.next();
+        loop {
+            // Acquire [P7]: the nodes below, as in `iter`.
+            let head = self.head.load(Acquire);
+            let mut items = Iter { at: head, pin, kind: PhantomData::<fn() -> K> };
+            if items.any(|(item, _)| is_there(item)) {
+                return false;
+            }
+            // Relaxed: published by the CAS.
+            next.store(head, Relaxed);
+            // Release [P7]: as in `push`. The pin keeps the address of the head from coming
+            // again, so nothing has been pushed since. Relaxed on failure: looked at anew.
+            if self.head.compare_exchange(head, Tagged::new(node), Release, Relaxed).is_ok() {
+                return true;
+            }
+        }
+    }
+
     /// Removes a node: on return no iteration that starts sees it. Lock-free;
     /// O(1) amortised. `living` is about how many unmarked nodes are left.
     ///

@@ -1,5 +1,6 @@
 //! What a kernel is told once and for all.
 
+use crate::signal::Signo;
 use crate::signal::numbers::Numbers;
 
 /// What happens to a process whose last LWP has gone.
@@ -109,6 +110,10 @@ pub enum Difference {
     /// SIGHUP and SIGCONT, and when it ends the group that was in the foreground does.
     /// NetBSD: the leader gets SIGHUP.
     HangUp,
+    /// Which LWP is told of a signal for its process, of several that do not block it, and
+    /// whose sleep it interrupts. Linux: the first, whose number is the process's, else the
+    /// oldest. NetBSD: the newest.
+    Receiver,
 }
 
 impl Difference {
@@ -145,6 +150,19 @@ impl Rules {
     #[must_use]
     pub const fn as_netbsd(self, case: Difference) -> Self {
         Self { as_linux: self.as_linux & !case.bit(), ..self }
+    }
+
+    /// The name of a signal by these rules' numbers, where it has one.
+    ///
+    /// ```
+    /// use lwproc::{Rules, Signo};
+    ///
+    /// let signo = Signo::new(17).unwrap();
+    /// assert_eq!(Rules::LINUX.name(signo), Some("SIGCHLD"));
+    /// assert_eq!(Rules::NETBSD.name(signo), Some("SIGSTOP"));
+    /// ```
+    pub fn name(self, signo: Signo) -> Option<&'static str> {
+        self.numbers.name(signo)
     }
 
     /// Whether that case is as on Linux.

@@ -96,6 +96,7 @@ fn kernels_and_hosts_are_told_apart() {
         type File = ();
         type Emul = ();
         type Vfs = ();
+        type SigValue = ();
     }
     let (one, two) = (Kernel::new(), Kernel::new());
     let other = Kernel::builder().host(Other).build().unwrap();

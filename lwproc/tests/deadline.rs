@@ -23,6 +23,7 @@ impl Host for Still {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 
     fn now(&self) -> Duration {
         self.asked.fetch_add(1, SeqCst);

@@ -221,6 +221,7 @@ impl Host for Panics {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
     fn destroy(&self, _: LwpToken) {
         self.1.fetch_add(1, SeqCst);
         assert!(!self.0.load(SeqCst), "the host panics");

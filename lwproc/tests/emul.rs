@@ -46,6 +46,7 @@ impl Host for Emulating {
     type File = ();
     type Emul = Emul;
     type Vfs = ();
+    type SigValue = ();
 
     fn syscall_intern(&self, emul: &Emul, pid: Pid) {
         self.interned.lock().unwrap().push((emul.name, pid));
@@ -175,6 +176,7 @@ fn the_hook_at_birth_comes_before_the_process() {
         type File = ();
         type Emul = ();
         type Vfs = ();
+        type SigValue = ();
         fn syscall_intern(&self, (): &(), pid: Pid) {
             let kernel = self.0.lock().unwrap().as_ref().and_then(std::sync::Weak::upgrade);
             let kernel = kernel.unwrap();

@@ -125,6 +125,7 @@ fn every_error_turns_into_its_errno() {
         (errno_of(Err(NewLwpError::NoSuchProcess)), Errno::ESRCH),
         (errno_of(Err(UnshareError::Implicit)), Errno::EINVAL),
         (errno_of(Err(NumberingError::NotCyclic)), Errno::EOPNOTSUPP),
+        (errno_of(Err(QueueError::Full)), Errno::EAGAIN),
         (errno_of(Err(ReleError::NotHeld)), Errno::EINVAL),
         (errno_of(Err(ReleaseError::Held { holds: 1 })), Errno::EBUSY),
         (errno_of(Err(SpawnError::KernelFull)), Errno::EAGAIN),

@@ -114,6 +114,7 @@ struct Host_ {
 }
 
 impl Host for Host_ {
+    type SigValue = ();
     type VmSpace = ();
     type File = ();
     type Emul = ();

@@ -65,6 +65,7 @@ impl Host for Faulty {
     type File = Value;
     type Emul = ();
     type Vfs = Value;
+    type SigValue = ();
 
     fn create(&self, _: LwpToken) {
         self.0.lwps.fetch_add(1, SeqCst);

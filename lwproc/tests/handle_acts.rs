@@ -173,6 +173,7 @@ impl Host for Kept {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 #[test]

@@ -67,6 +67,7 @@ impl Host for Recorder {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
     type VmSpace = Space;
 
     fn create(&self, lwp: LwpToken) {
@@ -235,6 +236,7 @@ impl Host for Switcher {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
     type VmSpace = ();
 
     fn set(&self, lwp: LwpToken) {

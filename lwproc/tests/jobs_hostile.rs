@@ -380,6 +380,7 @@ impl Host for Slow {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
     fn vfs_init(&self, (): &()) {
         if self.armed.swap(false, SeqCst) {
             self.inside.store(true, SeqCst);

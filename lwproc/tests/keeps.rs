@@ -19,6 +19,7 @@ impl Host for Keeping {
     type File = Keeper;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 impl Drop for Keeping {

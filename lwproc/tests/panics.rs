@@ -27,6 +27,7 @@ impl Host for Spaces {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 /// A panic that panics when it is dropped.

@@ -315,6 +315,7 @@ impl Host for Places {
     type File = ();
     type Emul = ();
     type Vfs = Place;
+    type SigValue = ();
 
     fn vfs_init(&self, parent: &Place) -> Place {
         assert!(self.panic_at.load(SeqCst) != 1, "no place");
@@ -373,6 +374,7 @@ impl Host for Files {
     type File = u32;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 #[test]

@@ -209,6 +209,11 @@ fn the_number_of_a_further_lwp_where_a_process_is_meant() {
         let k = kernel.enter().unwrap();
         k.groups().setpgid(number, Pid(0))
     });
+    // One that is a process's, of no child, is that of no further LWP.
+    both(case, [Err(GroupError::NoSuchProcess); 2], |kernel| {
+        let stranger = kernel.spawn().start().unwrap();
+        process(kernel).groups().setpgid(stranger.pid(), Pid(0))
+    });
     // A wait is for a child, by its own number.
     both(case, [Err(WaitError::NoChild); 2], |kernel| {
         let (number, _child, _further) = lwp_and_its_process(kernel);
@@ -306,6 +311,56 @@ fn who_is_told_of_a_hang_up() {
         drop(k);
         [before[0], before[1], told(job.pid())]
     });
+}
+
+/// Of three LWPs that sleep, who is interrupted by a signal for the process: the first by its
+/// number, then the oldest; or the newest.
+#[test]
+fn who_is_told_of_a_signal() {
+    let told = |kernel: &Kernel, blocking: &[usize]| -> Vec<usize> {
+        let first = kernel.spawn().start().unwrap();
+        let pid = first.pid();
+        let lwps = [first, kernel.new_lwp(pid).unwrap(), kernel.new_lwp(pid).unwrap()];
+        let lids = [0, 1, 2].map(|i: usize| lwps[i].lid());
+        let (channel, done) = (WaitChannel::new(), std::sync::atomic::AtomicBool::new(false));
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|s| {
+            let sleepers: Vec<_> = lwps
+                .into_iter()
+                .enumerate()
+                .map(|(i, lwp)| {
+                    let (channel, done) = (&channel, &done);
+                    s.spawn(move || {
+                        let mut k = kernel.enter().unwrap();
+                        k.switch(lwp).unwrap();
+                        if blocking.contains(&i) {
+                            k.signals().set_blocked(SigSet::ALL).unwrap();
+                        }
+                        let slept = k.sleep_on(channel, || done.load(order).then_some(()));
+                        // So that its end leaves nothing to the others.
+                        let taken = slept.is_err().then(|| k.signals().take().is_some());
+                        (i, taken)
+                    })
+                })
+                .collect();
+            let asleep =
+                |lid| kernel.pin().lwp(lid).is_some_and(|lwp| lwp.state() == LwpState::Sleeping);
+            while !lids.iter().all(|lid| asleep(*lid)) {
+                std::thread::yield_now();
+            }
+            kernel.enter().unwrap().signals().kill(KillTarget::Proc(pid), TERM).unwrap();
+            while kernel.pin().proc(pid).is_some_and(|proc| !proc.pending().is_empty()) {
+                std::thread::yield_now();
+            }
+            done.store(true, order);
+            channel.wake_all();
+            let all = sleepers.into_iter().map(|sleeper| sleeper.join().unwrap());
+            all.filter(|(_, told)| *told == Some(true)).map(|(i, _)| i).collect()
+        })
+    };
+    both(Difference::Receiver, [vec![0], vec![2]], |kernel| told(kernel, &[]));
+    both(Difference::Receiver, [vec![1], vec![1]], |kernel| told(kernel, &[0, 2]));
+    both(Difference::Receiver, [vec![1], vec![2]], |kernel| told(kernel, &[0]));
 }
 
 /// The same where job control is the kernel's.

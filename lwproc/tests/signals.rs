@@ -358,6 +358,7 @@ impl Host for Raised {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
     fn raise(&self, pid: Pid, signo: Signo) {
         self.0.lock().unwrap().push((pid, signo));
         assert!(!self.1.load(SeqCst), "the host panics");

@@ -297,6 +297,7 @@ fn lwp_values_go_before_the_hosts_destroy() {
         type File = ();
         type Emul = ();
         type Vfs = ();
+        type SigValue = ();
         fn destroy(&self, _: LwpToken) {
             self.0.lock().unwrap().push("destroy");
         }

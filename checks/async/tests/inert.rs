@@ -141,6 +141,7 @@ impl Host for Panics {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 
     fn set(&self, _: LwpToken) {
         self.0.count();

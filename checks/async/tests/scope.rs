@@ -344,6 +344,7 @@ fn the_host_sees_pairs() {
         type File = ();
         type Emul = ();
         type Vfs = ();
+        type SigValue = ();
         fn set(&self, lwp: LwpToken) {
             self.0.lock().unwrap().push((true, lwp));
         }
@@ -399,6 +400,7 @@ fn a_panic_of_the_host_on_the_way_in_or_out_loses_nothing() {
         type File = ();
         type Emul = ();
         type Vfs = ();
+        type SigValue = ();
         fn set(&self, _: LwpToken) {
             count("set");
         }

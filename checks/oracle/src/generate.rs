@@ -274,6 +274,41 @@ impl Inventor<'_> {
         }
     }
 
+    /// None that stops or continues: these come without a value here.
+    fn signal_to_queue(&mut self) -> Arg {
+        let acts = |number: u8| {
+            let signal = signals::of_linux(number.into());
+            signal.is_some_and(|s| matches!(s.effect, Effect::Stops | Effect::Continues))
+        };
+        match self.random.below(20) {
+            0 => Arg::Number(*self.random.of(&[0, -1, 65]).expect("some")),
+            1 => Arg::Signal(9),
+            2..8 => Arg::Signal(*self.random.of(&[32, 34, 64]).expect("some")),
+            _ => match self.signal() {
+                number if acts(number) => Arg::Number(0),
+                number => Arg::Signal(number),
+            },
+        }
+    }
+
+    fn value(&mut self) -> Arg {
+        Arg::Number(self.random.below(100) as i64)
+    }
+
+    pub(crate) fn queue(&mut self) -> Option<Vec<Arg>> {
+        Some(vec![self.somebody(), self.signal_to_queue(), self.value()])
+    }
+
+    /// To a thread of that process, or rarely of another.
+    pub(crate) fn tqueue(&mut self) -> Option<Vec<Arg>> {
+        let thread = self.one(|task| task.stage != Stage::Gone)?;
+        let of = if self.random.one_in(10) { self.actor } else { thread };
+        let pid = self.state[&of].process;
+        let process = self.one(|task| task.pid == pid)?;
+        let signo = self.signal_to_queue();
+        Some(vec![Arg::Actor(process), Arg::Actor(thread), signo, self.value()])
+    }
+
     /// One that a process can ignore, catch or block.
     fn signal(&mut self) -> u8 {
         let all: Vec<u8> = signals::SIGNALS

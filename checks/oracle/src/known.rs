@@ -45,10 +45,10 @@ impl Difference<'_> {
         self.before.values().any(|task| Some(task.pid) == process && task.stage == Stage::Zombie)
     }
 
-    /// Whether the first argument is the number of a zombie.
-    fn is_of_zombie(&self) -> bool {
+    /// Whether that argument is the number of a zombie.
+    fn is_of_zombie(&self, arg: usize) -> bool {
         // One who is gone may have had the number before.
-        let is_meant = |task: &Task| i64::from(task.pid) == self.values[0];
+        let is_meant = |task: &Task| i64::from(task.pid) == self.values[arg];
         self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
     }
 
@@ -99,6 +99,16 @@ pub const KNOWN: &[Known] = &[
         then: Then::Ends,
     },
     Known {
+        name: "the first thread of a vfork's child leaves alone",
+        reason: "Linux lets the parent go on, in whose memory the others run still; here, as on \
+                 NetBSD, the process must end or exec",
+        is: |d| {
+            let waits = d.before.get(&d.actor).is_some_and(|task| task.call == Some("vfork"));
+            waits && d.step.verb.name == "leave" && d.outcomes[1].is_none()
+        },
+        then: Then::Ends,
+    },
+    Known {
         name: "an exec beyond the limit",
         reason: "Linux decides when the real user changes, by the limit and the count of then, \
                  and never for user 0; here the exec does",
@@ -111,7 +121,14 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "tkill of a zombie",
         reason: "Linux finds the first thread until the process is reaped; here it has no LWP",
-        is: |d| d.is("tkill") && d.is_of_zombie() && d.ours() == err(Errno::ESRCH),
+        is: |d| {
+            let is_meant = match d.step.verb.name {
+                "tkill" => d.is_of_zombie(0),
+                "tqueue" => d.is_of_zombie(1),
+                _ => false,
+            };
+            is_meant && d.actor == d.step.actor && d.ours() == err(Errno::ESRCH)
+        },
         then: Then::GoesOn,
     },
     Known {
@@ -154,13 +171,6 @@ pub const KNOWN: &[Known] = &[
             let suspended = d.before.get(&d.actor).is_some_and(|t| t.call == Some("suspend"));
             suspended && d.actor != d.step.actor && d.outcomes[1].is_none()
         },
-        then: Then::Ends,
-    },
-    Known {
-        name: "sigtimedwait of what is pending twice",
-        reason: "there is no way to take a signal that does nothing but to catch it for a \
-                 moment, and what comes after that is discarded",
-        is: |d| d.step.verb.name == "take" && d.field == Some("pending"),
         then: Then::Ends,
     },
     Known {

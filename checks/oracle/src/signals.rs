@@ -67,6 +67,9 @@ signals! {
     TTOU 22 Stops,
     URG 23 Nothing,
     WINCH 28 Nothing,
+    RT32 32 Ends,
+    RT34 34 Ends,
+    RT64 64 Ends,
 }
 
 /// The signal with that number on Linux.
@@ -99,6 +102,11 @@ pub fn set_of_ours(ours: SigSet) -> u64 {
 /// The bit of a number of Linux's.
 pub fn bit(linux: u8) -> u64 {
     1 << (linux - 1)
+}
+
+/// A value that came with one, in words.
+pub fn value(value: i32) -> String {
+    format!("with {value}")
 }
 
 /// A set by name.

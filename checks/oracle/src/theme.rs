@@ -27,8 +27,16 @@ const IDS: &[(&str, u32)] = &[
 ];
 const GROUPS: &[(&str, u32)] =
     &[("setpgid", 3), ("setsid", 4), ("getpgid", 2), ("getsid", 2), ("thread", 0)];
-const SIGNALS: &[(&str, u32)] =
-    &[("mask", 2), ("action", 2), ("tkill", 2), ("suspend", 3), ("take", 3), ("setpgid", 0)];
+const SIGNALS: &[(&str, u32)] = &[
+    ("mask", 2),
+    ("action", 2),
+    ("tkill", 2),
+    ("suspend", 3),
+    ("take", 3),
+    ("queue", 3),
+    ("tqueue", 3),
+    ("setpgid", 0),
+];
 const THREADS: &[(&str, u32)] = &[
     ("thread", 4),
     ("leave", 6),

@@ -128,9 +128,36 @@ fn suspend_call(args: &[i64], seat: Seat) -> Call {
 }
 
 fn take_call(args: &[i64], seat: Seat) -> Call {
-    let (set, time) = (seat.data() as i64, seat.data() as i64 + 8);
-    let data = words(&[args[0] as u64, 0, 0]);
-    Call { data, ..call(libc::SYS_rt_sigtimedwait, [set, 0, time, 8]) }
+    let at = |offset: usize| seat.data() as i64 + offset as i64;
+    let mut data = words(&[args[0] as u64, 0, 0]);
+    data.resize(INFO + INFO_SIZE, 0);
+    Call { data, ..call(libc::SYS_rt_sigtimedwait, [at(0), at(INFO), at(8), 8]) }
+}
+
+/// With the value that was sent, if one was.
+fn take_answer(reply: Reply<'_>) -> Answer {
+    let answer = plain(reply);
+    let has_value = answer.result.is_ok() && reply.int(INFO + 8) == libc::SI_QUEUE;
+    let out = if has_value { signals::value(reply.int(INFO + 24)) } else { String::new() };
+    Answer { out, ..answer }
+}
+
+/// What is sent with a signal; the sender's ids are nobody's.
+fn info(value: i64) -> Vec<u8> {
+    let mut info = vec![0; INFO_SIZE];
+    info[8..12].copy_from_slice(&libc::SI_QUEUE.to_le_bytes());
+    info[24..28].copy_from_slice(&(value as i32).to_le_bytes());
+    info
+}
+
+fn queue_call(args: &[i64], seat: Seat) -> Call {
+    let data = info(args[2]);
+    Call { data, ..call(libc::SYS_rt_sigqueueinfo, [args[0], args[1], seat.data() as i64]) }
+}
+
+fn tqueue_call(args: &[i64], seat: Seat) -> Call {
+    let (data, at) = (info(args[3]), seat.data() as i64);
+    Call { data, ..call(libc::SYS_rt_tgsigqueueinfo, [args[0], args[1], args[2], at]) }
 }
 
 fn exec_call(_: &[i64], seat: Seat) -> Call {
@@ -168,7 +195,9 @@ fn taken(reply: Reply<'_>) -> Answer {
     Answer { result: reply.result().map(|_| 0), out: String::new() }
 }
 
+/// Where a `siginfo_t` is in the data, and its size.
 const INFO: usize = 64;
+const INFO_SIZE: usize = 128;
 
 fn wait_call(args: &[i64], seat: Seat) -> Call {
     let &[whom, hang, look] = args else { unreachable!("three arguments") };
@@ -360,7 +389,9 @@ pub static VERBS: &[Verb] = &[
     verb!("mask" 2, weight 14, |i| i.mask(), mask_call, mask_answer, calls::mask),
     verb!("action" 2, weight 12, |i| i.action(), action_call, calls::action),
     verb!("suspend" 1, weight 4, |i| i.suspend(), suspend_call, calls::suspend),
-    verb!("take" 1, weight 5, |i| i.set(), take_call, calls::take),
+    verb!("take" 1, weight 8, |i| i.set(), take_call, take_answer, calls::take),
+    verb!("queue" 3, weight 14, |i| i.queue(), queue_call, calls::queue),
+    verb!("tqueue" 4, weight 6, |i| i.tqueue(), tqueue_call, calls::tqueue),
     verb!("setctty" 1, weight 5, |i| i.setctty(), |a, _| tty(libc::TIOCSCTTY, a[0]),
         terminal::acquire),
     verb!("notty" 0, weight 1, |i| i.nothing(), |_, _| tty(libc::TIOCNOTTY, 0), terminal::give_up),

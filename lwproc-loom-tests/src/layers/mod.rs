@@ -7,6 +7,7 @@ mod filedesc;
 mod ids;
 pub(crate) mod list;
 mod mailbox;
+mod queue;
 mod uids;
 mod waitq;
 mod words;
@@ -21,6 +22,7 @@ pub fn models() -> Vec<Model> {
         cpus::models(),
         list::models(),
         mailbox::models(),
+        queue::models(),
         uids::models(),
         ids::models(),
         cyclic::models(),

@@ -24,6 +24,7 @@ pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod specific;
 mod switch;
+mod take;
 pub(crate) mod terminal;
 pub(crate) mod until;
 pub(crate) mod vfork;
@@ -45,7 +46,7 @@ use crate::object::status::ExitStatus;
 use crate::ops::birth::{self, Like};
 use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
-use crate::ops::post;
+use crate::ops::pending;
 use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use crate::world::Implicit;
@@ -208,12 +209,14 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "rump_pub_lwproc_newlwp")]
     #[doc(alias = "newlwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        let node = self.node().filter(|_| pid == self.pid());
-        // SAFETY: bound to this thread; replaced by `&mut self` only.
-        let maker = node.map_or(Maker::NONE, |node| Maker {
-            blocked: post::blocked(node),
-            files: unsafe { node.files() },
-        });
+        let maker = match self.node() {
+            Some(node) if pid == self.pid() => Maker {
+                blocked: pending::blocked(node),
+                // SAFETY: bound to this thread; replaced by `&mut self` only.
+                files: unsafe { node.files() },
+            },
+            _ => Maker::NONE,
+        };
         newlwp::newlwp(&self.seat, pid, &maker)
     }
 

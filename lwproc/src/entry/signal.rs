@@ -10,16 +10,15 @@ use crate::object::group::Pgrp;
 use crate::object::kills::Whom;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::object::table;
-use crate::ops::jobs::{self, Left};
-use crate::ops::post::{self, Recipient};
+use crate::ops::jobs;
+use crate::ops::post::{Load, QueueFull, Recipient};
 use crate::ops::{deathsig, kill};
 use crate::pgrp;
 use crate::policy::Difference;
 use crate::reclaim::Pin;
-use crate::signal::dispositions::Dispositions;
+use crate::signal::state::SigState;
 use crate::signal::{
-    ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, MaskError, SigSet,
-    Signo,
+    ChildFlags, DeathSignalError, Disposition, DispositionError, KillError, QueueError, Signo,
 };
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -49,6 +48,17 @@ pub enum KillTarget {
     LwpOf(Pid, Lid),
 }
 
+/// Whom a signal with a value is for: one, as there is one value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum QueueTarget {
+    /// As [`KillTarget::Proc`].
+    Proc(Pid),
+    /// As [`KillTarget::Lwp`].
+    Lwp(Lid),
+    /// As [`KillTarget::LwpOf`].
+    LwpOf(Pid, Lid),
+}
+
 impl KillTarget {
     /// What the number given to `kill(2)` means: a process; 0 the sender's group; -1
     /// all; below that a group.
@@ -71,6 +81,9 @@ struct Sending<'e, H: Host> {
     sender: &'e ProcNode<H>,
     cred: &'e Cred,
     pin: &'e Pin<'e>,
+    /// For the first to whom something is sent.
+    load: Load<H::SigValue>,
+    sent: Result<(), QueueFull>,
     result: Result<(), KillError>,
     aftermath: Aftermath<H>,
 }
@@ -79,7 +92,31 @@ impl<'e, H: Host> Sending<'e, H> {
     fn send(&mut self, to: &Recipient<'_, H>) {
         let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
         if let Some(signo) = self.allowed(proc) {
-            kill::send(self.world, to, signo, self.pin, &mut self.aftermath);
+            let load = std::mem::replace(&mut self.load, Load::Nothing);
+            self.sent = kill::send_with(self.world, to, signo, load, self.pin, &mut self.aftermath);
+        }
+    }
+
+    /// Sends to the process or LWP that is meant, if it is there.
+    fn send_to_one(&mut self, target: QueueTarget) {
+        let (ids, pin) = (&self.world.ids, self.pin);
+        let of_lwp = |lid| {
+            let (lwp, _) = table::find_lwp(ids, lid, pin)?;
+            Some((lwp.proc_pinned(pin), lwp))
+        };
+        let found = match target {
+            QueueTarget::Proc(pid) => {
+                let found = table::find(ids, pid, pin).map(|(proc, _)| proc);
+                let found = found.or_else(|| self.world.process_of_lwp(pid, pin));
+                found.map(Recipient::Proc)
+            }
+            QueueTarget::Lwp(lid) => of_lwp(lid).map(|(proc, lwp)| Recipient::Lwp(proc, lwp)),
+            QueueTarget::LwpOf(pid, lid) => of_lwp(lid)
+                .filter(|(proc, _)| proc.pid() == pid)
+                .map(|(proc, lwp)| Recipient::Lwp(proc, lwp)),
+        };
+        if let Some(to) = found {
+            self.send(&to);
         }
     }
 
@@ -155,6 +192,12 @@ view! {
     Signals
 }
 
+impl<'e, H: Host> Signals<'e, H> {
+    pub(super) fn entered(self) -> &'e Entered<'e, H> {
+        self.0
+    }
+}
+
 impl<H: Host> Entered<'_, H> {
     /// The signals of the current process and LWP.
     #[inline]
@@ -167,21 +210,28 @@ impl<H: Host> Entered<'_, H> {
         if !std::ptr::eq(proc.anchor().world(), self.seat.world()) {
             return Err(KillError::WrongKernel);
         }
-        self.send(signo, |sending| sending.send(&Recipient::Proc(proc.node())))
+        let to = Recipient::Proc(proc.node());
+        self.send(signo, Load::Nothing, |sending| sending.send(&to)).map(drop)
     }
 
     /// Sends to the group of that identity, if it is there, as the current process.
     pub(super) fn kill_group(&self, id: Identity, signo: Signo) -> Result<(), KillError> {
-        self.send(signo.number().into(), |sending| {
+        let sent = self.send(signo.number().into(), Load::Nothing, |sending| {
             let found = pgrp::find(&sending.world.ids, id.pid(), sending.pin);
             if let Some((group, _)) = found.filter(|(group, _)| group.id() == id) {
                 sending.send_to_group(group);
             }
-        })
+        });
+        sent.map(drop)
     }
 
-    /// Sends a signal as the current process, to whom `address` says.
-    fn send(&self, signo: i32, address: impl FnOnce(&mut Sending<'_, H>)) -> Result<(), KillError> {
+    /// Sends a signal as the current process, to whom `address` says; what became of the load.
+    fn send(
+        &self,
+        signo: i32,
+        load: Load<H::SigValue>,
+        address: impl FnOnce(&mut Sending<'_, H>),
+    ) -> Result<Result<(), QueueFull>, KillError> {
         let looks_first = self.seat.world().rules.is_linux(Difference::BadSignalForNobody);
         let (signo, refused) = match (signo, Signo::new(signo)) {
             (0, _) => (None, None),
@@ -197,15 +247,19 @@ impl<H: Host> Entered<'_, H> {
             sender: self.proc(),
             cred: self.cred(),
             pin: &self.seat.pin(),
+            load,
+            sent: Ok(()),
             result: Err(KillError::NoSuchProcess),
             aftermath: Aftermath::none(),
         };
         address(&mut sending);
-        let Sending { result, aftermath, .. } = sending;
+        // What was not sent is dropped.
+        let Sending { result, sent, load, mut aftermath, .. } = sending;
+        aftermath.run(|| drop(load));
         aftermath.settle();
         match refused {
             Some(bad) if result != Err(KillError::NoSuchProcess) => Err(bad),
-            _ => result,
+            _ => result.map(|()| sent),
         }
     }
 }
@@ -224,9 +278,12 @@ impl<H: Host> Signals<'_, H> {
     /// is there when the call begins, and no child that is being made and will be one: and
     /// the child of one that has the signal and has not taken it gets it too, whatever it
     /// is, unless it blocks it.
-    /// One that is made while the call runs may get it twice. A signal for a process wakes each of
-    /// its LWPs that sleeps and does not block it; one of them takes it, and the others
-    /// find none.
+    /// One that is made while the call runs may get it twice.
+    ///
+    /// Of a signal for a process one LWP is told, which does not block it: by the
+    /// [rules](crate::Difference::Receiver) its newest or its first. If that one sleeps, its sleep
+    /// is interrupted. Any LWP may take the signal; if the one that was told ends, or is parked, or
+    /// blocks it before anybody does, another is told.
     ///
     /// SIGKILL, where signals are [recorded](crate::SigModel::Record), also ends a process
     /// as a whole, as [`ProcHandle::end`] with "killed by 9": nobody need take it. proc0 and
@@ -241,26 +298,13 @@ impl<H: Host> Signals<'_, H> {
     /// [`KillError::BadSignal`] (EINVAL), [`KillError::NoSuchProcess`] (ESRCH),
     /// [`KillError::NotPermitted`] (EPERM).
     pub fn kill(self, target: KillTarget, signo: i32) -> Result<(), KillError> {
-        self.0.send(signo, |sending| {
+        let sent = self.0.send(signo, Load::Nothing, |sending| {
             let (world, pin, own) = (sending.world, sending.pin, sending.sender);
             match target {
-                KillTarget::Proc(pid) => {
-                    let found = table::find(&world.ids, pid, pin).map(|(proc, _)| proc);
-                    if let Some(proc) = found.or_else(|| world.process_of_lwp(pid, pin)) {
-                        sending.send(&Recipient::Proc(proc));
-                    }
-                }
-                KillTarget::Lwp(lid) => {
-                    if let Some((lwp, _)) = table::find_lwp(&world.ids, lid, pin) {
-                        sending.send(&Recipient::Lwp(lwp.proc_pinned(pin), lwp));
-                    }
-                }
+                KillTarget::Proc(pid) => sending.send_to_one(QueueTarget::Proc(pid)),
+                KillTarget::Lwp(lid) => sending.send_to_one(QueueTarget::Lwp(lid)),
                 KillTarget::LwpOf(pid, lid) => {
-                    let found = table::find_lwp(&world.ids, lid, pin);
-                    let found = found.map(|(lwp, _)| (lwp.proc_pinned(pin), lwp));
-                    if let Some((proc, lwp)) = found.filter(|(proc, _)| proc.pid() == pid) {
-                        sending.send(&Recipient::Lwp(proc, lwp));
-                    }
+                    sending.send_to_one(QueueTarget::LwpOf(pid, lid));
                 }
                 KillTarget::All => {
                     let others = || processes(world, pin).filter(|proc| !std::ptr::eq(*proc, own));
@@ -299,64 +343,41 @@ impl<H: Host> Signals<'_, H> {
                     }
                 }
             }
-        })
+        });
+        sent.map(drop)
     }
 
-    /// The signals pending for the current LWP, blocked or not: its own and its
-    /// process's. Wait-free.
-    pub fn pending(self) -> SigSet {
-        let own = self.0.node().map_or(SigSet::EMPTY, |node| post::pending(&node.pending));
-        own | post::of_proc(self.0.proc())
-    }
-
-    /// The signals that the current LWP blocks; none in an implicit context. Wait-free.
-    pub fn blocked(self) -> SigSet {
-        self.0.node().map_or(SigSet::EMPTY, post::blocked)
-    }
-
-    /// Replaces the current LWP's mask; the one before. SIGKILL and SIGSTOP are never
-    /// blocked. A new LWP blocks what the one does that made it, in its process or by a fork;
-    /// nothing, if others made it. Wait-free.
+    /// Sends a signal with a value, as the current process (`sigqueue`,
+    /// `rt_tgsigqueueinfo`); who takes it by [`Signals::take_info`] has the value. 0 sends
+    /// nothing, and asks. The permission is that of [`Signals::kill`].
+    ///
+    /// Where signals are [recorded](crate::SigModel::Record): from SIGRTMIN on (33 to 63, by
+    /// [`Rules::LINUX`](crate::Rules::LINUX) 32 to 64) each is kept that is sent, also by a
+    /// kill, which has no value; they are taken in the order of sending. Of any other number
+    /// one is pending at a time: it has the value of the first send, or none. (A send with a
+    /// value and one without, of one such number at the same moment, may both be taken.)
+    ///
+    /// The value is dropped by who takes the signal, by who discards it, at the end of the LWP
+    /// or process, and here when it is not sent. SIGKILL comes without, and so does what
+    /// [the kernel stops and continues processes](crate::JobControl::Kernel) by.
+    ///
+    /// Lock-free but for the allocator, and as [`Signals::kill`]; O(what is queued for the
+    /// process).
     ///
     /// # Errors
-    /// [`MaskError::Implicit`] (EINVAL): an implicit context has no mask.
-    pub fn set_blocked(self, mask: SigSet) -> Result<SigSet, MaskError> {
-        let node = self.0.node().ok_or(MaskError::Implicit)?;
-        let before = post::blocked(node);
-        let untouchable = self.0.seat.world().rules.numbers.untouchable();
-        post::set_blocked(node, self.0.proc(), mask - untouchable);
-        Ok(before)
-    }
-
-    /// Takes a pending signal that is not blocked: the lowest-numbered one of the LWP's
-    /// own, or else of the process's. Of several LWPs that take at once, exactly one
-    /// gets a signal of the process, and it sees what the sender did before. `None`
-    /// when there is none. Lock-free, but where the kernel
-    /// [stops processes](crate::JobControl::Kernel): then it **blocks** while the process is
-    /// stopped, or is `None` in a [scope](crate::Scope), which stops after the poll.
-    #[doc(alias = "take_signal")]
-    pub fn take(self) -> Option<Signo> {
-        let (k, world) = (self.0, self.0.seat.world());
-        if !jobs::kept(world) {
-            return post::take(k.node(), k.proc());
-        }
-        loop {
-            if k.cx.ground().is_none() {
-                k.stop_by_the_way();
-            } else if k.is_stopped() {
-                // The scope stops when its poll has ended.
-                return None;
-            }
-            let since = k.proc().jobs.load();
-            let signo = post::take(k.node(), k.proc())?;
-            let mut left = Left::Nothing;
-            Aftermath::collect(|aftermath| {
-                left = jobs::taken(world, k.proc(), signo, since, &k.seat.pin(), aftermath);
-            });
-            if left == Left::Post {
-                return Some(signo);
-            }
-        }
+    /// As [`Signals::kill`]; [`QueueError::Full`] (EAGAIN), from SIGRTMIN on: beyond
+    /// [the most](crate::Builder::max_queued_signals). What others send beyond it is pending
+    /// once, and without its value.
+    // POSIX: `sigqueue`; Linux: `__send_signal_locked`.
+    #[doc(alias = "sigqueue")]
+    pub fn queue(
+        self,
+        target: QueueTarget,
+        signo: i32,
+        value: H::SigValue,
+    ) -> Result<(), QueueError> {
+        let sent = self.0.send(signo, Load::Value(value), |sending| sending.send_to_one(target))?;
+        sent.map_err(|QueueFull| QueueError::Full)
     }
 
     /// What the current process does with a signal. Wait-free.
@@ -382,14 +403,17 @@ impl<H: Host> Signals<'_, H> {
         new: Disposition,
     ) -> Result<Disposition, DispositionError> {
         let signo = self.disposable(signo)?;
-        let before = self.0.proc().dispositions.get_or_init(Dispositions::new).set(signo, new);
-        jobs::disposed(self.0.seat.world(), self.0.proc(), signo, &self.0.seat.pin());
+        let before = self.0.proc().signals.get_or_init(SigState::new).dispositions.set(signo, new);
+        let (world, pin) = (self.0.seat.world(), self.0.seat.pin());
+        Aftermath::collect(|aftermath| {
+            jobs::disposed(world, self.0.proc(), signo, &pin, aftermath);
+        });
         Ok(before)
     }
 
     /// What the current process says of its children. Wait-free.
     pub fn child_flags(self) -> ChildFlags {
-        self.0.proc().dispositions.get().map_or(ChildFlags::NONE, |all| all.of_children())
+        self.0.proc().signals.get().map_or(ChildFlags::NONE, |all| all.dispositions.of_children())
     }
 
     /// Says of the current process's children whether they leave zombies, and whether it is
@@ -406,8 +430,8 @@ impl<H: Host> Signals<'_, H> {
         if !jobs::kept(self.0.seat.world()) {
             return Err(DispositionError::NotKept);
         }
-        let dispositions = self.0.proc().dispositions.get_or_init(Dispositions::new);
-        Ok(dispositions.set_of_children(new))
+        let signals = self.0.proc().signals.get_or_init(SigState::new);
+        Ok(signals.dispositions.set_of_children(new))
     }
 
     /// What the current process is sent when its parent ends, as the current LWP has asked;
@@ -441,17 +465,5 @@ impl<H: Host> Signals<'_, H> {
         let untouchable = world.rules.numbers.untouchable();
         let known = Signo::new(signo).filter(|known| !untouchable.contains(*known));
         known.ok_or(DispositionError::BadSignal { signo })
-    }
-
-    /// Whether there may be something to take: the mark `LW_PENDSIG`. It is set when
-    /// there is; now and then also when another LWP has just taken the signal, or it has just
-    /// been blocked. Wait-free; one load.
-    // Seed: S504-S512, S516.
-    #[inline]
-    pub fn has_pending(self) -> bool {
-        match self.0.node() {
-            Some(node) => node.word.load().has_signals(),
-            None => !post::of_proc(self.0.proc()).is_empty(),
-        }
     }
 }

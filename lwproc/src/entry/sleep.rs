@@ -8,7 +8,7 @@ use crate::object::lwp_word::Mark;
 use crate::object::node::LwpNode;
 use crate::ops::seat::Seat;
 use crate::ops::timer::Timer;
-use crate::ops::{jobs, post};
+use crate::ops::{jobs, pending};
 use crate::reclaim::Managed;
 use crate::sleep::{Lent, SleepObject, SyncObject, WaitChannel};
 use crate::waitq::{Bed, WaitQueue};
@@ -114,7 +114,7 @@ impl<'k, H: Host> Entered<'k, H> {
         let word = node.word.load();
         if word.has_qexit() {
             Some(Interrupted::Exit)
-        } else if word.has_pendsig() && post::refresh(node, self.proc()) {
+        } else if word.has_pendsig() && pending::refresh(node, self.proc(), self.seat.me()) {
             Some(Interrupted::Signal)
         } else if word.has_unslept() {
             Some(Interrupted::Unslept)
@@ -203,7 +203,7 @@ impl<'k, H: Host> Entered<'k, H> {
     fn fatal_interruption(&self) -> Option<Interrupted> {
         let node = self.node()?;
         match self.interruption()? {
-            Interrupted::Signal if !jobs::has_fatal(self.seat.world(), node, self.proc()) => {
+            Interrupted::Signal if !jobs::has_fatal(&self.seat, node, self.proc()) => {
                 node.word.load().has_unslept().then_some(Interrupted::Unslept)
             }
             why => Some(why),

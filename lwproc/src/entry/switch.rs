@@ -8,7 +8,7 @@
 use super::Entered;
 use crate::host::Host;
 use crate::ops::owned::Lwp;
-use crate::ops::post;
+use crate::ops::pending;
 use crate::sync::Relaxed;
 use crate::world::aftermath::Aftermath;
 use std::cell::Cell;
@@ -40,7 +40,7 @@ impl<H: Host> Drop for Attached<'_, '_, H> {
         entered.restore_biglocks();
         entered.refresh_creds();
         if let Some(node) = entered.node() {
-            post::refresh(node, entered.proc());
+            pending::refresh(node, entered.proc(), entered.seat.me());
         }
     }
 }
@@ -68,7 +68,7 @@ impl<H: Host> Entered<'_, H> {
         self.cx.bind(std::ptr::null_mut());
         // SAFETY: bound to this thread, so owned by it.
         let lwp = unsafe { Lwp::from_raw(bound) };
-        post::switch_out(lwp.node());
+        pending::switch_out(lwp.node());
         Some(lwp)
     }
 
@@ -149,7 +149,7 @@ impl<H: Host> Entered<'_, H> {
             && !self.cx.untold.get()
             && node.word.load().is_quiet()
             && node.biglocks.load(Relaxed) == 0
-            && !post::has_any(node, proc)
+            && !pending::has_any(node, proc)
     }
 
     /// One LWP for another, when there is nothing else to do.

@@ -10,6 +10,7 @@ use crate::error::WaitError;
 use crate::handles::proc::ProcHandle;
 use crate::host::{Host, ThreadHost};
 use crate::object::status::ExitStatus;
+use crate::signal::{SigSet, Taken};
 use crate::sleep::WaitChannel;
 use crate::world::clock::Deadline;
 use std::fmt;
@@ -126,6 +127,14 @@ impl<'e, H: Host> Until<'e, '_, H> {
         condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Interrupted> {
         self.entered.sleep_on_by(channel, self.deadline, condition)
+    }
+
+    /// As [`Signals::wait_for`](crate::Signals::wait_for).
+    ///
+    /// # Errors
+    /// As that; [`Interrupted::TimedOut`] (ETIMEDOUT).
+    pub fn take_of(&mut self, set: SigSet) -> Result<Taken<H::SigValue>, Interrupted> {
+        self.entered.take_of_by(set, self.deadline)
     }
 
     /// As [`BigLock::lock`](crate::BigLock::lock); and unlike that it is interrupted as a sleep is,

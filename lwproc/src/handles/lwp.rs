@@ -10,8 +10,10 @@ use crate::object::comm::Comm;
 use crate::object::home::Anchor;
 use crate::object::lwp_word::ClaimRefused;
 use crate::object::node::{LwpNode, LwpPtr};
+use crate::object::table;
 use crate::ops::kill;
 use crate::ops::owned::Lwp;
+use crate::ops::pending;
 use crate::ops::post::{self, Recipient};
 use crate::reclaim::Managed;
 use crate::reclaim::refcount::Dropped;
@@ -155,14 +157,15 @@ impl<'g, H: Host> LwpRef<'g, H> {
     }
 
     /// The signals posted to this LWP alone and not yet taken; not those of its process
-    /// ([`ProcRef::pending`](crate::ProcRef::pending)). Wait-free.
+    /// ([`ProcRef::pending`](crate::ProcRef::pending)). Wait-free; O(what is queued).
     pub fn pending(&self) -> SigSet {
-        post::pending(&self.node().pending)
+        let pin = self.guard.pin();
+        pending::of_lwp(self.node(), self.node().proc_pinned(pin), pin)
     }
 
     /// The signals that it blocks now. Wait-free.
     pub fn blocked(&self) -> SigSet {
-        post::blocked(self.node())
+        pending::blocked(self.node())
     }
 
     /// A counted handle; `None` when the LWP's memory is already on its way
@@ -210,15 +213,36 @@ impl<H: Host> LwpHandle<H> {
     /// # Safety
     /// The caller has the right, and gives it up.
     unsafe fn park(&self) {
+        // SAFETY: the caller has the right to run it.
+        let may_be_told = pending::has_any(self.node(), unsafe { self.node().proc_owned() });
         let before = self.node().word.unclaim();
         if before.has_qexit() {
             self.told_to_exit();
+        }
+        if may_be_told || before.has_pendsig() {
+            self.told_of_signals();
         }
         // The teardown may have missed an LWP that was parked only now.
         // Relaxed: the word carries it [P28].
         if self.anchor.world().torn_down.load(Relaxed) {
             // Whoever else has claimed it releases it.
             drop(self.claim());
+        }
+    }
+
+    /// An LWP that is parked may have been told of signals of its process: another is. (Who
+    /// tells it later sees it parked, in the same word.)
+    #[cold]
+    fn told_of_signals(&self) {
+        let seat = self.anchor.world().seat();
+        let pin = seat.pin();
+        // When it is gone, its end has told others.
+        let found = table::find_lwp(&seat.world().ids, self.lid(), &pin);
+        if let Some((node, _)) = found.filter(|(_, found)| *found == self.ptr) {
+            let (proc, signals) = (node.proc_pinned(&pin), !pending::blocked(node));
+            Aftermath::collect(|aftermath| {
+                post::leave_to_others(seat.world(), proc, signals, &pin, aftermath);
+            });
         }
     }
 

@@ -13,7 +13,8 @@ use crate::object::home::Anchor;
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::object::terminal::Terminal;
 use crate::ops::owned::Lwp;
-use crate::ops::post::{self, Recipient};
+use crate::ops::pending;
+use crate::ops::post::Recipient;
 use crate::ops::{kill, terminals};
 use crate::pgrp;
 use crate::reclaim::refcount::Dropped;
@@ -200,9 +201,9 @@ impl<'g, H: Host> ProcRef<'g, H> {
     }
 
     /// The signals posted to the process and not yet taken; not those posted to one
-    /// of its LWPs. Wait-free.
+    /// of its LWPs. Wait-free; O(what is queued).
     pub fn pending(&self) -> SigSet {
-        post::of_proc(self.node())
+        pending::of_proc(self.node(), self.guard.pin())
     }
 
     /// Its LWPs, newest first. Weakly consistent: an LWP present throughout

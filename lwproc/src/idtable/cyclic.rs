@@ -98,7 +98,6 @@ impl Cyclic {
     }
 
     /// Gives a number back. It is the caller's. Wait-free.
-    #[cold]
     pub fn release(&self, number: u32) {
         let bit = 1 << (number % WORD);
         // Release [P140]: what was under the number is gone; pairs with Acquire in `take`.

@@ -199,8 +199,6 @@ impl<P, L, G> IdTable<P, L, G> {
     }
 
     /// Takes the next index in Linux's order, and makes its slot.
-    // Cold, as what gives it back: the lists, which most kernels have, stay in one piece.
-    #[cold]
     fn take_next(&self, cyclic: &Cyclic) -> Option<u32> {
         let index = cyclic.reserve()?;
         self.procs.ensure(index);
@@ -212,7 +210,7 @@ impl<P, L, G> IdTable<P, L, G> {
         Some(index)
     }
 
-    #[inline(always)]
+    #[inline]
     fn take_free<'a>(&'a self, own: &Shard, all: impl Iterator<Item = &'a Shard>) -> Option<u32> {
         own.pop(&self.slots)
             .or_else(|| own.recycle(&self.slots, QUARANTINE))

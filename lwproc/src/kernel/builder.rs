@@ -62,6 +62,7 @@ impl Default for Builder {
             sigchld: false,
             rules: Rules::default(),
             init_waits: false,
+            max_queued: 1024,
         };
         Self { host: ThreadHost::new(), settings }
     }
@@ -171,6 +172,13 @@ impl<H: Host> Builder<H> {
     /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap).
     pub fn init_waits(mut self) -> Self {
         self.settings.init_waits = true;
+        self
+    }
+
+    /// The most signals that are queued for a process and its LWPs at once: see
+    /// [`Signals::queue`](crate::Signals::queue). A take looks at all of them. Default: 1,024.
+    pub fn max_queued_signals(mut self, max: usize) -> Self {
+        self.settings.max_queued = max;
         self
     }
 

@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::id::Pid;
 use crate::ops::death;
 use crate::ops::owned::Lwp;
+use crate::ops::pending;
 use crate::reclaim::Managed;
 use crate::report::Teardown;
 use crate::sync::{Acquire, Relaxed};
@@ -116,7 +117,9 @@ impl<H: Host> Kernel<H> {
         let pin = seat.pin();
         for proc in [self.world.init, self.world.proc0] {
             // SAFETY: proc0 and init live as long as the world.
-            let resources = &unsafe { Managed::deref_counted(proc) }.resources;
+            let proc = unsafe { Managed::deref_counted(proc) };
+            pending::discard_queued(proc, |_| true, &pin, after);
+            let resources = &proc.resources;
             if !resources.trace.is_empty() {
                 after.run(|| drop(resources.trace.swap(None, &pin)));
             }

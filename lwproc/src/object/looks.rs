@@ -4,6 +4,7 @@ use super::job_word::Notice;
 use super::node::ProcNode;
 use super::proc_word::ProcWord;
 use crate::host::Host;
+use crate::signal::queue::Queue;
 use crate::signal::{Disposition, Signo};
 
 impl<H: Host> ProcNode<H> {
@@ -16,7 +17,13 @@ impl<H: Host> ProcNode<H> {
 
     /// What it does with a signal, where the kernel keeps that.
     pub(crate) fn disposition(&self, signo: Signo) -> Disposition {
-        self.dispositions.get().map_or(Disposition::Default, |all| all.of(signo))
+        self.signals.get().map_or(Disposition::Default, |state| state.dispositions.of(signo))
+    }
+
+    /// Its queued signals, and its LWPs', if there are any. Two loads; one if there never were.
+    #[inline]
+    pub(crate) fn queue(&self) -> Option<&Queue<H::SigValue>> {
+        self.signals.get().map(|state| &state.queue).filter(|queue| !queue.is_empty())
     }
 
     /// What a wait of its parent can take of it.

@@ -102,6 +102,10 @@ pub enum Marked {
     Awake,
     /// It sleeps, or is about to: call what it sleeps on.
     Sleeping,
+    /// Nobody has the right to run it; who gets it sees the mark.
+    Parked,
+    /// It is gone.
+    Gone,
 }
 
 impl LwpWord {
@@ -168,7 +172,12 @@ impl LwpWord {
     }
 
     fn marked(self) -> Marked {
-        if self.0 & SLEEPING != 0 { Marked::Sleeping } else { Marked::Awake }
+        match self.0 & (RUNNING | EXITED | SLEEPING) {
+            RUNNING => Marked::Awake,
+            bits if bits & EXITED != 0 => Marked::Gone,
+            bits if bits & RUNNING == 0 => Marked::Parked,
+            _ => Marked::Sleeping,
+        }
     }
 
     fn held(self) -> Result<LwpWord, RefRefused> {
@@ -250,6 +259,7 @@ impl AtomicLwpWord {
         // Release [P6]: what this owner did; pairs with Acquire in `claim`.
         // Acquire [P28]: that a teardown has tried to claim it before this; pairs
         // with Release in `claim`.
+        // Acquire [P133]: the signals that it was told of; pairs with the fence in `post`.
         // A difference, since RUNNING is set: one exclusive add tells what was there.
         let before = LwpWord(self.0.fetch_sub(RUNNING, AcqRel));
         debug_assert!(before.is_running() && !before.has_exited());

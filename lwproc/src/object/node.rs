@@ -53,8 +53,8 @@ use crate::once_box::OnceBox;
 use crate::reclaim::counted::PrivateCell;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
-use crate::signal::dispositions::Dispositions;
 use crate::signal::SigSet;
+use crate::signal::state::SigState;
 use crate::sleep::SleepObject;
 use crate::specific::lwp::LwpSpecific;
 use crate::sync::{Acquire, Arc, AtomicIsize, AtomicU32, AtomicU64, Relaxed, Release};
@@ -95,8 +95,8 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) of_many: AtomicU64,
     /// Whether it is stopped.
     pub(crate) jobs: AtomicJobWord,
-    /// What it does with its signals, where the kernel keeps that.
-    pub(crate) dispositions: OnceBox<Dispositions>,
+    /// What few processes have of signals.
+    pub(crate) signals: OnceBox<SigState<H::SigValue>>,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
     /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
@@ -138,7 +138,7 @@ impl<H: Host> ProcNode<H> {
             pending: AtomicU64::new(0),
             of_many: AtomicU64::new(0),
             jobs: AtomicJobWord::new(job_signals),
-            dispositions: OnceBox::new(),
+            signals: OnceBox::new(),
             waiters: WaitQueue::new(),
             alias: Alias::none(),
             resources,

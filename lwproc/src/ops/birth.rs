@@ -3,7 +3,7 @@
 
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{death, emit, jobs, kill, places, post, regroup};
+use super::{death, emit, jobs, kill, pending, places, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
@@ -142,7 +142,7 @@ impl<H: Host> Shape<H> for Like<'_, H> {
 
     #[inline]
     fn dress(&mut self, _: &ProcNode<H>, _: &ProcNode<H>, lwp: &LwpNode<H>, _: &Pin<'_>) {
-        post::born_blocking(lwp, self.blocked);
+        pending::born_blocking(lwp, self.blocked);
     }
 }
 
@@ -224,8 +224,8 @@ fn build<H: Host, S: Shape<H>>(
     // SAFETY: in no list; its count of one is the list's.
     unsafe { node.lwps.push(lwp) };
 
-    if let Some(dispositions) = parent_node.dispositions.get() {
-        node.dispositions.get_or_init(|| dispositions.clone());
+    if let Some(signals) = parent_node.signals.get() {
+        node.signals.get_or_init(|| signals.fork());
     }
     shape.join(parent_node, node, pin);
     shape.dress(parent_node, node, lwp_node, pin);

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::jobs;
-use super::post::Recipient;
+use super::post::{self, Recipient};
 use super::regroup::{self, Bearers};
 use super::{deathsig, emit, hooks, kill, places, terminals};
 use crate::cred::uids::UidInfo;
@@ -77,6 +77,8 @@ pub(crate) unsafe fn freelwp<H: Host>(
     // SAFETY: linked since it was made, removed once, here. From now on `node`
     // may be retired.
     unsafe { proc_node.lwps.remove(lwp, living, &pin) };
+    // The pin keeps it, from before the removal.
+    post::ended(world, proc_node, node, &pin, &mut aftermath);
 
     if let Some(specific) = specific {
         drop_specific(specific.into_values(), &mut aftermath);
@@ -196,6 +198,7 @@ unsafe fn proc_free<H: Host>(
 ) {
     // SAFETY: in the table until it is reaped, and not freed under this pin.
     let node = unsafe { Managed::deref_counted(proc) };
+    post::proc_ended(node, pin, aftermath);
     // The services' end, in the seed's order but for the hooks: while they run the
     // pid, the family and the name still stand (R18).
     node.resources.files.clear(|| me.pin());

@@ -25,7 +25,7 @@ pub(crate) fn forget<H: Host>(
     cred: &Cred,
     pin: &Pin<'_>,
 ) {
-    if let Some(dispositions) = proc.dispositions.get() {
+    if let Some(dispositions) = proc.signals.get().map(|signals| &signals.dispositions) {
         dispositions.exec();
         let chld = world.rules.numbers.chld;
         if dispositions.of(chld) == Disposition::Ignore

@@ -17,14 +17,24 @@ impl<H: Host> LwpNode<H> {
         }
     }
 
+    /// Tells the LWP that there is a signal for it, and wakes it if it sleeps; who finds it
+    /// parked or gone is to tell another. Wait-free but for the object.
+    pub(crate) fn tell(&self, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) -> Marked {
+        let marked = self.word.mark(Mark::PendSig);
+        if marked == Marked::Sleeping {
+            self.call_object(pin, aftermath);
+        }
+        marked
+    }
+
     /// Ends the LWP's sleep, if it sleeps. Lock-free but for the object.
     pub(crate) fn unsleep(&self, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) -> Unslept {
         match self.word.unsleep() {
-            Marked::Awake => Unslept::Awake,
             Marked::Sleeping => {
                 self.call_object(pin, aftermath);
                 Unslept::Woken
             }
+            Marked::Awake | Marked::Parked | Marked::Gone => Unslept::Awake,
         }
     }
 

@@ -7,7 +7,9 @@
 //! Those that were sent to one LWP are in that LWP's set, and are discarded there a moment
 //! later.
 
-use super::post::{self, Recipient};
+use super::pending;
+use super::post::{self, Load, QueueFull, Recipient};
+use super::seat::Seat;
 use crate::family;
 use crate::host::Host;
 use crate::object::group::Pgrp;
@@ -51,11 +53,12 @@ fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect
 }
 
 /// Whether a signal is pending that the LWP could take, and that ends its process at once.
-pub(crate) fn has_fatal<H: Host>(world: &World<H>, lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
+pub(crate) fn has_fatal<H: Host>(seat: &Seat<'_, H>, lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
+    let world = seat.world();
     let is_fatal = |signo| {
         proc.disposition(signo) == Disposition::Default && world.rules.numbers.is_fatal(signo)
     };
-    kept(world) && post::takeable(lwp, proc).iter().any(is_fatal)
+    kept(world) && pending::takeable(lwp, proc, seat.me()).iter().any(is_fatal)
 }
 
 /// What is left to do with a signal that has been sent.
@@ -102,7 +105,7 @@ pub(crate) fn sent<H: Host>(
         let of_proc = if let Recipient::Proc(_) = to { pends } else { SigSet::EMPTY };
         let continued = proc.jobs.cont(numbers.stops(), of_proc);
         discard_of_lwps(proc, numbers.stops(), pin);
-        post::no_longer_of_many(proc, numbers.stops());
+        pending::no_longer_of_many(proc, numbers.stops());
         if continued == Continued::Now {
             wake_stopped(proc, pin);
             tell_parent(world, proc, pin, aftermath);
@@ -116,7 +119,7 @@ pub(crate) fn sent<H: Host>(
             proc.jobs.post(signo, numbers.cont);
         } else {
             proc.jobs.discard(numbers.cont.into());
-            post::no_longer_of_many(proc, signo.into());
+            pending::no_longer_of_many(proc, signo.into());
         }
         discard_of_lwps(proc, numbers.cont.into(), pin);
     }
@@ -125,6 +128,23 @@ pub(crate) fn sent<H: Host>(
 }
 
 /// A signal by these rules where the kernel keeps them, but for what SIGKILL does.
+pub(crate) fn send_with<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    load: Load<H::SigValue>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Result<(), QueueFull> {
+    let left = if kept(world) { sent(world, to, signo, pin, aftermath) } else { Left::Post };
+    if left == Left::Post {
+        return post::post(world, to, signo, load, pin, aftermath);
+    }
+    aftermath.run(|| drop(load));
+    Ok(())
+}
+
+/// The same with nothing.
 pub(crate) fn send<H: Host>(
     world: &World<H>,
     to: &Recipient<'_, H>,
@@ -132,10 +152,8 @@ pub(crate) fn send<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    let left = if kept(world) { sent(world, to, signo, pin, aftermath) } else { Left::Post };
-    if left == Left::Post {
-        post::post(world, to, signo, pin, aftermath);
-    }
+    // Only a value is refused.
+    let _sent = send_with(world, to, signo, Load::Nothing, pin, aftermath);
 }
 
 /// Notes that many are sent to, to the end of what this answers; nothing where nothing comes
@@ -161,12 +179,12 @@ pub(crate) fn send_to_one_of_many<H: Host>(
     let to = Recipient::Proc(proc);
     if kept(world) && world.rules.numbers.stops().contains(signo) {
         // First: the next SIGCONT takes it back.
-        post::mark_of_many(proc, signo);
+        pending::mark_of_many(proc, signo);
         return send(world, &to, signo, pin, aftermath);
     }
-    send(world, &to, signo, pin, aftermath);
+    let _sent = send_with(world, &to, signo, Load::OfMany, pin, aftermath);
     if world.signals == SigModel::Record {
-        post::mark_of_many(proc, signo);
+        pending::mark_of_many(proc, signo);
     }
 }
 
@@ -202,12 +220,19 @@ pub(crate) fn taken<H: Host>(
 }
 
 /// A process does something new with a signal: what it ignores is discarded, blocked or not.
-pub(crate) fn disposed<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo, pin: &Pin<'_>) {
+pub(crate) fn disposed<H: Host>(
+    world: &World<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
     if effect(world, proc, signo) == Effect::Nothing {
         // Relaxed: as in `discard_of_lwps`.
         proc.pending.fetch_and(!SigSet::from(signo).bits(), Relaxed);
         proc.jobs.discard(signo.into());
         discard_of_lwps(proc, signo.into(), pin);
+        pending::discard_queued(proc, |queued| queued.signo == signo, pin, aftermath);
     }
 }
 
@@ -222,7 +247,7 @@ fn first_blocks<H: Host>(
         return false;
     };
     let is_first = |lwp: &LwpNode<H>| lwp.id() == proc.id;
-    let blocks = |lwp: &LwpNode<H>| is_first(lwp) && post::blocked(lwp).contains(signo);
+    let blocks = |lwp: &LwpNode<H>| is_first(lwp) && pending::blocked(lwp).contains(signo);
     world.rules.is_linux(Difference::MaskOfTheFirst)
         && proc.lwps.iter(pin).any(|(lwp, _)| blocks(lwp))
 }
@@ -238,7 +263,7 @@ fn is_blocked<H: Host>(
         // Even when the process has no LWP in its list for a moment.
         return false;
     }
-    let blocks = |lwp: &LwpNode<H>| post::blocked(lwp).contains(signo);
+    let blocks = |lwp: &LwpNode<H>| pending::blocked(lwp).contains(signo);
     match to {
         Recipient::Proc(proc) => proc.lwps.iter(pin).all(|(lwp, _)| blocks(lwp)),
         Recipient::Lwp(_, lwp) => blocks(lwp),
@@ -249,7 +274,7 @@ fn is_blocked<H: Host>(
 fn discard_of_lwps<H: Host>(proc: &ProcNode<H>, signals: SigSet, pin: &Pin<'_>) {
     for (lwp, _) in proc.lwps.iter(pin) {
         // A look first: LWPs that nobody stops are not written to.
-        if !(post::pending(&lwp.pending) & signals).is_empty() {
+        if !(pending::pending(&lwp.pending) & signals).is_empty() {
             // Relaxed: nobody takes what is discarded.
             lwp.pending.fetch_and(!signals.bits(), Relaxed);
         }
@@ -338,7 +363,7 @@ fn tell_parent<H: Host>(
 }
 
 fn of_children<H: Host>(parent: &ProcNode<H>) -> ChildFlags {
-    parent.dispositions.get().map_or(ChildFlags::NONE, |all| all.of_children())
+    parent.signals.get().map_or(ChildFlags::NONE, |signals| signals.dispositions.of_children())
 }
 
 /// Whether a process is to be sent SIGCHLD at all: to proc0 and init nothing is sent that does

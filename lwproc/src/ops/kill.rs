@@ -2,7 +2,8 @@
 
 use super::drain;
 use super::jobs;
-use super::post::{self, Recipient};
+use super::pending;
+use super::post::{self, Load, QueueFull, Recipient};
 use crate::cred::{Cred, IdSet};
 use crate::family;
 use crate::host::Host;
@@ -19,6 +20,29 @@ use crate::world::aftermath::Aftermath;
 
 /// As [`post::post`]; a SIGKILL that is recorded ends the process, unless it is proc0 or
 /// init. As lock-free as ending LWPs is; O(LWPs of the process).
+pub(crate) fn send_with<H: Host>(
+    world: &World<H>,
+    to: &Recipient<'_, H>,
+    signo: Signo,
+    load: Load<H::SigValue>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) -> Result<(), QueueFull> {
+    let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
+    let kills = signo == Signo::KILL && world.signals == SigModel::Record;
+    if !kills || proc.is_permanent() {
+        return jobs::send_with(world, to, signo, load, pin, aftermath);
+    }
+    // First: an LWP that the signal wakes finds that its process has ended, and how.
+    let killed = ExitStatus::signaled(Signo::KILL.number(), CoreDump::None);
+    let parked = drain::end(proc, killed, pin, aftermath).unwrap_or_default();
+    let posted = post::post(world, to, signo, load, pin, aftermath);
+    pending::mark_of_many(proc, signo);
+    aftermath.end(parked, world.end_doomed);
+    posted
+}
+
+/// The same with nothing.
 pub(crate) fn send<H: Host>(
     world: &World<H>,
     to: &Recipient<'_, H>,
@@ -26,17 +50,8 @@ pub(crate) fn send<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
-    let kills = signo == Signo::KILL && world.signals == SigModel::Record;
-    if !kills || proc.is_permanent() {
-        return jobs::send(world, to, signo, pin, aftermath);
-    }
-    // First: an LWP that the signal wakes finds that its process has ended, and how.
-    let killed = ExitStatus::signaled(Signo::KILL.number(), CoreDump::None);
-    let parked = drain::end(proc, killed, pin, aftermath).unwrap_or_default();
-    post::post(world, to, signo, pin, aftermath);
-    post::mark_of_many(proc, signo);
-    aftermath.end(parked, world.end_doomed);
+    // Only a value is refused.
+    let _sent = send_with(world, to, signo, Load::Nothing, pin, aftermath);
 }
 
 /// Sends to one of many, while the whole is [noted](crate::object::kills).
@@ -80,7 +95,7 @@ pub(crate) fn catch_up<H: Host>(
 ) {
     // In this order: what is no longer under way is seen in the parent.
     let missed = world.kills.may_be_missed(begun);
-    if missed || !post::of_many(parent, post::blocked(lwp)).is_empty() {
+    if missed || !pending::of_many(parent, pending::blocked(lwp), pin).is_empty() {
         catch_up_with(world, parent, child, lwp, begun, pin);
     }
 }
@@ -100,7 +115,7 @@ fn catch_up_with<H: Host>(
                 send_to_one_of_many(world, child, kill.signo, pin, aftermath);
             }
         });
-        for signo in post::of_many(parent, post::blocked(lwp)).iter() {
+        for signo in pending::of_many(parent, pending::blocked(lwp), pin).iter() {
             send_to_one_of_many(world, child, signo, pin, aftermath);
         }
     });

@@ -6,7 +6,7 @@ use super::creds::{self, update_creds};
 use super::death::{Leaving, detach};
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{drain, emit, jobs, post};
+use super::{drain, emit, jobs, pending};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::error::NewLwpError;
 use crate::filedesc::link::TableUse;
@@ -195,7 +195,7 @@ fn publish_lwp<H: Host>(
     let make = |id| {
         let lwp = LwpNode::new(proc, user, id, Some(anchor()), world.ends.fates);
         // SAFETY: made above.
-        post::born_blocking(unsafe { Managed::deref_counted(lwp) }, blocked);
+        pending::born_blocking(unsafe { Managed::deref_counted(lwp) }, blocked);
         lwp
     };
     let slot = world.ids.slot(node.pid().0).expect("a process has a slot");

@@ -1,6 +1,6 @@
 //! What a process is made like: as its parent, or by a plan.
 use super::birth::{Line, NewProcError, Shape};
-use super::post;
+use super::pending;
 use super::regroup::{self, Founding};
 use super::seat::Seat;
 use crate::cred::{Cred, CredChange, CredRef};
@@ -365,7 +365,7 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
         if let Some(name) = self.plan.name {
             child.resources.set_comm(name, pin);
         }
-        post::born_blocking(lwp, self.plan.blocked);
+        pending::born_blocking(lwp, self.plan.blocked);
         if !std::ptr::eq(child.resources.user(), parent.resources.user()) {
             child.word.note_new_user();
         }

@@ -12,7 +12,8 @@
 //! end one tells the foreground group: the hang-up, if it finds the place ended.
 
 use super::jobs;
-use super::post::{self, Recipient};
+use super::pending;
+use super::post::Recipient;
 use crate::host::Host;
 use crate::id::{Identity, Pid};
 use crate::object::group::{LED, ON_TERMINAL, Pgrp, Session};
@@ -370,6 +371,6 @@ fn is_useless<H: Host>(
 ) -> bool {
     let is_ignored = || jobs::kept(world) && own.disposition(signo) == Disposition::Ignore;
     world.signals == SigModel::Ignore
-        || lwp.is_some_and(|lwp| post::blocked(lwp).contains(signo))
+        || lwp.is_some_and(|lwp| pending::blocked(lwp).contains(signo))
         || is_ignored()
 }

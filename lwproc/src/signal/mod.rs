@@ -8,8 +8,11 @@
 
 pub(crate) mod dispositions;
 pub(crate) mod numbers;
+pub mod queue;
 mod set;
+pub(crate) mod state;
 
+pub use queue::Taken;
 pub use set::{SigSet, Signo};
 
 use crate::errno::errors;
@@ -106,6 +109,18 @@ errors! {
         WrongKernel => EXDEV, "the process is of another kernel";
     }
 
+    /// Why a signal was not queued.
+    QueueError {
+        /// The number is not in 0..=64.
+        BadSignal { signo: i32 } => EINVAL, "bad signal {signo}";
+        /// No process or LWP is meant by the target.
+        NoSuchProcess => ESRCH, "no such process";
+        /// The sender may not signal it.
+        NotPermitted => EPERM, "operation not permitted";
+        /// As many are queued for the process as [may be](crate::Builder::max_queued_signals).
+        Full => EAGAIN, "too many signals are queued";
+    }
+
     /// Why a disposition was not set.
     DispositionError {
         /// The number is not in 1..=64, or SIGKILL's or SIGSTOP's.
@@ -124,5 +139,17 @@ errors! {
     MaskError {
         /// The context is implicit: it has no LWP to keep a mask.
         Implicit => EINVAL, "an implicit context has no signal mask";
+    }
+}
+
+impl From<KillError> for QueueError {
+    fn from(why: KillError) -> Self {
+        match why {
+            KillError::BadSignal { signo } => Self::BadSignal { signo },
+            KillError::NoSuchProcess => Self::NoSuchProcess,
+            KillError::NotPermitted => Self::NotPermitted,
+            // Of handles only.
+            KillError::WrongKernel => Self::NoSuchProcess,
+        }
     }
 }

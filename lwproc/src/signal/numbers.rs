@@ -17,6 +17,8 @@ pub(crate) struct Numbers {
     by_default_nothing: SigSet,
     /// What ends the process with a core then.
     by_default_core: SigSet,
+    /// Those of which each that is sent is kept: SIGRTMIN and SIGRTMAX.
+    kept_each: [u8; 2],
 }
 
 const fn signo(number: i32) -> Signo {
@@ -33,6 +35,11 @@ const fn set<const N: usize>(numbers: [i32; N]) -> SigSet {
 }
 
 impl Numbers {
+    /// The name of a number, where it has one.
+    pub(crate) fn name(self, signo: Signo) -> Option<&'static str> {
+        if self == Self::LINUX { signo.linux_name() } else { signo.name() }
+    }
+
     pub(crate) const NETBSD: Self = Self {
         stop: Signo::STOP,
         cont: Signo::CONT,
@@ -44,6 +51,7 @@ impl Numbers {
         by_default_nothing: set([16, 19, 20, 23, 28, 29, 32]),
         // QUIT, ILL, TRAP, ABRT, EMT, FPE, BUS, SEGV, SYS.
         by_default_core: set([3, 4, 5, 6, 7, 8, 10, 11, 12]),
+        kept_each: [33, 63],
     };
 
     pub(crate) const LINUX: Self = Self {
@@ -57,6 +65,8 @@ impl Numbers {
         by_default_nothing: set([17, 18, 23, 28]),
         // QUIT, ILL, TRAP, ABRT, BUS, FPE, SEGV, XCPU, XFSZ, SYS.
         by_default_core: set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]),
+        // The kernel's; a C library keeps the first two for itself.
+        kept_each: [32, 64],
     };
 
     /// Those that no LWP blocks, and no process catches or ignores: KILL and STOP.
@@ -79,6 +89,13 @@ impl Numbers {
         !self.stops().contains(signo)
             && !self.does_nothing(signo)
             && !self.by_default_core.contains(signo)
+    }
+
+    /// Whether each is kept that is sent, be others pending.
+    #[inline]
+    pub(crate) const fn keeps_each(self, signo: Signo) -> bool {
+        let [first, last] = self.kept_each;
+        signo.number() >= first && signo.number() <= last
     }
 
     pub(crate) const fn does_nothing(self, signo: Signo) -> bool {

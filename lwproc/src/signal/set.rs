@@ -33,7 +33,47 @@ names! {
     VTALRM = 26, PROF = 27, WINCH = 28, INFO = 29, USR1 = 30, USR2 = 31, PWR = 32,
 }
 
+/// Linux's names, from 1 on.
+const LINUX_NAMES: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
 impl Signo {
+    /// The name of the number on Linux.
+    pub(super) fn linux_name(self) -> Option<&'static str> {
+        LINUX_NAMES.get(usize::from(self.0) - 1).copied()
+    }
+
     /// The largest number.
     pub const MAX: u8 = 64;
 
@@ -58,9 +98,11 @@ impl fmt::Debug for Signo {
     }
 }
 
+/// The name, where the number means the same on NetBSD and Linux; else the number.
+/// [`Rules::name`](crate::Rules::name) knows the others.
 impl fmt::Display for Signo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
+        match self.name().filter(|name| self.linux_name() == Some(name)) {
             Some(name) => f.write_str(name),
             None => write!(f, "signal {}", self.0),
         }
@@ -198,6 +240,10 @@ mod tests {
             assert_eq!(i32::from(signo.number()), good);
             assert_eq!(SigSet::from(signo).iter().collect::<Vec<_>>(), [signo]);
         }
+        assert_eq!(
+            (Signo::CHLD.to_string(), Signo(17).to_string().as_str()),
+            ("signal 20".into(), "signal 17")
+        );
         assert_eq!(
             (Signo::TERM.to_string(), Signo(40).to_string().as_str()),
             ("SIGTERM".into(), "signal 40")

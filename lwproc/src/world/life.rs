@@ -97,6 +97,7 @@ impl<H: Host> World<H> {
                 child_signal,
                 job_signals,
                 rules: settings.rules,
+                max_queued: settings.max_queued,
                 cpus: settings.virtual_cpus.map(Cpus::new),
                 big_lock: BigLock::new(),
                 kills: Kills::new(),

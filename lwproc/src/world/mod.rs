@@ -101,6 +101,7 @@ pub(crate) struct Settings {
     pub(crate) sigchld: bool,
     pub(crate) rules: Rules,
     pub(crate) init_waits: bool,
+    pub(crate) max_queued: usize,
 }
 
 impl Settings {
@@ -135,6 +136,8 @@ pub(crate) struct World<H: Host> {
     pub(crate) policy: WaitPolicy,
     pub(crate) signals: SigModel,
     pub(crate) rules: Rules,
+    /// How many signals may be queued for a process.
+    pub(crate) max_queued: usize,
     /// Those by which the kernel stops and continues processes.
     pub(crate) job_signals: SigSet,
     /// What a process ends with when nobody says how.
@@ -189,7 +192,7 @@ impl<H: Host> World<H> {
         self.participants.register(&self.collector)
     }
 
-    /// The process of the LWP with that number, where that means its process.
+    /// The process of the further LWP with that number, where that means its process.
     pub(crate) fn process_of_lwp<'g>(
         &'g self,
         number: Pid,
@@ -199,7 +202,8 @@ impl<H: Host> World<H> {
             return None;
         }
         let (lwp, _) = table::find_lwp(&self.ids, Lid(number.0), pin)?;
-        Some(lwp.proc_pinned(pin))
+        let proc = lwp.proc_pinned(pin);
+        (lwp.id() != proc.id).then_some(proc)
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {

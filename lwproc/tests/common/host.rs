@@ -115,6 +115,7 @@ impl Host for Counting {
     type File = Counted;
     type Emul = Emul;
     type Vfs = Place;
+    type SigValue = ();
 
     fn create(&self, _: LwpToken) {
         self.0.lwps.fetch_add(1, Relaxed);

@@ -68,6 +68,7 @@ impl Host for Counting {
     type File = Value;
     type Emul = u32;
     type Vfs = Place;
+    type SigValue = Value;
 
     fn create(&self, _: LwpToken) {
         self.add(Out::Lwps, 1);

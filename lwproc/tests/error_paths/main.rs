@@ -86,6 +86,7 @@ tests! {
     GroupError by groups::group;
     TerminalError by terminals::terminal;
     KillError by signals::kill;
+    QueueError by signals::queue;
     MaskError by signals::mask;
     DispositionError by signals::disposition;
     Interrupted by sleeping::sleep;

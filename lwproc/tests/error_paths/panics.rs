@@ -75,6 +75,7 @@ impl Host for Loud {
     type File = Noise;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 /// A file that panics when it is closed, and tells that it was.

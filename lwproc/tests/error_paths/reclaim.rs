@@ -181,6 +181,7 @@ impl Host for Watched {
     type File = ();
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 /// Found by `pair_unbind_kernel_drop`: nobody released what was parked too late.

@@ -55,6 +55,44 @@ pub fn kill(forced: &mut Forced) {
     assert_empty(other);
 }
 
+pub fn queue(forced: &mut Forced) {
+    let kernel = kernel(|builder| builder.signal_model(SigModel::Record).max_queued_signals(1));
+    let mut k = kernel.enter().unwrap();
+    let of_root = kernel.spawn().start().unwrap();
+    start_as(&mut k, 5);
+    let (host, own) = (kernel.host(), QueueTarget::Proc(k.pid()));
+    for signo in [-1, 65, i32::MAX] {
+        let why = QueueError::BadSignal { signo };
+        forced.refused(&kernel, &mut k, why, |k| k.signals().queue(own, signo, host.other()));
+    }
+    for signo in [0, TERM, 40] {
+        for target in [
+            QueueTarget::Proc(Pid(1000)),
+            QueueTarget::Lwp(Lid(-1)),
+            QueueTarget::LwpOf(of_root.pid(), k.lid().unwrap()),
+        ] {
+            forced.refused(&kernel, &mut k, QueueError::NoSuchProcess, |k| {
+                k.signals().queue(target, signo, host.other())
+            });
+        }
+        for target in [QueueTarget::Proc(of_root.pid()), QueueTarget::Lwp(of_root.lid())] {
+            forced.refused(&kernel, &mut k, QueueError::NotPermitted, |k| {
+                k.signals().queue(target, signo, host.other())
+            });
+        }
+    }
+    k.signals().queue(own, 40, host.other()).unwrap();
+    for signo in [40, 41] {
+        forced.refused(&kernel, &mut k, QueueError::Full, |k| {
+            k.signals().queue(own, signo, host.other())
+        });
+    }
+    k.signals().discard(SigSet::ALL);
+    drop(of_root);
+    leave(k);
+    assert_empty(kernel);
+}
+
 /// One that may be signalled is enough, and none is not.
 #[test]
 fn a_group_of_others_is_not_permitted() {

@@ -86,6 +86,7 @@ impl Host for Files {
     type File = File;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 
     fn set(&self, lwp: LwpToken) {
         CURRENT.set(Some(lwp));

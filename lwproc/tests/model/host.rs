@@ -138,6 +138,7 @@ impl Host for Embedder {
     type File = Alive;
     type Emul = Emul;
     type Vfs = Place;
+    type SigValue = ();
 
     fn vfs_init(&self, parent: &Place) -> Place {
         let mut told = lock(&self.told);

@@ -59,6 +59,7 @@ impl Host for Counting {
     type File = Counted;
     type Emul = ();
     type Vfs = Place;
+    type SigValue = ();
 
     fn vfs_init(&self, _: &Place) -> Place {
         assert!(!self.0.place_panics.swap(false, SeqCst), "told to panic");

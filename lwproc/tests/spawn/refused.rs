@@ -122,6 +122,7 @@ impl Host for Closes {
     type File = Bad;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 
     fn vfs_init(&self, (): &()) {
         self.ask.lock().unwrap().send(()).unwrap();
@@ -176,6 +177,7 @@ fn one_who_joins_a_group_that_comes_to_nothing_keeps_its_number() {
         type File = ();
         type Emul = ();
         type Vfs = ();
+        type SigValue = ();
 
         fn syscall_intern(&self, (): &(), pid: Pid) {
             let joiner = self.0.joiner.load(SeqCst);

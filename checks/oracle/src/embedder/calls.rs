@@ -1,15 +1,15 @@
 //! The system calls of the embedder.
 
 use super::Ours;
+use super::terminal;
 use super::waiting::{Vforking, Waiting};
-use super::{deliver, terminal};
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
     ChildFlags, CredChange, Disposition, Drain, Errno, ExitStatus, KillTarget, Lid, Limit, Pid,
-    Resource, SigSet, Signo, Spawn, Subreaper,
+    QueueTarget, Resource, SigSet, Signo, Spawn, Subreaper,
 };
 
 /// A call, as its verb sees it.
@@ -199,6 +199,26 @@ pub fn tkill(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     answer(ours.run(asked.actor, |k| k.signals().kill(target, signo)), |()| 0)
 }
 
+/// `rt_sigqueueinfo(2)`.
+pub fn queue(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    if asked.int(0) <= 0 {
+        return Called::Answer(Answer::error(Errno::ESRCH));
+    }
+    let (signo, value) = (signals::to_ours(asked.int(1)), asked.int(2));
+    let sent = ours.run(asked.actor, |k| {
+        let target = QueueTarget::Proc(asked.pid(0));
+        k.signals().queue(target, signo, value)
+    });
+    answer(sent, |()| 0)
+}
+
+/// `rt_tgsigqueueinfo(2)`.
+pub fn tqueue(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let target = QueueTarget::LwpOf(asked.pid(0), Lid(asked.int(1)));
+    let (signo, value) = (signals::to_ours(asked.int(2)), asked.int(3));
+    answer(ours.run(asked.actor, |k| k.signals().queue(target, signo, value)), |()| 0)
+}
+
 /// `setpgid(2)`.
 pub fn setpgid(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let (pid, pgid) = (asked.pid(0), asked.pid(1));
@@ -289,11 +309,13 @@ pub fn action(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `sigtimedwait(2)` that does not wait.
 pub fn take(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    let unblockable = signals::bit(libc::SIGKILL as u8) | signals::bit(libc::SIGSTOP as u8);
-    let set = signals::set_to_ours(asked.values[0] as u64 & !unblockable);
-    let taken = ours.run(asked.actor, |k| deliver::take_first(k, set));
-    let taken = taken.and_then(signals::of_ours).map(|signal| i64::from(signal.linux));
-    answer(taken.ok_or(Errno::EAGAIN), |signo| signo)
+    let set = signals::set_to_ours(asked.values[0] as u64);
+    let Some(taken) = ours.run(asked.actor, |k| k.signals().take_of(set)) else {
+        return Called::Answer(Answer::error(Errno::EAGAIN));
+    };
+    let signo = signals::of_ours(taken.signo).map_or(0, |signal| i64::from(signal.linux));
+    let out = taken.value.map_or(String::new(), signals::value);
+    Called::Answer(Answer { out, ..Answer::value(signo) })
 }
 
 /// `sigsuspend(2)`.

@@ -1,10 +1,10 @@
 //! What becomes of a signal: the embedder's affair.
 
-use super::Ours;
 use super::calls::Sleep;
+use super::{Entered, Ours};
 use crate::signals::{self, Effect};
 use crate::step::Name;
-use lwproc::{CoreDump, Disposition, Entered, ExitStatus, ProcState, SigSet, Signo};
+use lwproc::{CoreDump, Disposition, ExitStatus, ProcState, SigSet, Signo};
 
 /// The signals that end a process with a core, by Linux's numbers: those of a sleeper in a
 /// vfork wait.
@@ -44,16 +44,6 @@ fn first(k: &Entered<'_>, set: SigSet) -> Option<Signo> {
     lowest(own_pending(k) & set).or_else(|| lowest(k.signals().pending() & set))
 }
 
-/// Takes the first of a set, whatever the process does with it.
-pub(super) fn take_first(k: &Entered<'_>, set: SigSet) -> Option<Signo> {
-    let signo = first(k, set)?;
-    let number = signo.number().into();
-    let before = k.signals().set_disposition(number, Disposition::Catch).ok()?;
-    let taken = take(k, signo);
-    let _catch = k.signals().set_disposition(number, before);
-    taken
-}
-
 /// What there is to do about signals.
 enum Next {
     /// It must exit.
@@ -75,7 +65,7 @@ fn next(k: &Entered<'_>) -> Next {
     let effect = signals::of_ours(signo).map(|signal| signal.effect);
     if does == Disposition::Default && effect == Some(Effect::Stops) {
         let is_own = own_pending(k).contains(signo);
-        let _taken = take_first(k, signo.into());
+        let _taken = k.signals().take_of(signo.into());
         let guard = k.pin();
         match is_own {
             true => guard.lwp(k.lid().expect("an actor")).expect("it lives").post(signo),
@@ -102,7 +92,9 @@ fn next_fatal(k: &Entered<'_>) -> Next {
         ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
     };
     let pending = k.signals().pending() - k.signals().blocked();
-    let fatal = pending.iter().find(is_fatal).and_then(|signo| take(k, signo));
+    // Where another is pending already, Linux wakes nobody for one that comes.
+    let only_such = pending.iter().all(|signo| is_fatal(&signo));
+    let fatal = pending.iter().next().filter(|_| only_such).and_then(|signo| take(k, signo));
     fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
 }
 

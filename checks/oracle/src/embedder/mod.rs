@@ -17,11 +17,18 @@ use crate::step::{Answer, Name, Outcome, Step};
 use calls::{Asked, Called, Sleep};
 use deliver::Delivered;
 use lwproc::{
-    Enforcement, Entered, Errno, IdSet, Kernel, Lid, Limit, Limits, LimitsPolicy, Lwp, Numbering,
-    NumberingError, Pid, ProcHandle, ProcState, Resource, Rules, SigModel, WaitPolicy,
+    Enforcement, Errno, IdSet, Lid, Limit, Limits, LimitsPolicy, Numbering, NumberingError, Pid,
+    ProcState, Resource, Rules, SigModel, ThreadHost, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use terminal::Tty;
+
+/// Signals come with a number.
+type Host = ThreadHost<(), (), (), (), i32>;
+type Kernel = lwproc::Kernel<Host>;
+type Entered<'k> = lwproc::Entered<'k, Host>;
+type Lwp = lwproc::Lwp<Host>;
+type ProcHandle = lwproc::ProcHandle<Host>;
 
 /// What the kernel does not keep of a process.
 #[derive(Debug)]
@@ -57,7 +64,8 @@ impl Ours {
     pub fn new(pid_max: usize) -> Self {
         let most = Limit::both(MOST_PROCESSES);
         let limits = Limits::unlimited().with(Resource::Nproc, most).expect("both are the same");
-        let kernel = Kernel::builder()
+        let kernel = lwproc::Kernel::builder()
+            .host(Host::new())
             .rules(Rules::LINUX)
             .numbering(Numbering::Cyclic)
             .id_capacity(pid_max - 1)

@@ -3,10 +3,10 @@
 //! Background output stops, and a read finds nothing. What the kernel keeps is its session and
 //! foreground group; that its line has been hung up is the embedder's.
 
-use super::Ours;
 use super::calls::{Asked, Called, Sleep, answer};
+use super::{Entered, Kernel, Ours};
 use crate::step::{Answer, Name};
-use lwproc::{Entered, Errno, Kernel, Pid, Terminal, TerminalError, Tostop};
+use lwproc::{Errno, Pid, Terminal, TerminalError, Tostop};
 
 /// The terminal.
 #[derive(Debug)]

@@ -3,14 +3,14 @@
 //! A wait that sleeps is a future of the library, which is polled again only when its waker
 //! has been called: a wake-up that the library loses is a call that goes on here.
 
-use super::Ours;
 use super::calls::{Asked, Called, Sleep, number};
+use super::{Entered, Host, Ours};
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
 use lwproc::{
-    ChildEvent, ChildKind, Entered, Errno, Pid, Reaped, Signo, Vforked, WaitChild, WaitError,
-    WaitEvents, WaitFor, WaitTarget,
+    ChildEvent, ChildKind, Errno, Pid, Reaped, Signo, Vforked, WaitChild, WaitError, WaitEvents,
+    WaitFor, WaitTarget,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Wake, Waker};
 pub struct Waiting {
     target: WaitTarget,
     sought: Sought,
-    future: Pin<Box<WaitChild>>,
+    future: Pin<Box<WaitChild<Host>>>,
     woken: Arc<Woken>,
 }
 
@@ -93,7 +93,7 @@ impl Waiting {
 #[derive(Debug)]
 pub struct Vforking {
     pid: i64,
-    future: Vforked,
+    future: Vforked<Host>,
     woken: Arc<Woken>,
 }
 

@@ -17,6 +17,8 @@ mod ids;
 mod kills;
 #[path = "../../../stress/tests/linear/lwps.rs"]
 mod lwps;
+#[path = "../../../stress/tests/linear/queued.rs"]
+mod queued;
 #[path = "../../../stress/tests/linear/signals.rs"]
 mod signals;
 #[path = "../../../stress/tests/linear/waits.rs"]
@@ -38,6 +40,7 @@ pub fn tests() -> Vec<Test> {
         test("linear_ids", |seed| overlap(ids::round(seed))),
         test("linear_kills", |seed| overlap(kills::round(seed))),
         test("linear_lwps", |seed| overlap(lwps::round(seed))),
+        test("linear_queued", |seed| overlap(queued::round(seed))),
         test("linear_signals", |seed| overlap(signals::round(seed))),
         test("linear_waits", |seed| overlap(waits::round(seed))),
     ]

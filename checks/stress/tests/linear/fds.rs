@@ -26,6 +26,7 @@ impl Host for Files {
     type File = u32;
     type Emul = ();
     type Vfs = ();
+    type SigValue = ();
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

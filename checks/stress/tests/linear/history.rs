@@ -1,7 +1,7 @@
 //! Recording what threads call and get, and checking it.
 
 use super::{Random, record};
-use lwproc::{Entered, Kernel, Lwp, Pid};
+use lwproc::{Entered, Host, Kernel, Lwp, Pid};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -54,13 +54,13 @@ impl<'c, Op, Ret> Recorder<'c, Op, Ret> {
 }
 
 /// What three threads do, six calls each, as LWPs of a process that another LWP keeps.
-pub fn of_lwps<Op: Send, Ret: Send>(
-    kernel: &Kernel,
+pub fn of_lwps<H: Host, Op: Send, Ret: Send>(
+    kernel: &Kernel<H>,
     pid: Pid,
     seed: u64,
-    call: impl Fn(&mut Entered<'_>, &mut Recorder<'_, Op, Ret>) + Sync,
+    call: impl Fn(&mut Entered<'_, H>, &mut Recorder<'_, Op, Ret>) + Sync,
 ) -> Vec<Call<Op, Ret>> {
-    let lwps: Vec<Lwp> = (0..3).map(|_| kernel.new_lwp(pid).unwrap()).collect();
+    let lwps: Vec<Lwp<H>> = (0..3).map(|_| kernel.new_lwp(pid).unwrap()).collect();
     let lwps = Mutex::new(lwps);
     record(3, seed, |_, start, r| {
         let mut k = kernel.enter().unwrap();

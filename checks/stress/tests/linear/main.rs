@@ -16,6 +16,7 @@ mod history;
 mod ids;
 mod kills;
 mod lwps;
+mod queued;
 mod signals;
 mod threads;
 mod waits;
@@ -61,6 +62,11 @@ fn kills() {
 #[test]
 fn lwps() {
     run("lwps", lwps::round);
+}
+
+#[test]
+fn queued() {
+    run("queued", queued::round);
 }
 
 #[test]
