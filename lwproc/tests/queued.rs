@@ -43,7 +43,7 @@ fn kernel(rules: Rules) -> (Kernel<TestHost>, Values) {
 struct Values(Arc<AtomicUsize>);
 
 impl Values {
-    fn new(&self, number: u32) -> Value {
+    fn one(&self, number: u32) -> Value {
         Value(number, self.0.clone())
     }
 
@@ -80,10 +80,10 @@ fn each_is_kept_and_they_are_taken_in_order() {
         let of_proc = (QueueTarget::Proc(pid), KillTarget::Proc(pid));
         let of_lwp = (QueueTarget::Lwp(lid), KillTarget::LwpOf(pid, lid));
         for (queue, kill) in [of_proc, of_lwp] {
-            k.signals().queue(queue, RT + 1, values.new(1)).unwrap();
-            k.signals().queue(queue, RT, values.new(2)).unwrap();
+            k.signals().queue(queue, RT + 1, values.one(1)).unwrap();
+            k.signals().queue(queue, RT, values.one(2)).unwrap();
             k.signals().kill(kill, RT).unwrap();
-            k.signals().queue(queue, RT, values.new(3)).unwrap();
+            k.signals().queue(queue, RT, values.one(3)).unwrap();
             k.signals().kill(kill, TERM).unwrap();
             k.signals().kill(kill, TERM).unwrap();
             assert_eq!(k.signals().pending(), set([TERM, RT, RT + 1]));
@@ -129,19 +129,19 @@ fn of_a_standard_signal_the_first_counts() {
             (QueueTarget::Proc(pid), KillTarget::Proc(pid)),
             (QueueTarget::LwpOf(pid, lid), KillTarget::Lwp(lid)),
         ] {
-            k.signals().queue(queue, TERM, values.new(1)).unwrap();
-            k.signals().queue(queue, TERM, values.new(2)).unwrap();
+            k.signals().queue(queue, TERM, values.one(1)).unwrap();
+            k.signals().queue(queue, TERM, values.one(2)).unwrap();
             k.signals().kill(kill, TERM).unwrap();
             assert_eq!(values.dropped(), 1);
             assert_eq!(all(&k), [(TERM as u8, Some(1))]);
             k.signals().kill(kill, TERM).unwrap();
-            k.signals().queue(queue, TERM, values.new(3)).unwrap();
+            k.signals().queue(queue, TERM, values.one(3)).unwrap();
             assert_eq!(all(&k), [(TERM as u8, None)]);
             assert_eq!(values.dropped(), 2);
         }
         // For its process and for itself: two.
-        k.signals().queue(QueueTarget::Proc(pid), TERM, values.new(4)).unwrap();
-        k.signals().queue(QueueTarget::Lwp(lid), TERM, values.new(5)).unwrap();
+        k.signals().queue(QueueTarget::Proc(pid), TERM, values.one(4)).unwrap();
+        k.signals().queue(QueueTarget::Lwp(lid), TERM, values.one(5)).unwrap();
         assert_eq!(all(&k), [(TERM as u8, Some(5)), (TERM as u8, Some(4))], "its own first");
     }
 }
@@ -154,11 +154,11 @@ fn a_process_has_so_many_at_most() {
     let (own, lid) = (QueueTarget::Proc(k.pid()), QueueTarget::Lwp(k.lid().unwrap()));
     for number in 0..6 {
         let to = if number % 2 == 0 { own } else { lid };
-        k.signals().queue(to, RT, values.new(number)).unwrap();
+        k.signals().queue(to, RT, values.one(number)).unwrap();
     }
-    assert_eq!(k.signals().queue(own, RT, values.new(7)), Err(QueueError::Full));
+    assert_eq!(k.signals().queue(own, RT, values.one(7)), Err(QueueError::Full));
     assert_eq!((QueueError::Full.errno(), values.dropped()), (Errno::EAGAIN, 1));
-    assert_eq!(k.signals().queue(own, TERM, values.new(8)), Ok(()), "without its value");
+    assert_eq!(k.signals().queue(own, TERM, values.one(8)), Ok(()), "without its value");
     for _ in 0..2 {
         k.signals().kill(KillTarget::Proc(k.pid()), RT + 1).unwrap();
     }
@@ -166,7 +166,7 @@ fn a_process_has_so_many_at_most() {
     let expected = [(rt, 1), (rt, 3), (rt, 5)].map(|(signo, value)| (signo, Some(value)));
     let rest = [(term, None), (rt, Some(0)), (rt, Some(2)), (rt, Some(4)), (rt + 1, None)];
     assert_eq!(all(&k), [&expected[..], &rest[..]].concat());
-    assert_eq!(k.signals().queue(own, RT, values.new(9)), Ok(()));
+    assert_eq!(k.signals().queue(own, RT, values.one(9)), Ok(()));
     assert_eq!(all(&k), [(rt, Some(9))]);
 }
 
@@ -175,8 +175,8 @@ fn a_child_inherits_none_and_an_exec_keeps_all() {
     let (kernel, values) = kernel(Rules::LINUX);
     let mut k = process(&kernel);
     let (pid, lid) = (k.pid(), k.lid().unwrap());
-    k.signals().queue(QueueTarget::Proc(pid), RT, values.new(1)).unwrap();
-    k.signals().queue(QueueTarget::Lwp(lid), RT, values.new(2)).unwrap();
+    k.signals().queue(QueueTarget::Proc(pid), RT, values.one(1)).unwrap();
+    k.signals().queue(QueueTarget::Lwp(lid), RT, values.one(2)).unwrap();
     let parent = k.rfork(Rfork::Fresh).unwrap().unwrap();
     assert!(k.signals().pending().is_empty() && !k.signals().has_pending());
     drop(k.switch(parent).unwrap());
@@ -192,7 +192,7 @@ fn values_go_with_what_they_were_for() {
     let (kernel, values) = kernel(Rules::LINUX);
     let k = process(&kernel);
     let queue = |k: &K<'_>, target, number| {
-        k.signals().queue(target, number, values.new(1)).unwrap();
+        k.signals().queue(target, number, values.one(1)).unwrap();
     };
     let own = QueueTarget::Proc(k.pid());
     // An LWP.
@@ -249,7 +249,7 @@ fn what_is_not_recorded_is_dropped() {
     for model in [SigModel::Ignore, SigModel::Raise] {
         let kernel = Kernel::builder().host(TestHost::new()).signal_model(model).build().unwrap();
         let (k, values) = (process(&kernel), Values::default());
-        k.signals().queue(QueueTarget::Proc(k.pid()), RT, values.new(1)).unwrap();
+        k.signals().queue(QueueTarget::Proc(k.pid()), RT, values.one(1)).unwrap();
         assert_eq!((values.dropped(), k.signals().pending()), (1, SigSet::EMPTY));
     }
 }
@@ -263,7 +263,7 @@ fn a_drop_that_panics_spares_nobody() {
     let own = QueueTarget::Proc(k.pid());
     let fill = |k: &K<'_>, target| {
         for number in [1, 1000, 2, 1001, 3] {
-            k.signals().queue(target, RT, values.new(number)).unwrap();
+            k.signals().queue(target, RT, values.one(number)).unwrap();
         }
     };
     let panics = |what: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(what)).unwrap_err();
@@ -280,8 +280,8 @@ fn a_drop_that_panics_spares_nobody() {
     panics(&mut || drop(other.take()));
     assert_eq!((values.dropped(), kernel.counts().lwps), (5, 3));
     // One that is merged.
-    k.signals().queue(own, TERM, values.new(1)).unwrap();
-    let queue = || k.signals().queue(own, TERM, values.new(1000));
+    k.signals().queue(own, TERM, values.one(1)).unwrap();
+    let queue = || k.signals().queue(own, TERM, values.one(1000));
     catch_unwind(AssertUnwindSafe(queue)).unwrap_err();
     assert_eq!(k.signals().take_of(SigSet::ALL).map(|taken| taken.signo), Some(Signo::TERM));
     // The process.
@@ -327,7 +327,7 @@ fn one_of_a_set_is_taken() {
         let (pid, lid) = (k.pid(), k.lid().unwrap());
         k.signals().set_blocked(SigSet::ALL).unwrap();
         for number in [RT, TERM, 2] {
-            k.signals().queue(QueueTarget::Proc(pid), number, values.new(1)).unwrap();
+            k.signals().queue(QueueTarget::Proc(pid), number, values.one(1)).unwrap();
             k.signals().kill(KillTarget::Lwp(lid), number).unwrap();
         }
         // What would stop it, and what would do nothing.
@@ -357,8 +357,8 @@ fn one_of_a_set_is_taken() {
 fn an_implicit_context_takes_inits() {
     let (kernel, values) = kernel(Rules::NETBSD);
     let k = kernel.enter().unwrap();
-    k.signals().queue(QueueTarget::Proc(Pid::INIT), RT, values.new(1)).unwrap();
-    k.signals().queue(QueueTarget::Proc(Pid::INIT), RT, values.new(2)).unwrap();
+    k.signals().queue(QueueTarget::Proc(Pid::INIT), RT, values.one(1)).unwrap();
+    k.signals().queue(QueueTarget::Proc(Pid::INIT), RT, values.one(2)).unwrap();
     assert!(k.signals().has_pending());
     assert_eq!(k.signals().take_info().and_then(|taken| taken.value).map(|v| v.0), Some(1));
     k.signals().discard(SigSet::ALL);
@@ -374,7 +374,7 @@ fn forks_do_not_escape_what_is_kept_one_by_one() {
         let k = process(&kernel);
         k.groups().setpgid(Pid(0), Pid(0)).unwrap();
         let pid = k.pid();
-        k.signals().queue(QueueTarget::Proc(pid), RT + 1, values.new(1)).unwrap();
+        k.signals().queue(QueueTarget::Proc(pid), RT + 1, values.one(1)).unwrap();
         k.signals().kill(KillTarget::OwnPgrp, RT).unwrap();
         let child = k.spawn().start().unwrap();
         let pending = |pid| kernel.pin().proc(pid).unwrap().pending();

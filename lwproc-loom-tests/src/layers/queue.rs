@@ -120,17 +120,18 @@ fn check_take(taken: Option<u32>, rest: Vec<u32>) {
     assert_eq!(all, [1, 2], "in the order of sending, and none is lost");
 }
 
+/// Who only looks is on the spawned thread.
 fn push_against_take() {
     let world = World::new([]);
-    let there = |w: &World| {
-        w.push(0, 1, Keep::Each).unwrap();
-        w.push(0, 2, Keep::Each).unwrap();
+    let here = |w: &World| {
+        w.push(1, 1, Keep::Each).unwrap();
+        w.push(1, 2, Keep::Each).unwrap();
     };
-    let ((), taken) = at_once(&world, there, |w| w.take(1));
+    let (taken, ()) = at_once(&world, |w| w.take(0), here);
     check_take(taken, world.rest());
 }
 
-/// With the parts changed.
+/// One is there already.
 fn take_against_push() {
     let world = World::new([1]);
     let (taken, ()) = at_once(&world, |w| w.take(0), |w| w.push(1, 2, Keep::Each).unwrap());

@@ -149,8 +149,10 @@ impl<V: Send + 'static> Queue<V> {
         }
         // Relaxed: as above.
         self.len.fetch_sub(1, Relaxed);
-        // SAFETY: made above, and not inserted.
-        let value = unsafe { Managed::deref_counted(new).take_value() };
+        // SAFETY: made above.
+        let mine = unsafe { Managed::deref_counted(new) };
+        // SAFETY: not inserted.
+        let value = unsafe { mine.take_value() };
         // SAFETY: as above.
         unsafe { Managed::free(new) };
         Err(NotKept::Merged(value))

@@ -93,6 +93,9 @@ impl Driver<'_> {
     pub fn thread_step(&mut self, op: ThreadOp) {
         let due = self.model.interruption();
         let k = self.k.as_mut().unwrap();
+        // Of its process's signals another may have been told: `check_services` asks who must.
+        let told = k.signals().has_pending();
+        let due = due.filter(|why| *why != Interrupted::Signal || told);
         match op {
             ThreadOp::Lock => {
                 assert_eq!(k.big_lock().lock(), Ok(()));
