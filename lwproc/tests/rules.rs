@@ -209,6 +209,11 @@ fn the_number_of_a_further_lwp_where_a_process_is_meant() {
         let k = kernel.enter().unwrap();
         k.groups().setpgid(number, Pid(0))
     });
+    // One that is a process's, of no child, is that of no further LWP.
+    both(case, [Err(GroupError::NoSuchProcess); 2], |kernel| {
+        let stranger = kernel.spawn().start().unwrap();
+        process(kernel).groups().setpgid(stranger.pid(), Pid(0))
+    });
     // A wait is for a child, by its own number.
     both(case, [Err(WaitError::NoChild); 2], |kernel| {
         let (number, _child, _further) = lwp_and_its_process(kernel);

@@ -5,7 +5,7 @@
 use lwproc::*;
 use std::sync::Arc;
 
-type Files = ThreadHost<Arc<&'static str>>;
+type Files = ThreadHost<Arc<str>>;
 
 fn kernel() -> Kernel<Files> {
     Kernel::builder().rules(Rules::LINUX).host(Files::new()).build().unwrap()
@@ -14,7 +14,7 @@ fn kernel() -> Kernel<Files> {
 /// A process with a file open at 0, and what says whether that is open; its two LWPs.
 struct Scene {
     kernel: Kernel<Files>,
-    file: Arc<&'static str>,
+    file: Arc<str>,
     pid: Pid,
     first: Option<Lwp<Files>>,
     other: Option<Lwp<Files>>,
@@ -22,7 +22,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (kernel, file) = (kernel(), Arc::new("a file"));
+        let (kernel, file) = (kernel(), Arc::<str>::from("a file"));
         let first = kernel.spawn().start().unwrap();
         let pid = first.pid();
         let k = kernel.enter_as(first).unwrap();
@@ -72,7 +72,7 @@ fn open(k: &Entered<'_, Files>) -> Vec<i32> {
 }
 
 fn open_another(k: &Entered<'_, Files>, on_exec: OnExec) -> Fd {
-    k.files().open(Arc::new("another"), on_exec).unwrap()
+    k.files().open("another".into(), on_exec).unwrap()
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn an_exec_leaves_a_child_what_they_share() {
 fn each_table_is_closed_with_its_last_user() {
     let mut scene = Scene::new();
     scene.as_other(|k| k.files_mut().unshare()).unwrap();
-    let of_first = Arc::new("only the first has it");
+    let of_first: Arc<str> = Arc::from("only the first has it");
     scene.as_first(|k| k.files().open(of_first.clone(), OnExec::Keep).map(drop)).unwrap();
     assert_eq!(Arc::strong_count(&of_first), 2);
     drop(scene.first.take());

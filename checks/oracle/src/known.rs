@@ -95,6 +95,16 @@ pub const KNOWN: &[Known] = &[
         then: Then::Ends,
     },
     Known {
+        name: "the first thread of a vfork's child leaves alone",
+        reason: "Linux lets the parent go on, in whose memory the others run still; here, as on \
+                 NetBSD, the process must end or exec",
+        is: |d| {
+            let waits = d.before.get(&d.actor).is_some_and(|task| task.call == Some("vfork"));
+            waits && d.step.verb.name == "leave" && d.outcomes[1].is_none()
+        },
+        then: Then::Ends,
+    },
+    Known {
         name: "an exec beyond the limit",
         reason: "Linux decides when the real user changes, by the limit and the count of then, \
                  and never for user 0; here the exec does",

@@ -208,12 +208,14 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "rump_pub_lwproc_newlwp")]
     #[doc(alias = "newlwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        let node = self.node().filter(|_| pid == self.pid());
-        // SAFETY: bound to this thread; replaced by `&mut self` only.
-        let maker = node.map_or(Maker::NONE, |node| Maker {
-            blocked: post::blocked(node),
-            files: unsafe { node.files() },
-        });
+        let maker = match self.node() {
+            Some(node) if pid == self.pid() => Maker {
+                blocked: post::blocked(node),
+                // SAFETY: bound to this thread; replaced by `&mut self` only.
+                files: unsafe { node.files() },
+            },
+            _ => Maker::NONE,
+        };
         newlwp::newlwp(&self.seat, pid, &maker)
     }
 

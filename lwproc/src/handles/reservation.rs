@@ -140,7 +140,7 @@ impl<'a, H: Host> ProcReservation<'a, H> {
         let taken = panics::catch(|| this.take(parent));
         let mut aftermath = Aftermath::<H>::none();
         match taken {
-            Ok(Ok(())) => return Ok(this),
+            Ok(Ok(())) => Ok(this),
             Ok(Err(why)) => {
                 this.give_back(&mut aftermath);
                 aftermath.settle();

@@ -185,7 +185,7 @@ impl<H: Host> World<H> {
         self.participants.register(&self.collector)
     }
 
-    /// The process of the LWP with that number, where that means its process.
+    /// The process of the further LWP with that number, where that means its process.
     pub(crate) fn process_of_lwp<'g>(
         &'g self,
         number: Pid,
@@ -195,7 +195,8 @@ impl<H: Host> World<H> {
             return None;
         }
         let (lwp, _) = table::find_lwp(&self.ids, Lid(number.0), pin)?;
-        Some(lwp.proc_pinned(pin))
+        let proc = lwp.proc_pinned(pin);
+        (lwp.id() != proc.id).then_some(proc)
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {

@@ -102,7 +102,9 @@ fn next_fatal(k: &Entered<'_>) -> Next {
         ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
     };
     let pending = k.signals().pending() - k.signals().blocked();
-    let fatal = pending.iter().find(is_fatal).and_then(|signo| take(k, signo));
+    // Where another is pending already, Linux wakes nobody for one that comes.
+    let only_such = pending.iter().all(|signo| is_fatal(&signo));
+    let fatal = pending.iter().next().filter(|_| only_such).and_then(|signo| take(k, signo));
     fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
 }
 
