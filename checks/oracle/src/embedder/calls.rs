@@ -1,8 +1,8 @@
 //! The system calls of the embedder.
 
-use super::Ours;
 use super::terminal;
 use super::waiting::{Vforking, Waiting};
+use super::{Host, Ours};
 use crate::linux::MOST_PROCESSES;
 use crate::signals;
 use crate::step::{Answer, Name};
@@ -105,7 +105,7 @@ pub fn sibling(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 fn fork_as(
     ours: &mut Ours,
     asked: &Asked<'_>,
-    how: impl for<'a> FnOnce(Spawn<'a>) -> Spawn<'a>,
+    how: impl for<'a> FnOnce(Spawn<'a, Host>) -> Spawn<'a, Host>,
 ) -> Called {
     let made = ours.run(asked.actor, |k| how(k.spawn()).start());
     answer(made, |lwp| {
