@@ -150,7 +150,9 @@ impl<V: Send + 'static> Queue<V> {
         // Relaxed: as above.
         self.len.fetch_sub(1, Relaxed);
         // SAFETY: made above, and not inserted.
-        let value = unsafe { Managed::deref_counted(new).take_value() };
+        let node = unsafe { Managed::deref_counted(new) };
+        // SAFETY: as above.
+        let value = unsafe { node.take_value() };
         // SAFETY: as above.
         unsafe { Managed::free(new) };
         Err(NotKept::Merged(value))
