@@ -265,7 +265,7 @@ impl<H: Host> Entered<'_, H> {
     ///
     /// proc0 and init do not end: there it is [`Entered::exit`].
     ///
-    /// As dropping an [`Lwp`], for each parked one. If the host panics in one of
+    /// As dropping an [`Lwp`](crate::Lwp), for each parked one. If the host panics in one of
     /// them, the others are released all the same, and then the first panic goes on.
     ///
     /// # Errors

@@ -201,9 +201,10 @@ impl<'k, H: Host> Entered<'k, H> {
 
     /// What is to end a sleep of this context's that signals do not end.
     fn fatal_interruption(&self) -> Option<Interrupted> {
-        let node = self.node()?;
+        let (node, seat) = (self.node()?, &self.seat);
+        let has_fatal = || jobs::has_fatal(seat.world(), seat.me(), node, self.proc());
         match self.interruption()? {
-            Interrupted::Signal if !jobs::has_fatal(&self.seat, node, self.proc()) => {
+            Interrupted::Signal if !has_fatal() => {
                 node.word.load().has_unslept().then_some(Interrupted::Unslept)
             }
             why => Some(why),

@@ -9,7 +9,6 @@
 
 use super::pending;
 use super::post::{self, Load, QueueFull, Recipient};
-use super::seat::Seat;
 use crate::family;
 use crate::host::Host;
 use crate::object::group::Pgrp;
@@ -24,6 +23,7 @@ use crate::signal::{ChildFlags, Disposition, SigModel, SigSet, Signo};
 use crate::sync::{Relaxed, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
+use crate::world::participant::Participant;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Whether the kernel stops and continues processes.
@@ -53,12 +53,16 @@ fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect
 }
 
 /// Whether a signal is pending that the LWP could take, and that ends its process at once.
-pub(crate) fn has_fatal<H: Host>(seat: &Seat<'_, H>, lwp: &LwpNode<H>, proc: &ProcNode<H>) -> bool {
-    let world = seat.world();
+pub(crate) fn has_fatal<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    lwp: &LwpNode<H>,
+    proc: &ProcNode<H>,
+) -> bool {
     let is_fatal = |signo| {
         proc.disposition(signo) == Disposition::Default && world.rules.numbers.is_fatal(signo)
     };
-    kept(world) && pending::takeable(lwp, proc, seat.me()).iter().any(is_fatal)
+    kept(world) && pending::takeable(lwp, proc, me).iter().any(is_fatal)
 }
 
 /// What is left to do with a signal that has been sent.

@@ -89,6 +89,7 @@ tests! {
     QueueError by signals::queue;
     MaskError by signals::mask;
     DispositionError by signals::disposition;
+    DeathSignalError by signals::death_signal;
     Interrupted by sleeping::sleep;
     AloneError by sleeping::alone;
     ExecError by sleeping::exec;

@@ -144,3 +144,12 @@ pub fn disposition(forced: &mut Forced) {
     drop(k);
     assert_empty(kernel);
 }
+
+pub fn death_signal(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    let ask = |k: &mut Entered<'_, _>| k.signals().set_death_signal(Signo::new(TERM));
+    forced.refused(&kernel, &mut k, DeathSignalError::Implicit, ask);
+    drop(k);
+    assert_empty(kernel);
+}

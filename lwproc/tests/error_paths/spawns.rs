@@ -8,6 +8,7 @@ use lwproc::*;
 pub fn spawn(forced: &mut Forced) {
     no_such_process(forced);
     draining(forced);
+    no_siblings(forced);
     ids_exhausted(forced);
     user_limit(forced);
     kernel_full(forced);
@@ -71,6 +72,14 @@ fn spawns(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: Why) {
         let host = kernel.host();
         forced.refused(kernel, k, why, |k| k.become_child_with(host.vmspace(), files));
     }
+}
+
+fn no_siblings(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    forced.refused(&kernel, &mut k, SpawnError::NoSiblings, |k| k.spawn().sibling().start());
+    drop(k);
+    assert_empty(kernel);
 }
 
 /// A parent that is known by its handle, and has gone.
