@@ -19,10 +19,10 @@ pub fn models() -> Vec<Model> {
         pair("receiver_parks_against_post", parks_against_post),
         pair("receiver_two_posts", two_posts),
         pair("receiver_wait_for_against_post", wait_against_post),
-        pair("queued_for_an_lwp_against_its_end", for_lwp_against_end),
-        pair("queued_end_of_an_lwp_against_queue", end_against_for_lwp),
-        pair("queued_for_a_process_against_its_end", for_proc_against_end),
-        pair("queued_two_against_take", two_against_take),
+        pair("queued_for_an_lwp_against_its_end", for_lwp_against_end).long(),
+        pair("queued_end_of_an_lwp_against_queue", end_against_for_lwp).long(),
+        pair("queued_for_a_process_against_its_end", for_proc_against_end).long(),
+        pair("queued_two_against_take", two_against_take).long(),
     ]
 }
 
