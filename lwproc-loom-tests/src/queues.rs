@@ -202,23 +202,29 @@ fn for_proc_against_end() {
     assert_empty(&kernel);
 }
 
-/// Two are sent, and one takes meanwhile: both are taken, and between them it is marked.
+/// Two are sent, and one takes meanwhile, who only looks, on the spawned thread: both are taken,
+/// and the LWP has been told of what is left.
 fn two_against_take() {
     let (kernel, dropped) = valued();
     let lwp = kernel.spawn().start().unwrap();
-    let (k, target, values) = (kernel.clone(), QueueTarget::Proc(lwp.pid()), dropped.clone());
-    let e = enter_as(&kernel, lwp);
+    let (k, target) = (kernel.clone(), QueueTarget::Proc(lwp.pid()));
+    let e = kernel.enter().unwrap();
     let there = move || {
-        let e = k.enter().unwrap();
+        let mut e = enter_as(&k, lwp);
+        let taken = usize::from(e.signals().take().is_some());
+        (taken, e.unbind().unwrap().unwrap())
+    };
+    let here = || {
         for _ in 0..2 {
-            e.signals().queue(target, RT, Value(values.clone())).unwrap();
+            e.signals().queue(target, RT, Value(dropped.clone())).unwrap();
         }
     };
-    let ((), taken) = at_once(&kernel, there, || usize::from(e.signals().take().is_some()));
+    let ((taken, lwp), ()) = at_once(&kernel, there, here);
+    drop(e);
+    let e = enter_as(&kernel, lwp);
     for _ in taken..2 {
-        assert!(e.signals().has_pending(), "the mark is lost");
-        assert!(e.signals().take().is_some());
+        assert!(e.signals().has_pending() && e.signals().take().is_some());
     }
-    assert!(e.signals().take().is_none());
+    assert!(!e.signals().has_pending() && e.signals().take().is_none());
     assert_eq!(dropped.load(SeqCst), 2);
 }
