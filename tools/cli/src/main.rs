@@ -13,7 +13,11 @@ use std::process::ExitCode;
 const BAD_INPUT: u8 = 2;
 
 #[derive(Debug, Parser)]
-#[command(name = "lwproc", version, about = "Worlds of processes: checked against real ones, and served")]
+#[command(
+    name = "lwproc",
+    version,
+    about = "Worlds of processes: checked against real ones, and served"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -43,7 +43,8 @@ impl Serve {
         let kernel = Arc::new(crate::kernel()?);
         let admit = if self.anybody { Admit::Anybody } else { Admit::Local };
         let calls = NetBsd::new(&self.hostname);
-        let server = Server::bind(&self.url, admit, kernel.clone(), calls, Limits::default()).await?;
+        let server =
+            Server::bind(&self.url, admit, kernel.clone(), calls, Limits::default()).await?;
         if !server.url().is_local() {
             let warning = "warning: whoever reaches this address is the superuser in the kernel";
             writeln!(io::stderr(), "lwproc: {warning}; the protocol has no secret")?;
@@ -140,7 +141,8 @@ pub fn processes(client: &mut Client) -> Result<Vec<Kinfo>, crate::client::Error
     let (name, len) = (client.space.put(&name), client.space.room(8));
     let (name, len) = (name.cast_signed(), len.cast_signed());
     client.call(number::SYSCTL, &[name, 6, 0, len, 0, 0])?;
-    let size = |client: &Client| client.space.array(len.cast_unsigned()).map_or(0, u64::from_ne_bytes);
+    let size =
+        |client: &Client| client.space.array(len.cast_unsigned()).map_or(0, u64::from_ne_bytes);
     let room = usize::try_from(size(client)).unwrap_or(0);
     let list = client.space.room(room);
     client.call(number::SYSCTL, &[name, 6, list.cast_signed(), len, 0, 0])?;

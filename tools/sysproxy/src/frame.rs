@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn lengths_out_of_bounds_are_bad_at_once() {
-        let with = |len: u64| Header { len, ..Header::new(Class::Request, Kind::Syscall, 1, 20, 0) };
+        let with =
+            |len: u64| Header { len, ..Header::new(Class::Request, Kind::Syscall, 1, 20, 0) };
         for len in [0, 1, 23, 65, 1 << 40, u64::MAX] {
             let header = with(len);
             assert_eq!(parse(&header.to_bytes(), 64), Parsed::Bad(header));

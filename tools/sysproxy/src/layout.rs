@@ -250,9 +250,8 @@ impl Kinfo {
         let u32_at = |at| crate::frame::u32_at(bytes, at).unwrap_or_default();
         let int = |at| u32_at(at).cast_signed();
         let long = |at| crate::frame::u64_at(bytes, at).unwrap_or_default();
-        let set = |at: usize| {
-            bytes[at..].first_chunk::<SIGSET>().map_or(SigSet::EMPTY, from_sigset)
-        };
+        let set =
+            |at: usize| bytes[at..].first_chunk::<SIGSET>().map_or(SigSet::EMPTY, from_sigset);
         let ids = |real, effective, saved| lwproc::IdSet {
             real: u32_at(real),
             effective: u32_at(effective),

@@ -90,7 +90,10 @@ impl Listener {
 async fn bind_unix(path: &Path) -> io::Result<(UnixListener, Place)> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file that is no socket",
+            ));
         }
         Ok(_) if UnixStream::connect(path).await.is_ok() => {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
@@ -99,7 +102,8 @@ async fn bind_unix(path: &Path) -> io::Result<(UnixListener, Place)> {
     }
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     // Short, since the whole has 108 bytes.
-    let beside = path.with_file_name(format!(".{:x}{}", process::id(), name.get(..4).unwrap_or("")));
+    let beside =
+        path.with_file_name(format!(".{:x}{}", process::id(), name.get(..4).unwrap_or("")));
     let _left_of_another = fs::remove_file(&beside);
     let socket = UnixListener::bind(&beside)?;
     let placed = fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))

@@ -149,7 +149,10 @@ mod tests {
         let (reader, writer) = pipe();
         assert_eq!(writer.try_write(&vec![1; PIPE_SIZE + 9]), Some(Ok(PIPE_SIZE)));
         assert_eq!(writer.try_write(&[2]), None);
-        assert_eq!(reader.try_read(PIPE_BUF - 1).map(|read| read.map(|read| read.len())), Some(Ok(PIPE_BUF - 1)));
+        assert_eq!(
+            reader.try_read(PIPE_BUF - 1).map(|read| read.map(|read| read.len())),
+            Some(Ok(PIPE_BUF - 1))
+        );
         assert_eq!(writer.try_write(&[2; PIPE_BUF]), None);
         assert_eq!(writer.try_write(&[2; PIPE_BUF + 1]), Some(Ok(PIPE_BUF - 1)));
         drop(reader);

@@ -51,7 +51,12 @@ impl Preforks {
     }
 
     /// Keeps a child until it is taken over, or the time is over.
-    pub(crate) fn add(&self, lwp: Lwp<Host>, family: Family, time: Duration) -> Result<Ticket, Fault> {
+    pub(crate) fn add(
+        &self,
+        lwp: Lwp<Host>,
+        family: Family,
+        time: Duration,
+    ) -> Result<Ticket, Fault> {
         let mut bytes = [0; 16];
         (&self.random).read_exact(&mut bytes).map_err(|_| Fault::NoMemory)?;
         let ticket = Ticket(bytes);

@@ -72,17 +72,32 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_written() {
-        for text in ["unix:///tmp/a b", "unix://relative", "tcp://127.0.0.1:0", "tcp://10.1.2.3:80"] {
+        for text in ["unix:///tmp/a b", "unix://relative", "tcp://127.0.0.1:0", "tcp://10.1.2.3:80"]
+        {
             assert_eq!(text.parse::<Url>().map(|url| url.to_string()).as_deref(), Ok(text));
         }
-        assert_eq!("tcp://*:7".parse::<Url>().map(|url| url.to_string()).as_deref(), Ok("tcp://0.0.0.0:7"));
+        assert_eq!(
+            "tcp://*:7".parse::<Url>().map(|url| url.to_string()).as_deref(),
+            Ok("tcp://0.0.0.0:7")
+        );
         let local = |text: &str| text.parse::<Url>().map(|url| url.is_local());
-        assert_eq!([local("unix://x"), local("tcp://127.0.0.1:1"), local("tcp://*:1")], [Ok(true), Ok(true), Ok(false)]);
+        assert_eq!(
+            [local("unix://x"), local("tcp://127.0.0.1:1"), local("tcp://*:1")],
+            [Ok(true), Ok(true), Ok(false)]
+        );
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "unix://", "/tmp/x", "tcp://", "tcp://localhost", "tcp://1.2.3.4:99999", "tcp6://::1:1"] {
+        for text in [
+            "",
+            "unix://",
+            "/tmp/x",
+            "tcp://",
+            "tcp://localhost",
+            "tcp://1.2.3.4:99999",
+            "tcp6://::1:1",
+        ] {
             assert_eq!(text.parse::<Url>(), Err(BadUrl(text.to_owned())));
         }
     }

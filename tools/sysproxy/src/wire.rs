@@ -134,8 +134,7 @@ impl Memory {
     /// ENAMETOOLONG; else as [`Memory::read`].
     pub async fn read_str(&self, address: u64, most: usize) -> Result<Vec<u8>, Errno> {
         let most = most.min(self.most);
-        let mut read =
-            self.ask(Kind::Copyinstr, &[&as_long(most), &address.to_ne_bytes()]).await?;
+        let mut read = self.ask(Kind::Copyinstr, &[&as_long(most), &address.to_ne_bytes()]).await?;
         if read.len() > most {
             return Err(Errno::EFAULT);
         }

@@ -8,7 +8,6 @@ use lwproc_sysproxy::client::Client;
 use lwproc_sysproxy::layout;
 use lwproc_sysproxy::number::*;
 
-
 const EXITED_3: i32 = 3 << 8;
 const WNOHANG: i64 = 1;
 const WNOWAIT: i64 = 0x1_0000;
@@ -268,8 +267,14 @@ fn sysctl(c: &mut Client, name: &[i32], room: usize, new: &[u8]) -> (Vec<u8>, Op
     let name_at = c.space.put(&bytes).cast_signed();
     let (old, len) = (c.space.room(room), c.space.put(&(room as u64).to_ne_bytes()));
     let new_at = if new.is_empty() { 0 } else { c.space.put(new).cast_signed() };
-    let args =
-        [name_at, name.len() as i64, old.cast_signed(), len.cast_signed(), new_at, new.len() as i64];
+    let args = [
+        name_at,
+        name.len() as i64,
+        old.cast_signed(),
+        len.cast_signed(),
+        new_at,
+        new.len() as i64,
+    ];
     let error = c.call(SYSCTL, &args).err().map(|error| errno(Err(error)));
     let used = u64::from_ne_bytes(c.space.array(len).unwrap()) as usize;
     (c.space.get(old, used.min(room)).unwrap().to_vec(), error)
@@ -308,7 +313,8 @@ fn processes_are_listed_by_what_they_are() {
     assert_eq!((of(pid).comm.as_str(), of(pid).realstat), ("test", 2));
 
     let size = layout::KINFO_PROC2 as i32;
-    let mut count = |op: i32, arg: i32| sysctl(&mut c, &[1, 47, op, arg, size, 99], 9999, b"").0.len();
+    let mut count =
+        |op: i32, arg: i32| sysctl(&mut c, &[1, 47, op, arg, size, 99], 9999, b"").0.len();
     assert_eq!(count(1, pid), layout::KINFO_PROC2);
     assert_eq!(count(1, 9999), 0);
     assert_eq!(count(6, 5), layout::KINFO_PROC2);

@@ -3,7 +3,7 @@
 use super::ids::nothing;
 use super::{Answer, Call, Done, Malformed};
 use crate::Host;
-use crate::file::{self, Access, File, Null, O_NOSIGPIPE, O_NONBLOCK, OpenFile, Zero};
+use crate::file::{self, Access, File, Null, O_NONBLOCK, O_NOSIGPIPE, OpenFile, Zero};
 use crate::pipe;
 use lwproc::{CloseRange, Entered, Errno, Fd, FdError, FileHandle, OnExec, Signo};
 
@@ -42,7 +42,11 @@ pub(super) fn dup3(k: &mut Entered<'_, Host>, call: &Call<'_>) -> Made {
         return Ok(Answer::Now(Err(Errno::EINVAL)));
     }
     let files = k.files();
-    Ok(descriptor(if old == new { files.dup2(old, new) } else { files.dup3(old, new, on_exec(flags)) }))
+    Ok(descriptor(if old == new {
+        files.dup2(old, new)
+    } else {
+        files.dup3(old, new, on_exec(flags))
+    }))
 }
 
 fn on_exec(flags: u32) -> OnExec {
@@ -109,7 +113,9 @@ pub(super) fn fcntl(k: &mut Entered<'_, Host>, call: &Call<'_>) -> Made {
             let last = files.list().last().map_or(-1, |(fd, _)| fd.0);
             Answer::Now(Ok([last.into(), 0]))
         }
-        13 => files.get(fd).and_then(|file| number((file.flags() & O_NOSIGPIPE != 0).into())).into(),
+        13 => {
+            files.get(fd).and_then(|file| number((file.flags() & O_NOSIGPIPE != 0).into())).into()
+        }
         14 => {
             let flags = if argument? != 0 { O_NOSIGPIPE } else { 0 };
             nothing(files.get(fd).map(|file| file.set_flags(O_NOSIGPIPE, flags)))

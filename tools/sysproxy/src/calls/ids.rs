@@ -1,10 +1,10 @@
 //! Who a process is, and the groups around it.
 
+use super::Done;
 use super::{Answer, Call, Malformed, Values};
 use crate::Host;
 use crate::layout::NGROUPS_MAX;
 use lwproc::{CredChange, Entered, Errno, IdSet, Pid};
-use super::Done;
 
 type Made = Result<Answer, Malformed>;
 

@@ -52,7 +52,8 @@ pub(super) fn sysctl(calls: &NetBsd, call: &Call<'_>) -> Result<Answer, Malforme
     };
     Ok(Answer::later(async move {
         let name = memory.read(name, 4 * count).await?;
-        let name: Vec<i32> = name.as_chunks().0.iter().map(|int| i32::from_ne_bytes(*int)).collect();
+        let name: Vec<i32> =
+            name.as_chunks().0.iter().map(|int| i32::from_ne_bytes(*int)).collect();
         let node = node(&name)?;
         let room = match oldlen {
             0 => 0,
