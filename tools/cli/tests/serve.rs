@@ -103,7 +103,7 @@ fn the_readme_is_what_happens() {
 
     let first =
         "$ RUMP_SERVER=unix:///tmp/lwproc.sock cargo run -p lwproc-sysproxy --example rump_shell";
-    let mut session = block(first).into_iter().peekable();
+    let session = block(first);
     let mut run = shell()
         .env("RUMP_SERVER", &url)
         .stdin(Stdio::piped())
@@ -113,7 +113,7 @@ fn the_readme_is_what_happens() {
     let mut input = run.stdin.take().expect("its input");
     let mut output = BufReader::new(run.stdout.take().expect("its output")).lines();
     let (mut background, mut listed) = (false, false);
-    while let Some(line) = session.next() {
+    for line in session {
         // Numbers of processes are whichever are free.
         let plain = |line: &str| line.split(']').next_back().map(str::to_owned);
         match line.strip_prefix("> ") {

@@ -75,6 +75,9 @@ impl Serve {
 
 fn report(handle: &Handle) -> String {
     let mut text = listing(&handle.processes());
+    if handle.panics() > 0 {
+        let _ = writeln!(text, "{} connections were ended by a panic", handle.panics());
+    }
     for (number, count) in handle.unknown_calls() {
         let _ = writeln!(text, "call {number} is not there, and was asked for {count} times");
     }
@@ -83,8 +86,11 @@ fn report(handle: &Handle) -> String {
 
 /// A listing as `ps` prints it.
 pub fn listing(procs: &[Kinfo]) -> String {
+    // Numbers may have up to ten digits.
+    let most = procs.iter().map(|proc| proc.pid).max().unwrap_or(0);
+    let w = most.to_string().len().max(6);
     let mut text = format!(
-        "{:>6} {:>6} {:>6} {:>6} {:>5} {:<4} {:>4} COMMAND\n",
+        "{:>w$} {:>w$} {:>w$} {:>w$} {:>5} {:<4} {:>4} COMMAND\n",
         "PID", "PPID", "PGID", "SID", "UID", "STAT", "LWPS"
     );
     for proc in procs {
@@ -93,7 +99,7 @@ pub fn listing(procs: &[Kinfo]) -> String {
         let comm = crate::printable(comm.as_bytes());
         let _ = writeln!(
             text,
-            "{pid:>6} {ppid:>6} {pgid:>6} {sid:>6} {uid:>5} {stat:<4} {nlwps:>4} {comm}"
+            "{pid:>w$} {ppid:>w$} {pgid:>w$} {sid:>w$} {uid:>5} {stat:<4} {nlwps:>4} {comm}"
         );
     }
     text

@@ -15,6 +15,7 @@ use lwproc::{Kernel, Lwp, OnExec, Pid, ProcHandle, Rfork};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,7 +61,7 @@ impl Default for Limits {
             preforks: 64,
             children: 1024,
             family: 1024,
-            prefork_time: Duration::from_secs(10),
+            prefork_time: Duration::from_secs(5),
             orphan_time: Duration::from_secs(2),
             handshake_time: Duration::from_secs(10),
         }
@@ -86,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) stop: Notify,
     init: ProcHandle<Host>,
     unknown: Mutex<BTreeMap<u32, u64>>,
+    panics: AtomicU64,
 }
 
 impl Shared {
@@ -142,6 +144,7 @@ impl Server {
             stop: Notify::new(),
             init,
             unknown: Mutex::default(),
+            panics: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared), listener })
     }
@@ -165,7 +168,12 @@ impl Server {
         loop {
             tokio::select! {
                 () = shared.stop.notified() => break,
-                Some(_ended) = clients.join_next() => {}
+                Some(ended) = clients.join_next() => {
+                    if ended.is_err_and(|why| why.is_panic()) {
+                        // Relaxed: a sum.
+                        shared.panics.fetch_add(1, Relaxed);
+                    }
+                }
                 stream = listener.accept() => match stream {
                     Ok(stream) if clients.len() < shared.limits.clients => {
                         clients.spawn(serve(shared.clone(), stream));
@@ -207,6 +215,12 @@ impl Handle {
     /// The calls that were asked for and are not there, by number: how often.
     pub fn unknown_calls(&self) -> BTreeMap<u32, u64> {
         self.0.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many connections a panic of a call has ended. It costs nobody else anything.
+    pub fn panics(&self) -> u64 {
+        // Relaxed: a sum.
+        self.0.panics.load(Relaxed)
     }
 }
 

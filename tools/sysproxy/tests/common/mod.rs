@@ -91,6 +91,7 @@ impl Drop for World {
         }
         drop(self.runtime.take());
         if !thread::panicking() {
+            assert_eq!(self.handle.panics(), 0);
             let counts = self.kernel.counts();
             assert_eq!((counts.procs, counts.zombies), (2, 0), "proc0 and init");
             // proc0's and init's.
