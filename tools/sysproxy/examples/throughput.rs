@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Builder;
 
@@ -104,17 +105,11 @@ async fn one(kernel: Arc<Kernel<Host>>, stream: UnixStream, run: &'static Run) -
     let init = kernel.pin().proc(Pid::INIT)?.handle()?;
     let lwp = init.spawn().files(Rfork::Fresh).name("guest").start().ok()?;
     let proc = lwp.proc_handle();
+    let (mut reader, stream) = stream.into_split();
     let stream = Arc::new(stream);
     stream.try_write(b"RUMPSP-0.4-NetBSD-10.0/amd64\n").ok()?;
     let mut input = Vec::new();
-    loop {
-        stream.readable().await.ok()?;
-        match stream.try_read_buf(&mut input) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) => return None,
-        }
+    while reader.read_buf(&mut input).await.ok()? > 0 {
         while let Parsed::Frame(frame, len) = frame::parse(&input, 4096) {
             let header = frame.header;
             input.drain(..len);
@@ -150,6 +145,7 @@ async fn one(kernel: Arc<Kernel<Host>>, stream: UnixStream, run: &'static Run) -
             }));
         }
     }
+    None
 }
 
 // What is measured.

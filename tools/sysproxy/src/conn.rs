@@ -59,13 +59,8 @@ pub(crate) struct Conn {
     raised: Option<Signo>,
 }
 
-/// What has come of a poll's step.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Idle,
-    Moved,
-    End(End),
-}
+/// Whether a part of a poll has done something, so that there may be more to do.
+type Moved = bool;
 
 impl Conn {
     pub(crate) fn new(
@@ -98,34 +93,31 @@ impl Conn {
     }
 
     /// Reads what has come.
-    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let mut room = [MaybeUninit::uninit(); 2048];
         let mut read = ReadBuf::uninit(&mut room);
-        let end = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read)).is_err();
-        if end || read.filled().is_empty() {
-            return Poll::Ready(Step::End(End::Gone));
+        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
+        if result.is_err() || read.filled().is_empty() {
+            return Poll::Ready(Err(End::Gone));
         }
         self.input.extend_from_slice(read.filled());
-        Poll::Ready(Step::Moved)
+        Poll::Ready(Ok(()))
     }
 
     /// Carries out the frames that are whole.
-    fn dispatch(&mut self) -> Step {
+    fn dispatch(&mut self) -> Result<Moved, End> {
         let input = std::mem::take(&mut self.input);
-        let (mut at, mut step) = (0, Step::Idle);
+        let mut at = 0;
         while !self.is_clogged() {
             match frame::parse(&input[at..], self.shared.limits.frame) {
                 Parsed::More => break,
                 Parsed::Bad(header) => {
                     self.wire.fault(header.request, header.kind, Fault::Malformed);
-                    return Step::End(End::Closing);
+                    return Err(End::Closing);
                 }
                 Parsed::Frame(frame, len) => {
                     at += len;
-                    step = self.frame(frame);
-                    if matches!(step, Step::End(_)) {
-                        return step;
-                    }
+                    self.frame(frame)?;
                 }
             }
         }
@@ -133,10 +125,10 @@ impl Conn {
             self.input = input;
             self.input.drain(..at);
         }
-        step
+        Ok(at > 0)
     }
 
-    fn frame(&mut self, Frame { header, payload }: Frame<'_>) -> Step {
+    fn frame(&mut self, Frame { header, payload }: Frame<'_>) -> Result<(), End> {
         self.raised = None;
         let request = header.request;
         match (Class::from_number(header.class), Kind::from_number(header.kind)) {
@@ -159,10 +151,10 @@ impl Conn {
             }
             _ => self.wire.fault(request, header.kind, Fault::Malformed),
         }
-        Step::Moved
+        Ok(())
     }
 
-    fn call(&mut self, header: Header, arguments: &[u8]) -> Step {
+    fn call(&mut self, header: Header, arguments: &[u8]) -> Result<(), End> {
         let (request, shared) = (header.request, self.shared.clone());
         let called = current_of::<Host, _>(|k| {
             let call = Call::new(header.value, arguments, &self.memory);
@@ -170,7 +162,7 @@ impl Conn {
             self.raised = self.raised.max(raise_all(k, &self.wire));
             (answer, k.curlwp().is_none())
         });
-        let Ok((answer, exited)) = called else { return Step::End(End::Gone) };
+        let (answer, exited) = called.map_err(|_| End::Gone)?;
         match answer {
             Err(_malformed) => self.wire.fault(request, header.kind, Fault::Malformed),
             Ok(Answer::Now(result)) => self.answer(request, result),
@@ -184,7 +176,7 @@ impl Conn {
                 self.answer(request, Err(Errno::ENOSYS));
             }
         }
-        if exited { Step::End(End::Closing) } else { Step::Moved }
+        if exited { Err(End::Closing) } else { Ok(()) }
     }
 
     fn answer(&self, request: u64, result: Result<[i64; 2], Errno>) {
@@ -213,12 +205,12 @@ impl Conn {
     }
 
     /// Answers the calls that have slept enough.
-    fn wake(&mut self, cx: &mut Context<'_>) -> Step {
-        let mut step = Step::Idle;
+    fn wake(&mut self, cx: &mut Context<'_>) -> Moved {
+        let mut moved = false;
         while !self.is_clogged()
             && let Poll::Ready(Some((request, slept))) = self.asleep.poll_next_unpin(cx)
         {
-            step = Step::Moved;
+            moved = true;
             let result = match slept {
                 Ok(Done::Values(values)) => Ok(values),
                 Err(errno) => Err(errno),
@@ -233,7 +225,7 @@ impl Conn {
             };
             self.answer(request, result);
         }
-        step
+        moved
     }
 
     /// Makes a child, for another connection to take over.
@@ -267,11 +259,10 @@ impl Conn {
     }
 
     /// Becomes the new program, when all calls of the old one have been answered.
-    fn finish_exec(&mut self) -> Step {
-        if !self.asleep.is_empty() {
-            return Step::Idle;
-        }
-        let Some((request, name)) = self.exec.take() else { return Step::Idle };
+    fn finish_exec(&mut self) -> Result<Moved, End> {
+        let Some((request, name)) = self.exec.take_if(|_| self.asleep.is_empty()) else {
+            return Ok(false);
+        };
         let done = current_of::<Host, _>(|k| k.exec(&name));
         let error = match done {
             Ok(Ok(())) => 0,
@@ -279,94 +270,68 @@ impl Conn {
                 let _ = current_of::<Host, _>(|k| k.reopen());
                 why.errno().number(Abi::NetBsd)
             }
-            Err(_) => return Step::End(End::Gone),
+            Err(_) => return Err(End::Gone),
         };
         self.wire.answer(request, Kind::Handshake, &error.to_ne_bytes());
-        Step::Moved
+        Ok(true)
     }
 
     /// Sends what is to be sent, as far as the client takes it.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Step {
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let stream = &mut self.stream;
         self.wire.send(|out| {
             let mut sent = 0;
-            let end = loop {
-                if sent == out.len() {
-                    break Step::Idle;
-                }
+            let mut result = Ok(());
+            while sent < out.len() {
                 match Pin::new(&mut *stream).poll_write(cx, &out[sent..]) {
-                    Poll::Pending => break Step::Idle,
                     Poll::Ready(Ok(some @ 1..)) => sent += some,
-                    Poll::Ready(_) => break Step::End(End::Gone),
+                    Poll::Ready(_) => {
+                        result = Err(End::Gone);
+                        break;
+                    }
+                    Poll::Pending => break,
                 }
-            };
+            }
             out.drain(..sent);
-            end
+            result
         })
     }
 
     /// Takes signals, and looks whether the process is to end.
-    fn look(&mut self) -> Step {
+    fn look(&mut self) -> Result<(), End> {
         let looked = current_of::<Host, _>(|k| {
-            if k.must_exit() {
-                return Err(());
+            if !self.is_clogged() {
+                self.raised = self.raised.max(raise_all(k, &self.wire));
             }
-            Ok(if self.is_clogged() { None } else { raise_all(k, &self.wire) })
+            k.must_exit()
         });
-        match looked {
-            Ok(Ok(None)) => Step::Idle,
-            Ok(Ok(raised)) => {
-                self.raised = self.raised.max(raised);
-                Step::Moved
-            }
+        if looked.map_err(|_| End::Gone)? {
             // Somebody has ended it, by SIGKILL or otherwise.
-            Ok(Err(())) => {
-                self.wire.raise(Signo::KILL.number());
-                Step::End(End::Closing)
-            }
-            Err(_) => Step::End(End::Gone),
+            self.wire.raise(Signo::KILL.number());
+            return Err(End::Closing);
         }
+        Ok(())
     }
 
-    fn step(&mut self, cx: &mut Context<'_>) -> Step {
-        let mut step = self.look();
-        let then = |step: &mut Step, next: Step| {
-            if !matches!(*step, Step::End(_)) && next != Step::Idle {
-                *step = next;
-            }
-            !matches!(*step, Step::End(_))
-        };
-        if matches!(step, Step::End(_)) {
-            return step;
-        }
+    /// All that can be done now.
+    fn step(&mut self, cx: &mut Context<'_>) -> Result<Moved, End> {
+        self.look()?;
+        let mut moved = false;
         let clogged = self.is_clogged();
-        if !clogged && !self.input.is_empty() {
-            let next = self.dispatch();
-            if !then(&mut step, next) {
-                return step;
+        if !clogged {
+            // What stayed when it was clogged; then what has come.
+            moved |= self.dispatch()?;
+            if let Poll::Ready(read) = self.fill(cx) {
+                read?;
+                self.dispatch()?;
+                moved = true;
             }
         }
-        if !clogged && let Poll::Ready(next) = self.fill(cx) {
-            if !then(&mut step, next) {
-                return step;
-            }
-            let next = self.dispatch();
-            if !then(&mut step, next) {
-                return step;
-            }
-        }
-        let next = self.wake(cx);
-        then(&mut step, next);
-        let next = self.finish_exec();
-        if then(&mut step, next) {
-            let next = self.flush(cx);
-            then(&mut step, next);
-        }
-        if clogged && !self.is_clogged() && step == Step::Idle {
-            // There is room again, and nobody else says so.
-            step = Step::Moved;
-        }
-        step
+        moved |= self.wake(cx);
+        moved |= self.finish_exec()?;
+        self.flush(cx)?;
+        // Where there is room again, nobody else says so.
+        Ok(moved || clogged && !self.is_clogged())
     }
 
     /// The process ends: what of it is not said yet is said.
@@ -389,9 +354,9 @@ impl Future for Conn {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             match self.step(cx) {
-                Step::Idle => return Poll::Pending,
-                Step::Moved => {}
-                Step::End(end) => {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => {
                     self.end();
                     return Poll::Ready(end);
                 }
@@ -407,6 +372,10 @@ fn raise_all(k: &Entered<'_, Host>, wire: &Wire) -> Option<Signo> {
     let mut any = 0;
     while let Some(signo) = k.signals().take() {
         any += 1;
+        if signo == Signo::KILL {
+            // It has ended the process, and is raised when that is seen.
+            continue;
+        }
         wire.raise(signo.number());
         last = last.max(Some(signo).filter(|signo| ends_by_default(*signo)));
     }
