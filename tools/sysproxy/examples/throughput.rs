@@ -169,6 +169,15 @@ impl Served {
         Ok(Self { url: Url::Unix(path), child })
     }
 
+    /// What it has had of the processors so far, in steps of 10 ms.
+    fn cpu(&self) -> Result<f64, Box<dyn Error>> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit(')').next().ok_or("a name")?;
+        // utime and stime, by their place after the name.
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
+    }
+
     /// What it has of the memory, in KiB.
     fn memory(&self) -> Result<u64, Box<dyn Error>> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -216,29 +225,25 @@ fn measure(seconds: f64) -> Result<(), Box<dyn Error>> {
     const ROUNDS: usize = 5;
     let time = Duration::from_secs_f64(seconds);
     let servers: Vec<_> = MODES.iter().map(|mode| Served::start(mode)).collect::<Result<_, _>>()?;
-    println!(
-        "{:<8} {:>7} {:>10} {:>9} {:>9} {:>9}",
-        "server", "clients", "calls/s", "p50 us", "p99 us", "p99.9 us"
-    );
+    println!("server   clients    calls/s    p50 us    p99 us  p99.9 us  cpu us a call");
     for clients in [1, 8, 64] {
-        let mut rounds: Vec<Vec<(usize, Vec<u32>)>> = MODES.iter().map(|_| Vec::new()).collect();
+        let mut rounds: Vec<Vec<(Vec<u32>, f64)>> = MODES.iter().map(|_| Vec::new()).collect();
         // In turns, so that all have the same weather.
         for _ in 0..ROUNDS {
             for (served, rounds) in servers.iter().zip(&mut rounds) {
+                let before = served.cpu()?;
                 let times = calls(&served.url, clients, time);
-                rounds.push((times.len(), times));
+                rounds.push((times, served.cpu()? - before));
             }
         }
         for (mode, mut rounds) in MODES.iter().zip(rounds) {
-            rounds.sort_by_key(|(count, _)| *count);
-            let (count, times) = &rounds[ROUNDS / 2];
+            rounds.sort_by_key(|(times, _)| times.len());
+            let (times, cpu) = &rounds[ROUNDS / 2];
             let at = |part: f64| f64::from(times[((times.len() - 1) as f64 * part) as usize]) / 1e3;
-            let rate = *count as f64 / seconds;
+            let (p50, p99, most) = (at(0.5), at(0.99), at(0.999));
+            let (rate, cpu) = (times.len() as f64 / seconds, cpu * 1e6 / times.len() as f64);
             println!(
-                "{mode:<8} {clients:>7} {rate:>10.0} {:>9.1} {:>9.1} {:>9.1}",
-                at(0.5),
-                at(0.99),
-                at(0.999)
+                "{mode:<8} {clients:>7} {rate:>10.0} {p50:>9.1} {p99:>9.1} {most:>9.1} {cpu:>14.1}"
             );
         }
     }

@@ -71,7 +71,7 @@ impl Conn {
         family: Family,
     ) -> Self {
         let wire = Arc::<Wire>::default();
-        let memory = Memory::new(wire.clone(), shared.limits.copy);
+        let memory = Memory::new(wire.clone(), shared.limits.copied());
         Self {
             stream,
             wire,

@@ -68,6 +68,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What is copied at once: an answer of the client's must be a frame that is taken.
+    pub(crate) fn copied(&self) -> usize {
+        self.copy.min(self.frame.saturating_sub(HEADER))
+    }
+}
+
 /// The processes that descend from one guest: each has a share.
 #[derive(Clone, Default)]
 pub(crate) struct Family(Arc<()>);

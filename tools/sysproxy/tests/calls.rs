@@ -3,10 +3,10 @@
 mod common;
 
 use common::{Ask, World, errno};
-use lwproc::{Errno, Limit, SigSet, Signo};
+use lwproc::{Entered, Errno, Limit, SigSet, Signo};
 use lwproc_sysproxy::client::Client;
-use lwproc_sysproxy::layout;
 use lwproc_sysproxy::number::*;
+use lwproc_sysproxy::{Answer, Call, Calls, Done, Host, Limits, Malformed, NetBsd, layout};
 
 const EXITED_3: i32 = 3 << 8;
 const WNOHANG: i64 = 1;
@@ -335,6 +335,35 @@ fn what_is_not_there_is_counted() {
         assert_eq!(errno(c.call(2, &[])), Errno::ENOSYS, "fork is by prefork");
     }
     assert_eq!(world.handle.unknown_calls().into_iter().collect::<Vec<_>>(), [(2, 3)]);
+}
+
+/// Call 600 takes new memory of the client's, writes there, and reads it back.
+struct Mapper;
+
+impl Calls for Mapper {
+    fn call(&self, k: &mut Entered<'_, Host>, call: &Call<'_>) -> Result<Answer, Malformed> {
+        if call.number() != 600 {
+            return NetBsd::default().call(k, call);
+        }
+        let (memory, most) = (call.memory().clone(), call.len(0)?);
+        Ok(Answer::later(async move {
+            let at = memory.map(most).await?;
+            memory.write(at, b"mapped\0");
+            let text = memory.read_str(at, most).await?;
+            Ok(Done::Values([at.cast_signed(), text.len() as i64]))
+        }))
+    }
+}
+
+#[test]
+fn an_embedders_call_has_the_clients_memory() {
+    let world = World::with(Mapper, Limits::default());
+    let mut c = world.client();
+    let [at, len] = c.ask(600, &[64]);
+    assert_eq!((c.space.get(at.cast_unsigned(), 7), len), (Some(&b"mapped\0"[..]), 6));
+    assert_eq!(errno(c.call(600, &[3])), Errno::ENAMETOOLONG);
+    assert_eq!(errno(c.call(600, &[1 << 40])), Errno::ENOMEM);
+    assert!(c.pid() > 1, "its other calls are NetBSD's");
 }
 
 #[test]

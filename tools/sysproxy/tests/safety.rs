@@ -131,7 +131,7 @@ fn a_child_that_nobody_takes_over_ends_in_time() {
 
 #[test]
 fn a_child_outlives_its_parent_for_as_long_as_it_takes_to_connect() {
-    let limits = Limits { orphan_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { orphan_time: Duration::from_millis(1500), ..Limits::default() };
     let world = World::with(NetBsd::default(), limits);
     let mut c = world.client();
     let (first, second) = (c.prefork().unwrap(), c.prefork().unwrap());
@@ -201,13 +201,11 @@ fn a_client_that_does_not_read_is_not_listened_to() {
     assert_eq!(stopped, ErrorKind::WouldBlock);
     world.client().pid();
     // When it reads, all that was heard is answered.
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let (mut got, mut some) = (0, vec![0; 1 << 16]);
-    while let Ok(read @ 1..) = stream.read(&mut some) {
-        got += read;
+    while got < sent / frame::HEADER * 48 {
+        got += stream.read(&mut some).expect("an answer to each");
     }
-    let answers = sent / frame::HEADER;
-    assert!(got >= answers * 48, "{got} bytes for {answers} requests");
 }
 
 #[test]
