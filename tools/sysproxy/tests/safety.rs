@@ -131,11 +131,14 @@ fn a_child_that_nobody_takes_over_ends_in_time() {
 
 #[test]
 fn a_child_outlives_its_parent_for_as_long_as_it_takes_to_connect() {
-    let limits = Limits { orphan_time: Duration::from_millis(1500), ..Limits::default() };
+    let prefork_time = Duration::from_secs(3600);
+    let orphan_time = Duration::from_millis(1500);
+    let limits = Limits { prefork_time, orphan_time, ..Limits::default() };
     let world = World::with(NetBsd::default(), limits);
     let mut c = world.client();
     let (first, second) = (c.prefork().unwrap(), c.prefork().unwrap());
     drop(c);
+    until("the parent has ended", || world.kernel.counts().procs == 4);
     // As the child of a daemon, whose parent goes at once.
     let mut child = Client::join(&world.url, &first, Space::default()).unwrap();
     until("it is an orphan", || child.ask(GETPPID, &[])[0] == 1);
