@@ -74,6 +74,6 @@ in_vain() {
     echo $((($(grep -c EAGAIN log || true) + 50) / 100))
 }
 try_read=$(in_vain try_read) read=$(in_vain read)
-echo "of 1000 messages: ${try_read}00 reads in vain by readable and try_read, ${read}00 by read"
+echo "of 1000 messages: $((try_read * 100)) reads in vain by readable and try_read, $((read * 100)) by read"
 [ "$try_read" = 10 ] && [ "$read" = 0 ] || { echo "FAILED: expected 1000 and 0"; exit 1; }
 echo "OK: readable and try_read read twice for each message, read once"

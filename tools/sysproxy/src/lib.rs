@@ -33,7 +33,7 @@
 //!
 //! # The rooms, from the bottom up
 //!
-//! [`frame`] (headers and payloads), [`url`], [`layout`] (NetBSD's structures), [`file`] and
+//! [`frame`] (headers and payloads), [`url`], [`layout`] (NetBSD's structures), [`mod@file`] and
 //! [`pipe`] (what a descriptor refers to), `wire` (what a connection and its requests share),
 //! [`calls`] (the table of system calls), `prefork` (children that are not taken over yet),
 //! `conn` (a client that is a process), `listen`, [`server`], [`client`], [`command`].
