@@ -110,9 +110,9 @@ impl Shared {
 
 /// A server that listens, for clients that will be processes in a kernel.
 ///
-/// It runs on tokio: a thousand clients that mostly wait cost a thousand small tasks, and
-/// answering 64 busy ones needs a wake-up of the system for many answers, not one or two for
-/// each, as a thread for each request does.
+/// It runs on tokio: a thousand clients that mostly wait cost a thousand small tasks, and one
+/// wake-up of a thread answers many that are busy, where a thread for each request needs one
+/// or two for each.
 pub struct Server {
     shared: Arc<Shared>,
     listener: Listener,
