@@ -60,6 +60,20 @@ fn a_signal_ends_the_sleep() {
     c.wait(-1, 0).unwrap();
 }
 
+/// It cannot be blocked, by the LWPs of the calls neither.
+#[test]
+fn sigstop_is_raised_while_calls_sleep() {
+    let world = World::new();
+    let mut c = world.client();
+    let pid = c.pid();
+    let (reads, _) = sleepers(&mut c, 3);
+    world.client().ask(KILL, &[pid, 17]);
+    for read in reads {
+        assert_eq!(errno(c.finish(read)), Errno::EINTR);
+    }
+    assert_eq!(c.raised(), [17]);
+}
+
 #[test]
 fn a_blocked_signal_does_not() {
     let world = World::new();
