@@ -8,7 +8,7 @@
 //! calls. When the process drains, for an exec or for its end, the library tells their LWPs.
 
 use crate::Host;
-use crate::calls::{Answer, Call, Done};
+use crate::calls::{Answer, Call, Done, Later};
 use crate::frame::{self, Class, Fault, Frame, Handshake, Header, Kind, Parsed};
 use crate::prefork::Ticket;
 use crate::server::{Family, Shared};
@@ -166,7 +166,7 @@ impl Conn {
         match answer {
             Err(_malformed) => self.wire.fault(request, header.kind, Fault::Malformed),
             Ok(Answer::Now(result)) => self.answer(request, result),
-            Ok(Answer::Later(later)) => self.sleep(request, header.kind, later),
+            Ok(Answer::Later(later)) => self.sleep(request, later),
             Ok(Answer::Shutdown) => {
                 self.answer(request, Ok([0, 0]));
                 shared.stop.notify_one();
@@ -187,9 +187,10 @@ impl Conn {
     }
 
     /// Has a call sleep as an LWP of its own.
-    fn sleep(&mut self, request: u64, kind: u16, later: crate::calls::Later) {
+    fn sleep(&mut self, request: u64, later: Later) {
         if self.asleep.len() >= self.shared.limits.requests {
-            return self.wire.fault(request, kind, Fault::TryAgain);
+            // No fault: on "try again" the client's library asks at once, and on and on.
+            return self.answer(request, Err(Errno::EAGAIN));
         }
         let lwp = match self.proc.new_lwp() {
             Ok(lwp) => lwp,
@@ -232,24 +233,18 @@ impl Conn {
     fn prefork(&mut self, request: u64) {
         let Shared { preforks, limits, .. } = &*self.shared;
         self.preforked.retain(|ticket| preforks.has(ticket));
-        let made = if self.preforked.len() >= limits.preforks {
-            Err(Fault::TryAgain)
-        } else if !self.family.has_room(limits.family) {
-            Err(Fault::Rfork)
-        } else {
-            let made = current_of::<Host, _>(|k| {
-                let guard = k.pin();
-                let own = guard.proc(k.pid());
-                let children = own.map_or(0, |own| own.children().take(limits.children).count());
-                (children < limits.children)
-                    .then(|| k.spawn().files(Rfork::Copy).start().ok())
-                    .flatten()
-            });
-            made.ok().flatten().ok_or(Fault::Rfork)
-        };
-        let ticket =
-            made.and_then(|lwp| preforks.add(lwp, self.family.clone(), limits.prefork_time));
-        match ticket {
+        let has_room =
+            self.preforked.len() < limits.preforks && self.family.has_room(limits.family);
+        let made = current_of::<Host, _>(|k| {
+            let guard = k.pin();
+            let own = guard.proc(k.pid());
+            let children = own.map_or(0, |own| own.children().take(limits.children).count());
+            drop(guard);
+            let has_room = has_room && children < limits.children;
+            has_room.then(|| k.spawn().files(Rfork::Copy).start().ok()).flatten()
+        });
+        let made = made.ok().flatten().ok_or(Fault::Rfork);
+        match made.and_then(|lwp| preforks.add(lwp, self.family.clone(), limits.prefork_time)) {
             Ok(ticket) => {
                 self.wire.answer(request, Kind::Prefork, ticket.bytes());
                 self.preforked.push(ticket);

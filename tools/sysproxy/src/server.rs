@@ -32,11 +32,12 @@ pub struct Limits {
     pub frame: usize,
     /// Bytes that are copied out of a client, or into it, at once.
     pub copy: usize,
-    /// Calls of a client that sleep. One more is answered "try again".
+    /// Calls of a client that sleep. One more is answered EAGAIN.
     pub requests: usize,
     /// Bytes to be sent to a client. With more, it is to read before it may ask.
     pub backlog: usize,
-    /// Children of a client that nobody has taken over.
+    /// Children of a client that nobody has taken over. One more is refused, as by
+    /// `children` and `family`.
     pub preforks: usize,
     /// Children of a process, zombies included.
     pub children: usize,
