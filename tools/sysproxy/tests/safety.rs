@@ -3,11 +3,11 @@
 mod common;
 
 use common::{Ask, Dir, World, refused, until};
-use lwproc::Errno;
+use lwproc::{Entered, Errno};
 use lwproc_sysproxy::client::{Client, Error, Space};
 use lwproc_sysproxy::frame::{self, Class, Fault, Header, Kind};
 use lwproc_sysproxy::number::*;
-use lwproc_sysproxy::{Admit, Limits, NetBsd, Server, Url};
+use lwproc_sysproxy::{Admit, Answer, Call, Calls, Host, Limits, Malformed, NetBsd, Server, Url};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -227,6 +227,32 @@ fn memory_that_is_not_there_is_efault() {
     assert_eq!(common::errno(c.call(WRITE, &[w, 0, 8])), Errno::EFAULT);
     assert_eq!(common::errno(c.call(WRITE, &[w, -1, i64::MAX])), Errno::EFAULT);
     c.ask(WRITE, &[w, 0, 0]);
+}
+
+/// Call 600 panics, at once or later.
+struct Defective;
+
+impl Calls for Defective {
+    fn call(&self, k: &mut Entered<'_, Host>, call: &Call<'_>) -> Result<Answer, Malformed> {
+        match call.number() {
+            600 if call.int(0)? == 0 => panic!("on purpose"),
+            600 => Ok(Answer::later(async { panic!("on purpose") })),
+            _ => NetBsd::default().call(k, call),
+        }
+    }
+}
+
+#[test]
+fn a_call_that_panics_costs_its_own_client_only() {
+    let mut world = World::with(Defective, Limits::default());
+    world.panics = 2;
+    let mut c = world.client();
+    for later in [0, 1] {
+        let mut child = c.fork().unwrap();
+        assert!(matches!(child.call(600, &[later]), Err(Error::Io(_))));
+        assert_eq!(c.wait(-1, 0).unwrap().1, 6, "as by an abort");
+    }
+    until("both are counted", || world.handle.panics() == 2);
 }
 
 /// A server at an address, or why not.

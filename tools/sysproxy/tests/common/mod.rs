@@ -41,6 +41,8 @@ pub struct World {
     pub url: Url,
     pub handle: Handle,
     pub kernel: Arc<Kernel<Host>>,
+    /// How many calls are to have panicked.
+    pub panics: u64,
     runtime: Option<Runtime>,
     served: Option<JoinHandle<()>>,
     _dir: Dir,
@@ -60,7 +62,7 @@ impl World {
         let server = runtime.block_on(server).unwrap();
         let (url, handle) = (server.url().clone(), server.handle());
         let served = Some(runtime.spawn(server.run()));
-        Self { url, handle, kernel, runtime: Some(runtime), served, _dir: dir }
+        Self { url, handle, kernel, panics: 0, runtime: Some(runtime), served, _dir: dir }
     }
 
     pub fn client(&self) -> Client {
@@ -91,7 +93,7 @@ impl Drop for World {
         }
         drop(self.runtime.take());
         if !thread::panicking() {
-            assert_eq!(self.handle.panics(), 0);
+            assert_eq!(self.handle.panics(), self.panics);
             let counts = self.kernel.counts();
             assert_eq!((counts.procs, counts.zombies), (2, 0), "proc0 and init");
             // proc0's and init's.
