@@ -89,20 +89,20 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn the_readme_is_what_happens() {
-    // The same path as in the README, under this test's name.
-    let shown = "unix:///tmp/lwproc.sock";
+    // Whose directory the README is in.
+    let shown = "unix:///home/me/lwproc.sock";
     let mut served = Served::start("readme");
     let url = served.url();
     let here = |line: &str| line.replace(shown, &url);
 
-    let said = block("$ cargo run --release -- serve unix:///tmp/lwproc.sock");
+    let said = block("$ cargo run --release -- serve unix://lwproc.sock");
     assert_eq!(said.len(), 3);
     for line in said {
         assert_eq!(served.line(), here(line));
     }
 
     let first =
-        "$ RUMP_SERVER=unix:///tmp/lwproc.sock cargo run -p lwproc-sysproxy --example rump_shell";
+        "$ RUMP_SERVER=unix://lwproc.sock cargo run -p lwproc-sysproxy --example rump_shell";
     let session = block(first);
     let mut run = shell()
         .env("RUMP_SERVER", &url)
@@ -126,7 +126,7 @@ fn the_readme_is_what_happens() {
         background |= line.ends_with('&');
         if line.starts_with('[') && background && !listed {
             listed = true;
-            let shown = block("$ cargo run --release -- ps unix:///tmp/lwproc.sock");
+            let shown = block("$ cargo run --release -- ps unix://lwproc.sock");
             let columns = |line: &str| {
                 let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
                 // But the numbers: who it is, in which state.

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_written() {
-        for text in ["unix:///tmp/a b", "unix://relative", "tcp://127.0.0.1:0", "tcp://10.1.2.3:80"]
+        for text in ["unix:///run/a b", "unix://relative", "tcp://127.0.0.1:0", "tcp://10.1.2.3:80"]
         {
             assert_eq!(text.parse::<Url>().map(|url| url.to_string()).as_deref(), Ok(text));
         }
@@ -92,7 +92,7 @@ mod tests {
         for text in [
             "",
             "unix://",
-            "/tmp/x",
+            "/run/x",
             "tcp://",
             "tcp://localhost",
             "tcp://1.2.3.4:99999",
