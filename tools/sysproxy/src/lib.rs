@@ -69,7 +69,7 @@ pub use server::{Handle, Limits, Server};
 pub use url::{BadUrl, Url};
 pub use wire::Memory;
 
-use lwproc::{BuildError, Kernel, Rules, SigModel, ThreadHost, WaitPolicy};
+use lwproc::{BuildError, Kernel, Limit, Resource, Rules, SigModel, ThreadHost, WaitPolicy};
 
 /// The host of a kernel that is served: its files are [`OpenFile`]s.
 pub type Host = ThreadHost<OpenFile>;
@@ -87,13 +87,25 @@ pub const VERSION: &str = "0.4";
 /// The most processes of [`kernel`].
 pub const MAX_PROCS: u64 = 16384;
 
+/// The most descriptors of a process, whatever limit it sets: what NetBSD calls `maxfiles`.
+pub const MAX_FILES: u64 = 4096;
+
+/// The most pipes of all processes, each of which may hold 16 KiB. One more is ENFILE.
+pub const MAX_PIPES: usize = 4096;
+
+/// How many it may have before it sets a limit: `OPEN_MAX` of NetBSD's `sys/sys/syslimits.h`.
+const OPEN_MAX: u64 = 128;
+
 /// A kernel as a server wants it: NetBSD's rules, signals that are kept until the client
 /// can be told, zombies until they are waited for, and nobody who acts as init by accident.
 ///
 /// # Errors
 /// None: as [`lwproc::Builder::build`].
 pub fn kernel() -> Result<Kernel<Host>, BuildError> {
+    let files = Limit { soft: OPEN_MAX, hard: MAX_FILES };
+    let limits = lwproc::Limits::unlimited().with(Resource::Nofile, files).unwrap_or_default();
     Kernel::builder()
+        .limits(limits)
         .host(Host::new())
         .rules(Rules::NETBSD)
         .signal_model(SigModel::Record)

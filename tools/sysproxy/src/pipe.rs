@@ -22,6 +22,8 @@ struct Inside {
 
 #[derive(Default)]
 struct Pipe {
+    /// Of the count of all pipes.
+    _share: Arc<()>,
     inside: Mutex<Inside>,
     readers: WaitChannel,
     writers: WaitChannel,
@@ -41,7 +43,12 @@ pub struct PipeWriter(Arc<Pipe>);
 
 /// A pipe, with nothing in it. Dropping an end closes it.
 pub fn pipe() -> (PipeReader, PipeWriter) {
-    let pipe = Arc::<Pipe>::default();
+    counted(Arc::default())
+}
+
+/// A pipe that keeps a share.
+pub(crate) fn counted(share: Arc<()>) -> (PipeReader, PipeWriter) {
+    let pipe = Arc::new(Pipe { _share: share, ..Pipe::default() });
     (PipeReader(pipe.clone()), PipeWriter(pipe))
 }
 

@@ -77,9 +77,13 @@ fn groups_and_sessions_are_made_and_found() {
 fn limits_are_kept_by_number() {
     let world = World::new();
     let mut c = world.client();
+    let (at, to) = (c.space.put(&layout::rlimit(Limit::NONE)), c.space.room(16));
+    c.ask(SETRLIMIT, &[8, at.cast_signed()]);
+    c.ask(GETRLIMIT, &[8, to.cast_signed()]);
+    let most = c.space.array(to).map(|bytes| layout::from_rlimit(&bytes));
+    assert_eq!(most, Some(Limit::both(lwproc_sysproxy::MAX_FILES)), "even the superuser");
     let at = c.space.put(&layout::rlimit(Limit { soft: 4, hard: 5 }));
     c.ask(SETRLIMIT, &[8, at.cast_signed()]);
-    let to = c.space.room(16);
     c.ask(GETRLIMIT, &[8, to.cast_signed()]);
     let got = c.space.array(to).map(|bytes| layout::from_rlimit(&bytes));
     assert_eq!(got, Some(Limit { soft: 4, hard: 5 }));

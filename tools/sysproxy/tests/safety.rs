@@ -183,6 +183,29 @@ fn what_a_client_may_have_is_limited() {
 }
 
 #[test]
+fn pipes_are_limited_for_all_together() {
+    let world = World::new();
+    let mut clients: Vec<_> = (0..3).map(|_| world.client()).collect();
+    let mut pipes = 0;
+    let refused = 'all: loop {
+        for c in &mut clients {
+            let limit = c.space.put(&lwproc_sysproxy::layout::rlimit(lwproc::Limit::NONE));
+            c.ask(SETRLIMIT, &[8, limit.cast_signed()]);
+            for _ in 0..1500 {
+                match c.call(PIPE, &[]) {
+                    Ok(_) => pipes += 1,
+                    Err(Error::Errno(errno)) => break 'all errno,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    };
+    assert_eq!((refused, pipes), (Errno::ENFILE, lwproc_sysproxy::MAX_PIPES));
+    drop(clients.pop());
+    until("there is room again", || clients[0].call(PIPE, &[]).is_ok());
+}
+
+#[test]
 fn a_client_that_does_not_read_is_not_listened_to() {
     let world = World::new();
     let Url::Unix(path) = &world.url else { panic!("a path") };

@@ -1,11 +1,12 @@
 //! Descriptors, and what is read and written through them.
 
 use super::ids::nothing;
-use super::{Answer, Call, Done, Malformed};
-use crate::Host;
+use super::{Answer, Call, Done, Malformed, NetBsd};
 use crate::file::{self, Access, File, Null, O_NONBLOCK, O_NOSIGPIPE, OpenFile, Zero};
 use crate::pipe;
+use crate::{Host, MAX_PIPES};
 use lwproc::{CloseRange, Entered, Errno, Fd, FdError, FileHandle, OnExec, Signo};
+use std::sync::Arc;
 
 type Made = Result<Answer, Malformed>;
 
@@ -53,8 +54,12 @@ fn on_exec(flags: u32) -> OnExec {
     if flags & O_CLOEXEC != 0 { OnExec::Close } else { OnExec::Keep }
 }
 
-fn open_pipe(k: &Entered<'_, Host>, flags: u32) -> Result<[Fd; 2], FdError> {
-    let (reader, writer) = pipe::pipe();
+fn open_pipe(calls: &NetBsd, k: &Entered<'_, Host>, flags: u32) -> Result<[Fd; 2], Errno> {
+    // Each has a share, and so has the table.
+    if Arc::strong_count(&calls.pipes) > MAX_PIPES {
+        return Err(Errno::ENFILE);
+    }
+    let (reader, writer) = pipe::counted(calls.pipes.clone());
     let reader = OpenFile::new(reader, Access::Read, flags);
     let writer = OpenFile::new(writer, Access::Write, flags);
     let reader = k.files().open(reader, on_exec(flags))?;
@@ -68,17 +73,17 @@ fn open_pipe(k: &Entered<'_, Host>, flags: u32) -> Result<[Fd; 2], FdError> {
 }
 
 /// `pipe(2)`: both descriptors come back in registers.
-pub(super) fn pipe(k: &mut Entered<'_, Host>) -> Answer {
-    open_pipe(k, 0).map(|[reader, writer]| [reader.0.into(), writer.0.into()]).into()
+pub(super) fn pipe(calls: &NetBsd, k: &mut Entered<'_, Host>) -> Answer {
+    open_pipe(calls, k, 0).map(|[reader, writer]| [reader.0.into(), writer.0.into()]).into()
 }
 
 /// `pipe2(2)`: both descriptors go into the client's memory.
-pub(super) fn pipe2(k: &mut Entered<'_, Host>, call: &Call<'_>) -> Made {
+pub(super) fn pipe2(calls: &NetBsd, k: &mut Entered<'_, Host>, call: &Call<'_>) -> Made {
     let (address, flags) = (call.long(0)?, call.int(1)?.cast_unsigned());
     if flags & !(O_CLOEXEC | O_NONBLOCK | O_NOSIGPIPE) != 0 {
         return Ok(Answer::Now(Err(Errno::EINVAL)));
     }
-    Ok(nothing(open_pipe(k, flags).map(|fds| {
+    Ok(nothing(open_pipe(calls, k, flags).map(|fds| {
         let bytes: Vec<u8> = fds.iter().flat_map(|fd| fd.0.to_ne_bytes()).collect();
         call.memory().write(address, &bytes);
     })))

@@ -178,12 +178,14 @@ pub trait Calls: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct NetBsd {
     hostname: Arc<Mutex<String>>,
+    /// Its count is that of all pipes, and one more.
+    pipes: Arc<()>,
 }
 
 impl NetBsd {
     /// The table, of a machine of that name (`kern.hostname`).
     pub fn new(hostname: &str) -> Self {
-        Self { hostname: Arc::new(Mutex::new(hostname.to_owned())) }
+        Self { hostname: Arc::new(Mutex::new(hostname.to_owned())), pipes: Arc::default() }
     }
 }
 
@@ -227,7 +229,7 @@ table! {
     KILL = 37 => |_, k, c| process::kill(k, c);
     GETPPID = 39 => |_, k, _| Ok(ids::pair(k.ppid().0, 0));
     DUP = 41 => |_, k, c| files::dup(k, c);
-    PIPE = 42 => |_, k, _| Ok(files::pipe(k));
+    PIPE = 42 => |calls, k, _| Ok(files::pipe(calls, k));
     GETEGID = 43 => |_, k, _| Ok(ids::of(k.cred().groups(), |ids| (ids.effective, 0)));
     GETGID = 47 => |_, k, _| Ok(ids::of(k.cred().groups(), |ids| (ids.real, ids.effective)));
     GETGROUPS = 79 => |_, k, c| ids::getgroups(k, c);
@@ -253,6 +255,6 @@ table! {
     ISSETUGID = 305 => |_, _, _| Ok(ids::pair(0, 0));
     GETRUSAGE = 445 => |_, k, c| process::getrusage(k, c);
     WAIT4 = 449 => |_, k, c| process::wait4(k, c);
-    PIPE2 = 453 => |_, k, c| files::pipe2(k, c);
+    PIPE2 = 453 => |calls, k, c| files::pipe2(calls, k, c);
     DUP3 = 454 => |_, k, c| files::dup3(k, c);
 }

@@ -2,11 +2,11 @@
 
 use super::ids::nothing;
 use super::{Answer, Call, Done, Malformed, Values};
-use crate::Host;
 use crate::layout::{self, RESOURCES, RLIMIT, SIGSET};
 use crate::wire::Memory;
+use crate::{Host, MAX_FILES};
 use lwproc::{
-    Entered, Errno, ExitStatus, KillTarget, Reaped, Resource, SigSet, WaitTarget, current_of,
+    Entered, Errno, ExitStatus, KillTarget, Limit, Reaped, Resource, SigSet, WaitTarget, current_of,
 };
 
 type Made = Result<Answer, Malformed>;
@@ -98,7 +98,11 @@ pub(super) fn setrlimit(call: &Call<'_>) -> Made {
         Err(errno) => return Ok(Answer::Now(Err(errno))),
     };
     Ok(Answer::later(async move {
-        let limit = layout::from_rlimit(&read::<RLIMIT>(&memory, address).await?);
+        let mut limit = layout::from_rlimit(&read::<RLIMIT>(&memory, address).await?);
+        if resource == Resource::Nofile {
+            // As `dosetrlimit` of NetBSD's `sys/kern/kern_resource.c`, for the superuser too.
+            limit = Limit { soft: limit.soft.min(MAX_FILES), hard: limit.hard.min(MAX_FILES) };
+        }
         Ok(Done::then(move |k| {
             k.resources().set_limit(resource, limit)?;
             Ok([0, 0])
