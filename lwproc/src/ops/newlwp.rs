@@ -7,8 +7,8 @@ use super::death::{Leaving, detach};
 use super::owned::Lwp;
 use super::seat::Seat;
 use super::{drain, emit, jobs, pending};
-use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::CredCell;
+use crate::cred::uids::{OverLimit, UidInfo};
 use crate::error::NewLwpError;
 use crate::filedesc::link::TableUse;
 use crate::host::Host;
@@ -137,12 +137,7 @@ struct LwpMost {
 
 impl LwpMost {
     #[inline]
-    fn of<H: Host>(
-        world: &World<H>,
-        node: &ProcNode<H>,
-        cred: &CredCell,
-        pin: &Pin<'_>,
-    ) -> Self {
+    fn of<H: Host>(world: &World<H>, node: &ProcNode<H>, cred: &CredCell, pin: &Pin<'_>) -> Self {
         if !world.config.is_touched(Part::NewLwp) {
             return Self { of_process: None, of_user: None };
         }
@@ -150,12 +145,7 @@ impl LwpMost {
     }
 
     #[cold]
-    fn look<H: Host>(
-        world: &World<H>,
-        node: &ProcNode<H>,
-        cred: &CredCell,
-        pin: &Pin<'_>,
-    ) -> Self {
+    fn look<H: Host>(world: &World<H>, node: &ProcNode<H>, cred: &CredCell, pin: &Pin<'_>) -> Self {
         let of_process = (!node.reaps_by_itself()).then(|| world.caps.lwps_of_one());
         let enforced = world.config.load().limits.nthr == Enforcement::Enforced;
         let cred = cred.get(pin).filter(|cred| enforced && !cred.is_superuser());
