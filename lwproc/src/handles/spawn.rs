@@ -12,9 +12,11 @@ use crate::object::comm::Comm;
 use crate::object::kin::ExitSignal;
 use crate::object::node::ProcPtr;
 use crate::ops::birth::{self, Like, Line};
+use crate::ops::numbering::Numbering;
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{FdStep, Plan, SpawnError, SpawnGroup, SpawnSession};
 use crate::ops::seat::Seat;
+use crate::pgrp::GroupError;
 use crate::reclaim::Managed;
 use crate::signal::{SigSet, Signo};
 use crate::specific::ProcKey;
@@ -173,7 +175,34 @@ impl<'a, H: Host> Spawn<'a, H> {
 
     /// The child's process group. (`posix_spawnattr_setpgroup`.)
     pub fn group(mut self, group: SpawnGroup) -> Self {
-        self.plan().group = group;
+        self.plan().group = match group {
+            SpawnGroup::Join(pgid) if pgid.0 > 0 => match self.numbering().kernels(pgid) {
+                Some(pgid) => SpawnGroup::Join(pgid),
+                None => {
+                    self.plan().refused = Some(SpawnError::Group(GroupError::NoSuchGroup));
+                    group
+                }
+            },
+            group => group,
+        };
+        self
+    }
+
+    /// Whose numbers are given: those of the process that makes the child; of one that is
+    /// known by a handle, the kernel's.
+    fn numbering(&self) -> Numbering<'_> {
+        match self.parent {
+            // SAFETY: it lives as long as this.
+            Parent::Living(parent, _) => Numbering::of(unsafe { Managed::deref_counted(parent) }),
+            Parent::Known(_) => Numbering::within(None),
+        }
+    }
+
+    /// The child is the init of a new [pid namespace](crate::PidNamespace), inside of its
+    /// parent's: its number 1. Each number there is below `max`; of a `max` of 1 or 0 there
+    /// is none. (`CLONE_NEWPID`.)
+    pub fn new_namespace(mut self, max: u32) -> Self {
+        self.plan().namespace = Some(max);
         self
     }
 
@@ -233,6 +262,9 @@ impl<'a, H: Host> Spawn<'a, H> {
     ///   child; [`GroupError::SessionLeader`](crate::GroupError::SessionLeader) (EPERM): it
     ///   leads a session, and cannot join a group.
     /// * [`SpawnError::NoSiblings`] (EINVAL): [`Spawn::sibling`] of proc0 or init.
+    /// * [`SpawnError::IdsExhausted`] (EAGAIN): a pid namespace has no number left.
+    ///   [`SpawnError::NamespaceEnded`] (ENOMEM): its init ends.
+    ///   [`SpawnError::NamespaceDepth`] (ENOSPC): a new one would be nested deeper than 32.
     /// * [`SpawnError::WrongKernel`] (EXDEV): a key of [`Spawn::data`] is of another kernel.
     // Inlined, so that a plan of which nothing is said is not written to memory.
     #[inline]
