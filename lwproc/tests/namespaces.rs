@@ -121,8 +121,11 @@ fn an_lwp_has_a_number_in_each_too() {
         assert_eq!(kill(KillTarget::Lwp(Lid(2)), 0), Ok(()));
         assert_eq!(kill(KillTarget::LwpOf(Pid(2), Lid(2)), 0), Err(KillError::NoSuchProcess));
         assert_eq!(kill(KillTarget::Lwp(further.lid()), 0), Err(KillError::NoSuchProcess));
-        // The number of a process is no LWP's, and the other way round.
-        assert_eq!(kill(KillTarget::Proc(Pid(2)), 0), Err(KillError::NoSuchProcess));
+        // By Linux's rules the number of a further LWP means its process.
+        assert_eq!(kill(KillTarget::Proc(Pid(2)), 0), Ok(()));
+        assert_eq!(k.groups().pgid_of(Pid(2)), Ok(Pid(0)));
+        assert_eq!(k.groups().setpgid(Pid(2), Pid(0)), Err(GroupError::NumberOfLwp));
+        assert_eq!(kill(KillTarget::Proc(Pid(further.lid().0)), 0), Err(KillError::NoSuchProcess));
         further
     });
     further.release();

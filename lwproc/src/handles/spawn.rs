@@ -7,10 +7,9 @@ use crate::cred::{Cred, CredChange};
 use crate::filedesc::link::Borrowed;
 use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
-use crate::id::Pid;
 use crate::object::comm::Comm;
 use crate::object::kin::ExitSignal;
-use crate::object::node::ProcPtr;
+use crate::object::node::{ProcNode, ProcPtr};
 use crate::ops::birth::{self, Like, Line};
 use crate::ops::numbering::Numbering;
 use crate::ops::owned::Lwp;
@@ -261,7 +260,8 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// * [`SpawnError::Group`]: as [`Groups::setpgid`](crate::Groups::setpgid) of the
     ///   child; [`GroupError::SessionLeader`](crate::GroupError::SessionLeader) (EPERM): it
     ///   leads a session, and cannot join a group.
-    /// * [`SpawnError::NoSiblings`] (EINVAL): [`Spawn::sibling`] of proc0 or init.
+    /// * [`SpawnError::NoSiblings`] (EINVAL): [`Spawn::sibling`] of proc0 or init, or of a pid
+    ///   namespace's init.
     /// * [`SpawnError::IdsExhausted`] (EAGAIN): a pid namespace has no number left.
     ///   [`SpawnError::NamespaceEnded`] (ENOMEM): its init ends.
     ///   [`SpawnError::NamespaceDepth`] (ENOSPC): a new one would be nested deeper than 32.
@@ -306,7 +306,7 @@ impl<'a, H: Host> Spawn<'a, H> {
             Plan { files, blocked, vmspace, ..more.map(|more| *more).unwrap_or_default() };
         match &mut plan.line {
             Line::Child(kin) => kin.maker = maker,
-            Line::Sibling if parent.is_permanent() => plan.refused = Some(SpawnError::NoSiblings),
+            Line::Sibling if parent.is_init() => plan.refused = Some(SpawnError::NoSiblings),
             Line::Sibling => {}
         }
         ProcReservation::new(seat, parent, plan)
@@ -314,21 +314,21 @@ impl<'a, H: Host> Spawn<'a, H> {
 }
 
 impl<H: Host> Parent<'_, H> {
-    fn pid(&self) -> Pid {
+    fn node(&self) -> &ProcNode<H> {
         match self {
             // SAFETY: it lives as long as this.
-            Self::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) }.pid(),
-            Self::Known(proc) => proc.pid(),
+            Self::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) },
+            Self::Known(proc) => proc.node(),
         }
     }
 
-    fn is_permanent(&self) -> bool {
-        self.pid() <= Pid::INIT
+    fn is_init(&self) -> bool {
+        self.node().is_permanent() || self.node().leads().is_some()
     }
 }
 
 impl<H: Host> fmt::Debug for Spawn<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Spawn(child of {})", self.parent.pid())
+        write!(f, "Spawn(child of {})", self.parent.node().pid())
     }
 }

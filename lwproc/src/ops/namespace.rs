@@ -64,12 +64,7 @@ pub(super) fn meet<H: Host>(world: &World<H>, child: &ProcNode<H>, pin: &Pin<'_>
 }
 
 /// Ends a process as SIGKILL does, whatever comes of signals.
-fn end<H: Host>(
-    world: &World<H>,
-    proc: &ProcNode<H>,
-    pin: &Pin<'_>,
-    aftermath: &mut Aftermath<H>,
-) {
+fn end<H: Host>(world: &World<H>, proc: &ProcNode<H>, pin: &Pin<'_>, aftermath: &mut Aftermath<H>) {
     let killed = ExitStatus::signaled(Signo::KILL.number(), CoreDump::None);
     let parked = drain::end(proc, killed, pin, aftermath).unwrap_or_default();
     if world.signals == SigModel::Record {

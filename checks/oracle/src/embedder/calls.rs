@@ -2,7 +2,7 @@
 
 use super::terminal;
 use super::waiting::{Vforking, Waiting};
-use super::{Host, Ours};
+use super::{Host, Lwp, Ours};
 use crate::linux::MOST_PROCESSES;
 use crate::numbers::IsInit;
 use crate::signals;
