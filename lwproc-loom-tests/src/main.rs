@@ -55,6 +55,8 @@ mod layers;
 #[cfg(lwproc_loom)]
 mod matrix;
 #[cfg(lwproc_loom)]
+mod namespaces;
+#[cfg(lwproc_loom)]
 mod queues;
 #[cfg(lwproc_loom)]
 mod resources;
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         hooks::models(),
         jobs::models(),
         families::models(),
+        namespaces::models(),
         resources::models(),
         signals::models(),
         queues::models(),

@@ -46,6 +46,8 @@ errors! {
         Limit => EAGAIN, "the user has as many processes as it may";
         /// The kernel has as many processes, or LWPs, as it may.
         KernelFull => EAGAIN, "the kernel has as many processes or LWPs as it may";
+        /// The init of the pid namespace has ended, or is ending.
+        NamespaceEnded => ENOMEM, "the init of the pid namespace has ended";
         /// The flags are not one of `RUMP_RFFDG`, `RUMP_RFCFDG`, or none.
         BadFlags { flags: i32 } => EINVAL, "bad rfork flags {flags:#x}";
     }

@@ -185,6 +185,7 @@ pub use futures::{Interruptible, OrExit, Scope, WaitChild, WaitUntil, interrupti
 pub use handles::ending::Ending;
 pub use handles::guard::Guard;
 pub use handles::lwp::{LwpHandle, LwpRef, LwpState};
+pub use handles::namespace::PidNamespace;
 pub use handles::pgrp::PgrpRef;
 pub use handles::proc::{ProcHandle, ProcRef, ProcState};
 pub use handles::refused::{EnterAsError, SwitchError, UnclaimError};

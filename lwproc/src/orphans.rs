@@ -32,6 +32,13 @@ struct Foster<'g, H: Host> {
     node: &'g ProcNode<H>,
 }
 
+impl<H: Host> Foster<'_, H> {
+    /// Whether it outlives whoever is handed to it.
+    fn stays(&self) -> bool {
+        self.node.is_permanent() || self.node.leads().is_some()
+    }
+}
+
 /// Where the orphans of a kernel go.
 pub(crate) struct Orphanage<'g, H: Host> {
     pub(crate) ids: &'g Table<H>,
@@ -66,18 +73,28 @@ impl<'g, H: Host> Orphanage<'g, H> {
         Foster { ptr: self.init, node: unsafe { Managed::deref_counted(self.init) } }
     }
 
+    /// The init of the pid namespace of a process, which is there for as long as anybody is in
+    /// it; or the kernel's. `None`: the process has left it, as have all.
+    fn init_of(&self, of: &ProcNode<H>) -> Option<Foster<'g, H>> {
+        let Some(numbers) = of.numbers() else { return Some(self.init()) };
+        let (node, ptr) = table::resolve(self.ids, numbers.namespace().init, self.pin)?;
+        Some(Foster { ptr, node })
+    }
+
     /// The nearest ancestor that takes orphans in. `None`: one on the way has been reaped,
     /// and what is below it has another parent by now.
     fn nearest(&self, of: &'g ProcNode<H>) -> Option<Foster<'g, H>> {
         if self.fosters == Fosters::Init {
-            return Some(self.init());
+            return self.init_of(of);
         }
+        // An ancestor of outside takes none in.
+        let namespace = |of: &ProcNode<H>| of.numbers().map(|numbers| numbers.namespace().init);
         let mut at = of;
         loop {
             let (edge, _) = edge_of(at, self.pin)?;
             let parent = edge.parent(self.pin);
-            if parent.is_permanent() {
-                return Some(self.init());
+            if parent.is_permanent() || namespace(parent) != namespace(of) {
+                return self.init_of(of);
             }
             let word = parent.word.load();
             if word.is_subreaper() && !word.is_dead() && !word.is_exiting() {
@@ -121,14 +138,17 @@ impl<'g, H: Host> Orphanage<'g, H> {
             else {
                 return;
             };
-            if !parent.word.load().is_dead() {
+            // The init of a namespace keeps its children until it has none.
+            if !parent.word.load().is_dead() || parent.leads().is_some() {
                 return;
             }
             let foster = match self.nearest(parent) {
                 Some(foster) => foster,
                 // A child that was born to a parent that was being reaped: its maker keeps
                 // that, and will hand the child on; to whom cannot be seen from here.
-                None if edge_of(parent, self.pin).is_none() && is_still(child, old) => self.init(),
+                None if edge_of(parent, self.pin).is_none() && is_still(child, old) => {
+                    self.init_of(parent).unwrap_or_else(|| self.init())
+                }
                 None => continue,
             };
             if let Some(child) = self.try_hand_on(child, ptr, old, &foster, &leaves_none) {
@@ -152,7 +172,7 @@ impl<'g, H: Host> Orphanage<'g, H> {
         // SAFETY: a new edge in no list; the list gets the only claim on it.
         unsafe { foster.node.children.push(new) };
         let mut zombies = Zombies::Unlisted;
-        if (foster.node.is_permanent() || foster.node.word.outlives_listing())
+        if (foster.stays() || foster.node.word.outlives_listing())
             && let Some(found) = turn(node, old, new, foster, leaves_none, &mut zombies)
         {
             // SAFETY: in the list of a foster parent that the pin protects.

@@ -97,6 +97,15 @@ pub(crate) fn find<'g, H: Host>(
     (group.id().pid() == pgid && group.is_live()).then_some((group, found.ptr()))
 }
 
+/// The living group of that id. Wait-free.
+pub(crate) fn resolve<'g, H: Host>(
+    ids: &'g Table<H>,
+    id: Identity,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g Pgrp, GroupPtr)> {
+    find(ids, id.pid(), pin).filter(|(group, _)| group.id == id)
+}
+
 /// Every living group, in slot order. Weakly consistent.
 pub(crate) fn all<'g, H: Host>(
     ids: &'g Table<H>,
@@ -187,8 +196,8 @@ impl<H: Host> ProcNode<H> {
 /// Puts group 0 in its slot; the one membership of it.
 pub(crate) fn permanent<L>(slot: &Slot<L, Pgrp>) -> Tagged<Membership> {
     let id = Identity(0);
-    let session = Session::new(id);
-    let group = Pgrp::new(id, session);
+    let session = Session::new(id, None);
+    let group = Pgrp::new(id, None, session);
     // Relaxed: the kernel is not shared yet.
     slot.pgrp.store(Tagged::new(group), Relaxed);
     Tagged::new(Membership::new(group, id))

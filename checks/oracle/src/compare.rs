@@ -136,6 +136,7 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<
         let no_difference = Difference {
             step: &step,
             values: &values,
+            process: linux.process_of(step.actor),
             before: &before,
             after: [&state, &our_state],
             actor: step.actor,

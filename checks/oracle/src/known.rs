@@ -13,6 +13,8 @@ pub struct Difference<'a> {
     pub step: &'a Step,
     /// The arguments, by Linux's numbers.
     pub values: &'a [i64],
+    /// The number of its actor's process, as that knows it.
+    pub process: Option<i64>,
     /// How all were before, on Linux.
     pub before: &'a State,
     /// How they are now, on Linux and here.
@@ -165,8 +167,7 @@ pub const KNOWN: &[Known] = &[
         reason: "Linux keeps the process's number for that; here, as on NetBSD, it is free",
         is: |d| {
             let made = d.step.verb.name == "thread" && d.actor == d.step.actor;
-            let process = d.before.get(&d.actor).map(|task| i64::from(task.process));
-            made && d.ours().and_then(Result::ok) == process
+            made && d.ours().and_then(Result::ok) == d.process
         },
         then: Then::Ends,
     },

@@ -10,6 +10,7 @@ pub mod generate;
 pub mod ids;
 pub mod known;
 pub mod linux;
+pub mod numbers;
 pub mod random;
 pub mod shrink;
 pub mod signals;

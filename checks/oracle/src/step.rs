@@ -179,7 +179,7 @@ impl Step {
     /// Whom it makes, if it makes somebody.
     pub fn makes(&self) -> Option<Name> {
         match (self.verb.makes, self.args.first()) {
-            (Makes::Process | Makes::Thread, Some(Arg::Actor(name))) => Some(*name),
+            (Makes::Process | Makes::Init | Makes::Thread, Some(Arg::Actor(name))) => Some(*name),
             _ => None,
         }
     }

@@ -58,8 +58,19 @@ const NUMBERS: &[(&str, u32)] = &[
     ("leave", 2),
 ];
 // Linux counts threads too.
-const LIMITS: &[(&str, u32)] =
-    &[("limit", 1), ("fork", 2), ("setresuid", 4), ("setuid", 3), ("thread", 0), ("exec", 3)];
+const LIMITS: &[(&str, u32)] = &[
+    ("limit", 1),
+    ("fork", 2),
+    ("setresuid", 4),
+    ("setuid", 3),
+    ("thread", 0),
+    ("exec", 3),
+    // Linux looks at the limit before the right to make one, which is the embedder's.
+    ("namespace", 0),
+];
+
+const NAMESPACES: &[(&str, u32)] =
+    &[("namespace", 4), ("kill", 2), ("setuid", 0), ("setreuid", 0), ("setresuid", 0)];
 
 const FAMILIES: &[(&str, u32)] = &[
     ("fork", 2),
@@ -117,6 +128,7 @@ const THEMES: &[Theme] = &[
     Theme { name: "signals", share: 1, factors: SIGNALS },
     Theme { name: "numbers", share: 2, factors: NUMBERS },
     Theme { name: "terminals", share: 3, factors: TERMINALS },
+    Theme { name: "namespaces", share: 2, factors: NAMESPACES },
     Theme { name: "limits", share: 1, factors: LIMITS },
 ];
 

@@ -17,6 +17,8 @@ pub enum Makes {
     Nobody,
     /// A process.
     Process,
+    /// The init of a pid namespace.
+    Init,
     /// A thread of its actor's process.
     Thread,
 }
@@ -68,6 +70,11 @@ fn vfork_call(_: &[i64], seat: Seat) -> Call {
     let how = libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     let args = [how.into(), 0, seat.data() as i64];
     Call { data: vec![0; 8], ..call(libc::SYS_clone, args) }
+}
+
+/// A fork of the init of a pid namespace.
+fn namespace_call() -> Call {
+    call(libc::SYS_clone, [i64::from(libc::SIGCHLD | libc::CLONE_NEWPID)])
 }
 
 /// A thread: on the parent's stack, until it takes its own slot's.
@@ -350,6 +357,10 @@ pub static VERBS: &[Verb] = &[
     Verb {
         makes: Makes::Process,
         ..verb!("vfork" 1, weight 6, |i| i.fork(), vfork_call, waiting::vfork)
+    },
+    Verb {
+        makes: Makes::Init,
+        ..verb!("namespace" 1, weight 4, |i| i.fork(), |_, _| namespace_call(), calls::namespace)
     },
     Verb {
         makes: Makes::Thread,

@@ -5,6 +5,7 @@ use super::view::view;
 use crate::family;
 use crate::host::Host;
 use crate::id::{Lid, Pid};
+use crate::object::node::ProcNode;
 
 view! {
     /// The numbers that the current process and LWP show, which may be others than
@@ -38,9 +39,9 @@ impl<'e, H: Host> Aliases<'e, H> {
     #[doc(alias = "rump_allbetsareoff_setid")]
     #[doc(alias = "allbetsareoff_setid")]
     pub fn set(self, pid: Pid, lid: Lid) {
-        self.0.proc().alias.set(pid.0);
+        self.0.proc().names.set_alias(pid.0);
         if let Some(node) = self.0.node() {
-            node.alias.set(lid.0);
+            node.names.set_alias(lid.0);
         }
     }
 
@@ -48,21 +49,23 @@ impl<'e, H: Host> Aliases<'e, H> {
     /// Wait-free.
     #[doc(alias = "shown_pid")]
     pub fn pid(self) -> Pid {
-        self.0.proc().alias.get().map_or(self.0.pid(), Pid)
+        self.0.proc().names.alias().map_or_else(|| self.0.pid(), Pid)
     }
 
     /// What `getppid` answers: the parent's number, or its alias. Wait-free.
     #[doc(alias = "shown_ppid")]
     pub fn ppid(self) -> Pid {
         let pin = self.0.seat.pin();
-        family::edge_of(self.0.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| {
-            edge.parent(&pin).alias.get().map_or(edge.ppid(&pin), Pid)
-        })
+        let parent = family::edge_of(self.0.proc(), &pin).map(|(edge, _)| edge.parent(&pin));
+        let shown = |parent: &ProcNode<H>| {
+            parent.names.alias().map_or_else(|| self.0.numbering().pid(parent), Pid)
+        };
+        parent.map_or(Pid::KERNEL, shown)
     }
 
     /// What `_lwp_self` answers: the bound LWP's number, or its alias. Wait-free.
     #[doc(alias = "shown_lid")]
     pub fn lid(self) -> Option<Lid> {
-        self.0.node().map(|node| node.alias.get().map_or(node.lid(), Lid))
+        self.0.node()?.names.alias().map(Lid).or_else(|| self.0.lid())
     }
 }

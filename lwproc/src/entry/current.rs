@@ -5,6 +5,7 @@ use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
 use crate::object::comm::Comm;
 use crate::object::node::{LwpNode, LwpPtr};
+use crate::ops::numbering::Numbering;
 use crate::ops::seat::Seat;
 use crate::reclaim::Managed;
 use std::fmt;
@@ -43,12 +44,15 @@ impl<'e, H: Host> CurLwp<'e, H> {
     /// The process's number.
     pub fn pid(&self) -> Pid {
         // SAFETY: bound to this thread, so owned and alive.
-        unsafe { self.node().proc_owned() }.pid()
+        let proc = unsafe { self.node().proc_owned() };
+        Numbering::of(proc).pid(proc)
     }
 
     /// The LWP's number.
     pub fn lid(&self) -> Lid {
-        self.node().lid()
+        // SAFETY: as in `pid`.
+        let proc = unsafe { self.node().proc_owned() };
+        Numbering::of(proc).lid(self.node(), proc).unwrap_or(self.node().lid())
     }
 
     /// Its references: the base one and its holds.

@@ -6,7 +6,6 @@ use crate::host::Host;
 use crate::id::Pid;
 use crate::object::group::Pgrp;
 use crate::object::node::ProcNode;
-use crate::object::table;
 use crate::object::terminal::Terminal;
 use crate::ops::{regroup, terminals};
 use crate::pgrp::{self, GroupError};
@@ -39,16 +38,17 @@ impl<H: Host> Entered<'_, H> {
 }
 
 impl<'e, H: Host> Groups<'e, H> {
-    /// The current process's group (`getpgrp`). Wait-free.
+    /// The current process's group (`getpgrp`); 0 if it was led from outside of the process's
+    /// pid namespace. Wait-free.
     #[doc(alias = "getpgrp")]
     pub fn pgid(self) -> Pid {
-        self.own_group(&self.0.seat.pin()).id().pid()
+        self.0.numbering().pgid(self.own_group(&self.0.seat.pin()))
     }
 
-    /// The current process's session. Wait-free.
+    /// The current process's session; 0 as of a group. Wait-free.
     pub fn sid(self) -> Pid {
         let pin = self.0.seat.pin();
-        self.own_group(&pin).session(&pin).id().pid()
+        self.0.numbering().sid(self.own_group(&pin).session(&pin))
     }
 
     fn own_group<'g>(self, pin: &'g Pin<'_>) -> &'g Pgrp {
@@ -64,7 +64,8 @@ impl<'e, H: Host> Groups<'e, H> {
     pub fn pgid_of(self, pid: Pid) -> Result<Pid, GroupError> {
         let pin = self.0.seat.pin();
         let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
-        found.map(|group| group.id().pid()).ok_or(GroupError::NoSuchProcess)
+        let pgid = |group| self.0.numbering().pgid(group);
+        found.map(pgid).ok_or(GroupError::NoSuchProcess)
     }
 
     /// The session of the process with that pid, zombies included; 0 is the
@@ -76,7 +77,8 @@ impl<'e, H: Host> Groups<'e, H> {
     pub fn sid_of(self, pid: Pid) -> Result<Pid, GroupError> {
         let pin = self.0.seat.pin();
         let found = pgrp::group_of(self.find_or_own(pid, &pin)?, &pin);
-        found.map(|group| group.session(&pin).id().pid()).ok_or(GroupError::NoSuchProcess)
+        let sid = |group: &Pgrp| self.0.numbering().sid(group.session(&pin));
+        found.map(sid).ok_or(GroupError::NoSuchProcess)
     }
 
     /// The current process's controlling terminal: what opening `/dev/tty` opens. `None`: it
@@ -95,9 +97,10 @@ impl<'e, H: Host> Groups<'e, H> {
         if pid.0 == 0 {
             return Ok(self.0.proc());
         }
-        let world = self.0.seat.world();
-        let found = table::find(&world.ids, pid, pin).map(|(node, _)| node);
-        found.or_else(|| world.process_of_lwp(pid, pin)).ok_or(GroupError::NoSuchProcess)
+        let (world, numbering) = (self.0.seat.world(), self.0.numbering());
+        let found = numbering.find(&world.ids, pid, pin).map(|(node, _)| node);
+        let of_lwp = || world.process_of_lwp(numbering.kernels(pid)?, pin);
+        found.or_else(of_lwp).ok_or(GroupError::NoSuchProcess)
     }
 
     /// Moves the current process, or a child of it, into a process group of its
@@ -124,7 +127,15 @@ impl<'e, H: Host> Groups<'e, H> {
     ///   that [`setsid`](Groups::setsid) is about to make is there already, in
     ///   another session.
     pub fn setpgid(self, pid: Pid, pgid: Pid) -> Result<(), GroupError> {
-        let seat = &self.0.seat;
+        /// What no group has.
+        const NONE: Pid = Pid(-1);
+        let (seat, numbering) = (&self.0.seat, self.0.numbering());
+        if pgid.0 < 0 {
+            return Err(GroupError::BadNumber);
+        }
+        let pid = if pid.0 > 0 { numbering.kernels(pid) } else { Some(pid) };
+        let pid = pid.ok_or(GroupError::NoSuchProcess)?;
+        let pgid = if pgid.0 > 0 { numbering.kernels(pgid).unwrap_or(NONE) } else { pgid };
         regroup::setpgid(seat.world(), seat.me(), self.0.proc_ptr(), pid, pgid)
     }
 
@@ -139,7 +150,8 @@ impl<'e, H: Host> Groups<'e, H> {
     /// whose last member is moved out, until that call returns.
     pub fn setsid(self) -> Result<Pid, GroupError> {
         let seat = &self.0.seat;
-        regroup::setsid(seat.world(), seat.me(), self.0.proc_ptr())
+        regroup::setsid(seat.world(), seat.me(), self.0.proc_ptr())?;
+        Ok(self.0.pid())
     }
 
     /// For the models.

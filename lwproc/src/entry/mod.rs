@@ -45,6 +45,7 @@ use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
 use crate::ops::birth::{self, Forker, Like};
 use crate::ops::newlwp::{self, Maker};
+use crate::ops::numbering::Numbering;
 use crate::ops::owned::Lwp;
 use crate::ops::pending;
 use crate::ops::seat::Seat;
@@ -160,21 +161,29 @@ impl<'k, H: Host> Entered<'k, H> {
         self.node().is_some_and(|node| node.word.load().is_exiting())
     }
 
-    /// The current process; 1 in the implicit context. Wait-free.
+    /// How the current process gives and gets numbers.
+    #[inline]
+    pub(crate) fn numbering(&self) -> Numbering<'_> {
+        Numbering::of(self.proc())
+    }
+
+    /// The current process, by its number in its [pid namespace](crate::PidNamespace), as
+    /// all numbers here; 1 in the implicit context. Wait-free.
     pub fn pid(&self) -> Pid {
-        self.proc().pid()
+        self.numbering().pid(self.proc())
     }
 
     /// The current process's parent: 1 for an orphan, 0 for proc0 and its
-    /// children. Wait-free.
+    /// children, and for one whose parent is outside of its pid namespace. Wait-free.
     pub fn ppid(&self) -> Pid {
         let pin = self.seat.pin();
-        family::edge_of(self.proc(), &pin).map_or(Pid::KERNEL, |(edge, _)| edge.ppid(&pin))
+        let edge = family::edge_of(self.proc(), &pin);
+        edge.map_or(Pid::KERNEL, |(edge, _)| self.numbering().pid(edge.parent(&pin)))
     }
 
     /// The bound LWP's number, exiting or not; `None` in the implicit context.
     pub fn lid(&self) -> Option<Lid> {
-        self.node().map(LwpNode::lid)
+        self.numbering().lid(self.node()?, self.proc())
     }
 
     /// The current LWP; `None` in the implicit context and when it is exiting.
@@ -209,14 +218,16 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "rump_pub_lwproc_newlwp")]
     #[doc(alias = "newlwp")]
     pub fn new_lwp(&self, pid: Pid) -> Result<Lwp<H>, NewLwpError> {
-        let maker = match self.node() {
-            Some(node) if pid == self.pid() => Maker {
+        let node = self.node().filter(|_| pid == self.pid());
+        let pid = self.numbering().kernels(pid).ok_or(NewLwpError::NoSuchProcess)?;
+        let maker = match node {
+            Some(node) => Maker {
                 blocked: pending::blocked(node),
                 // SAFETY: bound to this thread; replaced by `&mut self` only.
                 files: unsafe { node.files() },
                 cred: self.own_cred(),
             },
-            _ => Maker::NONE,
+            None => Maker::NONE,
         };
         newlwp::newlwp(&self.seat, pid, &maker)
     }
@@ -234,7 +245,8 @@ impl<'k, H: Host> Entered<'k, H> {
     /// [`ForkError::IdsExhausted`]; [`ForkError::Limit`], where the limit of a user's
     /// processes [is enforced](crate::LimitsPolicy); [`ForkError::KernelFull`], with
     /// [`Builder::max_procs`](crate::Builder::max_procs) or
-    /// [`Builder::max_lwps`](crate::Builder::max_lwps): all EAGAIN. On an error
+    /// [`Builder::max_lwps`](crate::Builder::max_lwps): all EAGAIN.
+    /// [`ForkError::NamespaceEnded`] (ENOMEM): the init of its pid namespace ends. On an error
     /// nothing has changed.
     ///
     // Seed: `rump_lwproc_rfork` S459-S464.

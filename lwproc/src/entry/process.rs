@@ -6,6 +6,7 @@ use super::Entered;
 use super::alias::Aliases;
 use super::view::view;
 use crate::emul::{EmulError, NativeSysents};
+use crate::handles::namespace::PidNamespace;
 use crate::host::Host;
 use crate::object::comm::Comm;
 use crate::object::proc_word::Subreaper;
@@ -122,6 +123,12 @@ impl<'e, H: Host> Process<'e, H> {
         // First: who sees the other sees this.
         self.0.seat.world().config.touch(Part::Subreapers);
         self.0.proc().word.set_subreaper(new)
+    }
+
+    /// The pid namespace by whose numbers it goes. Wait-free.
+    pub fn namespace(self) -> PidNamespace {
+        let inner = self.0.proc().numbers().map(|numbers| numbers.namespace().clone());
+        PidNamespace::new(inner, self.0.seat.world().serial)
     }
 
     /// The numbers that it and its current LWP show.

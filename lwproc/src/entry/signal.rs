@@ -12,6 +12,7 @@ use crate::object::node::{LwpNode, ProcNode};
 use crate::object::table;
 use crate::ops::creds;
 use crate::ops::jobs;
+use crate::ops::numbering::Numbering;
 use crate::ops::post::{Load, QueueFull, Recipient};
 use crate::ops::{deathsig, kill};
 use crate::pgrp;
@@ -80,6 +81,7 @@ struct Sending<'e, H: Host> {
     /// `None`: nothing is sent, and only the permission is asked for.
     signo: Option<Signo>,
     sender: &'e ProcNode<H>,
+    numbering: Numbering<'e>,
     cred: &'e Cred,
     pin: &'e Pin<'e>,
     /// For the first to whom something is sent.
@@ -109,16 +111,17 @@ impl<'e, H: Host> Sending<'e, H> {
 
     /// Sends to the process or LWP that is meant, if it is there.
     fn send_to_one(&mut self, target: QueueTarget) {
-        let (ids, pin) = (&self.world.ids, self.pin);
+        let (ids, pin, numbering) = (&self.world.ids, self.pin, self.numbering);
         let of_lwp = |lid| {
-            let (lwp, _) = table::find_lwp(ids, lid, pin)?;
+            let (lwp, _) = numbering.find_lwp(ids, lid, pin)?;
             Some((lwp.proc_pinned(pin), lwp))
         };
         let found = match target {
             QueueTarget::Proc(pid) => {
-                let found = table::find(ids, pid, pin);
+                let found = numbering.find(ids, pid, pin);
                 if found.is_none()
-                    && let Some(lwp) = self.world.further_lwp(pid, pin)
+                    && let Some(number) = numbering.kernels(pid)
+                    && let Some(lwp) = self.world.further_lwp(number, pin)
                 {
                     return self.send_if(&Recipient::Proc(lwp.proc_pinned(pin)), Some(lwp));
                 }
@@ -126,7 +129,7 @@ impl<'e, H: Host> Sending<'e, H> {
             }
             QueueTarget::Lwp(lid) => of_lwp(lid).map(|(proc, lwp)| Recipient::Lwp(proc, lwp)),
             QueueTarget::LwpOf(pid, lid) => of_lwp(lid)
-                .filter(|(proc, _)| proc.pid() == pid)
+                .filter(|(proc, _)| numbering.pid(proc) == pid)
                 .map(|(proc, lwp)| Recipient::Lwp(proc, lwp)),
         };
         if let Some(to) = found {
@@ -174,7 +177,7 @@ impl<'e, H: Host> Sending<'e, H> {
             || kill::may_signal(self.world, &self.cred.users(), cred, self.signo, in_one_session)
         {
             self.result = Ok(());
-            return self.signo;
+            return self.signo.filter(|signo| kill::reaches(self.world, self.sender, proc, *signo));
         }
         if self.result == Err(KillError::NoSuchProcess) {
             self.result = Err(KillError::NotPermitted);
@@ -263,6 +266,7 @@ impl<H: Host> Entered<'_, H> {
             world: self.seat.world(),
             signo,
             sender: self.proc(),
+            numbering: self.numbering(),
             cred: self.cred(),
             pin: &self.seat.pin(),
             load,
@@ -283,7 +287,8 @@ impl<H: Host> Entered<'_, H> {
 }
 
 impl<H: Host> Signals<'_, H> {
-    /// Sends a signal as the current process. 0 sends nothing, and asks whether one
+    /// Sends a signal as the current process, which means those by its numbers that are in
+    /// its [pid namespace](crate::PidNamespace), and no others. 0 sends nothing, and asks whether one
     /// could be sent. What it does is a matter of the kernel's
     /// [`SigModel`](crate::SigModel); the errors are the same with all.
     ///
@@ -318,6 +323,8 @@ impl<H: Host> Signals<'_, H> {
     pub fn kill(self, target: KillTarget, signo: i32) -> Result<(), KillError> {
         let sent = self.0.send(signo, Load::Nothing, |sending| {
             let (world, pin, own) = (sending.world, sending.pin, sending.sender);
+            let numbering = sending.numbering;
+            let seen = || processes(world, pin).filter(move |proc| numbering.sees(proc));
             match target {
                 KillTarget::Proc(pid) => sending.send_to_one(QueueTarget::Proc(pid)),
                 KillTarget::Lwp(lid) => sending.send_to_one(QueueTarget::Lwp(lid)),
@@ -325,33 +332,37 @@ impl<H: Host> Signals<'_, H> {
                     sending.send_to_one(QueueTarget::LwpOf(pid, lid));
                 }
                 KillTarget::All => {
-                    let others = || processes(world, pin).filter(|proc| !std::ptr::eq(*proc, own));
-                    sending.send_to_many(Whom::All, others);
+                    // Nor the init of the sender's namespace.
+                    let is_init = |proc: &ProcNode<H>| Some(proc.id) == numbering.namespace();
+                    let is_other =
+                        move |proc: &&ProcNode<H>| !std::ptr::eq(*proc, own) && !is_init(proc);
+                    sending.send_to_many(Whom::All, || seen().filter(is_other));
                     let is_done = world.rules.is_linux(Difference::KillOfNobody);
                     if is_done && sending.result == Err(KillError::NotPermitted) {
                         sending.result = Ok(());
                     }
                 }
                 KillTarget::Session(sid) => {
+                    let Some(sid) = numbering.kernels(sid) else { return };
                     let is_in = |proc: &&ProcNode<H>| {
                         kill::session_of(proc, pin).is_some_and(|id| id.pid() == sid)
                     };
-                    let all = || processes(world, pin).filter(is_in);
+                    let all = || seen().filter(is_in);
                     sending.send_to_many(Whom::Session(sid), all);
                 }
                 KillTarget::User(uid) => {
                     let is_of = |proc: &&ProcNode<H>| kill::real_user_of(proc, pin) == Some(uid);
-                    let all = || processes(world, pin).filter(is_of);
+                    let all = || seen().filter(is_of);
                     sending.send_to_many(Whom::User(uid), all);
                 }
                 KillTarget::Tree(pid) => {
-                    if let Some((root, _)) = table::find(&world.ids, pid, pin) {
+                    if let Some((root, _)) = numbering.find(&world.ids, pid, pin) {
                         let all = || kill::tree(world, root, pin);
                         sending.send_to_many(Whom::Tree(root.id), all);
                     }
                 }
                 KillTarget::Pgrp(pgid) => {
-                    if let Some((group, _)) = pgrp::find(&world.ids, pgid, pin) {
+                    if let Some((group, _)) = numbering.find_group(&world.ids, pgid, pin) {
                         sending.send_to_group(group);
                     }
                 }

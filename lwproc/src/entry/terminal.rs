@@ -114,7 +114,10 @@ impl<'e, H: Host> AtTerminal<'e, H> {
     pub fn foreground(self) -> Result<Pid, TerminalError> {
         let seat = &self.k.seat;
         let control = terminals::look(seat.world(), self.k.proc(), self.terminal, &seat.pin());
-        control.map(|control| control.foreground.pid())
+        let pin = seat.pin();
+        control.map(|control| {
+            self.k.numbering().number_of(&seat.world().ids, control.foreground, &pin)
+        })
     }
 
     /// Its session (`tcgetsid`). Wait-free.
@@ -125,7 +128,9 @@ impl<'e, H: Host> AtTerminal<'e, H> {
     pub fn session(self) -> Result<Pid, TerminalError> {
         let seat = &self.k.seat;
         let control = terminals::look(seat.world(), self.k.proc(), self.terminal, &seat.pin());
-        control.map(|control| control.session.pid())
+        let pin = seat.pin();
+        control
+            .map(|control| self.k.numbering().number_of(&seat.world().ids, control.session, &pin))
     }
 
     /// Puts a group of the session in the foreground (`tcsetpgrp`), if the process
@@ -147,7 +152,13 @@ impl<'e, H: Host> AtTerminal<'e, H> {
             TerminalError::Background => TerminalError::NotControlling,
             other => other,
         })?;
-        let seat = &self.k.seat;
+        /// What no group has.
+        const NONE: Pid = Pid(-1);
+        let (seat, numbering) = (&self.k.seat, self.k.numbering());
+        if pgid.0 < 0 {
+            return Err(TerminalError::BadNumber);
+        }
+        let pgid = if pgid.0 > 0 { numbering.kernels(pgid).unwrap_or(NONE) } else { pgid };
         terminals::set_foreground(seat.world(), self.k.proc(), self.terminal, pgid, &seat.pin())
     }
 

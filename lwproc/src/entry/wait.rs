@@ -57,11 +57,11 @@ pub struct Zombie<'e, H: Host = ThreadHost> {
 }
 
 /// How a child has ended, whose edge the caller saw say so.
-fn end_of<H: Host>(child: &ProcNode<H>) -> Reaped {
+fn end_of<H: Host>(child: &ProcNode<H>, pid: Pid) -> Reaped {
     let usage = child.resources.usage_at_end();
     // Relaxed: read through the Acquire of the edge [P13].
     let status = child.word.load().status();
-    Reaped { pid: child.pid(), event: ChildEvent::Ended, status, usage }
+    Reaped { pid, event: ChildEvent::Ended, status, usage }
 }
 
 impl Reaped {
@@ -94,7 +94,7 @@ impl<'e, H: Host> Meant<'e, H> {
         let (pid, group) = match what.target {
             WaitTarget::Any => (None, None),
             WaitTarget::Pgrp(pgid) => (None, Some(pgid)),
-            WaitTarget::OwnPgrp => (None, Some(entered.groups().pgid())),
+            WaitTarget::OwnPgrp => (None, entered.own_pgid()),
             WaitTarget::Pid(pid) => (Some(pid), None),
         };
         let own = || Maker::of(entered.proc(), entered.node().map(LwpNode::serial), pin);
@@ -162,7 +162,7 @@ impl<H: Host> Zombie<'_, H> {
 
     /// The child's pid.
     pub fn pid(&self) -> Pid {
-        self.node().pid()
+        self.entered.numbering().pid(self.node())
     }
 
     /// How it ended.
@@ -176,7 +176,7 @@ impl<H: Host> Zombie<'_, H> {
     /// the first time.
     pub fn reap(self) -> Reaped {
         let this = std::mem::ManuallyDrop::new(self);
-        let reaped = end_of(this.node());
+        let reaped = end_of(this.node(), this.pid());
         if reaped.usage != Usage::default() {
             this.entered.proc().resources.stats_mut().add_children(reaped.usage);
         }
@@ -218,9 +218,10 @@ impl<H: Host> Entered<'_, H> {
         &self,
         what: impl Into<WaitFor>,
     ) -> Result<Option<Zombie<'_, H>>, WaitError> {
-        self.claim(what.into())
+        self.claim(self.start_of_wait(what.into()))
     }
 
+    /// The same, by the kernel's numbers.
     fn claim(&self, what: WaitFor) -> Result<Option<Zombie<'_, H>>, WaitError> {
         self.find_ended(what, |child| {
             let claimed = child.is_zombie().then(|| child.claim()).flatten();
@@ -251,13 +252,14 @@ impl<H: Host> Entered<'_, H> {
         if meant.is_any() { Ok(None) } else { Err(WaitError::NoChild) }
     }
 
-    /// What a wait finds now, which is to be [settled](Found::settle).
+    /// What a wait finds now, by the kernel's numbers, which is to be [settled](Found::settle).
     pub(crate) fn find(&self, what: WaitFor) -> Result<Option<Found<'_, H>>, WaitError> {
         if what.events.has(WaitEvents::EXITED) {
             let ended = match what.then {
                 Then::Reap => self.claim(what)?.map(Found::Claimed),
                 Then::Keep => self.find_ended(what, |child| {
-                    child.has_ended().then(|| Found::Seen(end_of(child.node)))
+                    let pid = || self.numbering().pid(child.node);
+                    child.has_ended().then(|| Found::Seen(end_of(child.node, pid())))
                 })?,
             };
             if ended.is_some() || what.events == WaitEvents::EXITED {
@@ -278,7 +280,7 @@ impl<H: Host> Entered<'_, H> {
             let takes = || what.then == Then::Keep || child.node.jobs.take_notice(notice);
             let usage = || child.node.resources.usage_at_end();
             (what.events.has(events) && takes()).then(|| Reaped {
-                pid: child.node.pid(),
+                pid: self.numbering().pid(child.node),
                 event,
                 status: child.node.word.load().status(),
                 usage: usage(),
@@ -330,7 +332,7 @@ impl<H: Host> Entered<'_, H> {
     /// [`WaitPolicy::AutoReap`](crate::WaitPolicy::AutoReap) no child is ever
     /// reaped: it is `None` while there are children, and then this.
     pub fn try_wait(&self, what: impl Into<WaitFor>) -> Result<Option<Reaped>, WaitError> {
-        Ok(self.find(what.into())?.map(Found::settle))
+        Ok(self.find(self.start_of_wait(what.into()))?.map(Found::settle))
     }
 
     /// Waits until a child of the current process ends, and reaps it, or
@@ -361,14 +363,23 @@ impl<H: Host> Entered<'_, H> {
         self.sleep_for(deadline, || self.claim(what).transpose())
     }
 
-    /// What a wait that starts now is for, however long it waits.
+    /// What a wait that starts now is for, however long it waits: in the kernel's numbers.
     pub(crate) fn start_of_wait(&self, what: WaitFor) -> WaitFor {
-        match what.target {
-            WaitTarget::OwnPgrp => {
-                WaitFor { target: WaitTarget::Pgrp(self.groups().pgid()), ..what }
-            }
-            _ => what,
-        }
+        /// What nobody has.
+        const NONE: Pid = Pid(-1);
+        let kernels = |number| self.numbering().kernels(number).unwrap_or(NONE);
+        let target = match what.target {
+            WaitTarget::OwnPgrp => self.own_pgid().map_or(what.target, WaitTarget::Pgrp),
+            WaitTarget::Pgrp(pgid) => WaitTarget::Pgrp(kernels(pgid)),
+            WaitTarget::Pid(pid) => WaitTarget::Pid(kernels(pid)),
+            WaitTarget::Any => WaitTarget::Any,
+        };
+        WaitFor { target, ..what }
+    }
+
+    /// The group that the current process is in, by the kernel's number.
+    fn own_pgid(&self) -> Option<Pid> {
+        pgrp::group_of(self.proc(), &self.seat.pin()).map(|group| group.id().pid())
     }
 
     /// Sleeps until `done` yields what is waited for of a child.

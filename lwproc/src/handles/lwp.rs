@@ -88,7 +88,11 @@ impl<'g, H: Host> LwpRef<'g, H> {
         Self { ptr, guard }
     }
 
-    fn node(&self) -> &'g LwpNode<H> {
+    pub(super) fn guard(&self) -> &'g Guard<'g, H> {
+        self.guard
+    }
+
+    pub(super) fn node(&self) -> &'g LwpNode<H> {
         // SAFETY: found published under the guard, by `new`'s contract.
         unsafe { crate::reclaim::Tagged::new(self.ptr).as_ref(self.guard.pin()) }
             .expect("never null")

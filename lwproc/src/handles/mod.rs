@@ -6,6 +6,7 @@ pub(crate) mod ending;
 pub(crate) mod guard;
 mod look;
 pub(crate) mod lwp;
+pub(crate) mod namespace;
 pub(crate) mod pgrp;
 pub(crate) mod proc;
 pub(crate) mod refused;

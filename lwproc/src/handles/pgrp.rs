@@ -33,7 +33,11 @@ impl<'g, H: Host> PgrpRef<'g, H> {
         Self { ptr, guard }
     }
 
-    fn node(&self) -> &'g Pgrp {
+    pub(super) fn guard(&self) -> &'g Guard<'g, H> {
+        self.guard
+    }
+
+    pub(super) fn node(&self) -> &'g Pgrp {
         // SAFETY: found published under the guard, by `new`'s contract.
         unsafe { Tagged::new(self.ptr).as_ref(self.guard.pin()) }.expect("never null")
     }

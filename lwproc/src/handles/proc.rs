@@ -68,7 +68,11 @@ impl<'g, H: Host> ProcRef<'g, H> {
         Self { ptr, guard }
     }
 
-    fn node(&self) -> &'g ProcNode<H> {
+    pub(super) fn guard(&self) -> &'g Guard<'g, H> {
+        self.guard
+    }
+
+    pub(super) fn node(&self) -> &'g ProcNode<H> {
         // SAFETY: found published under the guard, by `new`'s contract.
         unsafe { Tagged::new(self.ptr).as_ref(self.guard.pin()) }.expect("never null")
     }

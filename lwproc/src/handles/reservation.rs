@@ -9,11 +9,12 @@ use crate::object::node::ProcPtr;
 use crate::object::proc_word::{AttachRefused, Counting};
 use crate::ops::birth::{self, Forker, Place};
 use crate::ops::death;
+use crate::ops::numbering::Numbering;
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{Plan, Planned, SpawnError};
 use crate::ops::seat::Seat;
 use crate::panics;
-use crate::reclaim::Pin;
+use crate::reclaim::{Managed, Pin};
 use crate::world::aftermath::Aftermath;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -183,9 +184,17 @@ impl<'a, H: Host> ProcReservation<'a, H> {
         self.place.as_ref().expect("not committed yet").id().0
     }
 
-    /// The child's number.
+    /// The child's number: in the [pid namespace](crate::PidNamespace) of the process that
+    /// makes it; the kernel's, if that is known by a handle.
     pub fn pid(&self) -> Pid {
-        self.id().pid()
+        let place = self.place.as_ref().expect("not committed yet");
+        let numbering = match &self.parent {
+            // SAFETY: it lives as long as this.
+            Some(Keeps::Living(ptr, _)) => Numbering::of(unsafe { Managed::deref_counted(*ptr) }),
+            _ => Numbering::within(None),
+        };
+        let born = place.born(place.id());
+        Pid(numbering.number(born.id, born.numbers).unwrap_or(0))
     }
 
     /// The child's number that is never issued again.

@@ -6,14 +6,15 @@ use super::reservation::{Parent, ProcReservation};
 use crate::cred::{Cred, CredChange};
 use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
-use crate::id::Pid;
 use crate::object::comm::Comm;
 use crate::object::kin::ExitSignal;
-use crate::object::node::ProcPtr;
+use crate::object::node::{ProcNode, ProcPtr};
 use crate::ops::birth::{self, Forker, Like, Line};
+use crate::ops::numbering::Numbering;
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{FdStep, Plan, SpawnError, SpawnGroup, SpawnSession};
 use crate::ops::seat::Seat;
+use crate::pgrp::GroupError;
 use crate::reclaim::Managed;
 use crate::signal::{SigSet, Signo};
 use crate::specific::ProcKey;
@@ -172,7 +173,34 @@ impl<'a, H: Host> Spawn<'a, H> {
 
     /// The child's process group. (`posix_spawnattr_setpgroup`.)
     pub fn group(mut self, group: SpawnGroup) -> Self {
-        self.plan().group = group;
+        self.plan().group = match group {
+            SpawnGroup::Join(pgid) if pgid.0 > 0 => match self.numbering().kernels(pgid) {
+                Some(pgid) => SpawnGroup::Join(pgid),
+                None => {
+                    self.plan().refused = Some(SpawnError::Group(GroupError::NoSuchGroup));
+                    group
+                }
+            },
+            group => group,
+        };
+        self
+    }
+
+    /// Whose numbers are given: those of the process that makes the child; of one that is
+    /// known by a handle, the kernel's.
+    fn numbering(&self) -> Numbering<'_> {
+        match self.parent {
+            // SAFETY: it lives as long as this.
+            Parent::Living(parent, _) => Numbering::of(unsafe { Managed::deref_counted(parent) }),
+            Parent::Known(_) => Numbering::within(None),
+        }
+    }
+
+    /// The child is the init of a new [pid namespace](crate::PidNamespace), inside of its
+    /// parent's: its number 1. Each number there is below `max`; of a `max` of 1 or 0 there
+    /// is none. (`CLONE_NEWPID`.)
+    pub fn new_namespace(mut self, max: u32) -> Self {
+        self.plan().namespace = Some(max);
         self
     }
 
@@ -231,7 +259,11 @@ impl<'a, H: Host> Spawn<'a, H> {
     /// * [`SpawnError::Group`]: as [`Groups::setpgid`](crate::Groups::setpgid) of the
     ///   child; [`GroupError::SessionLeader`](crate::GroupError::SessionLeader) (EPERM): it
     ///   leads a session, and cannot join a group.
-    /// * [`SpawnError::NoSiblings`] (EINVAL): [`Spawn::sibling`] of proc0 or init.
+    /// * [`SpawnError::NoSiblings`] (EINVAL): [`Spawn::sibling`] of proc0 or init, or of a pid
+    ///   namespace's init.
+    /// * [`SpawnError::IdsExhausted`] (EAGAIN): a pid namespace has no number left.
+    ///   [`SpawnError::NamespaceEnded`] (ENOMEM): its init ends.
+    ///   [`SpawnError::NamespaceDepth`] (ENOSPC): a new one would be nested deeper than 32.
     /// * [`SpawnError::WrongKernel`] (EXDEV): a key of [`Spawn::data`] is of another kernel.
     // Inlined, so that a plan of which nothing is said is not written to memory.
     #[inline]
@@ -273,7 +305,7 @@ impl<'a, H: Host> Spawn<'a, H> {
             Plan { files, blocked, vmspace, ..more.map(|more| *more).unwrap_or_default() };
         match &mut plan.line {
             Line::Child(kin) => kin.maker = maker,
-            Line::Sibling if parent.is_permanent() => plan.refused = Some(SpawnError::NoSiblings),
+            Line::Sibling if parent.is_init() => plan.refused = Some(SpawnError::NoSiblings),
             Line::Sibling => {}
         }
         ProcReservation::new(seat, parent, plan)
@@ -281,21 +313,21 @@ impl<'a, H: Host> Spawn<'a, H> {
 }
 
 impl<H: Host> Parent<'_, H> {
-    fn pid(&self) -> Pid {
+    fn node(&self) -> &ProcNode<H> {
         match self {
             // SAFETY: it lives as long as this.
-            Self::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) }.pid(),
-            Self::Known(proc) => proc.pid(),
+            Self::Living(ptr, _) => unsafe { Managed::deref_counted(*ptr) },
+            Self::Known(proc) => proc.node(),
         }
     }
 
-    fn is_permanent(&self) -> bool {
-        self.pid() <= Pid::INIT
+    fn is_init(&self) -> bool {
+        self.node().is_permanent() || self.node().leads().is_some()
     }
 }
 
 impl<H: Host> fmt::Debug for Spawn<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Spawn(child of {})", self.parent.pid())
+        write!(f, "Spawn(child of {})", self.parent.node().pid())
     }
 }

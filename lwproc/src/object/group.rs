@@ -1,11 +1,13 @@
 //! The objects of process groups and sessions. Their rules are in `pgrp.rs`.
 #![allow(unsafe_code)]
 
+use super::namespace::Numbers;
 use super::terminal::Holding;
 use crate::id::Identity;
 use crate::list::{List, Node};
 use crate::once_box::OnceBox;
 use crate::reclaim::{Link, Managed, Pin, RefCount, Tagged};
+use crate::sync::Arc;
 use crate::sync::config_cell::ConfigCell;
 
 /// Tag of a process's `membership`: it has run another program.
@@ -22,6 +24,8 @@ pub(crate) type SessionPtr = *mut Managed<Session>;
 /// A session.
 pub(crate) struct Session {
     pub(crate) id: Identity,
+    /// Those of its id in pid namespaces.
+    pub(crate) numbers: Option<Arc<Numbers>>,
     /// Its groups.
     pub(crate) groups: RefCount,
     /// Its controlling terminal, once it has had one.
@@ -29,8 +33,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(id: Identity) -> SessionPtr {
-        Managed::new(Self { id, groups: RefCount::new(), terminal: OnceBox::new() })
+    pub(crate) fn new(id: Identity, numbers: Option<Arc<Numbers>>) -> SessionPtr {
+        let (groups, terminal) = (RefCount::new(), OnceBox::new());
+        Managed::new(Self { id, numbers, groups, terminal })
     }
 
     pub(crate) fn id(&self) -> Identity {
@@ -56,6 +61,8 @@ pub(crate) fn session_of<'g>(session: SessionPtr, pin: &'g Pin<'_>) -> &'g Sessi
 /// A process group (`struct pgrp`).
 pub(crate) struct Pgrp {
     pub(crate) id: Identity,
+    /// Those of its id in pid namespaces.
+    pub(crate) numbers: Option<Arc<Numbers>>,
     pub(crate) session: SessionPtr,
     /// Members, and processes about to join.
     pub(crate) joined: RefCount,
@@ -77,8 +84,13 @@ unsafe impl Send for Pgrp {}
 unsafe impl Sync for Pgrp {}
 
 impl Pgrp {
-    pub(crate) fn new(id: Identity, session: SessionPtr) -> GroupPtr {
-        Managed::new(Self { id, session, joined: RefCount::new(), members: List::new() })
+    pub(crate) fn new(
+        id: Identity,
+        numbers: Option<Arc<Numbers>>,
+        session: SessionPtr,
+    ) -> GroupPtr {
+        let (joined, members) = (RefCount::new(), List::new());
+        Managed::new(Self { id, numbers, session, joined, members })
     }
 
     pub(crate) fn id(&self) -> Identity {

@@ -37,6 +37,8 @@ pub(crate) enum Whom {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender {
     pub(crate) id: Identity,
+    /// Its pid namespace, by the id of that one's init.
+    pub(crate) namespace: Option<Identity>,
     pub(crate) users: IdSet,
     pub(crate) session: Option<Identity>,
 }

@@ -40,6 +40,7 @@ use super::home::{Anchor, Home};
 use super::job_word::AtomicJobWord;
 use super::kin::{AtomicExitSignal, Kin};
 use super::lwp_word::AtomicLwpWord;
+use super::namespace::NamesCell;
 use super::proc_word::{AtomicProcWord, Places};
 use super::resources::Resources;
 use super::status::{ExitStatus, Fates};
@@ -47,7 +48,7 @@ use crate::cred::CredCell;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken, next_serial};
-use crate::id::{Alias, Identity, Lid, Pid};
+use crate::id::{Identity, Lid, Pid};
 use crate::list::{List, Node};
 use crate::once_box::OnceBox;
 use crate::reclaim::counted::PrivateCell;
@@ -99,9 +100,8 @@ pub(crate) struct ProcNode<H: Host> {
     pub(crate) signals: OnceBox<SigState<H::SigValue>>,
     /// LWPs of this process that wait for a child, or to be alone.
     pub(crate) waiters: WaitQueue,
-    /// What [`Entered::allbetsareoff_setid`](crate::Entered::allbetsareoff_setid)
-    /// made of its pid.
-    pub(crate) alias: Alias,
+    /// What it is called beside its pid.
+    pub(crate) names: NamesCell,
     pub(crate) resources: Resources<H>,
     /// The kernel it is of. Kept by each LWP's anchor, not by the process.
     pub(crate) home: Home<H>,
@@ -140,7 +140,7 @@ impl<H: Host> ProcNode<H> {
             jobs: AtomicJobWord::new(job_signals),
             signals: OnceBox::new(),
             waiters: WaitQueue::new(),
-            alias: Alias::none(),
+            names: NamesCell::new(),
             resources,
             home,
         }
@@ -273,9 +273,8 @@ pub(crate) struct LwpNode<H: Host> {
     fates: AtomicU32,
     /// What its process is sent when its parent ends; 0: nothing. The owner's.
     pub(crate) death_signal: AtomicU32,
-    /// What [`Aliases::set`](crate::Aliases::set)
-    /// made of its lid.
-    pub(crate) alias: Alias,
+    /// What it is called beside its lid.
+    pub(crate) names: NamesCell,
     /// Its name (`l_name`), if it has been given one.
     pub(crate) name: PrivateCell<Comm>,
     /// The owner's use of the process's descriptor table (`l_fd`), until it is
@@ -322,7 +321,7 @@ impl<H: Host> LwpNode<H> {
             biglocks: AtomicU32::new(0),
             fates: AtomicU32::new(fates.bits()),
             death_signal: AtomicU32::new(0),
-            alias: Alias::none(),
+            names: NamesCell::new(),
             name: PrivateCell::default(),
             files: UnsafeCell::new(None),
             specific: UnsafeCell::new(None),

@@ -97,3 +97,12 @@ pub(crate) fn find_lwp<'g, H: Host>(
     let node = unsafe { found.as_ref(pin) }?;
     (node.lid() == lid && !node.word.load().has_exited()).then_some((node, found.ptr()))
 }
+
+/// The live LWP that bears that id. Wait-free.
+pub(crate) fn resolve_lwp<'g, H: Host>(
+    ids: &Table<H>,
+    id: Identity,
+    pin: &'g Pin<'_>,
+) -> Option<(&'g LwpNode<H>, LwpPtr<H>)> {
+    find_lwp(ids, id.lid(), pin).filter(|(node, _)| node.id() == id)
+}

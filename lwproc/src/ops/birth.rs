@@ -3,7 +3,7 @@
 
 use super::owned::Lwp;
 use super::seat::Seat;
-use super::{death, emit, jobs, kill, pending, places, regroup};
+use super::{death, emit, jobs, kill, namespace, pending, places, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::cred::{Cred, CredCell, CredRef};
 use crate::emul::EmulPtr;
@@ -12,12 +12,12 @@ use crate::family;
 use crate::filedesc::Rfork;
 use crate::filedesc::link::{Borrowed, NewTable};
 use crate::host::Host;
-use crate::id::Identity;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
 use crate::object::home::Anchor;
 use crate::object::kills::Since;
 use crate::object::kin::Kin;
+use crate::object::namespace::{Born, Closed, Namespace, Numbers, TooDeep};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::Places;
 use crate::object::resources::{Embedded, Resources};
@@ -45,12 +45,15 @@ pub(crate) trait Shape<H: Host> {
     /// Its credentials, from those of its parent.
     fn cred(&mut self, parents: CredRef, pin: &Pin<'_>) -> Result<CredRef, Self::Error>;
 
+    /// The largest number, exclusive, of the pid namespace whose init it is to be.
+    fn namespace(&self) -> Option<u32>;
+
     /// Takes what may be refused. On an error nothing is taken.
     fn prepare(
         &mut self,
         seat: &Seat<'_, H>,
         parent: &ProcNode<H>,
-        id: Identity,
+        born: Born<'_>,
         pin: &Pin<'_>,
     ) -> Result<(), Self::Error>;
 
@@ -125,11 +128,16 @@ impl<H: Host> Shape<H> for Like<'_, H> {
     }
 
     #[inline]
+    fn namespace(&self) -> Option<u32> {
+        None
+    }
+
+    #[inline]
     fn prepare(
         &mut self,
         _: &Seat<'_, H>,
         _: &ProcNode<H>,
-        _: Identity,
+        _: Born<'_>,
         _: &Pin<'_>,
     ) -> Result<(), NewProcError> {
         Ok(())
@@ -213,7 +221,7 @@ fn build<H: Host, S: Shape<H>>(
     // SAFETY: the parent lives.
     let parent_node = unsafe { Managed::deref_counted(parent) };
     let (id, emul, places) = (place.id(), place.emul, place.places);
-    shape.prepare(seat, parent_node, id.0, pin)?;
+    shape.prepare(seat, parent_node, place.born(id), pin)?;
     // SAFETY: the parent lives.
     let parents_vfs = &unsafe { parent_node.resources.embedded() }.vfs;
     let vfs = match host_begins(world, parents_vfs, emul, id) {
@@ -225,7 +233,7 @@ fn build<H: Host, S: Shape<H>>(
         }
     };
     // From here on nothing refuses it.
-    let (cred, user) = place.fill();
+    let (cred, user, numbers) = place.fill();
 
     let snapshot = cred.share();
     let (files, link) = shape.files(pin);
@@ -236,6 +244,10 @@ fn build<H: Host, S: Shape<H>>(
     let proc = Managed::new(proc);
     // SAFETY: made above; the LWP below keeps it alive.
     let node = unsafe { Managed::deref_counted(proc) };
+    if let Some(numbers) = numbers {
+        numbers.assign(id.0);
+        node.names.set_numbers(numbers);
+    }
     let lwp = LwpNode::new(proc, user, id.0, Some(shape.anchor(seat)), world.ends.fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
@@ -262,6 +274,8 @@ fn build<H: Host, S: Shape<H>>(
     let lwp = unsafe { Lwp::from_raw(lwp) };
     world.host.create(lwp.token());
     kill::catch_up(world, parent_node, node, lwp_node, begun, pin);
+    // The fence of `catch_up` comes before it [P145].
+    namespace::meet(world, node, pin);
     // The fence of `catch_up` comes before it [P100]: what is counted by now counts it, or
     // this does.
     if world.config.places() != places {
@@ -346,6 +360,8 @@ pub(crate) struct Place<'w, H: Host> {
     emul: EmulPtr<H>,
     places: Places,
     taken: Taken,
+    /// With [`Taken::Id`].
+    numbers: Option<Arc<Numbers>>,
 }
 
 /// Each with those before it.
@@ -383,8 +399,10 @@ impl<'w, H: Host> Place<'w, H> {
         // SAFETY: a user of this kernel.
         let user = unsafe { world.uids.get_likely(parent.resources.user(), real) };
         let (places, taken) = (Places::NONE, Taken::Nothing);
-        let mut place = Self { world, me, cred: Some(cred), user, emul, places, taken };
+        let mut place =
+            Self { world, me, cred: Some(cred), user, emul, places, taken, numbers: None };
         place.take(world.config.places(), limit)?;
+        place.number(parent, shape.namespace(), pin)?;
         Ok(place)
     }
 
@@ -413,12 +431,60 @@ impl<'w, H: Host> Place<'w, H> {
         Ok(())
     }
 
+    /// Numbers the process in its pid namespaces, if it is to be in any: its parent's, or
+    /// as the init of a new one inside.
+    #[inline(always)]
+    fn number(
+        &mut self,
+        parent: &ProcNode<H>,
+        new: Option<u32>,
+        pin: &Pin<'_>,
+    ) -> Result<(), NewProcError> {
+        if parent.numbers().is_some() || new.is_some() {
+            self.numbers = Some(self.enter(parent, new, pin)?);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn enter(
+        &mut self,
+        parent: &ProcNode<H>,
+        new: Option<u32>,
+        pin: &Pin<'_>,
+    ) -> Result<Arc<Numbers>, NewProcError> {
+        let around = parent.numbers().map(|numbers| numbers.namespace().clone());
+        let namespace = match (new, around, self.taken) {
+            (Some(max), around, Taken::Id(id)) => Namespace::new(around, max, id.0)?,
+            (_, Some(around), _) => around,
+            _ => return Err(NewProcError::IdsExhausted),
+        };
+        let numbers = Numbers::take(&namespace).ok_or(NewProcError::IdsExhausted)?;
+        let Self { world, me, .. } = *self;
+        for (entered, at) in namespace.outward().enumerate() {
+            if at.life.enter() == Err(Closed) {
+                numbers.give_back();
+                let entered = namespace.outward().take(entered);
+                Aftermath::collect(|aftermath| {
+                    death::leave_namespaces(world, me, entered, pin, aftermath);
+                });
+                return Err(NewProcError::NamespaceEnded);
+            }
+        }
+        Ok(numbers)
+    }
+
+    pub(crate) fn born(&self, id: Reserved) -> Born<'_> {
+        Born { id: id.0, numbers: self.numbers.as_ref() }
+    }
+
     /// The process has it all from now on.
     #[inline(always)]
-    fn fill(mut self) -> (CredRef, &'w UidInfo) {
+    fn fill(mut self) -> (CredRef, &'w UidInfo, Option<Arc<Numbers>>) {
         let (cred, user) = (self.cred.take().expect("until it is filled"), self.user);
+        let numbers = self.numbers.take();
         std::mem::forget(self);
-        (cred, user)
+        (cred, user, numbers)
     }
 }
 
@@ -427,7 +493,7 @@ impl<H: Host> Drop for Place<'_, H> {
     fn drop(&mut self) {
         let Self { world, me, user, places, taken, .. } = *self;
         if let Some(cred) = self.cred.take() {
-            give_back(world, me, user, places, taken, cred);
+            give_back(world, me, user, places, (taken, self.numbers.take()), cred);
         }
     }
 }
@@ -439,12 +505,18 @@ fn give_back<H: Host>(
     me: &Participant<H>,
     user: &UidInfo,
     places: Places,
-    taken: Taken,
+    (taken, numbers): (Taken, Option<Arc<Numbers>>),
     cred: CredRef,
 ) {
     if let Taken::Id(id) = taken {
         // A group that was founded for it may have others in it by now, who bear the id.
-        regroup::drop_bearer(world, me, id.0);
+        regroup::drop_bearer(world, me, id.0, numbers.as_ref());
+    }
+    if let Some(numbers) = numbers {
+        Aftermath::collect(|aftermath| {
+            let all = numbers.namespace().outward();
+            death::leave_namespaces(world, me, all, &me.pin(), aftermath);
+        });
     }
     if let Taken::Charge | Taken::Id(_) = taken {
         user.count_procs(me.lane, -1);
@@ -495,6 +567,14 @@ pub(crate) enum NewProcError {
     IdsExhausted,
     Limit,
     KernelFull,
+    NamespaceEnded,
+    NamespaceDepth,
+}
+
+impl From<TooDeep> for NewProcError {
+    fn from(TooDeep: TooDeep) -> Self {
+        Self::NamespaceDepth
+    }
 }
 
 impl From<NewProcError> for ForkError {
@@ -503,6 +583,7 @@ impl From<NewProcError> for ForkError {
             NewProcError::IdsExhausted => Self::IdsExhausted,
             NewProcError::Limit => Self::Limit,
             NewProcError::KernelFull => Self::KernelFull,
+            NewProcError::NamespaceEnded | NewProcError::NamespaceDepth => Self::NamespaceEnded,
         }
     }
 }

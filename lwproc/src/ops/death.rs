@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::jobs;
+use super::namespace;
 use super::post::{self, Recipient};
 use super::regroup::{self, Bearers};
 use super::{deathsig, emit, hooks, kill, places, terminals};
@@ -11,15 +12,17 @@ use crate::family::{self, Left};
 use crate::host::Host;
 use crate::idtable::Reserved;
 use crate::object::group::Pgrp;
+use crate::object::namespace::{EndOfInit, Namespace, Numbers};
 use crate::object::node::{Edge, LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::{Counting, Detached, Lost};
 use crate::object::resources::Embedded;
+use crate::object::table;
 use crate::object::trace::TraceEvent;
 use crate::orphans::{Adopted, Fosters, Found, Orphanage};
 use crate::policy::WaitPolicy;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{Release, fence_after_update};
+use crate::sync::{Arc, Release, fence_after_update};
 use crate::waitq::WaitQueue;
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
@@ -48,6 +51,9 @@ pub(crate) unsafe fn freelwp<H: Host>(
     }
     let pin = me.pin();
     let (token, id, proc) = (node.token(), node.id(), node.proc);
+    // SAFETY: owned.
+    let has_own = id != unsafe { node.proc_owned() }.id;
+    let numbers = node.names.numbers().filter(|_| has_own).cloned();
     // SAFETY: owned.
     let proc_node = unsafe { node.proc_owned() };
     // SAFETY: owned, and ended here.
@@ -86,7 +92,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     let event = TraceEvent::LwpExit { pid: proc_node.pid(), lid: id.lid() };
     emit::emit(world, proc_node, &pin, event, &mut aftermath);
     if id != proc_node.id {
-        release_id(world, me, Reserved(id));
+        release_id(world, me, Reserved(id), numbers.as_ref());
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
     let leaving = Leaving { lost, user };
@@ -209,16 +215,28 @@ unsafe fn proc_free<H: Host>(
         aftermath.run(|| drop(node.resources.trace.swap(None, pin)));
     }
     terminals::leader_ends(world, node, pin, aftermath);
-    let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+    let leads = node.leads();
     let mut left: Vec<&Pgrp> = Vec::new();
-    orphanage(world, pin).hand_all_on(node, leaves_none, |child| {
-        let group = jobs::group_left(world, node, child.node, pin);
-        let is_new = |group: &&Pgrp| !left.iter().any(|other| std::ptr::eq(*other, *group));
-        let group = group.filter(is_new);
-        left.extend(group);
-        // SAFETY: adopted by this thread, under the pin.
-        unsafe { adopted(world, me, Some(node), child, pin, aftermath) };
-    });
+    match leads {
+        // Its children end, as its own.
+        Some(namespace) => {
+            for zombie in namespace::close(world, node, namespace, pin, aftermath) {
+                // SAFETY: the right to reap it was won.
+                unsafe { reap_zombie(world, me, zombie.ptr, pin, aftermath) };
+            }
+        }
+        None => {
+            let leaves_none = |parent: &_| jobs::leaves_no_zombies(world, parent);
+            orphanage(world, pin).hand_all_on(node, leaves_none, |child| {
+                let group = jobs::group_left(world, node, child.node, pin);
+                let is_new = |group: &&Pgrp| !left.iter().any(|other| std::ptr::eq(*other, *group));
+                let group = group.filter(is_new);
+                left.extend(group);
+                // SAFETY: adopted by this thread, under the pin.
+                unsafe { adopted(world, me, Some(node), child, pin, aftermath) };
+            });
+        }
+    }
     if jobs::kept(world) {
         jobs::leaves_groups(world, node, &left, pin, aftermath);
     }
@@ -235,7 +253,34 @@ unsafe fn proc_free<H: Host>(
     if !node.resources.specific.is_empty() {
         drop_specific(node.resources.specific.take_all(pin), aftermath);
     }
+    let mut user = user;
+    if let Some(namespace) = leads {
+        if let Some(user) = user.take() {
+            user.add_lwps(me.lane, -1);
+        }
+        if namespace.life.wait() == EndOfInit::Elsewhere {
+            return;
+        }
+    }
+    // SAFETY: the right to is the caller's, or was taken back above.
+    unsafe { become_zombie(world, me, proc, user, pin, aftermath) };
+}
 
+/// What a process does last that has ended, whoever carries it on: it becomes a zombie, or
+/// is gone. `user`: whom its last LWP is charged to still.
+///
+/// # Safety
+/// The caller alone has the right to, and the process's end is over but for this.
+unsafe fn become_zombie<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    proc: ProcPtr<H>,
+    user: Option<&UidInfo>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    // SAFETY: in the table until it is reaped, and not freed under this pin.
+    let node = unsafe { Managed::deref_counted(proc) };
     match world.policy {
         // SAFETY: with this policy nobody else reaps.
         WaitPolicy::AutoReap => unsafe { reap(world, me, proc, Ended::Now(user), pin, aftermath) },
@@ -250,7 +295,8 @@ unsafe fn proc_free<H: Host>(
             };
             let (edge, left) = family::die(node, leaves_none, pin);
             let parent = edge.parent(pin);
-            let takes = || parent.reaps_by_itself() && family::claim_own(node).is_some();
+            let reaps = || parent.reaps_by_itself() || namespace::ends_meanwhile(parent);
+            let takes = || reaps() && family::claim_own(node).is_some();
             if left == Left::Nothing {
                 // SAFETY: the right to reap was won.
                 unsafe { reap_untold(world, me, proc, parent, pin, aftermath) };
@@ -301,6 +347,12 @@ pub(crate) unsafe fn adopted<H: Host>(
         Found::ToBeReaped => unsafe {
             reap_untold(world, me, child.ptr, parent, pin, aftermath);
         },
+        Found::Zombie if namespace::ends_meanwhile(parent) => {
+            if family::claim_own(child.node).is_some() {
+                // SAFETY: the right to reap was won.
+                unsafe { reap_zombie(world, me, child.ptr, pin, aftermath) };
+            }
+        }
         Found::Zombie => {
             WaitQueue::wake_all_of([&parent.waiters, &child.node.waiters]);
             // SAFETY: by contract.
@@ -380,9 +432,17 @@ enum Ended<'u> {
 }
 
 /// Gives an id back that nobody bears any more.
-pub(super) fn release_id<H: Host>(world: &World<H>, me: &Participant<H>, id: Reserved) {
+pub(super) fn release_id<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    id: Reserved,
+    numbers: Option<&Arc<Numbers>>,
+) {
     world.ids.release(&me.shard, id);
     me.tally.add(Tally { ids: -1, ..Tally::default() });
+    if let Some(numbers) = numbers {
+        numbers.give_back();
+    }
 }
 
 /// Takes an ended process out of family and table, and its id back.
@@ -429,13 +489,36 @@ unsafe fn reap<H: Host>(
     }
     me.tally.add(Tally { procs: -1, ..Tally::default() });
     match bearers {
-        Bearers::One => release_id(world, me, Reserved(id)),
-        Bearers::Several => regroup::drop_bearer(world, me, id),
+        Bearers::One => release_id(world, me, Reserved(id), node.numbers()),
+        Bearers::Several => regroup::drop_bearer(world, me, id, node.numbers()),
     }
     // A thread may wait for the last of its children to be gone; or somebody for this
     // one, which a pin still protects.
     WaitQueue::wake_all_of([&parent.waiters, &node.waiters]);
     if world.config.is_touched(Part::Sink) {
         emit::emit_to_kernel(world, TraceEvent::Reap { pid: id.pid(), status }, aftermath);
+    }
+    if let Some(numbers) = node.numbers() {
+        leave_namespaces(world, me, numbers.namespace().outward(), pin, aftermath);
+    }
+}
+
+/// A process has left its pid namespaces, or was not made. Where it was the last beside an
+/// init that has ended, that goes on.
+#[cold]
+pub(super) fn leave_namespaces<'n, H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    all: impl Iterator<Item = &'n Namespace>,
+    pin: &Pin<'_>,
+    aftermath: &mut Aftermath<H>,
+) {
+    for namespace in all {
+        if namespace.life.leave() == EndOfInit::Here {
+            let init = table::resolve(&world.ids, namespace.init, pin);
+            let (_, init) = init.expect("it is in the table until it is reaped");
+            // SAFETY: it has ended, and who takes the last other one out carries it on.
+            unsafe { become_zombie(world, me, init, None, pin, aftermath) };
+        }
     }
 }

@@ -68,6 +68,6 @@ pub(crate) unsafe fn take_pid<H: Host>(seat: &Seat<'_, H>, lwp: LwpPtr<H>) -> Op
     // SAFETY: by contract. Whoever had the number has been detached [P5].
     let own = unsafe { table::move_lwp(&seat.world().ids, pid, lwp) };
     // Last (R18).
-    release_id(seat.world(), seat.me(), Reserved(own));
+    release_id(seat.world(), seat.me(), Reserved(own), node.names.numbers());
     Some(was)
 }

@@ -46,6 +46,12 @@ fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect
     match proc.disposition(signo) {
         Disposition::Catch => Effect::Taken,
         Disposition::Ignore => Effect::Nothing,
+        // The init of a pid namespace.
+        Disposition::Default
+            if proc.leads().is_some() && !numbers.untouchable().contains(signo) =>
+        {
+            Effect::Nothing
+        }
         Disposition::Default if numbers.stops().contains(signo) => Effect::Stops,
         Disposition::Default if numbers.does_nothing(signo) => Effect::Nothing,
         Disposition::Default => Effect::Taken,
@@ -60,7 +66,10 @@ pub(crate) fn has_fatal<H: Host>(
     proc: &ProcNode<H>,
 ) -> bool {
     let is_fatal = |signo| {
-        proc.disposition(signo) == Disposition::Default && world.rules.numbers.is_fatal(signo)
+        // The init of a pid namespace has none.
+        proc.disposition(signo) == Disposition::Default
+            && world.rules.numbers.is_fatal(signo)
+            && effect(world, proc, signo) == Effect::Taken
     };
     kept(world) && pending::takeable(lwp, proc, me).iter().any(is_fatal)
 }

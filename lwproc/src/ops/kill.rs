@@ -2,6 +2,7 @@
 
 use super::drain;
 use super::jobs;
+use super::numbering::Numbering;
 use super::pending;
 use super::post::{self, Load, QueueFull, Recipient};
 use crate::cred::{Cred, IdSet};
@@ -52,6 +53,23 @@ pub(crate) fn send<H: Host>(
 ) {
     // Only a value is refused.
     let _sent = send_with(world, to, signo, Load::Nothing, pin, aftermath);
+}
+
+/// Whether a signal that may be sent reaches a process: SIGKILL and SIGSTOP do not reach the
+/// init of the sender's pid namespace, nor of one around that. (What else it does not catch
+/// does nothing, whoever sends it: `jobs.rs`.)
+// Linux: SIGNAL_UNKILLABLE, `sig_task_ignored`.
+#[inline]
+pub(crate) fn reaches<H: Host>(
+    world: &World<H>,
+    sender: &ProcNode<H>,
+    proc: &ProcNode<H>,
+    signo: Signo,
+) -> bool {
+    proc.leads().is_none_or(|namespace| {
+        !world.rules.numbers.untouchable().contains(signo)
+            || !Numbering::within(Some(namespace)).sees(sender)
+    })
 }
 
 /// Sends to one of many, while the whole is [noted](crate::object::kills).
@@ -124,7 +142,18 @@ fn catch_up_with<H: Host>(
 /// Whether a child that has just been made is one of those that are meant. (If its parent
 /// is, the parent shows that it has the signal, or has it later than the child was made.)
 fn concerns<H: Host>(world: &World<H>, kill: &Kill, child: &ProcNode<H>, pin: &Pin<'_>) -> bool {
+    let is_seen = |sender: Sender| {
+        let within = |namespace| {
+            let mut around = child.numbers().into_iter().flat_map(|its| its.namespace().outward());
+            around.any(|at| at.init == namespace)
+        };
+        sender.namespace.is_none_or(within)
+    };
     let is_meant = match kill.whom {
+        // A group has members outside, too.
+        Whom::Group(_) => true,
+        _ => kill.sender.is_none_or(is_seen),
+    } && match kill.whom {
         Whom::All => kill.sender.is_none_or(|sender| sender.id != child.id),
         Whom::Group(id) => pgrp::group_of(child, pin).is_some_and(|group| group.id() == id),
         Whom::Session(sid) => session_of(child, pin).is_some_and(|id| id.pid() == sid),
@@ -191,7 +220,8 @@ pub(crate) fn tree<'g, H: Host>(
 
 /// Who sends, for the note.
 pub(crate) fn sender<H: Host>(proc: &ProcNode<H>, cred: &Cred, pin: &Pin<'_>) -> Sender {
-    Sender { id: proc.id, users: cred.users(), session: session_of(proc, pin) }
+    let (users, session) = (cred.users(), session_of(proc, pin));
+    Sender { id: proc.id, namespace: Numbering::of(proc).namespace(), users, session }
 }
 
 /// proc0 and init are not among many.

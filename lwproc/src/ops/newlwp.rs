@@ -3,7 +3,7 @@
 
 use super::birth::reserve;
 use super::creds::{self, update_creds};
-use super::death::{Leaving, detach};
+use super::death::{Leaving, detach, release_id};
 use super::owned::Lwp;
 use super::seat::Seat;
 use super::{drain, emit, jobs, pending};
@@ -16,6 +16,7 @@ use crate::id::Pid;
 use crate::idtable::Exhausted;
 use crate::limits::Resource;
 use crate::object::home::Anchor;
+use crate::object::namespace::Numbers;
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::proc_word::AttachRefused;
 use crate::object::table;
@@ -228,7 +229,19 @@ fn publish_lwp<H: Host>(
         unsafe { Managed::free(lwp) };
     }
     let id = reserve(world, me)?;
+    let numbers = match node.numbers() {
+        None => None,
+        Some(of_proc) => Some(Numbers::take(of_proc.namespace()).ok_or_else(|| {
+            release_id(world, me, id, None);
+            Exhausted
+        })?),
+    };
     let lwp = make(id.0);
+    if let Some(numbers) = numbers {
+        numbers.assign(id.0);
+        // SAFETY: made above.
+        unsafe { Managed::deref_counted(lwp) }.names.set_numbers(numbers);
+    }
     let slot = world.ids.slot(id.0.number()).expect("a reserved id has a slot");
     // Release [P4]: as above.
     slot.lwp.store(Tagged::new(lwp), Release);

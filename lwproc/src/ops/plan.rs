@@ -10,12 +10,13 @@ use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
 use crate::filedesc::{Fd, FdError, OnExec, Rfork};
 use crate::host::Host;
-use crate::id::{Identity, Pid};
+use crate::id::Pid;
 use crate::limits::Resource;
 use crate::object::comm::Comm;
 use crate::object::group::Membership;
 use crate::object::home::Anchor;
 use crate::object::kin::Kin;
+use crate::object::namespace::Born;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::pgrp::{self, GroupError};
 use crate::reclaim::{Pin, Tagged};
@@ -39,6 +40,10 @@ pub enum SpawnError {
     Limit,
     /// The kernel has as many processes, or LWPs, as it may.
     KernelFull,
+    /// The init of the pid namespace has ended, or is ending.
+    NamespaceEnded,
+    /// 32 pid namespaces are around it.
+    NamespaceDepth,
     /// A key of data is of another kernel.
     WrongKernel,
     /// A move of descriptors was refused.
@@ -58,6 +63,8 @@ impl SpawnError {
             Self::NoSuchProcess => crate::Errno::ESRCH,
             Self::Draining => crate::Errno::EBUSY,
             Self::IdsExhausted | Self::Limit | Self::KernelFull => crate::Errno::EAGAIN,
+            Self::NamespaceEnded => crate::Errno::ENOMEM,
+            Self::NamespaceDepth => crate::Errno::ENOSPC,
             Self::WrongKernel => crate::Errno::EXDEV,
             Self::NoSiblings => crate::Errno::EINVAL,
             Self::Files(why) => why.errno(),
@@ -75,6 +82,8 @@ impl fmt::Display for SpawnError {
             Self::IdsExhausted => f.write_str("every id is in use"),
             Self::Limit => f.write_str("the user has as many processes as it may"),
             Self::KernelFull => f.write_str("the kernel has as many processes or LWPs as it may"),
+            Self::NamespaceEnded => f.write_str("the init of the pid namespace has ended"),
+            Self::NamespaceDepth => f.write_str("pid namespaces are nested too deep"),
             Self::WrongKernel => f.write_str("a key is of another kernel"),
             Self::NoSiblings => f.write_str("proc0 and init have no siblings"),
             Self::Files(why) => why.fmt(f),
@@ -98,6 +107,8 @@ impl From<NewProcError> for SpawnError {
             NewProcError::IdsExhausted => Self::IdsExhausted,
             NewProcError::Limit => Self::Limit,
             NewProcError::KernelFull => Self::KernelFull,
+            NewProcError::NamespaceEnded => Self::NamespaceEnded,
+            NewProcError::NamespaceDepth => Self::NamespaceDepth,
         }
     }
 }
@@ -139,6 +150,8 @@ pub(crate) struct Plan<H: Host> {
     pub(crate) changes: Vec<CredChange>,
     pub(crate) group: SpawnGroup,
     pub(crate) session: SpawnSession,
+    /// The largest number, exclusive, of a pid namespace of its own.
+    pub(crate) namespace: Option<u32>,
     pub(crate) blocked: SigSet,
     pub(crate) name: Option<Comm>,
     pub(crate) line: Line,
@@ -160,6 +173,7 @@ impl<H: Host> Default for Plan<H> {
             changes: Vec::new(),
             group: SpawnGroup::default(),
             session: SpawnSession::Inherit,
+            namespace: None,
             blocked: SigSet::EMPTY,
             name: None,
             line: Line::Child(Kin::ORPHAN),
@@ -269,16 +283,16 @@ impl<'p, H: Host> Planned<'p, H> {
         &self,
         seat: &Seat<'_, H>,
         parent: &ProcNode<H>,
-        id: Identity,
+        born: Born<'_>,
         pin: &Pin<'_>,
     ) -> Result<Option<Tagged<Membership>>, GroupError> {
         let found =
-            |what| regroup::found_for(seat.world(), seat.me(), parent, id, what, pin).map(Some);
+            |what| regroup::found_for(seat.world(), seat.me(), parent, born, what, pin).map(Some);
         match (self.plan.session, self.plan.group) {
             (SpawnSession::Inherit, SpawnGroup::Inherit) => Ok(None),
             (SpawnSession::Inherit, SpawnGroup::New) => found(Founding::Group),
             (SpawnSession::Inherit, SpawnGroup::Join(pgid)) => {
-                regroup::join_for(seat.world(), seat.me(), parent, id, pgid, pin).map(Some)
+                regroup::join_for(seat.world(), seat.me(), parent, born.id, pgid, pin).map(Some)
             }
             (SpawnSession::New, SpawnGroup::Inherit | SpawnGroup::New) => found(Founding::Session),
             (SpawnSession::New, SpawnGroup::Join(_)) => Err(GroupError::SessionLeader),
@@ -305,16 +319,20 @@ impl<H: Host> Shape<H> for Planned<'_, H> {
         Ok(CredRef::new(cred))
     }
 
+    fn namespace(&self) -> Option<u32> {
+        self.plan.namespace
+    }
+
     fn prepare(
         &mut self,
         seat: &Seat<'_, H>,
         parent: &ProcNode<H>,
-        id: Identity,
+        born: Born<'_>,
         pin: &Pin<'_>,
     ) -> Result<(), SpawnError> {
         let files = self.take_files(parent, pin).map_err(SpawnError::Files);
-        let group =
-            files.and_then(|()| self.take_group(seat, parent, id, pin).map_err(SpawnError::Group));
+        let group = files
+            .and_then(|()| self.take_group(seat, parent, born, pin).map_err(SpawnError::Group));
         match group {
             Ok(membership) => {
                 self.membership = membership;

@@ -23,12 +23,13 @@ use crate::idtable::Reserved;
 use crate::object::group::{
     EXECED, GroupPtr, LED, Membership, ON_TERMINAL, Pgrp, Session, SessionPtr, session_of,
 };
+use crate::object::namespace::{Born, Numbers};
 use crate::object::node::{ProcNode, ProcPtr};
 use crate::pgrp::{GroupError, find, membership_of};
 use crate::policy::Difference;
 use crate::reclaim::refcount::Dropped;
 use crate::reclaim::{Managed, Pin, Tagged};
-use crate::sync::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{AcqRel, Acquire, Arc, Relaxed, Release};
 use crate::world::World;
 use crate::world::participant::{Participant, Tally};
 
@@ -56,11 +57,12 @@ pub(crate) fn found_for<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     parent: &ProcNode<H>,
-    id: Identity,
+    born: Born<'_>,
     what: Founding,
     pin: &Pin<'_>,
 ) -> Result<Tagged<Membership>, GroupError> {
     let change = Change { world, me, pin };
+    let Born { id, numbers } = born;
     let slot = world.ids.slot(id.number()).expect("a reserved id has a slot");
     let group = settle(|| {
         let session = match what {
@@ -77,12 +79,12 @@ pub(crate) fn found_for<H: Host>(
                 return Err(GroupError::NoSuchProcess.into());
             }
             // Its one group is the one made below.
-            Founding::Session => Session::new(id),
+            Founding::Session => Session::new(id, numbers.cloned()),
         };
         // Relaxed: nothing is read through it: no group that lives bears a new id. The CAS
         // decides.
         let found = slot.pgrp.load(Relaxed);
-        change.found(id, found, session)
+        change.found(born, found, session)
     })?;
     Ok(membership_for(group, id, parent, LED))
 }
@@ -162,10 +164,18 @@ pub(crate) enum Bearers {
     Several,
 }
 
-/// Takes a bearer off an id. Lock-free.
-pub(crate) fn drop_bearer<H: Host>(world: &World<H>, me: &Participant<H>, id: Identity) {
+/// Takes a bearer off an id; the last one gives its numbers back. Lock-free.
+pub(crate) fn drop_bearer<H: Host>(
+    world: &World<H>,
+    me: &Participant<H>,
+    id: Identity,
+    numbers: Option<&Arc<Numbers>>,
+) {
     if world.ids.unhold(&me.shard, Reserved(id)) {
         me.tally.add(Tally { ids: -1, ..Tally::default() });
+        if let Some(numbers) = numbers {
+            numbers.give_back();
+        }
     }
 }
 
@@ -194,7 +204,8 @@ fn settle<R>(mut attempt: impl FnMut() -> Result<R, Stop>) -> Result<R, GroupErr
     }
 }
 
-/// Moves the caller, or a child of it, to a group. Lock-free but for the allocator.
+/// Moves the caller, or a child of it, to a group; none has a negative number, which the
+/// caller refuses. Lock-free but for the allocator.
 pub(crate) fn setpgid<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
@@ -202,9 +213,6 @@ pub(crate) fn setpgid<H: Host>(
     pid: Pid,
     pgid: Pid,
 ) -> Result<(), GroupError> {
-    if pgid.0 < 0 {
-        return Err(GroupError::BadNumber);
-    }
     let pin = &me.pin();
     // SAFETY: the caller runs as one of its LWPs.
     let own = unsafe { Managed::deref_counted(caller) };
@@ -257,12 +265,11 @@ pub(crate) fn setsid<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     caller: ProcPtr<H>,
-) -> Result<Pid, GroupError> {
+) -> Result<(), GroupError> {
     let pin = &me.pin();
     // SAFETY: the caller runs as one of its LWPs.
     let own = unsafe { Managed::deref_counted(caller) };
-    settle(|| Change { world, me, pin }.found_session(own))?;
-    Ok(own.pid())
+    settle(|| Change { world, me, pin }.found_session(own))
 }
 
 /// Marks a process that may get a group of its own.
@@ -354,7 +361,8 @@ impl<H: Host> Change<'_, H> {
             return Err(GroupError::NoSuchProcess.into());
         }
         // Its one group is the one made here.
-        let group = self.found(own.id, found, Session::new(own.id))?;
+        let session = Session::new(own.id, own.numbers().cloned());
+        let group = self.found(own.known_as(), found, session)?;
         self.swing(own, seen, group)
     }
 
@@ -388,7 +396,7 @@ impl<H: Host> Change<'_, H> {
         if !session_of(session, self.pin).attach() {
             return Err(Stop::Again);
         }
-        Ok((seen, self.found(node.id, found, session)?))
+        Ok((seen, self.found(node.known_as(), found, session)?))
     }
 
     /// Counts a process into a group of the session.
@@ -405,16 +413,17 @@ impl<H: Host> Change<'_, H> {
     /// when that fails.
     fn found(
         &self,
-        id: Identity,
+        born: Born<'_>,
         found: Tagged<Pgrp>,
         session: SessionPtr,
     ) -> Result<GroupPtr, Stop> {
+        let Born { id, numbers } = born;
         if !self.world.ids.hold(id) {
             self.detach_session(session);
             return Err(GroupError::NoSuchProcess.into());
         }
         let slot = self.world.ids.slot(id.number()).expect("a process had a slot");
-        let group = Pgrp::new(id, session);
+        let group = Pgrp::new(id, numbers.cloned(), session);
         // Release [P42]: the group's fields; pairs with Acquire in `find`. A
         // dead group is ended by who brought it to zero, wherever it is.
         // Relaxed on failure: tried again from the checks.
@@ -423,7 +432,7 @@ impl<H: Host> Change<'_, H> {
         }
         // SAFETY: published nowhere.
         unsafe { Managed::free(group) };
-        drop_bearer(self.world, self.me, id);
+        drop_bearer(self.world, self.me, id, numbers);
         self.detach_session(session);
         Err(Stop::Again)
     }
@@ -486,7 +495,7 @@ impl<H: Host> Change<'_, H> {
         // SAFETY: no process has it and no slot, and zero is reached once.
         unsafe { self.pin.retire(group) };
         self.detach_session(session);
-        drop_bearer(self.world, self.me, id);
+        drop_bearer(self.world, self.me, id, node.numbers.as_ref());
     }
 
     /// Takes a group off its session, and ends that with the last.
@@ -496,7 +505,7 @@ impl<H: Host> Change<'_, H> {
             let id = node.id;
             // SAFETY: no group has it any more, and zero is reached once.
             unsafe { self.pin.retire(session) };
-            drop_bearer(self.world, self.me, id);
+            drop_bearer(self.world, self.me, id, node.numbers.as_ref());
         }
     }
 }

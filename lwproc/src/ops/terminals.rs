@@ -277,7 +277,8 @@ fn find<'g, H: Host>(world: &'g World<H>, id: Identity, pin: &'g Pin<'_>) -> Opt
     found.filter(|found| found.id() == id)
 }
 
-/// Puts a group in the foreground. The caller has been let, by [`check`].
+/// Puts a group in the foreground. The caller has been let, by [`check`], and has refused
+/// negative numbers.
 // POSIX: tcsetpgrp. Linux: `tiocspgrp`. NetBSD: `TIOCSPGRP` of `ttioctl`.
 pub(crate) fn set_foreground<H: Host>(
     world: &World<H>,
@@ -286,9 +287,6 @@ pub(crate) fn set_foreground<H: Host>(
     pgid: Pid,
     pin: &Pin<'_>,
 ) -> Result<(), TerminalError> {
-    if pgid.0 < 0 {
-        return Err(TerminalError::BadNumber);
-    }
     let session = look(world, own, terminal, pin)?.session;
     let foreground = meant(world, session, pgid, pin)?;
     let done = terminal.change(session, |control| Some(Control { foreground, ..control }));

@@ -162,6 +162,7 @@ pub enum Why {
     IdsExhausted,
     Limit,
     KernelFull,
+    NamespaceEnded,
 }
 
 /// Tries to make a child in each way, which is refused for the same reason each time.
@@ -174,6 +175,7 @@ fn forks(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: Why) {
         Why::IdsExhausted => ForkError::IdsExhausted,
         Why::Limit => ForkError::Limit,
         Why::KernelFull => ForkError::KernelFull,
+        Why::NamespaceEnded => ForkError::NamespaceEnded,
     };
     for files in FILES {
         forced.refused(kernel, k, why, |k| k.rfork(files));
@@ -184,6 +186,7 @@ pub fn fork(forced: &mut Forced) {
     without_ids(forced, forks);
     beyond_the_users_limit(forced, forks);
     in_a_full_kernel(forced, forks);
+    in_an_ended_namespace(forced, forks);
     let kernel = plain();
     let mut k = kernel.enter().unwrap();
     for flags in [3, 4, -1, i32::MIN] {
@@ -216,6 +219,20 @@ pub fn beyond_the_users_limit(forced: &mut Forced, tries: Tries) {
     // Six rounds of three each: far beyond what there is room for.
     tries(forced, &kernel, &mut k, Why::Limit);
     assert_eq!(room(&kernel), 5, "of eight there were three");
+    leave(k);
+    assert_empty(kernel);
+}
+
+/// What is refused leaves no number taken, and init does not wait for it.
+pub fn in_an_ended_namespace(forced: &mut Forced, tries: Tries) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    k.switch(kernel.spawn().new_namespace(100).start().unwrap()).unwrap();
+    let child = k.spawn().files(Rfork::Fresh).start().unwrap();
+    let init = k.switch(child).unwrap().expect("it lives");
+    k.files().open(kernel.host().file(), OnExec::Keep).unwrap();
+    drop(init);
+    tries(forced, &kernel, &mut k, Why::NamespaceEnded);
     leave(k);
     assert_empty(kernel);
 }

@@ -16,6 +16,8 @@ pub fn spawn(forced: &mut Forced) {
     without_ids(forced, spawns);
     beyond_the_users_limit(forced, spawns);
     in_a_full_kernel(forced, spawns);
+    in_an_ended_namespace(forced, spawns);
+    namespace_depth(forced);
 }
 
 fn ids_exhausted(forced: &mut Forced) {
@@ -65,6 +67,7 @@ fn spawns(forced: &mut Forced, kernel: &Kernel, k: &mut K<'_>, why: Why) {
         Why::IdsExhausted => SpawnError::IdsExhausted,
         Why::Limit => SpawnError::Limit,
         Why::KernelFull => SpawnError::KernelFull,
+        Why::NamespaceEnded => SpawnError::NamespaceEnded,
     };
     for files in FILES {
         forced.refused(kernel, k, why, |k| k.spawn().files(files).start());
@@ -79,6 +82,21 @@ fn no_siblings(forced: &mut Forced) {
     let mut k = kernel.enter().unwrap();
     forced.refused(&kernel, &mut k, SpawnError::NoSiblings, |k| k.spawn().sibling().start());
     drop(k);
+    assert_empty(kernel);
+}
+
+fn namespace_depth(forced: &mut Forced) {
+    let kernel = plain();
+    let mut k = kernel.enter().unwrap();
+    let mut around = Vec::new();
+    for _ in 0..32 {
+        let inner = k.spawn().files(Rfork::Fresh).new_namespace(100).start().unwrap();
+        around.extend(k.switch(inner).unwrap());
+    }
+    let why = SpawnError::NamespaceDepth;
+    forced.refused(&kernel, &mut k, why, |k| k.spawn().new_namespace(100).start());
+    leave(k);
+    while around.pop().is_some() {}
     assert_empty(kernel);
 }
 

@@ -2,8 +2,9 @@
 
 use super::terminal;
 use super::waiting::{Vforking, Waiting};
-use super::{Host, Ours};
+use super::{Host, Lwp, Ours};
 use crate::linux::MOST_PROCESSES;
+use crate::numbers::IsInit;
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
@@ -108,10 +109,28 @@ fn fork_as(
     how: impl for<'a> FnOnce(Spawn<'a, Host>) -> Spawn<'a, Host>,
 ) -> Called {
     let made = ours.run(asked.actor, |k| how(k.spawn()).start());
+    made_process(ours, asked, made, IsInit::No)
+}
+
+/// `clone(2)` of the init of a pid namespace.
+pub fn namespace(ours: &mut Ours, asked: &Asked<'_>) -> Called {
+    let made = ours.run(asked.actor, |k| match k.cred().users().effective {
+        0 => k.spawn().new_namespace(1 << 22).start().map_err(Errno::from),
+        _ => Err(Errno::EPERM),
+    });
+    made_process(ours, asked, made, IsInit::Yes)
+}
+
+fn made_process(
+    ours: &mut Ours,
+    asked: &Asked<'_>,
+    made: Result<Lwp, impl Into<Errno>>,
+    is_init: IsInit,
+) -> Called {
     answer(made, |lwp| {
-        let pid = number(lwp.pid());
-        ours.seat(asked.makes.expect("a fork makes somebody"), lwp);
-        pid
+        let name = asked.makes.expect("a fork makes somebody");
+        ours.seat(name, lwp, ours.spaces_of(asked.actor, name, is_init));
+        ours.number_for(asked.actor, name).expect("just made").into()
     })
 }
 
@@ -145,9 +164,9 @@ pub fn thread(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let made = ours.run(asked.actor, |k| k.new_lwp(k.pid()));
     let process = ours.actor(asked.actor).process;
     answer(made, |lwp| {
-        let (lid, name) = (lwp.lid().0, asked.makes.expect("it makes a thread"));
-        ours.seat_thread(name, lwp, process);
-        lid.into()
+        let name = asked.makes.expect("it makes a thread");
+        ours.seat_thread(name, lwp, process, ours.spaces_of(asked.actor, name, IsInit::No));
+        ours.number_for(asked.actor, name).expect("just made").into()
     })
 }
 
@@ -175,9 +194,9 @@ pub fn exec(ours: &mut Ours, asked: &Asked<'_>) -> Called {
         k.exec("actor")?;
         Ok::<_, Errno>(k.lid())
     });
-    answer(done, |lid| {
+    answer(done, |_lid| {
         ours.process_of(asked.actor).leader = asked.actor;
-        ours.actor(asked.actor).lid = lid.expect("an actor").0;
+        ours.renumber(asked.actor);
         0
     })
 }

@@ -31,7 +31,8 @@ pub(super) fn take(k: &Entered<'_>, signo: Signo) -> Option<Signo> {
 /// The signals pending for the current LWP alone.
 pub(super) fn own_pending(k: &Entered<'_>) -> SigSet {
     let guard = k.pin();
-    let own = k.lid().and_then(|lid| guard.lwp(lid));
+    let namespace = k.process().namespace();
+    let own = k.lid().and_then(|lid| namespace.lwp(&guard, lid));
     own.map_or(SigSet::EMPTY, |own| own.pending())
 }
 
@@ -66,10 +67,12 @@ fn next(k: &Entered<'_>) -> Next {
     if does == Disposition::Default && effect == Some(Effect::Stops) {
         let is_own = own_pending(k).contains(signo);
         let _taken = k.signals().take_of(signo.into());
-        let guard = k.pin();
+        let (guard, namespace) = (k.pin(), k.process().namespace());
         match is_own {
-            true => guard.lwp(k.lid().expect("an actor")).expect("it lives").post(signo),
-            false => guard.proc(k.pid()).expect("it lives").post(signo),
+            true => {
+                namespace.lwp(&guard, k.lid().expect("an actor")).expect("it lives").post(signo)
+            }
+            false => namespace.proc(&guard, k.pid()).expect("it lives").post(signo),
         }
         return Next::Again;
     }

@@ -11,6 +11,7 @@ pub mod terminal;
 pub mod waiting;
 
 use crate::linux::MOST_PROCESSES;
+use crate::numbers::{IsInit, Numbers};
 use crate::signals;
 use crate::state::{Ids, Stage, State, Task};
 use crate::step::{Answer, Name, Outcome, Step};
@@ -18,7 +19,7 @@ use calls::{Asked, Called, Sleep};
 use deliver::Delivered;
 use lwproc::{
     Enforcement, Errno, IdSet, Lid, Limit, Limits, LimitsPolicy, Numbering, NumberingError, Pid,
-    ProcState, Resource, Rules, SigModel, ThreadHost, WaitPolicy,
+    PidNamespace, ProcState, Resource, Rules, SigModel, ThreadHost, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use terminal::Tty;
@@ -44,7 +45,7 @@ struct Process {
 struct Actor {
     /// Its process, by the name of the first actor of it.
     process: Name,
-    lid: i32,
+    numbers: Numbers,
     /// `None` once it has ended.
     lwp: Option<Lwp>,
     sleeps: Option<Sleep>,
@@ -83,7 +84,7 @@ impl Ours {
         let (actors, processes) = Default::default();
         let tty = Tty::new(&kernel);
         let mut ours = Self { kernel, tty, actors, processes };
-        ours.seat(Name::FIRST, first);
+        ours.seat(Name::FIRST, first, vec![]);
         ours
     }
 
@@ -92,20 +93,45 @@ impl Ours {
     }
 
     /// Notes a process that was made, with its first LWP.
-    fn seat(&mut self, name: Name, lwp: Lwp) {
+    fn seat(&mut self, name: Name, lwp: Lwp, spaces: Vec<Name>) {
         let process = Process { handle: lwp.proc_handle(), caught: 0, leader: name };
         self.processes.insert(name, process);
-        self.seat_thread(name, lwp, name);
+        self.seat_thread(name, lwp, name, spaces);
     }
 
-    fn seat_thread(&mut self, name: Name, lwp: Lwp, process: Name) {
-        let actor = Actor { process, lid: lwp.lid().0, lwp: Some(lwp), sleeps: None };
+    fn seat_thread(&mut self, name: Name, lwp: Lwp, process: Name, spaces: Vec<Name>) {
+        let numbers = Numbers::new(spaces, self.numbers_of(&lwp));
+        let actor = Actor { process, numbers, lwp: Some(lwp), sleeps: None };
         self.actors.insert(name, actor);
     }
 
-    /// The number of an actor, whether it is there still or not.
-    pub fn pid_of(&self, name: Name) -> Option<i32> {
-        self.actors.get(&name).map(|actor| actor.lid)
+    /// The numbers that an LWP has, the kernel's first.
+    fn numbers_of(&self, lwp: &Lwp) -> Vec<i32> {
+        let guard = self.kernel.pin();
+        let found = guard.lwp(lwp.lid()).expect("it is owned");
+        let own = guard.proc(lwp.pid()).expect("it lives").namespace();
+        let all = std::iter::successors(Some(own), PidNamespace::outer);
+        let mut each: Vec<i32> = all.map(|at| at.lid_of(&found).expect("it is in it").0).collect();
+        each.reverse();
+        each
+    }
+
+    /// An actor's LWP may have other numbers.
+    fn renumber(&mut self, name: Name) {
+        let actor = &self.actors[&name];
+        let each = self.numbers_of(actor.lwp.as_ref().expect("an actor that lives"));
+        let numbers = actor.numbers.renumbered(each);
+        self.actor(name).numbers = numbers;
+    }
+
+    /// The namespaces of what an actor makes.
+    fn spaces_of(&self, actor: Name, made: Name, is_init: IsInit) -> Vec<Name> {
+        self.actors[&actor].numbers.spaces_of(made, is_init)
+    }
+
+    /// The number by which an actor knows another, whether that is there still or not.
+    pub fn number_for(&self, actor: Name, name: Name) -> Option<i32> {
+        Some(self.actors.get(&name)?.numbers.seen_by(&self.actors.get(&actor)?.numbers))
     }
 
     fn actor(&mut self, name: Name) -> &mut Actor {
@@ -141,7 +167,7 @@ impl Ours {
     /// Does a step, and all that follows from it. `linux` is what came of it there: where
     /// the system may choose, this side chooses the same. `None`: it cannot be done.
     pub fn step(&mut self, step: &Step, linux: &[(Name, Outcome)]) -> Option<Vec<(Name, Outcome)>> {
-        let values = step.values(|name| self.pid_of(name))?;
+        let values = step.values(|name| self.number_for(step.actor, name))?;
         let actor = self.actors.get(&step.actor)?;
         if actor.lwp.is_none() || actor.sleeps.is_some() || self.is_stopped(step.actor) {
             return None;
@@ -254,7 +280,10 @@ impl Ours {
         let is_alive = self.is_alive(name);
         let Process { handle, caught, leader } = self.process_of(name);
         let (handle, caught, is_first) = (handle.clone(), *caught, *leader == name);
-        let (pid, call) = (self.actor(name).lid, self.actor(name).sleeps.as_ref().map(Sleep::name));
+        let (pid, call) = (
+            self.actor(name).numbers.outermost(),
+            self.actor(name).sleeps.as_ref().map(Sleep::name),
+        );
         let gone = Task { pid, ..Task::default() };
         let guard = self.kernel.pin();
         let found = guard.proc(handle.pid()).filter(|proc| proc.identity() == handle.identity());

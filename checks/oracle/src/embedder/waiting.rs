@@ -5,6 +5,7 @@
 
 use super::calls::{Asked, Called, Sleep, number};
 use super::{Entered, Host, Ours};
+use crate::numbers::IsInit;
 use crate::signals;
 use crate::step::{Answer, Name};
 use crate::verbs;
@@ -112,8 +113,10 @@ pub fn vfork(ours: &mut Ours, asked: &Asked<'_>) -> Called {
         Ok(lwp) => lwp,
         Err(why) => return Called::Answer(Answer::error(why.errno())),
     };
-    let (pid, future) = (number(lwp.pid()), lwp.proc_handle().vforked());
-    ours.seat(asked.makes.expect("a vfork makes somebody"), lwp);
+    let (name, future) =
+        (asked.makes.expect("a vfork makes somebody"), lwp.proc_handle().vforked());
+    ours.seat(name, lwp, ours.spaces_of(asked.actor, name, IsInit::No));
+    let pid = ours.number_for(asked.actor, name).expect("just made").into();
     let mut vforking = Vforking { pid, future, woken: Arc::default() };
     match vforking.poll() {
         Some(answer) => Called::Answer(answer),
@@ -156,7 +159,12 @@ fn wait_for(ours: &mut Ours, asked: &Asked<'_>, sought: Sought, none: Errno) -> 
     ours.run(asked.actor, |k| {
         let target = match WaitTarget::from_raw(asked.int(0)) {
             // The group that it is in now, however long it waits.
-            WaitTarget::OwnPgrp => WaitTarget::Pgrp(k.groups().pgid()),
+            // One of outside has no number in a namespace.
+            WaitTarget::OwnPgrp
+                if k.groups().pgid().0 != 0 || k.process().namespace().level() == 0 =>
+            {
+                WaitTarget::Pgrp(k.groups().pgid())
+            }
             other => other,
         };
         match choose(k, target, sought, asked.hint) {
@@ -223,6 +231,7 @@ fn is_meant(k: &Entered<'_>, target: WaitTarget, pid: Pid) -> bool {
     match target {
         WaitTarget::Any => true,
         WaitTarget::Pgrp(pgid) => k.groups().pgid_of(pid) == Ok(pgid),
+        WaitTarget::OwnPgrp => k.groups().pgid_of(pid) == Ok(k.groups().pgid()),
         _ => false,
     }
 }

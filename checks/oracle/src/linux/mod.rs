@@ -8,6 +8,7 @@ mod procfs;
 pub use memory::Call;
 pub use namespace::{MOST_PROCESSES, Rights, Unavailable};
 
+use crate::numbers::{IsInit, Numbers};
 use crate::state::{Stage, State, Task};
 use crate::step::{Answer, Name, Outcome, Step};
 use crate::verbs::{Makes, Verb};
@@ -107,8 +108,8 @@ impl From<Unavailable> for Trouble {
 #[derive(Debug)]
 struct Actor {
     slot: usize,
-    /// Its number, and its process's.
-    pid: i32,
+    /// Its numbers, and its process's in the sequence's own namespace.
+    numbers: Numbers,
     process: i32,
     files: Files,
     /// What it has been asked and has not been seen to answer.
@@ -180,7 +181,8 @@ impl Linux {
                 return Err(Trouble("init does not answer".into()));
             }
         }
-        self.seat(Name::FIRST, slot, self.memory.result(INIT), None)?;
+        let first = i32::try_from(self.memory.result(INIT)).unwrap_or(-1);
+        self.seat(Name::FIRST, slot, Numbers::new(vec![], vec![first]), None)?;
         // init ignores it, and a child inherits that.
         let ordinary = crate::verbs::default_action(Seat { slot }, libc::SIGCHLD);
         self.memory.ask(slot, &ordinary, None);
@@ -204,24 +206,67 @@ impl Linux {
         &mut self,
         name: Name,
         slot: usize,
-        pid: i64,
+        numbers: Numbers,
         process: Option<i32>,
     ) -> Result<(), Trouble> {
         let proc = &self.namespace.as_ref().expect("a sequence has begun").proc;
-        let failed = |why| Trouble(format!("{name}, number {pid}: {why}"));
-        let pid = i32::try_from(pid).map_err(|why| failed(io::Error::other(why)))?;
+        let pid = numbers.outermost();
+        let failed = |why: io::Error| Trouble(format!("{name}, number {pid}: {why}"));
         let process = process.unwrap_or(pid);
         let files = Files::open(proc, process, pid).map_err(failed)?;
         let stat = files.stat();
         let own = &self.namespace.as_ref().expect("a sequence has begun").own;
         let number = system::number_here(own, pid);
-        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat, number });
+        self.actors
+            .insert(name, Actor { slot, numbers, process, files, asked: None, stat, number });
         Ok(())
     }
 
-    /// The number of an actor, whether it is there still or not.
+    /// The number of an actor in the sequence's own namespace, whether it is there still or
+    /// not.
     pub fn pid_of(&self, name: Name) -> Option<i32> {
-        self.actors.get(&name).map(|actor| actor.pid)
+        self.actors.get(&name).map(|actor| actor.numbers.outermost())
+    }
+
+    /// The number by which an actor knows another, whether that is there still or not.
+    pub fn number_for(&self, actor: Name, name: Name) -> Option<i32> {
+        Some(self.actors.get(&name)?.numbers.seen_by(&self.actors.get(&actor)?.numbers))
+    }
+
+    /// The number of an actor's process, as it knows that.
+    pub fn process_of(&self, name: Name) -> Option<i64> {
+        let actor = self.actors.get(&name)?;
+        let mut all = self.actors.values();
+        let first = all.find(|other| other.numbers.outermost() == actor.process)?;
+        Some(first.numbers.seen_by(&actor.numbers).into())
+    }
+
+    /// The numbers of a task that an actor has just made, which knows it by `made`.
+    fn numbers_of_made(
+        &self,
+        actor: Name,
+        (name, made): (Name, i64),
+        makes: Makes,
+    ) -> Result<Numbers, Trouble> {
+        let proc = &self.namespace.as_ref().expect("a sequence has begun").proc;
+        let trouble = |why: String| Trouble(format!("{name}, number {made}: {why}"));
+        let maker = &self.actors[&actor];
+        let is_init = if makes == Makes::Init { IsInit::Yes } else { IsInit::No };
+        let spaces = maker.numbers.spaces_of(name, is_init);
+        let made = i32::try_from(made).map_err(|why| trouble(why.to_string()))?;
+        if spaces.is_empty() {
+            return Ok(Numbers::new(spaces, vec![made]));
+        }
+        let process = (makes == Makes::Thread).then_some(maker.process);
+        let known = |pid: i32| self.actors.values().any(|actor| actor.numbers.outermost() == pid);
+        let all = procfs::numbers(proc, process).map_err(|why| trouble(why.to_string()))?;
+        let is_it = |each: &Vec<i32>| {
+            !known(each[0])
+                && each.len() == spaces.len() + 1
+                && each.get(maker.numbers.depth()) == Some(&made)
+        };
+        let found = all.into_iter().find(is_it);
+        Ok(Numbers::new(spaces, found.ok_or_else(|| trouble("not found".into()))?))
     }
 
     /// Whether an actor could make a call now.
@@ -235,7 +280,7 @@ impl Linux {
     /// # Errors
     /// It does not come to rest.
     pub fn step(&mut self, step: &Step) -> Result<Option<Vec<(Name, Outcome)>>, Trouble> {
-        let values = step.values(|name| self.pid_of(name));
+        let values = step.values(|name| self.number_for(step.actor, name));
         let makes = step.makes();
         let has_room = self.actors.len() < Self::ACTORS;
         let is_new = makes.is_none_or(|name| has_room && !self.actors.contains_key(&name));
@@ -259,6 +304,7 @@ impl Linux {
                 }
             };
             if made > 0 {
+                let made = self.numbers_of_made(step.actor, (name, made), step.verb.makes)?;
                 self.seat(name, child, made, process)?;
             }
         }
@@ -272,15 +318,21 @@ impl Linux {
     /// A further thread that has execed is its process's first from now on, and the files of
     /// that one show it.
     fn let_take_pid(&mut self, name: Name) -> Result<(), Trouble> {
-        let Actor { slot, pid, process, .. } = self.actors[&name];
-        if pid == process || !self.has_answered(slot) || self.memory.result(slot) != 0 {
+        let Actor { slot, process, .. } = self.actors[&name];
+        let first = self.actors.values().find(|actor| actor.numbers.outermost() == process);
+        let numbers = first.map(|first| first.numbers.clone());
+        let numbers = numbers.ok_or_else(|| Trouble(format!("{name}: who was first?")))?;
+        if self.actors[&name].numbers.outermost() == process
+            || !self.has_answered(slot)
+            || self.memory.result(slot) != 0
+        {
             return Ok(());
         }
         let asked = self.actors[&name].asked;
         for actor in self.actors.values_mut().filter(|actor| actor.process == process) {
             actor.stat.state = '-';
         }
-        self.seat(name, slot, process.into(), None)?;
+        self.seat(name, slot, numbers, None)?;
         self.actor_of(name).asked = asked;
         Ok(())
     }
@@ -368,12 +420,12 @@ impl Linux {
             .actors
             .values()
             .filter(|actor| actor.stat.state != '-')
-            .flat_map(|actor| [actor.pid, actor.stat.pgid, actor.stat.sid])
+            .flat_map(|actor| [actor.numbers.outermost(), actor.stat.pgid, actor.stat.sid])
             .collect();
         let deadline = Instant::now() + Duration::from_millis(200);
         for actor in self.actors.values_mut() {
             let Some(number) = actor.number else { continue };
-            if borne.contains(&actor.pid) {
+            if borne.contains(&actor.numbers.outermost()) {
                 continue;
             }
             while !system::is_free(number, &self.image) && Instant::now() < deadline {
@@ -431,7 +483,7 @@ impl Linux {
                 task.users = task.users.map(|id| id.wrapping_sub(own[0]));
                 task.groups = task.groups.map(|id| id.wrapping_sub(own[1]));
             }
-            task.pid = actor.pid;
+            task.pid = actor.numbers.outermost();
             task.process = actor.process;
             let own = self.actors.values().filter(|other| other.process == actor.process);
             task.caught = own.fold(0, |all, other| all | self.memory.caught(other.slot));

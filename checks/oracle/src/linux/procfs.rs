@@ -38,6 +38,22 @@ fn read(file: &File, buffer: &mut [u8]) -> Option<usize> {
     file.read_at(buffer, 0).ok().filter(|&len| len > 0)
 }
 
+/// The numbers of each process, or of each thread of that process: in each pid namespace, the
+/// outermost first.
+pub(super) fn numbers(proc: &File, process: Option<i32>) -> io::Result<Vec<Vec<i32>>> {
+    let tasks = process.map_or(String::new(), |process| format!("{process}/task"));
+    let dir = PathBuf::from(format!("/proc/self/fd/{}/{tasks}", proc.as_raw_fd()));
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        // Others may be on their way out.
+        let Ok(text) = std::fs::read_to_string(entry?.path().join("status")) else { continue };
+        let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let each = line.into_iter().flat_map(str::split_whitespace).map(str::parse);
+        all.extend(each.collect::<Result<Vec<_>, _>>().ok().filter(|each| !each.is_empty()));
+    }
+    Ok(all)
+}
+
 impl Files {
     /// Those of the thread `tid` of a process.
     pub(super) fn open(proc: &File, pid: i32, tid: i32) -> io::Result<Self> {
