@@ -7,6 +7,7 @@ use crate::object::doomed::Doomed;
 use crate::object::home::Anchor;
 use crate::panics::{self, Panic};
 use crate::sync::Arc;
+use std::collections::VecDeque;
 
 /// What is left to do once no part of the world is in use any more: user code
 /// that may panic, and the LWP's share in the world, which may be the last.
@@ -23,7 +24,7 @@ pub(crate) struct Aftermath<H: Host> {
 pub(crate) type EndDoomed<H> = fn(Doomed<H>) -> Aftermath<H>;
 
 struct AllDoomed<H: Host> {
-    all: Vec<Doomed<H>>,
+    all: VecDeque<Doomed<H>>,
     end: EndDoomed<H>,
 }
 
@@ -58,9 +59,12 @@ impl<H: Host> Aftermath<H> {
     }
 
     /// Ends LWPs when it is settled, one after the other and not one inside another.
-    pub(crate) fn end(&mut self, doomed: Vec<Doomed<H>>, end: EndDoomed<H>) {
-        if !doomed.is_empty() {
-            let all = self.doomed.get_or_insert_with(|| Box::new(AllDoomed { all: vec![], end }));
+    pub(crate) fn end(&mut self, doomed: impl IntoIterator<Item = Doomed<H>>, end: EndDoomed<H>) {
+        let mut doomed = doomed.into_iter().peekable();
+        if doomed.peek().is_some() {
+            let all = self
+                .doomed
+                .get_or_insert_with(|| Box::new(AllDoomed { all: VecDeque::new(), end }));
             all.all.extend(doomed);
         }
     }
@@ -84,7 +88,7 @@ impl<H: Host> Aftermath<H> {
     /// Ends the next that is doomed; `None`: there is none.
     fn end_next(&mut self) -> Option<()> {
         let doomed = self.doomed.as_mut()?;
-        let (next, end) = (doomed.all.pop()?, doomed.end);
+        let (next, end) = (doomed.all.pop_front()?, doomed.end);
         if let Some(mut ended) = self.run(|| end(next)) {
             ended.give_back();
             self.then(ended);
