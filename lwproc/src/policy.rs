@@ -114,6 +114,12 @@ pub enum Difference {
     /// whose sleep it interrupts. Linux: the first, whose number is the process's, else the
     /// oldest. NetBSD: the newest.
     Receiver,
+    /// Whose the [credentials](crate::Creds) are. Linux: each LWP's own. One that an LWP makes,
+    /// or forks, begins with its maker's. A signal for an LWP asks for its own; one for a
+    /// process for those of the LWP that bears its number, also when that has ended; the
+    /// process's user, who is charged for all, is that one's. NetBSD: the process's, and each
+    /// LWP takes a change up at its next entry.
+    OwnCredentials,
 }
 
 impl Difference {

@@ -3,7 +3,8 @@
 //! A [`Cred`] is immutable. A process has one in a cell; a change makes a new
 //! one and commits it with one CAS, or starts over from what another thread
 //! committed meanwhile. Each LWP runs on a snapshot of its own, refreshed at its
-//! next entry after a change, and so stable during one entry.
+//! next entry after a change, and so stable during one entry. By Linux's rules it is the LWP's
+//! own, which nobody else changes, and the process has what one of them lends it.
 
 mod change;
 mod ids;
@@ -16,10 +17,10 @@ use crate::reclaim::counted::{CountedCell, CountedRef};
 use std::fmt;
 use std::sync::Arc;
 
-/// A reference to credentials: of a cell, or an LWP's snapshot.
+/// A reference to credentials: a cell's, or an implicit context's snapshot.
 pub(crate) type CredRef = CountedRef<Cred>;
 
-/// The credentials of a process (`p_cred`). Empty once it has been reaped.
+/// The credentials of a process (`p_cred`), empty once it has been reaped; or of an LWP.
 pub(crate) type CredCell = CountedCell<Cred>;
 
 /// Who a process is: user and group ids, real, effective and saved, and its

@@ -78,6 +78,11 @@ pub struct UidInfo {
 }
 
 impl UidInfo {
+    #[inline]
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
     fn here(&self, lane: Lane) -> &Counts {
         &self.counts[lane.0]
     }

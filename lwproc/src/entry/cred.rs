@@ -3,7 +3,7 @@
 
 use super::Entered;
 use super::view::view_mut;
-use crate::cred::{Cred, CredChange};
+use crate::cred::{Cred, CredCell, CredChange, CredRef};
 use crate::error::CredError;
 use crate::host::Host;
 use crate::ops::creds;
@@ -40,15 +40,21 @@ impl<'k, H: Host> Entered<'k, H> {
     pub fn cred(&self) -> &Cred {
         match self.node() {
             // SAFETY: bound to this thread; replaced by `&mut self` only.
-            Some(node) => unsafe { node.cred() },
+            Some(node) => unsafe { node.cred.get_unshared() },
             // SAFETY: this thread's; replaced at entry and by `&mut self` only.
-            None => unsafe { self.cx.init_cred() },
+            None => unsafe { self.cx.init_cred() }.map(CredRef::get),
         }
         .expect("every context has credentials")
-        .get()
     }
 
-    /// The credentials of the current process, to be changed. Nothing borrows
+    /// Those of the current LWP, where they are its own.
+    #[inline]
+    pub(super) fn own_cred(&self) -> Option<&CredCell> {
+        let are_own = creds::are_own(self.seat.world().rules);
+        self.node().filter(|_| are_own).map(|node| &node.cred)
+    }
+
+    /// The credentials of the current process, or of the current LWP, to be changed. Nothing borrows
     /// those that this context runs on: [`Entered::cred`] has given none out.
     #[inline]
     pub fn creds(&mut self) -> Creds<'_, 'k, H> {
@@ -57,8 +63,9 @@ impl<'k, H: Host> Entered<'k, H> {
 }
 
 view_mut! {
-    /// The credentials of the current process, to be changed; of init in an implicit
-    /// context. To look at them there is [`Entered::cred`].
+    /// The credentials of the current process, to be changed; by
+    /// [Linux's rules](crate::Difference::OwnCredentials) of the current LWP alone; of init in an
+    /// implicit context. To look at them there is [`Entered::cred`].
     ///
     /// ```
     /// use lwproc::{CredChange, Kernel, Rfork};
@@ -77,7 +84,8 @@ view_mut! {
 impl<H: Host> Creds<'_, '_, H> {
     /// Changes the credentials of the current process: of init, in an implicit
     /// context. This context runs on the new ones at once, the process's other
-    /// LWPs from their next entry on.
+    /// LWPs from their next entry on; or by [Linux's rules](crate::Difference::OwnCredentials)
+    /// not at all.
     ///
     /// Lock-free but for the allocator; O(LWPs of the process).
     ///
@@ -111,8 +119,15 @@ impl<H: Host> Creds<'_, '_, H> {
         let (world, me) = (k.seat.world(), k.seat.me());
         let effective = |cred: &Cred| (cred.users().effective, cred.groups().effective);
         let before = effective(k.cred());
-        let result = creds::setcred(world, k.proc(), prepare, me.lane, &me.pin());
-        k.refresh_creds();
+        let result = match k.node().filter(|_| creds::are_own(world.rules)) {
+            // SAFETY: bound to this thread; nothing borrows them, see `Entered::creds`.
+            Some(node) => unsafe { creds::set_own(world, node, prepare, me.lane, &me.pin()) },
+            None => {
+                let result = creds::setcred(world, k.proc(), prepare, me.lane, &me.pin());
+                k.refresh_creds();
+                result
+            }
+        };
         if world.config.is_touched(Part::DeathSignals)
             && effective(k.cred()) != before
             && let Some(node) = k.node()

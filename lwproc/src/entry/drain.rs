@@ -13,7 +13,7 @@ use crate::object::doomed::Doomed;
 use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
 use crate::ops::birth::is_exempt;
-use crate::ops::{drain, emit, exec};
+use crate::ops::{creds, drain, emit, exec};
 use crate::policy::Difference;
 #[cfg(feature = "async")]
 use crate::sync::{Acquire, fence};
@@ -187,7 +187,10 @@ impl<H: Host> Entered<'_, H> {
         if word.nlwps() > 1 {
             return Err(ExecError::NotAlone { nlwps: word.nlwps() });
         }
-        if word.has_new_user() {
+        // What another LWP has changed before it ended.
+        self.refresh_creds();
+        let is_other_user = self.cred().users().real != self.proc().resources.user().uid();
+        if word.has_new_user() || is_other_user {
             self.check_new_user()?;
         }
         let comm = Comm::new(comm);
@@ -201,6 +204,7 @@ impl<H: Host> Entered<'_, H> {
             let saved = |old: &Cred| Ok::<_, Infallible>(old.with_saved_effective());
             let Ok(()) = self.creds().commit(saved);
         }
+        self.lend_creds();
         let was = self.take_pid();
         self.reopen();
         if let Some(was) = was {
@@ -213,6 +217,15 @@ impl<H: Host> Entered<'_, H> {
         }
         closed.settle();
         Ok(())
+    }
+
+    /// The current LWP, the only one, and its process are the same from now on.
+    fn lend_creds(&self) {
+        let (world, me) = (self.seat.world(), self.seat.me());
+        if let Some(node) = self.node() {
+            // SAFETY: bound to this thread; it was seen alone, and the process drains still.
+            unsafe { creds::lend(world, node, me.lane, &me.pin()) };
+        }
     }
 
     /// Gives the current LWP, the only one, the number of its process, where that is the rule.
@@ -246,9 +259,11 @@ impl<H: Host> Entered<'_, H> {
         if nproc == Enforcement::Enforced && !is_exempt(self.seat.world().rules, self.cred()) {
             let pin = self.seat.pin();
             let limits = resources.limits.get(&pin).expect("the process lives");
-            // The process itself is counted.
-            let most = limits.get(Resource::Nproc).soft.saturating_add(1);
-            if resources.user().has_more_procs_than(most) {
+            let user = self.seat.world().uids.get(self.cred().users().real);
+            // The process itself is counted, if that is its user already.
+            let itself = u64::from(std::ptr::eq(user, resources.user()));
+            let most = limits.get(Resource::Nproc).soft.saturating_add(itself);
+            if user.has_more_procs_than(most) {
                 return Err(ExecError::Limit);
             }
         }

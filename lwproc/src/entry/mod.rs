@@ -43,7 +43,7 @@ use crate::id::{Lid, Pid};
 use crate::object::lwp_word::{RefRefused, Released};
 use crate::object::node::{LwpNode, LwpPtr, ProcNode, ProcPtr};
 use crate::object::status::ExitStatus;
-use crate::ops::birth::{self, Like};
+use crate::ops::birth::{self, Forker, Like};
 use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
 use crate::ops::pending;
@@ -214,10 +214,15 @@ impl<'k, H: Host> Entered<'k, H> {
                 blocked: pending::blocked(node),
                 // SAFETY: bound to this thread; replaced by `&mut self` only.
                 files: unsafe { node.files() },
+                cred: self.own_cred(),
             },
             _ => Maker::NONE,
         };
         newlwp::newlwp(&self.seat, pid, &maker)
+    }
+
+    fn forker(&self) -> Forker<'_, H> {
+        Forker { table: self.own_files(), cred: self.own_cred() }
     }
 
     /// A new child of the current process with its first LWP, and a switch to
@@ -235,8 +240,8 @@ impl<'k, H: Host> Entered<'k, H> {
     // Seed: `rump_lwproc_rfork` S459-S464.
     #[doc(alias = "rump_pub_lwproc_rfork")]
     pub fn rfork(&mut self, files: Rfork) -> Result<Option<Lwp<H>>, ForkError> {
-        let (table, blocked) = (self.own_files(), self.signals().blocked());
-        let like = Like { table, how: files, blocked, vmspace: None, maker: self.serial() };
+        let (forker, blocked) = (self.forker(), self.signals().blocked());
+        let like = Like { forker, how: files, blocked, vmspace: None, maker: self.serial() };
         let new = birth::newproc(&self.seat, self.proc_ptr(), like)?;
         Ok(self.replace(new))
     }
@@ -249,10 +254,10 @@ impl<'k, H: Host> Entered<'k, H> {
     #[doc(alias = "fork")]
     #[doc(alias = "posix_spawn")]
     pub fn spawn(&self) -> Spawn<'_, H> {
-        let files = self.own_files();
+        let forker = self.forker();
         // SAFETY: the context runs as the process as long as it is borrowed, and init
         // never ends.
-        unsafe { Spawn::of_living(self.share_seat(), self.proc_ptr(), files, Rfork::Share) }
+        unsafe { Spawn::of_living(self.share_seat(), self.proc_ptr(), forker, Rfork::Share) }
             .blocked(self.signals().blocked())
             .made_by(self.serial())
     }

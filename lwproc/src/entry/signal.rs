@@ -10,6 +10,7 @@ use crate::object::group::Pgrp;
 use crate::object::kills::Whom;
 use crate::object::node::{LwpNode, ProcNode};
 use crate::object::table;
+use crate::ops::creds;
 use crate::ops::jobs;
 use crate::ops::post::{Load, QueueFull, Recipient};
 use crate::ops::{deathsig, kill};
@@ -90,8 +91,17 @@ struct Sending<'e, H: Host> {
 
 impl<'e, H: Host> Sending<'e, H> {
     fn send(&mut self, to: &Recipient<'_, H>) {
+        let asked = match to {
+            Recipient::Lwp(_, lwp) => Some(*lwp),
+            Recipient::Proc(_) => None,
+        };
+        self.send_if(to, asked);
+    }
+
+    /// The same, if the LWP that the number is of may be signalled.
+    fn send_if(&mut self, to: &Recipient<'_, H>, asked: Option<&LwpNode<H>>) {
         let (Recipient::Proc(proc) | Recipient::Lwp(proc, _)) = to;
-        if let Some(signo) = self.allowed(proc) {
+        if let Some(signo) = self.allowed(proc, asked) {
             let load = std::mem::replace(&mut self.load, Load::Nothing);
             self.sent = kill::send_with(self.world, to, signo, load, self.pin, &mut self.aftermath);
         }
@@ -106,9 +116,13 @@ impl<'e, H: Host> Sending<'e, H> {
         };
         let found = match target {
             QueueTarget::Proc(pid) => {
-                let found = table::find(ids, pid, pin).map(|(proc, _)| proc);
-                let found = found.or_else(|| self.world.process_of_lwp(pid, pin));
-                found.map(Recipient::Proc)
+                let found = table::find(ids, pid, pin);
+                if found.is_none()
+                    && let Some(lwp) = self.world.further_lwp(pid, pin)
+                {
+                    return self.send_if(&Recipient::Proc(lwp.proc_pinned(pin)), Some(lwp));
+                }
+                found.map(|(proc, _)| Recipient::Proc(proc))
             }
             QueueTarget::Lwp(lid) => of_lwp(lid).map(|(proc, lwp)| Recipient::Lwp(proc, lwp)),
             QueueTarget::LwpOf(pid, lid) => of_lwp(lid)
@@ -130,7 +144,7 @@ impl<'e, H: Host> Sending<'e, H> {
         let under_way =
             self.signo.and_then(|signo| jobs::note(self.world, signo, whom, sender, self.pin));
         for proc in all().into_iter().filter(|proc| kill::is_ordinary(proc)) {
-            if let Some(signo) = self.allowed(proc) {
+            if let Some(signo) = self.allowed(proc, None) {
                 let aftermath = &mut self.aftermath;
                 kill::send_to_one_of_many(self.world, proc, signo, self.pin, aftermath);
             }
@@ -144,10 +158,14 @@ impl<'e, H: Host> Sending<'e, H> {
         self.send_to_many(Whom::Group(group.id()), members);
     }
 
-    /// What may be sent to a process, if anything is to be.
-    fn allowed(&mut self, proc: &ProcNode<H>) -> Option<Signo> {
+    /// What may be sent to a process, or to that LWP of it, if anything is to be.
+    fn allowed(&mut self, proc: &ProcNode<H>, lwp: Option<&LwpNode<H>>) -> Option<Signo> {
+        let rules = self.world.rules;
         // None has been reaped meanwhile.
-        let cred = proc.resources.cred.get(self.pin)?;
+        let cred = match lwp {
+            Some(lwp) => creds::of_lwp(rules, lwp, self.pin)?,
+            None => proc.resources.cred.get(self.pin)?,
+        };
         let in_one_session = || {
             let [a, b] = [self.sender, proc].map(|proc| kill::session_of(proc, self.pin));
             a.is_some() && a == b

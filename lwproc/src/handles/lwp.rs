@@ -3,6 +3,7 @@
 
 use super::guard::Guard;
 use super::refused::UnclaimError;
+use crate::cred::Cred;
 use crate::error::ClaimError;
 use crate::host::{Host, LwpToken, ThreadHost};
 use crate::id::{Lid, Pid};
@@ -11,6 +12,7 @@ use crate::object::home::Anchor;
 use crate::object::lwp_word::ClaimRefused;
 use crate::object::node::{LwpNode, LwpPtr};
 use crate::object::table;
+use crate::ops::creds;
 use crate::ops::kill;
 use crate::ops::owned::Lwp;
 use crate::ops::pending;
@@ -115,6 +117,13 @@ impl<'g, H: Host> LwpRef<'g, H> {
     /// Its name, if it has been given one. Wait-free.
     pub fn name(&self) -> Option<Comm> {
         self.node().name.get(self.guard.pin()).copied()
+    }
+
+    /// Its credentials: its process's, or by [Linux's rules](crate::Difference::OwnCredentials)
+    /// its own. `None` once its process has been reaped. Wait-free; writes nothing.
+    pub fn cred(&self) -> Option<&'g Cred> {
+        let guard = self.guard;
+        creds::of_lwp(guard.world().rules, self.node(), guard.pin())
     }
 
     /// Takes the right to run the LWP. Wait-free.

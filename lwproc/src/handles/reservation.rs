@@ -2,12 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::proc::ProcHandle;
-use crate::filedesc::link::{Borrowed, TableUse};
+use crate::filedesc::link::TableUse;
 use crate::host::{Host, ThreadHost};
 use crate::id::{Identity, Pid};
 use crate::object::node::ProcPtr;
 use crate::object::proc_word::{AttachRefused, Counting};
-use crate::ops::birth::{self, Place};
+use crate::ops::birth::{self, Forker, Place};
 use crate::ops::death;
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{Plan, Planned, SpawnError};
@@ -43,7 +43,7 @@ pub struct ProcReservation<'a, H: Host = ThreadHost> {
 /// Whose child it will be.
 pub(super) enum Parent<'a, H: Host> {
     /// One that lives as long as this, with its descriptors.
-    Living(ProcPtr<H>, Borrowed<'a, H::File>),
+    Living(ProcPtr<H>, Forker<'a, H>),
     /// One that may have ended.
     Known(&'a ProcHandle<H>),
 }
@@ -51,7 +51,7 @@ pub(super) enum Parent<'a, H: Host> {
 /// What keeps the parent.
 enum Keeps<'a, H: Host> {
     /// It lives as long as this, with its descriptors.
-    Living(ProcPtr<H>, Borrowed<'a, H::File>),
+    Living(ProcPtr<H>, Forker<'a, H>),
     Kept(Kept<'a, H>),
 }
 
@@ -66,8 +66,11 @@ impl<'a, H: Host> Keeps<'a, H> {
     /// The plan, of a child of this.
     fn plan<'p>(&'p self, plan: &'p mut Plan<H>) -> Planned<'p, H> {
         match self {
-            Self::Living(_, table) => Planned::new(plan, *table, None),
-            Self::Kept(kept) => Planned::new(plan, kept.files.borrow(), Some(kept.proc.anchor())),
+            Self::Living(_, forker) => Planned::new(plan, *forker, None),
+            Self::Kept(kept) => {
+                let forker = Forker { table: kept.files.borrow(), cred: None };
+                Planned::new(plan, forker, Some(kept.proc.anchor()))
+            }
         }
     }
 }
@@ -159,7 +162,7 @@ impl<'a, H: Host> ProcReservation<'a, H> {
             return Err(why);
         }
         let parent = self.parent.insert(match parent {
-            Parent::Living(ptr, table) => Keeps::Living(ptr, table),
+            Parent::Living(ptr, forker) => Keeps::Living(ptr, forker),
             Parent::Known(proc) => Keeps::Kept(Kept::new(self.seat.share(), proc)?),
         });
         let (seat, proc) = (&self.seat, parent.proc());

@@ -4,14 +4,13 @@
 use super::proc::ProcHandle;
 use super::reservation::{Parent, ProcReservation};
 use crate::cred::{Cred, CredChange};
-use crate::filedesc::link::Borrowed;
 use crate::filedesc::{Fd, Rfork};
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
 use crate::object::comm::Comm;
 use crate::object::kin::ExitSignal;
 use crate::object::node::ProcPtr;
-use crate::ops::birth::{self, Like, Line};
+use crate::ops::birth::{self, Forker, Like, Line};
 use crate::ops::owned::Lwp;
 use crate::ops::plan::{FdStep, Plan, SpawnError, SpawnGroup, SpawnSession};
 use crate::ops::seat::Seat;
@@ -76,10 +75,10 @@ impl<'a, H: Host> Spawn<'a, H> {
     pub(crate) unsafe fn of_living(
         seat: Seat<'a, H>,
         parent: ProcPtr<H>,
-        table: Borrowed<'a, H::File>,
+        forker: Forker<'a, H>,
         files: Rfork,
     ) -> Self {
-        Self::new(seat, Parent::Living(parent, table), files)
+        Self::new(seat, Parent::Living(parent, forker), files)
     }
 
     pub(crate) fn of_handle(parent: &'a ProcHandle<H>) -> Self {
@@ -238,9 +237,9 @@ impl<'a, H: Host> Spawn<'a, H> {
     #[inline]
     pub fn start(self) -> Result<Lwp<H>, SpawnError> {
         match (&self.parent, &self.more) {
-            (&Parent::Living(parent, table), None) => {
+            (&Parent::Living(parent, forker), None) => {
                 let Self { seat, files: how, blocked, vmspace, maker, .. } = self;
-                Ok(birth::newproc(&seat, parent, Like { table, how, blocked, vmspace, maker })?)
+                Ok(birth::newproc(&seat, parent, Like { forker, how, blocked, vmspace, maker })?)
             }
             _ => self.reserve()?.commit(),
         }

@@ -17,6 +17,7 @@ use crate::handles::refused::EnterAsError;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
+use crate::ops::birth::Forker;
 use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;
@@ -142,9 +143,9 @@ impl<H: Host> Kernel<H> {
     #[doc(alias = "alloclwp")]
     #[inline]
     pub fn spawn(&self) -> Spawn<'_, H> {
-        let files = self.world.proc0_files();
+        let forker = Forker { table: self.world.proc0_files(), cred: None };
         // SAFETY: proc0 never ends.
-        unsafe { Spawn::of_living(self.seat(), self.world.proc0, files, Rfork::Fresh) }
+        unsafe { Spawn::of_living(self.seat(), self.world.proc0, forker, Rfork::Fresh) }
     }
 
     /// A new LWP in the process with that pid. It is owned, bound to no thread, and blocks nothing.

@@ -43,7 +43,7 @@ use super::lwp_word::AtomicLwpWord;
 use super::proc_word::{AtomicProcWord, Places};
 use super::resources::Resources;
 use super::status::{ExitStatus, Fates};
-use crate::cred::CredRef;
+use crate::cred::CredCell;
 use crate::cred::uids::{Charge, UidInfo};
 use crate::filedesc::link::TableUse;
 use crate::host::{Host, LwpToken, next_serial};
@@ -260,9 +260,10 @@ pub(crate) struct LwpNode<H: Host> {
     /// Keeps the kernel's memory; taken by the owner at the end. The two
     /// LWPs that are part of the kernel have none.
     anchor: UnsafeCell<Option<Arc<Anchor<H>>>>,
-    /// The owner's snapshot of the process's credentials (`l_cred`). The two LWPs of
-    /// the kernel have none.
-    cred: UnsafeCell<Option<CredRef>>,
+    /// Its credentials (`l_cred`), replaced by the owner: a snapshot of the process's, or by
+    /// [Linux's rules](crate::Difference::OwnCredentials) its own. The two LWPs of the kernel
+    /// have none.
+    pub(crate) cred: CredCell,
     /// The user that it is charged to: its process's, until it ends.
     pub(crate) charge: Charge,
     /// How deep it held the big lock when it was switched away (`l_biglocks`); the
@@ -292,8 +293,8 @@ pub(crate) struct LwpNode<H: Host> {
     next: Link<LwpNode<H>>,
 }
 
-// SAFETY: all fields are atomics or immutable, but for `anchor`, `cred`, `files`
-// and `specific`, which are the owner's; `proc` is looked through only while the LWP lives or under a pin
+// SAFETY: all fields are atomics or immutable, but for `anchor`, `files` and
+// `specific`, which are the owner's; `proc` is looked through only while the LWP lives or under a pin
 // that saw it alive.
 unsafe impl<H: Host> Send for LwpNode<H> {}
 // SAFETY: as above.
@@ -316,7 +317,7 @@ impl<H: Host> LwpNode<H> {
             refs: RefCount::new(),
             proc,
             anchor: UnsafeCell::new(anchor),
-            cred: UnsafeCell::new(None),
+            cred: CredCell::empty(),
             charge: Charge::new(user),
             biglocks: AtomicU32::new(0),
             fates: AtomicU32::new(fates.bits()),
@@ -384,24 +385,6 @@ impl<H: Host> LwpNode<H> {
     pub(crate) unsafe fn take_anchor(&self) -> Option<Arc<Anchor<H>>> {
         // SAFETY: the owner's field.
         unsafe { &mut *self.anchor.get() }.take()
-    }
-
-    /// The snapshot of the credentials.
-    ///
-    /// # Safety
-    /// The caller owns the LWP, and does not replace the snapshot for `'a`.
-    pub(crate) unsafe fn cred<'a>(&self) -> Option<&'a CredRef> {
-        // SAFETY: the owner's field.
-        unsafe { &*self.cred.get() }.as_ref()
-    }
-
-    /// Replaces the snapshot; the one before.
-    ///
-    /// # Safety
-    /// The caller owns the LWP, and nothing borrows the snapshot.
-    pub(crate) unsafe fn replace_cred(&self, new: Option<CredRef>) -> Option<CredRef> {
-        // SAFETY: the owner's field.
-        std::mem::replace(unsafe { &mut *self.cred.get() }, new)
     }
 
     /// The use of the descriptor table.

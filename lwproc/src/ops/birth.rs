@@ -5,7 +5,7 @@ use super::owned::Lwp;
 use super::seat::Seat;
 use super::{death, emit, jobs, kill, pending, places, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
-use crate::cred::{Cred, CredRef};
+use crate::cred::{Cred, CredCell, CredRef};
 use crate::emul::EmulPtr;
 use crate::error::ForkError;
 use crate::family;
@@ -38,6 +38,9 @@ use crate::world::participant::{Participant, Tally};
 pub(crate) trait Shape<H: Host> {
     /// Why it is not made.
     type Error: From<NewProcError>;
+
+    /// Who forks.
+    fn forker(&self) -> Forker<'_, H>;
 
     /// Its credentials, from those of its parent.
     fn cred(&mut self, parents: CredRef, pin: &Pin<'_>) -> Result<CredRef, Self::Error>;
@@ -82,10 +85,24 @@ pub(crate) enum Line {
     Sibling,
 }
 
+/// What a child has from the LWP that forks it, where that is not its process's.
+pub(crate) struct Forker<'p, H: Host> {
+    pub(crate) table: Borrowed<'p, H::File>,
+    /// Its credentials, where they are its own.
+    pub(crate) cred: Option<&'p CredCell>,
+}
+
+impl<H: Host> Clone for Forker<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<H: Host> Copy for Forker<'_, H> {}
+
 /// A child like its parent.
 pub(crate) struct Like<'p, H: Host> {
-    /// The parent's descriptors, and what the child does with them.
-    pub(crate) table: Borrowed<'p, H::File>,
+    pub(crate) forker: Forker<'p, H>,
+    /// What it does with its parent's descriptors.
     pub(crate) how: Rfork,
     /// What its LWP blocks.
     pub(crate) blocked: SigSet,
@@ -96,6 +113,11 @@ pub(crate) struct Like<'p, H: Host> {
 
 impl<H: Host> Shape<H> for Like<'_, H> {
     type Error = NewProcError;
+
+    #[inline]
+    fn forker(&self) -> Forker<'_, H> {
+        self.forker
+    }
 
     #[inline]
     fn cred(&mut self, parents: CredRef, _: &Pin<'_>) -> Result<CredRef, NewProcError> {
@@ -122,7 +144,7 @@ impl<H: Host> Shape<H> for Like<'_, H> {
 
     #[inline]
     fn files(&mut self, pin: &Pin<'_>) -> NewTable<H::File> {
-        self.table.inherit(self.how, pin)
+        self.forker.table.inherit(self.how, pin)
     }
 
     #[inline]
@@ -217,8 +239,7 @@ fn build<H: Host, S: Shape<H>>(
     let lwp = LwpNode::new(proc, user, id.0, Some(shape.anchor(seat)), world.ends.fates);
     // SAFETY: made above.
     let lwp_node = unsafe { Managed::deref_counted(lwp) };
-    // SAFETY: made above, owned by this thread; there was none.
-    let _none = unsafe { lwp_node.replace_cred(Some(snapshot)) };
+    let _none = lwp_node.cred.replace(Some(snapshot));
     // SAFETY: made above, owned by this thread; there was none.
     let _none = unsafe { lwp_node.replace_files(Some(files)) };
     // SAFETY: in no list; its count of one is the list's.
@@ -353,7 +374,8 @@ impl<'w, H: Host> Place<'w, H> {
         // First: with the configuration a hook that was removed may be dropped, which is
         // user code.
         let (emul, nproc) = world.at_birth();
-        let parents = parent.resources.cred.hold(pin).expect("the parent lives");
+        let parents = shape.forker().cred.unwrap_or(&parent.resources.cred);
+        let parents = parents.hold(pin).expect("the parent lives");
         let limit = nproc_limit(nproc, world.rules, parent, parents.get(), pin);
         // One look at the credentials: who is charged is who the child is (R14).
         let cred = shape.cred(parents, pin)?;

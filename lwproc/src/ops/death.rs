@@ -52,8 +52,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     let proc_node = unsafe { node.proc_owned() };
     // SAFETY: owned, and ended here.
     aftermath.anchor = unsafe { node.take_anchor() };
-    // SAFETY: owned, and not borrowed: nobody runs as it.
-    if let Some(cred) = unsafe { node.replace_cred(None) } {
+    if let Some(cred) = node.cred.replace(None) {
         cred.release(&pin);
     }
     let user = node.charge.give_back();

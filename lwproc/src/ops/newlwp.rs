@@ -7,6 +7,7 @@ use super::death::{Leaving, detach};
 use super::owned::Lwp;
 use super::seat::Seat;
 use super::{drain, emit, jobs, pending};
+use crate::cred::CredCell;
 use crate::cred::uids::{OverLimit, UidInfo};
 use crate::error::NewLwpError;
 use crate::filedesc::link::TableUse;
@@ -35,11 +36,13 @@ pub(crate) struct Maker<'m, H: Host> {
     pub(crate) blocked: SigSet,
     /// Its use of its descriptor table, which may be its own.
     pub(crate) files: Option<&'m TableUse<H::File>>,
+    /// Its credentials, where they are its own.
+    pub(crate) cred: Option<&'m CredCell>,
 }
 
 impl<H: Host> Maker<'_, H> {
     /// Somebody else makes it.
-    pub(crate) const NONE: Self = Self { blocked: SigSet::EMPTY, files: None };
+    pub(crate) const NONE: Self = Self { blocked: SigSet::EMPTY, files: None, cred: None };
 }
 
 /// A new LWP in the process with that pid.
@@ -69,7 +72,8 @@ pub(crate) fn makelwp<H: Host>(
     anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<Lwp<H>, NewLwpError> {
     let (world, me) = (seat.world(), seat.me());
-    let most = LwpMost::of(world, node, pin);
+    let cred = maker.cred.unwrap_or(&node.resources.cred);
+    let most = LwpMost::of(world, node, cred, pin);
     attach(world, node, most.of_process)?;
     // Before the LWP is visible (R5). When the last LWP has given its use back
     // already, the process is at its end.
@@ -80,7 +84,7 @@ pub(crate) fn makelwp<H: Host>(
     };
     let user = node.resources.user();
     let made = match user.charge_lwp(me.lane, most.of_user) {
-        Ok(()) => publish_lwp(seat, proc, node, (user, maker.blocked), anchor)
+        Ok(()) => publish_lwp(seat, proc, node, (user, maker.blocked, cred), pin, anchor)
             .map_err(|Exhausted| (NewLwpError::IdsExhausted, Leaving::charged_to(user))),
         Err(OverLimit) => Err((NewLwpError::Limit, Leaving::NOBODY)),
     };
@@ -105,8 +109,13 @@ pub(crate) fn makelwp<H: Host>(
     fence(SeqCst);
     drain::join(node, lwp_node);
     jobs::join(node, lwp_node);
-    // SAFETY: attached and made above: owned by this thread, nothing borrowed.
-    unsafe { update_creds(lwp, pin) };
+    if !creds::are_own(world.rules) {
+        // SAFETY: attached and made above: owned by this thread, nothing borrowed.
+        unsafe { update_creds(lwp, pin) };
+    } else if lwp_node.id() == node.id {
+        // SAFETY: as above; the process's number was free.
+        unsafe { creds::lend(world, lwp_node, me.lane, pin) };
+    }
     creds::move_charge(lwp_node, node, me.lane);
     me.tally.add(Tally { lwps: 1, ..Tally::default() });
 
@@ -128,18 +137,18 @@ struct LwpMost {
 
 impl LwpMost {
     #[inline]
-    fn of<H: Host>(world: &World<H>, node: &ProcNode<H>, pin: &Pin<'_>) -> Self {
+    fn of<H: Host>(world: &World<H>, node: &ProcNode<H>, cred: &CredCell, pin: &Pin<'_>) -> Self {
         if !world.config.is_touched(Part::NewLwp) {
             return Self { of_process: None, of_user: None };
         }
-        Self::look(world, node, pin)
+        Self::look(world, node, cred, pin)
     }
 
     #[cold]
-    fn look<H: Host>(world: &World<H>, node: &ProcNode<H>, pin: &Pin<'_>) -> Self {
+    fn look<H: Host>(world: &World<H>, node: &ProcNode<H>, cred: &CredCell, pin: &Pin<'_>) -> Self {
         let of_process = (!node.is_permanent()).then(|| world.caps.lwps_of_one());
         let enforced = world.config.load().limits.nthr == Enforcement::Enforced;
-        let cred = node.resources.cred.get(pin).filter(|cred| enforced && !cred.is_superuser());
+        let cred = cred.get(pin).filter(|cred| enforced && !cred.is_superuser());
         let limits = cred.and_then(|_| node.resources.limits.get(pin));
         Self { of_process, of_user: limits.map(|limits| limits.get(Resource::Nthr).soft) }
     }
@@ -188,14 +197,20 @@ fn publish_lwp<H: Host>(
     seat: &Seat<'_, H>,
     proc: ProcPtr<H>,
     node: &ProcNode<H>,
-    (user, blocked): (&UidInfo, SigSet),
+    (user, blocked, cred): (&UidInfo, SigSet, &CredCell),
+    pin: &Pin<'_>,
     anchor: impl Fn() -> Arc<Anchor<H>>,
 ) -> Result<LwpPtr<H>, Exhausted> {
     let (world, me) = (seat.world(), seat.me());
     let make = |id| {
         let lwp = LwpNode::new(proc, user, id, Some(anchor()), world.ends.fates);
         // SAFETY: made above.
-        pending::born_blocking(unsafe { Managed::deref_counted(lwp) }, blocked);
+        let lwp_node = unsafe { Managed::deref_counted(lwp) };
+        pending::born_blocking(lwp_node, blocked);
+        if creds::are_own(world.rules) {
+            // Who finds it may ask for them.
+            let _none = lwp_node.cred.replace(cred.hold(pin));
+        }
         lwp
     };
     let slot = world.ids.slot(node.pid().0).expect("a process has a slot");
@@ -207,6 +222,8 @@ fn publish_lwp<H: Host>(
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
             return Ok(lwp);
         }
+        // SAFETY: published nowhere, and so are its credentials.
+        unsafe { Managed::deref_counted(lwp).cred.clear_alone() };
         // SAFETY: published nowhere.
         unsafe { Managed::free(lwp) };
     }

@@ -1,11 +1,11 @@
 //! What a process is made like: as its parent, or by a plan.
-use super::birth::{Line, NewProcError, Shape};
+use super::birth::{Forker, Line, NewProcError, Shape};
 use super::pending;
 use super::regroup::{self, Founding};
 use super::seat::Seat;
 use crate::cred::{Cred, CredChange, CredRef};
 use crate::error::CredError;
-use crate::filedesc::link::{Borrowed, NewTable};
+use crate::filedesc::link::NewTable;
 use crate::filedesc::slots::FDS_MAX;
 use crate::filedesc::table::FdTable;
 use crate::filedesc::{Fd, FdError, OnExec, Rfork};
@@ -186,8 +186,7 @@ impl<H: Host> Plan<H> {
 /// back until the child is made.
 pub(crate) struct Planned<'p, H: Host> {
     plan: &'p mut Plan<H>,
-    /// The parent's descriptors.
-    table: Borrowed<'p, H::File>,
+    forker: Forker<'p, H>,
     /// What keeps the world for the child's LWP, when that is not the seat's.
     anchor: Option<&'p Arc<Anchor<H>>>,
     files: Option<NewTable<H::File>>,
@@ -197,10 +196,10 @@ pub(crate) struct Planned<'p, H: Host> {
 impl<'p, H: Host> Planned<'p, H> {
     pub(crate) fn new(
         plan: &'p mut Plan<H>,
-        table: Borrowed<'p, H::File>,
+        forker: Forker<'p, H>,
         anchor: Option<&'p Arc<Anchor<H>>>,
     ) -> Self {
-        Self { plan, table, anchor, files: None, membership: None }
+        Self { plan, forker, anchor, files: None, membership: None }
     }
 
     /// The child's descriptors, before any step. What is changed for the child must not
@@ -210,7 +209,7 @@ impl<'p, H: Host> Planned<'p, H> {
             Rfork::Share if !self.plan.steps.is_empty() => Rfork::Copy,
             how => how,
         };
-        self.table.inherit(how, pin)
+        self.forker.table.inherit(how, pin)
     }
 
     /// The child's descriptors, with each step taken. On an error they are still to be
@@ -244,7 +243,7 @@ impl<'p, H: Host> Planned<'p, H> {
                 let from = index(from, FDS_MAX).ok_or(FdError::BadFd)?;
                 let to = index(to, limit).ok_or(FdError::BadFd)?;
                 let source = match self.plan.files {
-                    Rfork::Fresh => self.table.table(),
+                    Rfork::Fresh => self.forker.table.table(),
                     Rfork::Share | Rfork::Copy => table,
                 };
                 let (file, _) = source.hold(from, pin).ok_or(FdError::BadFd)?;
@@ -289,6 +288,10 @@ impl<'p, H: Host> Planned<'p, H> {
 
 impl<H: Host> Shape<H> for Planned<'_, H> {
     type Error = SpawnError;
+
+    fn forker(&self) -> Forker<'_, H> {
+        self.forker
+    }
 
     fn cred(&mut self, parents: CredRef, pin: &Pin<'_>) -> Result<CredRef, SpawnError> {
         if self.plan.cred.is_none() && self.plan.changes.is_empty() {

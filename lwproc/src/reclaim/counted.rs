@@ -108,6 +108,17 @@ impl<T> CountedCell<T> {
         unsafe { self.0.load(Acquire).as_ref(pin) }.map(|node| &node.value)
     }
 
+    /// The same, without a pin.
+    ///
+    /// # Safety
+    /// Nobody replaces the value for `'a`; whoever did so last hands over to the caller.
+    pub unsafe fn get_unshared<'a>(&self) -> Option<&'a T> {
+        // Relaxed: put in by this thread, or before it was handed over.
+        let ptr = self.0.load(Relaxed).ptr();
+        // SAFETY: the cell's own count keeps it.
+        (!ptr.is_null()).then(|| &unsafe { Managed::deref_counted(ptr) }.value)
+    }
+
     /// A counted reference to the value now. Lock-free.
     pub fn hold(&self, pin: &Pin<'_>) -> Option<CountedRef<T>> {
         loop {

@@ -26,7 +26,7 @@ use crate::id::{Lid, Numbering, Pid};
 use crate::limits::{Limits, LimitsRef};
 use crate::object::home::{Anchor, Home};
 use crate::object::kills::Kills;
-use crate::object::node::{ProcNode, ProcPtr};
+use crate::object::node::{LwpNode, ProcNode, ProcPtr};
 use crate::object::status::Ends;
 use crate::object::table::{self, Table};
 use crate::policy::{Difference, JobControl, Rules, WaitPolicy};
@@ -198,12 +198,20 @@ impl<H: Host> World<H> {
         number: Pid,
         pin: &'g Pin<'_>,
     ) -> Option<&'g ProcNode<H>> {
+        self.further_lwp(number, pin).map(|lwp| lwp.proc_pinned(pin))
+    }
+
+    /// The further LWP with that number, where that means its process.
+    pub(crate) fn further_lwp<'g>(
+        &'g self,
+        number: Pid,
+        pin: &'g Pin<'_>,
+    ) -> Option<&'g LwpNode<H>> {
         if !self.rules.is_linux(Difference::LwpForProcess) {
             return None;
         }
         let (lwp, _) = table::find_lwp(&self.ids, Lid(number.0), pin)?;
-        let proc = lwp.proc_pinned(pin);
-        (lwp.id() != proc.id).then_some(proc)
+        (lwp.id() != lwp.proc_pinned(pin).id).then_some(lwp)
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Self> {
