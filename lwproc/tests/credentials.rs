@@ -294,3 +294,22 @@ fn racing_changes_leave_one_charge() {
         assert_counts(&kernel, user, mine, mine);
     }
 }
+
+/// The saved id that a sibling set before it ended is not kept either.
+#[test]
+fn an_exec_takes_up_what_a_sibling_has_changed() {
+    let kernel = Kernel::new();
+    let mut k = kernel.enter_as(kernel.spawn().start().unwrap()).unwrap();
+    let sibling = k.new_lwp(k.pid()).unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let mut k = kernel.enter_as(sibling).unwrap();
+            k.creds().set(&CredChange::SetResuid(Some(1000), Some(1001), Some(1002))).unwrap();
+            k.release().unwrap();
+        });
+    });
+    assert_eq!(uid(&k), 0);
+    assert_eq!(k.drain(), Drain::Begun);
+    k.exec("sh").unwrap();
+    assert_eq!(k.cred().users(), IdSet { real: 1000, effective: 1001, saved: 1001 });
+}

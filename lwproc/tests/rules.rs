@@ -43,6 +43,32 @@ fn become_user(k: &mut Entered<'_>, users: [u32; 3]) {
 }
 
 #[test]
+fn credentials_of_two_lwps() {
+    both(Difference::OwnCredentials, [[0, 1000], [1000; 2]], |kernel| {
+        let mut k = process(kernel);
+        let sibling = k.new_lwp(k.pid()).unwrap();
+        become_user(&mut k, [1000; 3]);
+        let first = k.switch(sibling).unwrap().unwrap();
+        let guard = kernel.pin();
+        let seen = [k.lid().unwrap(), first.lid()].map(|lid| guard.lwp(lid).unwrap().cred());
+        assert_eq!(k.cred(), seen[0].unwrap());
+        seen.map(|cred| cred.unwrap().users().real)
+    });
+    // A signal for one of them asks for its own.
+    let answers = [Err(KillError::NotPermitted), Ok(())];
+    both(Difference::OwnCredentials, answers, |kernel| {
+        let mut k = process(kernel);
+        let (sibling, pid) = (k.new_lwp(k.pid()).unwrap(), k.pid());
+        become_user(&mut k, [1000; 3]);
+        let stranger = kernel.spawn().start().unwrap();
+        let _first = k.switch(stranger).unwrap();
+        become_user(&mut k, [1000; 3]);
+        assert_eq!(k.signals().kill(KillTarget::Proc(pid), TERM), Ok(()));
+        k.signals().kill(KillTarget::Lwp(sibling.lid()), TERM)
+    });
+}
+
+#[test]
 fn kill_of_all_that_may_signal_nobody() {
     both(Difference::KillOfNobody, [Ok(()), Err(KillError::NotPermitted)], |kernel| {
         let _roots = kernel.spawn().start().unwrap();

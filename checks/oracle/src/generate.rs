@@ -474,8 +474,7 @@ impl Inventor<'_> {
 
     /// Whether ids can change here.
     fn has_ids(&self) -> Option<()> {
-        // Linux's threads have ids of their own.
-        (self.rights == Rights::Superuser && self.threads() == 1 && self.is_first()).then_some(())
+        (self.rights == Rights::Superuser).then_some(())
     }
 
     pub(crate) fn id(&mut self) -> Option<Vec<Arg>> {

@@ -92,11 +92,27 @@ const TERMINALS: &[(&str, u32)] = &[
     ("thread", 0),
 ];
 
+const CREDENTIALS: &[(&str, u32)] = &[
+    ("thread", 4),
+    ("leave", 2),
+    ("exec", 2),
+    ("setuid", 2),
+    ("setreuid", 2),
+    ("setresuid", 6),
+    ("setresgid", 2),
+    ("kill", 2),
+    ("tkill", 6),
+    ("tqueue", 2),
+    ("exit", 0),
+    ("setpgid", 0),
+];
+
 const THEMES: &[Theme] = &[
     Theme { name: "families", share: 3, factors: FAMILIES },
     Theme { name: "all", share: 3, factors: &[] },
     Theme { name: "threads", share: 1, factors: THREADS },
     Theme { name: "ids", share: 2, factors: IDS },
+    Theme { name: "credentials", share: 2, factors: CREDENTIALS },
     Theme { name: "groups", share: 2, factors: GROUPS },
     Theme { name: "signals", share: 1, factors: SIGNALS },
     Theme { name: "numbers", share: 2, factors: NUMBERS },

@@ -274,7 +274,8 @@ impl Ours {
         let ids = |ids: IdSet| -> Ids { [ids.real, ids.effective, ids.saved] };
         let none = [u32::MAX; 3];
         let number = |pid: Option<Pid>| pid.map_or(-1, |pid| pid.0);
-        let cred = proc.cred();
+        // The first thread's stay when it has ended.
+        let cred = own.map_or_else(|| proc.cred(), |lwp| lwp.cred());
         Task {
             pid,
             process: proc.pid().0,
