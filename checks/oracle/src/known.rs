@@ -93,7 +93,10 @@ pub const KNOWN: &[Known] = &[
         name: "a stop of who waits in a vfork",
         reason: "Linux says that it has stopped when the vfork has returned; here at once",
         is: |d| {
-            let stops = d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(19..=22)));
+            let signal = d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(19..=22)));
+            // From the background.
+            let terminal = ["ttyread", "ttywrite", "tcflush", "tcsetpgrp"];
+            let stops = signal || terminal.contains(&d.step.verb.name);
             stops && d.before.values().any(|task| task.call == Some("vfork"))
         },
         then: Then::Ends,
