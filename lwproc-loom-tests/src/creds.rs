@@ -232,6 +232,10 @@ fn user_5(kernel: &Kernel) -> Lwp {
 fn own_set_against_tkill() {
     let kernel = kernel_of_own();
     let (a, b, _) = two_lwps(&kernel);
+    // Others than the kernel's permanent ones.
+    let mut e = enter_as(&kernel, b);
+    become_user(&mut e, 6);
+    let b = Kernel::leave(e).unwrap();
     let stranger = user_5(&kernel);
     let (k, target) = (kernel.clone(), KillTarget::Lwp(b.lid()));
     let there = move || asks(&k, stranger, target);
