@@ -3,8 +3,8 @@
 //!
 //! Nothing is looked at in a kernel where nobody ever asked.
 
-use super::{creds, kill};
 use super::post::Recipient;
+use super::{creds, kill};
 use crate::cred::Cred;
 use crate::family::{self, Maker};
 use crate::host::Host;
