@@ -287,3 +287,88 @@ fn own_end_against_tkill() {
     drop((a, stranger));
     assert_empty(&kernel);
 }
+
+/// By Linux's rules.
+fn kernel_of_own() -> Arc<Kernel> {
+    let builder = Kernel::builder().rules(Rules::LINUX).signal_model(SigModel::Record);
+    Arc::new(builder.id_capacity(8).build().unwrap())
+}
+
+/// What user 5, no LWP of that process, hears of a signal 0 for an LWP.
+fn asks(kernel: &Kernel, lwp: Lwp, target: KillTarget) -> (Result<(), KillError>, Lwp) {
+    let k = enter_as(kernel, lwp);
+    let answer = k.signals().kill(target, 0);
+    let lwp = Kernel::leave(k).unwrap();
+    (answer, lwp)
+}
+
+fn user_5(kernel: &Kernel) -> Lwp {
+    let mut k = enter_as(kernel, kernel.spawn().start().unwrap());
+    k.creds().set(&CredChange::SetUid(5)).unwrap();
+    Kernel::leave(k).unwrap()
+}
+
+/// A stranger sees whole credentials of the LWP, the old or the new, and not after they are
+/// freed.
+fn own_set_against_tkill() {
+    let kernel = kernel_of_own();
+    let (a, b, _) = two_lwps(&kernel);
+    // Others than the kernel's permanent ones.
+    let mut e = enter_as(&kernel, b);
+    become_user(&mut e, 6);
+    let b = Kernel::leave(e).unwrap();
+    let stranger = user_5(&kernel);
+    let (k, target) = (kernel.clone(), KillTarget::Lwp(b.lid()));
+    let there = move || asks(&k, stranger, target);
+    let here = || {
+        let mut e = enter_as(&kernel, b);
+        become_user(&mut e, 5);
+        Kernel::leave(e).unwrap()
+    };
+    let ((answer, stranger), b) = at_once(&kernel, there, here);
+    assert!([Ok(()), Err(KillError::NotPermitted)].contains(&answer));
+    let (answer, stranger) = asks(&kernel, stranger, target);
+    assert_eq!(answer, Ok(()));
+    drop((a, b, stranger));
+    assert_empty(&kernel);
+}
+
+/// An LWP that is found has its maker's, never its process's.
+fn own_birth_against_tkill() {
+    let kernel = kernel_of_own();
+    let mut e = enter_as(&kernel, kernel.spawn().start().unwrap());
+    let pid = e.pid();
+    let further = e.new_lwp(pid).unwrap();
+    e.creds().set(&CredChange::SetUid(5)).unwrap();
+    let first = Kernel::leave(e).unwrap();
+    let stranger = user_5(&kernel);
+    let lid = lwproc::Lid(stranger.lid().0 + 1);
+    let k = kernel.clone();
+    let there = move || asks(&k, stranger, KillTarget::Lwp(lid));
+    let here = || {
+        let e = enter_as(&kernel, further);
+        let third = e.new_lwp(pid).unwrap();
+        assert_eq!(third.lid(), lid);
+        (third, Kernel::leave(e).unwrap())
+    };
+    let ((answer, stranger), made) = at_once(&kernel, there, here);
+    let expected = [Err(KillError::NoSuchProcess), Err(KillError::NotPermitted)];
+    assert!(expected.contains(&answer), "{answer:?}");
+    drop((first, made, stranger));
+    assert_empty(&kernel);
+}
+
+/// An LWP ends while somebody looks.
+fn own_end_against_tkill() {
+    let kernel = kernel_of_own();
+    let (a, b, _) = two_lwps(&kernel);
+    let mut e = enter_as(&kernel, b);
+    become_user(&mut e, 5);
+    let b = Kernel::leave(e).unwrap();
+    let stranger = user_5(&kernel);
+    let (k, target) = (kernel.clone(), KillTarget::Lwp(b.lid()));
+    let there = move || asks(&k, stranger, target);
+    let ((_, stranger), ()) = at_once(&kernel, there, || drop(b));
+    drop((a, stranger));
+    assert_empty(&kernel);
+}

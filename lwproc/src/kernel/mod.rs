@@ -17,7 +17,7 @@ use crate::handles::refused::EnterAsError;
 use crate::handles::spawn::Spawn;
 use crate::host::{Host, ThreadHost};
 use crate::id::Pid;
-use crate::ops::birth::Forker;
+use crate::ops::forker::Forker;
 use crate::ops::newlwp::{self, Maker};
 use crate::ops::owned::Lwp;
 use crate::ops::seat::Seat;

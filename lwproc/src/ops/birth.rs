@@ -1,16 +1,17 @@
 //! Making a process: `newproc`. Reserve the id, build, publish (R3).
 #![allow(unsafe_code)]
 
+use super::forker::Forker;
 use super::owned::Lwp;
 use super::seat::Seat;
 use super::{death, emit, jobs, kill, namespace, pending, places, regroup};
 use crate::cred::uids::{OverLimit, UidInfo};
-use crate::cred::{Cred, CredCell, CredRef};
+use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
 use crate::error::ForkError;
 use crate::family;
 use crate::filedesc::Rfork;
-use crate::filedesc::link::{Borrowed, NewTable};
+use crate::filedesc::link::NewTable;
 use crate::host::Host;
 use crate::idtable::{Exhausted, Reserved};
 use crate::limits::Resource;
@@ -87,20 +88,6 @@ pub(crate) enum Line {
     /// The parent's of that: it is its maker's sibling, and as that.
     Sibling,
 }
-
-/// What a child has from the LWP that forks it, where that is not its process's.
-pub(crate) struct Forker<'p, H: Host> {
-    pub(crate) table: Borrowed<'p, H::File>,
-    /// Its credentials, where they are its own.
-    pub(crate) cred: Option<&'p CredCell>,
-}
-
-impl<H: Host> Clone for Forker<'_, H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<H: Host> Copy for Forker<'_, H> {}
 
 /// A child like its parent.
 pub(crate) struct Like<'p, H: Host> {

@@ -6,7 +6,7 @@ use super::jobs;
 use super::namespace;
 use super::post::{self, Recipient};
 use super::regroup::{self, Bearers};
-use super::{deathsig, emit, hooks, kill, places, terminals};
+use super::{creds, deathsig, emit, hooks, kill, places, terminals};
 use crate::cred::uids::UidInfo;
 use crate::family::{self, Left};
 use crate::host::Host;
@@ -58,9 +58,6 @@ pub(crate) unsafe fn freelwp<H: Host>(
     let proc_node = unsafe { node.proc_owned() };
     // SAFETY: owned, and ended here.
     aftermath.anchor = unsafe { node.take_anchor() };
-    if let Some(cred) = node.cred.replace(None) {
-        cred.release(&pin);
-    }
     let user = node.charge.give_back();
     // SAFETY: owned.
     let has_specific = unsafe { node.specific() }.is_some();
@@ -72,6 +69,10 @@ pub(crate) unsafe fn freelwp<H: Host>(
     };
 
     let maker = deathsig::maker(world, proc_node, node, &pin);
+    let makers_cred = maker.as_ref().and_then(|_| creds::of_lwp(world.rules, node, &pin));
+    if let Some(cred) = node.cred.replace(None) {
+        cred.release(&pin);
+    }
     node.word.exit();
     let slot = world.ids.slot(id.number()).expect("a live LWP has a slot");
     // Release [P21]: whoever takes the lid over, and whoever then sees the new
@@ -99,7 +100,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
     let mut aftermath = detach(world, me, proc, proc_node, &pin, leaving, aftermath);
     if let Some(maker) = maker {
         // Of a process that has ended nobody is the child any more.
-        deathsig::maker_has_gone(world, proc_node, maker, &pin, &mut aftermath);
+        deathsig::maker_has_gone(world, (proc_node, makers_cred), maker, &pin, &mut aftermath);
     }
     aftermath
 }
@@ -338,7 +339,8 @@ pub(crate) unsafe fn adopted<H: Host>(
         // SeqCst fence [P121]: who asks now sees the new parent, or is seen below. After a
         // read-modify-write.
         fence_after_update();
-        deathsig::tell(world, before, child.node, pin, aftermath);
+        let from = (before, before.resources.cred.get(pin));
+        deathsig::tell(world, from, child.node, pin, aftermath);
     }
     let parent = child.edge.parent(pin);
     match child.found {

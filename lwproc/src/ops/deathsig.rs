@@ -3,8 +3,9 @@
 //!
 //! Nothing is looked at in a kernel where nobody ever asked.
 
-use super::kill;
 use super::post::Recipient;
+use super::{creds, kill};
+use crate::cred::Cred;
 use crate::family::{self, Maker};
 use crate::host::Host;
 use crate::object::node::{LwpNode, ProcNode};
@@ -63,14 +64,14 @@ pub(crate) fn maker<H: Host>(
 #[cold]
 pub(crate) fn maker_has_gone<H: Host>(
     world: &World<H>,
-    proc: &ProcNode<H>,
+    (proc, cred): (&ProcNode<H>, Option<&Cred>),
     maker: Maker,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
     for child in family::children(&world.ids, proc, pin) {
         if maker.has(child.kin(pin), proc, pin) {
-            tell(world, proc, child.node, pin, aftermath);
+            tell(world, (proc, cred), child.node, pin, aftermath);
         }
     }
 }
@@ -78,7 +79,7 @@ pub(crate) fn maker_has_gone<H: Host>(
 /// Sends a child what its LWPs ask for, if its parent may: that had such rights at its end.
 pub(crate) fn tell<H: Host>(
     world: &World<H>,
-    parent: &ProcNode<H>,
+    (parent, from): (&ProcNode<H>, Option<&Cred>),
     child: &ProcNode<H>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
@@ -86,10 +87,11 @@ pub(crate) fn tell<H: Host>(
     if !world.config.is_touched(Part::DeathSignals) {
         return;
     }
-    for signo in child.lwps.iter(pin).filter_map(|(lwp, _)| lwp.death_signal()) {
+    for (lwp, _) in child.lwps.iter(pin) {
+        let Some(signo) = lwp.death_signal() else { continue };
         let in_one_session = || kill::session_of(parent, pin) == kill::session_of(child, pin);
-        let creds = [parent, child].map(|proc| proc.resources.cred.get(pin));
-        let [Some(from), Some(to)] = creds else { return };
+        let to = creds::of_lwp(world.rules, lwp, pin);
+        let (Some(from), Some(to)) = (from, to) else { return };
         if kill::may_signal(world, &from.users(), to, Some(signo), in_one_session) {
             kill::send(world, &Recipient::Proc(child), signo, pin, aftermath);
         }

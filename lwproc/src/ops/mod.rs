@@ -8,6 +8,7 @@ pub(crate) mod deathsig;
 pub(crate) mod drain;
 pub(crate) mod emit;
 pub(crate) mod exec;
+pub(crate) mod forker;
 pub(crate) mod hooks;
 mod interrupt;
 pub(crate) mod jobs;

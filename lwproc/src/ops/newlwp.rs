@@ -223,8 +223,10 @@ fn publish_lwp<H: Host>(
         if slot.lwp.compare_exchange(Tagged::NULL, Tagged::new(lwp), AcqRel, Relaxed).is_ok() {
             return Ok(lwp);
         }
-        // SAFETY: published nowhere, and so are its credentials.
-        unsafe { Managed::deref_counted(lwp).cred.clear_alone() };
+        // SAFETY: made above.
+        let cred = &unsafe { Managed::deref_counted(lwp) }.cred;
+        // SAFETY: nobody has seen the cell.
+        unsafe { cred.clear_alone() };
         // SAFETY: published nowhere.
         unsafe { Managed::free(lwp) };
     }

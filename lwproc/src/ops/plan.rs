@@ -1,5 +1,6 @@
 //! What a process is made like: as its parent, or by a plan.
-use super::birth::{Forker, Line, NewProcError, Shape};
+use super::birth::{Line, NewProcError, Shape};
+use super::forker::Forker;
 use super::pending;
 use super::regroup::{self, Founding};
 use super::seat::Seat;

@@ -95,7 +95,7 @@ impl<T> CountedCell<T> {
     #[must_use = "the value before is released by the caller"]
     pub fn replace(&self, new: Option<CountedRef<T>>) -> Option<CountedRef<T>> {
         let new = new.map_or(Tagged::NULL, |new| Tagged::new(new.0));
-        // AcqRel [P18]: Release: the new value; pairs with Acquire in `get`.
+        // AcqRel [P18], [P165]: Release: the new value; pairs with Acquire in `get`.
         // Acquire: the old node is given back by the caller.
         let old = self.0.swap(new, AcqRel);
         (!old.is_null()).then(|| CountedRef(old.ptr()))
@@ -103,7 +103,7 @@ impl<T> CountedCell<T> {
 
     /// The value now. Wait-free; writes nothing.
     pub fn get<'g>(&self, pin: &'g Pin<'_>) -> Option<&'g T> {
-        // Acquire [P18]: the value's fields; pairs with AcqRel in `commit`.
+        // Acquire [P18]: the value's fields; pairs with Release in `commit`; [P165]: in `replace`.
         // SAFETY: loaded with Acquire under the pin.
         unsafe { self.0.load(Acquire).as_ref(pin) }.map(|node| &node.value)
     }
