@@ -52,6 +52,10 @@ pub struct lwproc_hypercalls {
     /// What time it is, for deadlines; it never goes back. NULL: what CLOCK_MONOTONIC says. A
     /// program that has a time of its own calls lwproc_tick when it has passed.
     pub now: Option<unsafe extern "C" fn(arg: *mut c_void, now: *mut libc::timespec)>,
+    /// An LWP has taken its process's number, by lwproc_execnotify: what `old` was is `l` from
+    /// now on, in the hypercalls too, and `old` has gone. In the thread that runs as it.
+    pub lwp_renumber:
+        Option<unsafe extern "C" fn(arg: *mut c_void, old: *mut lwp, l: *mut lwp)>,
 }
 
 std::thread_local! {
@@ -103,7 +107,7 @@ impl Host for CHost {
     type File = Value;
     type Emul = Emulation;
     type Vfs = Place;
-    type SigValue = ();
+    type SigValue = Shared;
 
     fn create(&self, lwp: LwpToken) {
         self.lwp_op(lwproc_lwp_op::LWPROC_LWP_CREATE, lwp);
@@ -124,6 +128,17 @@ impl Host for CHost {
             CURRENT.set(None);
         }
         self.lwp_op(lwproc_lwp_op::LWPROC_LWP_CLEAR, lwp);
+    }
+
+    fn renumber(&self, old: LwpToken, new: LwpToken) {
+        if CURRENT.get() == Some(old) {
+            CURRENT.set(Some(new));
+        }
+        if let Some(call) = self.calls.lwp_renumber {
+            let [old, new] = [old, new].map(|lwp| LwpName::of(lwp).to_ptr());
+            // SAFETY: the embedder's function and its arguments.
+            in_callback(|| unsafe { call(self.arg.0, old, new) });
+        }
     }
 
     fn current(&self) -> Option<LwpToken> {

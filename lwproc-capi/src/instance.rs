@@ -15,6 +15,7 @@ use crate::embedded::{Emulation, Value, lwproc_destructor};
 use crate::host::{CHost, lwproc_hypercalls};
 use crate::mistake::Mistake;
 use crate::names::{LwpName, ProcName, lwp, proc};
+use crate::rules::rules;
 use crate::table::Table;
 
 /// A kernel. Opaque: the pointer is a number, and is never looked through.
@@ -33,6 +34,10 @@ pub const LWPROC_NPROC: c_uint = 2;
 /// The limit LWPROC_RLIMIT_NTHR holds, but for the superuser: newlwp fails with EAGAIN. The
 /// first LWP of each process is not counted. Also said later, by lwproc_limits_setpolicy.
 pub const LWPROC_NTHR: c_uint = 4;
+
+/// The parent of each process that has become a zombie is sent SIGCHLD, by the numbers of the
+/// rules, when it can wait for it: with LWPROC_WAIT. LWPROC_JOBS_KERNEL sends it in any case.
+pub const LWPROC_SIGCHLD: c_uint = 8;
 
 /// Signals are ignored.
 pub const LWPROC_SIGMODEL_IGNORE: c_int = 0;
@@ -58,7 +63,7 @@ pub struct lwproc_config {
     pub hypercalls: *const lwproc_hypercalls,
     /// Passed to each hypercall.
     pub arg: *mut c_void,
-    /// LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR.
+    /// LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR, LWPROC_SIGCHLD.
     pub flags: c_uint,
     /// LWPROC_SIGMODEL_*.
     pub sigmodel: c_int,
@@ -73,6 +78,14 @@ pub struct lwproc_config {
     pub max_procs: u64,
     /// LWPROC_NUMBERING_*.
     pub numbering: c_int,
+    /// LWPROC_RULES_*.
+    pub rules: c_int,
+    /// LWPROC_JOBS_*.
+    pub jobs: c_int,
+    /// LWPROC_DIFFERS_*: in these cases it is as the other system than `rules` says.
+    pub differs: u64,
+    /// The most signals that are queued for a process and its LWPs at once. 0: 1,024.
+    pub max_queued_signals: usize,
 }
 
 /// The flags that say which limits hold.
@@ -159,13 +172,19 @@ impl Instance {
                 LWPROC_SIGMODEL_RECORD => SigModel::Record,
                 _ => return Err(Mistake::Argument("no such signal model")),
             });
-            if config.flags & !(LWPROC_WAIT | LIMITS) != 0 {
+            if config.flags & !(LWPROC_WAIT | LWPROC_SIGCHLD | LIMITS) != 0 {
                 return Err(Mistake::Argument("unknown flags"));
             }
             if config.flags & LWPROC_WAIT != 0 {
                 builder = builder.wait_policy(WaitPolicy::Wait);
             }
-            builder = builder.limits_policy(limits_policy(config.flags));
+            if config.flags & LWPROC_SIGCHLD != 0 {
+                builder = builder.sigchld();
+            }
+            builder = builder.limits_policy(limits_policy(config.flags)).rules(rules(config)?);
+            if config.max_queued_signals != 0 {
+                builder = builder.max_queued_signals(config.max_queued_signals);
+            }
             builder = builder.numbering(match config.numbering {
                 LWPROC_NUMBERING_GENERATIONS => Numbering::Generations,
                 LWPROC_NUMBERING_DENSE => Numbering::Dense,

@@ -10,6 +10,7 @@
 //! | `embedded` | the embedder's values: files, data, address spaces, places, emulations |
 //! | `table` | values by number, without a lock |
 //! | `host` | what the kernel asks of the embedder: hypercalls |
+//! | `rules` | whose rules a kernel goes by |
 //! | `instance` | a kernel, and what belongs to it |
 //! | `registry` | the kernels there are, and which one a thread uses |
 //! | `context` | a thread in a kernel: in a public call, or between schedule and unschedule |
@@ -37,6 +38,7 @@ mod instance;
 mod mistake;
 mod names;
 mod registry;
+pub mod rules;
 mod table;
 
 pub use embedded::{lwproc_destructor, vmspace};

@@ -124,6 +124,7 @@ refused!(
     lwproc::BigLockError,
     lwproc::BuildError,
     lwproc::CredError,
+    lwproc::DispositionError,
     lwproc::EmulError,
     lwproc::EndError,
     lwproc::EnterError,
@@ -139,10 +140,13 @@ refused!(
     lwproc::MaskError,
     lwproc::NewLwpError,
     lwproc::NumberingError,
+    lwproc::QueueError,
     lwproc::ReleError,
     lwproc::ReleaseError,
     lwproc::SpawnError,
     lwproc::SpecificError,
+    lwproc::TerminalError,
+    lwproc::UnshareError,
     lwproc::WaitError
 );
 
@@ -157,8 +161,11 @@ fn errno_of(errno: Errno) -> c_int {
         Errno::EDEADLK => libc::EDEADLK,
         Errno::EINTR => libc::EINTR,
         Errno::EINVAL => libc::EINVAL,
+        Errno::EIO => libc::EIO,
         Errno::EMFILE => libc::EMFILE,
         Errno::ENOENT => libc::ENOENT,
+        Errno::ENOSYS => libc::ENOSYS,
+        Errno::ENOTTY => libc::ENOTTY,
         Errno::EOPNOTSUPP => libc::EOPNOTSUPP,
         Errno::EOVERFLOW => libc::EOVERFLOW,
         Errno::EPERM => libc::EPERM,

@@ -17,8 +17,8 @@ pub extern "C" fn lwproc_try_schedule() -> c_int {
     errno("lwproc_try_schedule", context::schedule)
 }
 
-/// As lwproc_try_schedule; ETIMEDOUT: all virtual CPUs are taken, and the deadline, a time
-/// of CLOCK_MONOTONIC, has come. NULL: never. EINVAL: no time.
+/// As lwproc_try_schedule; ETIMEDOUT: all virtual CPUs are taken, or the process is stopped,
+/// and the deadline, a time of CLOCK_MONOTONIC, has come. NULL: never. EINVAL: no time.
 ///
 /// # Safety
 /// `deadline` is NULL or may be read.

@@ -209,6 +209,16 @@ pub extern "C" fn lwproc_setcloexec(fd: c_int, flags: c_int) -> c_int {
     })
 }
 
+/// Gives the current LWP a table of descriptors of its own, with what it has open (unshare of
+/// CLONE_FILES), unless nobody else uses the one it has. LWPs that it makes in its process
+/// share it; lwproc_execnotify makes it the process's. EINVAL: an implicit thread has no LWP.
+#[unsafe(no_mangle)]
+pub extern "C" fn lwproc_unshare_files() -> c_int {
+    errno("lwproc_unshare_files", || {
+        context::public(|cx| Ok(cx.k_mut().files_mut().unshare()?))
+    })
+}
+
 /// close_range(2): closes the descriptors from `first` to `last`, or marks them
 /// (LWPROC_CLOEXEC). EINVAL.
 #[unsafe(no_mangle)]

@@ -4,7 +4,7 @@
 use libc::{c_int, pid_t, timespec};
 use lwproc::{Pid, ProcHandle};
 
-use super::process::{LWPROC_WNOHANG, exited, store_ended};
+use super::process::{LWPROC_WNOHANG, exited, found, store_found};
 use super::{store, until, wanted};
 use crate::context;
 use crate::host::CHost;
@@ -26,7 +26,7 @@ impl std::fmt::Debug for lwproc_handle {
 
 /// # Safety
 /// NULL, which is a mistake, or a handle that is not closed before the result goes.
-unsafe fn proc<'a>(handle: *const lwproc_handle) -> Result<&'a ProcHandle<CHost>, Refusal> {
+pub(super) unsafe fn proc<'a>(handle: *const lwproc_handle) -> Result<&'a ProcHandle<CHost>, Refusal> {
     // SAFETY: by contract.
     let handle = unsafe { handle.as_ref() }.ok_or(Mistake::Argument("no handle"))?;
     Ok(&handle.proc)
@@ -180,8 +180,8 @@ pub unsafe extern "C" fn lwproc_handle_wait(
             LWPROC_WNOHANG => Ok(proc.try_wait(cx.k())?),
             _ => Err(Mistake::Argument("unknown options").into()),
         })?;
-        let ended = reaped.map(|child| (child.pid, child.status));
+        let child = reaped.map(found);
         // SAFETY: by contract.
-        unsafe { store_ended(ended, pid, status) }
+        unsafe { store_found(child, pid, status) }
     })
 }

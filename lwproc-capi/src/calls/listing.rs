@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use libc::{c_int, pid_t};
+use lwproc::ProcState;
 
 use super::{store, wanted};
 use crate::mistake::{Mistake, Refusal, errno};
@@ -60,6 +61,38 @@ pub unsafe extern "C" fn lwproc_count_lwps(p: *mut proc, count: *mut usize) -> c
         let lwps = registry::current()?.with_proc(p, |p| p.nlwps())?;
         // SAFETY: by contract.
         unsafe { store(count, lwps as usize) }
+    })
+}
+
+/// It has LWPs.
+pub const LWPROC_STATE_ACTIVE: c_int = 0;
+/// It has LWPs and takes no more (lwproc_drain).
+pub const LWPROC_STATE_DRAINING: c_int = 1;
+/// It has LWPs, which stop where they look; it may drain too.
+pub const LWPROC_STATE_STOPPED: c_int = 2;
+/// Its last LWP has gone, and it is being taken apart.
+pub const LWPROC_STATE_DYING: c_int = 3;
+/// It waits to be reaped.
+pub const LWPROC_STATE_ZOMBIE: c_int = 4;
+
+/// Where a process is in its life, LWPROC_STATE_* into `state`; it may be further by now.
+/// EINVAL: no such process. Also in a callback.
+///
+/// # Safety
+/// `state` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lwproc_state(p: *mut proc, state: *mut c_int) -> c_int {
+    errno("lwproc_state", || {
+        let now = match registry::current()?.with_proc(p, |p| p.state())? {
+            ProcState::Active => LWPROC_STATE_ACTIVE,
+            ProcState::Draining => LWPROC_STATE_DRAINING,
+            ProcState::Stopped => LWPROC_STATE_STOPPED,
+            ProcState::Zombie => LWPROC_STATE_ZOMBIE,
+            // Also while it is reaped.
+            _ => LWPROC_STATE_DYING,
+        };
+        // SAFETY: by contract.
+        unsafe { store(state, now) }
     })
 }
 

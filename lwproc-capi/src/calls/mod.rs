@@ -8,6 +8,7 @@ pub mod inside;
 pub mod attempt;
 
 pub mod creds;
+pub mod births;
 pub mod files;
 pub mod handles;
 pub mod listing;
@@ -16,6 +17,7 @@ pub mod resources;
 pub mod signals;
 pub mod sleep;
 pub mod specific;
+pub mod terminals;
 
 pub mod biglock;
 pub mod caps;

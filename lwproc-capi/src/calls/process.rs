@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char};
 
 use libc::{c_int, pid_t};
-use lwproc::{Comm, CoreDump, ExitStatus, Pid, Reaped, WaitTarget};
+use lwproc::{Comm, CoreDump, ExitStatus, Pid, Reaped, WaitEvents, WaitTarget};
 
 use super::{store, until, wanted};
 use crate::context::{self, Context};
@@ -15,6 +15,12 @@ use crate::mistake::{Mistake, Refusal, errno};
 pub const LWPROC_WNOHANG: c_int = 1;
 /// lwproc_wait: reap nothing; the child is there for the next wait, and for other LWPs'.
 pub const LWPROC_WNOWAIT: c_int = 2;
+/// lwproc_wait: for a child that has ended.
+pub const LWPROC_WEXITED: c_int = 4;
+/// lwproc_wait: for one that has stopped, with LWPROC_JOBS_KERNEL; each time is found once.
+pub const LWPROC_WSTOPPED: c_int = 8;
+/// lwproc_wait: for one that was stopped and goes on, in the same way.
+pub const LWPROC_WCONTINUED: c_int = 16;
 
 /// setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
 /// EACCES, EPERM.
@@ -65,8 +71,9 @@ pub unsafe extern "C" fn lwproc_getsid(pid: pid_t, sid: *mut pid_t) -> c_int {
 }
 
 /// waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
-/// group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT. The child's pid goes into `pid`,
-/// 0 when none has ended yet, and how it ended into `status`, in the traditional encoding;
+/// group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT, and what it waits for,
+/// LWPROC_WEXITED if nothing is said. The child's pid goes into `pid`, 0 when none is found
+/// yet, and how it ended, stopped or went on into `status`, in the traditional encoding;
 /// either may be NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
 ///
 /// # Safety
@@ -79,9 +86,9 @@ pub unsafe extern "C" fn lwproc_wait(
     status: *mut c_int,
 ) -> c_int {
     errno("lwproc_wait", || {
-        let ended = wait(target, options, NEVER)?;
+        let child = wait(target, options, NEVER)?;
         // SAFETY: by contract.
-        unsafe { store_ended(ended, pid, status) }
+        unsafe { store_found(child, pid, status) }
     })
 }
 
@@ -100,45 +107,61 @@ pub unsafe extern "C" fn lwproc_wait_until(
 ) -> c_int {
     errno("lwproc_wait_until", || {
         // SAFETY: by contract.
-        let ended = wait(target, options, unsafe { until(deadline)? })?;
+        let child = wait(target, options, unsafe { until(deadline)? })?;
         // SAFETY: by contract.
-        unsafe { store_ended(ended, pid, status) }
+        unsafe { store_found(child, pid, status) }
     })
 }
 
-/// A child that has ended, and how.
-pub(super) type Ended = (Pid, ExitStatus);
+/// A child that was found, and its status word.
+pub(super) type Found = (Pid, c_int);
 
-fn wait(target: pid_t, options: c_int, deadline: Deadline) -> Result<Option<Ended>, Refusal> {
+pub(super) fn found(child: Reaped) -> Found {
+    (child.pid, child.as_wait_status())
+}
+
+/// What is waited for, by the options.
+fn events(options: c_int) -> WaitEvents {
+    let named = [
+        (LWPROC_WEXITED, WaitEvents::EXITED),
+        (LWPROC_WSTOPPED, WaitEvents::STOPPED),
+        (LWPROC_WCONTINUED, WaitEvents::CONTINUED),
+    ];
+    let said = named.into_iter().filter(|(option, _)| options & option != 0);
+    said.map(|(_, event)| event).reduce(|a, b| a | b).unwrap_or(WaitEvents::EXITED)
+}
+
+fn wait(target: pid_t, options: c_int, deadline: Deadline) -> Result<Option<Found>, Refusal> {
     let target = WaitTarget::from_raw(target);
-    if options & !(LWPROC_WNOHANG | LWPROC_WNOWAIT) != 0 {
+    let for_what = LWPROC_WEXITED | LWPROC_WSTOPPED | LWPROC_WCONTINUED;
+    if options & !(LWPROC_WNOHANG | LWPROC_WNOWAIT | for_what) != 0 {
         return Err(Mistake::Argument("unknown options").into());
     }
-    let what = if options & LWPROC_WNOWAIT == 0 { target.into() } else { target.peek() };
-    let end = |child: Reaped| (child.pid, child.status);
+    let what = target.events(events(options));
+    let what = if options & LWPROC_WNOWAIT == 0 { what } else { what.peek() };
     context::public_until(deadline, |cx| {
         if options & LWPROC_WNOHANG != 0 {
-            Ok(cx.k().try_wait(what)?.map(end))
+            Ok(cx.k().try_wait(what)?.map(found))
         } else {
-            Ok(Some(end(cx.k_mut().until(deadline).wait(what)?)))
+            Ok(Some(found(cx.k_mut().until(deadline).wait(what)?)))
         }
     })
 }
 
 /// # Safety
 /// `pid` and `status` are NULL or may be written.
-pub(super) unsafe fn store_ended(
-    ended: Option<Ended>,
+pub(super) unsafe fn store_found(
+    found: Option<Found>,
     pid: *mut pid_t,
     status: *mut c_int,
 ) -> Result<(), Refusal> {
     if !pid.is_null() {
         // SAFETY: by contract.
-        unsafe { store(pid, ended.map_or(0, |(pid, _)| pid.0))? };
+        unsafe { store(pid, found.map_or(0, |(pid, _)| pid.0))? };
     }
-    if let (false, Some((_, how))) = (status.is_null(), ended) {
+    if let (false, Some((_, word))) = (status.is_null(), found) {
         // SAFETY: by contract.
-        unsafe { store(status, how.as_wait_status())? };
+        unsafe { store(status, word)? };
     }
     Ok(())
 }
@@ -255,6 +278,10 @@ pub unsafe extern "C" fn lwproc_wait_alone_until(deadline: *const libc::timespec
 /// The current process has become another program: closes what an exec closes, sets the
 /// name, opens the process again. EBUSY: it does not drain, or has more than one LWP. EAGAIN:
 /// with LWPROC_NPROC.
+///
+/// By Linux's rules an LWP that does not have its process's number takes it: the pointer that
+/// names it is another one from then on, the one from before has gone, and the hypercall
+/// lwp_renumber tells.
 ///
 /// # Safety
 /// `comm` is a string.

@@ -28,6 +28,11 @@ pub enum lwproc_trace_kind {
     LWPROC_TRACE_EXIT,
     /// A process is out of the table: `pid`, `status`. Only for the kernel's sink.
     LWPROC_TRACE_REAP,
+    /// An LWP has taken its process's number: `pid`, `lid`, `was`.
+    LWPROC_TRACE_LWP_RENUMBER,
+    /// A process has become a zombie, which its parent can wait for: `pid`, `parent`, `status`.
+    /// Only for the kernel's sink.
+    LWPROC_TRACE_ZOMBIE,
 }
 
 use lwproc_trace_kind::*;
@@ -42,12 +47,14 @@ pub struct lwproc_trace_event {
     pub pid: pid_t,
     /// To which LWP.
     pub lid: c_int,
-    /// Who forked; 0 for a process made by rump__lwproc_alloclwp.
+    /// Who forked, 0 for a process made by rump__lwproc_alloclwp; whose child the zombie is.
     pub parent: pid_t,
     /// How the process ended, in the traditional encoding.
     pub status: c_int,
     /// What the process is called now.
     pub comm: [c_char; 17],
+    /// The number that the LWP had, which another may bear by now.
+    pub was: c_int,
 }
 
 /// Takes events, in the thread that did what they tell, after it was done; from several
@@ -72,6 +79,7 @@ impl TraceSink for CSink {
             parent: 0,
             status: 0,
             comm: [0; Comm::MAX_LEN + 1],
+            was: 0,
         };
         let event = match *event {
             TraceEvent::Fork { parent, child } => {
@@ -100,6 +108,14 @@ impl TraceSink for CSink {
             TraceEvent::Reap { pid, status } => {
                 let (kind, status) = (LWPROC_TRACE_REAP, status.as_wait_status());
                 lwproc_trace_event { kind, pid: pid.0, status, ..nothing }
+            }
+            TraceEvent::LwpRenumber { pid, lid, was } => {
+                let kind = LWPROC_TRACE_LWP_RENUMBER;
+                lwproc_trace_event { kind, pid: pid.0, lid: lid.0, was: was.0, ..nothing }
+            }
+            TraceEvent::Zombie { pid, ppid, status } => {
+                let (kind, status) = (LWPROC_TRACE_ZOMBIE, status.as_wait_status());
+                lwproc_trace_event { kind, pid: pid.0, parent: ppid.0, status, ..nothing }
             }
             // One that C has no name for yet.
             _ => return,

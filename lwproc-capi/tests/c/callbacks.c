@@ -302,7 +302,7 @@ static void data(void)
 
 /* Sleeping in the program's way. */
 static struct lwproc_channel *asleep;
-static int woken;
+static int woken, told;
 
 static int is_woken(void *arg)
 {
@@ -334,6 +334,9 @@ static void *sleeps(void *arg)
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     __atomic_store_n(&sleeper, rump_pub_lwproc_curlwp(), __ATOMIC_RELEASE);
     OK(lwproc_sleep_with(own_sleep, own_unsleep, NULL, arg));
+    /* It is unslept once more, and must be there. */
+    while (!__atomic_load_n(&told, __ATOMIC_ACQUIRE))
+        usleep(100);
     rump_pub_lwproc_releaselwp();
     return NULL;
 }
@@ -351,6 +354,7 @@ static void unsleeps(void *data)
         OK(lwproc_try_unsleep(l, &slept));
     while (slept == 0);
     lwp_unsleep(l, 0);
+    __atomic_store_n(&told, 1, __ATOMIC_RELEASE);
 }
 
 static void sleeping(void)

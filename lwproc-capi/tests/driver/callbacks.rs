@@ -49,7 +49,7 @@ impl Has {
     }
 }
 
-fn may_not_call() {
+pub fn may_not_call() {
     assert_eq!(lwproc_try_releaselwp(), libc::EDEADLK);
     assert_eq!(lwproc_try_schedule(), libc::EDEADLK);
     assert_eq!(rump_pub_lwproc_rfork(0), libc::EDEADLK);
@@ -134,6 +134,12 @@ unsafe extern "C" fn vfs_release(has: *mut c_void, vfs: *mut c_void) {
     unsafe { &*has.cast::<Has>() }.places.add(-1);
 }
 
+unsafe extern "C" fn lwp_renumber(has: *mut c_void, old: *mut lwp, l: *mut lwp) {
+    may_not_call();
+    assert!(!old.is_null() && !l.is_null() && old != l);
+    assert!(unsafe { &*has.cast::<Has>() }.lwps.count() > 0);
+}
+
 pub fn hypercalls() -> lwproc_hypercalls {
     lwproc_hypercalls {
         lwp_op: Some(lwp_op),
@@ -143,5 +149,6 @@ pub fn hypercalls() -> lwproc_hypercalls {
         vfs_init: Some(vfs_init),
         vfs_release: Some(vfs_release),
         now: None,
+        lwp_renumber: Some(lwp_renumber),
     }
 }

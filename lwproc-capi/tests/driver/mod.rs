@@ -7,6 +7,7 @@
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 mod callbacks;
+mod jobs;
 mod services;
 
 use callbacks::Has;
@@ -19,6 +20,7 @@ use lwproc_capi::calls::inside::{lwproc_curproc, rump_lwproc_rfork_vmspace};
 use lwproc_capi::calls::instances::*;
 use lwproc_capi::calls::process::{LWPROC_WNOHANG, lwproc_reopen, lwproc_wait};
 use lwproc_capi::calls::rump::*;
+use lwproc_capi::calls::terminals::{lwproc_terminal, lwproc_terminal_destroy};
 use lwproc_capi::calls::sleep::{
     lwproc_channel, lwproc_channel_create, lwproc_channel_destroy, lwproc_try_unsleep,
 };
@@ -69,6 +71,7 @@ struct Driver<'b> {
     keys: Vec<c_uint>,
     hooks: Vec<u64>,
     handles: Vec<*mut lwproc_handle>,
+    terminals: Vec<*mut lwproc_terminal>,
     channel: *mut lwproc_channel,
     is_elsewhere: bool,
     /// This thread has said that its LWP be parked when it leaves.
@@ -80,7 +83,7 @@ struct Driver<'b> {
 // SAFETY: used by one thread at a time, which the others wait for.
 unsafe impl Send for Driver<'_> {}
 
-const ERRNOS: [c_int; 16] = [
+const ERRNOS: [c_int; 20] = [
     0,
     libc::EACCES,
     libc::EAGAIN,
@@ -90,8 +93,12 @@ const ERRNOS: [c_int; 16] = [
     libc::EDEADLK,
     libc::EINTR,
     libc::EINVAL,
+    libc::EIO,
     libc::EMFILE,
     libc::ENOENT,
+    libc::ENOSYS,
+    libc::ENOTTY,
+    libc::EOPNOTSUPP,
     libc::EOVERFLOW,
     libc::EPERM,
     libc::ESRCH,
@@ -160,13 +167,18 @@ impl Driver<'_> {
         let config = lwproc_config {
             hypercalls: &calls,
             arg: std::ptr::from_ref(self.has).cast_mut().cast(),
-            flags: self.bytes.mostly(&[0, 1, 2, 3], 8),
+            flags: self.bytes.mostly(&[0, 1, 2, 3, 8, 9], 1 << 30),
             // LWPROC_SIGMODEL_PANIC ends the program.
             sigmodel: self.bytes.mostly(&[0, 1, 3, 3, 3], 4),
             id_capacity: self.bytes.mostly(&[0, 1, 2, 3, 10, 100, 1000], 1 << 31),
             virtual_cpus: self.bytes.mostly(&[0, 0, 0, 1, 2], 1 << 17),
             max_procs: self.bytes.one_of(&[0, 0, 0, 3, 10]),
             numbering: self.bytes.mostly(&[0, 0, 1, 2], 4),
+            rules: self.bytes.mostly(&[0, 1], 2),
+            // A stopped process would wait for another thread: LWPROC_JOBS_PROGRAM.
+            jobs: self.bytes.mostly(&[1], 3),
+            differs: self.bytes.mostly(&[0, 0, 128, 0x3fff], 1 << 63),
+            max_queued_signals: self.bytes.one_of(&[0, 2]),
         };
         let mut kernel = self.kernels[which];
         let error = unsafe { lwproc_kernel_create(&config, self.place(&mut kernel)) };
@@ -237,7 +249,8 @@ impl Driver<'_> {
             }
             95 => lwproc_try_allbetsareoff_setid(self.pid(), self.bytes.number()),
             96..=99 if is_scheduled() => self.fork_vmspace(),
-            100..=103 => unsafe { lwproc_try_unsleep(self.lwp(), self.place(&mut 0)) },
+            102 | 103 => self.jobs(),
+            100 | 101 => unsafe { lwproc_try_unsleep(self.lwp(), self.place(&mut 0)) },
             104..=109 => self.elsewhere(),
             110..=114 => lwproc_kernel_use(self.kernel()),
             115 => {
@@ -367,6 +380,7 @@ pub fn run(bytes: &[u8]) -> BTreeSet<(u8, c_int)> {
         keys: Vec::new(),
         hooks: Vec::new(),
         handles: Vec::new(),
+        terminals: Vec::new(),
         channel: null_mut(),
         is_elsewhere: false,
         parks: false,
@@ -396,6 +410,9 @@ pub fn run(bytes: &[u8]) -> BTreeSet<(u8, c_int)> {
     }
     for handle in driver.handles {
         unsafe { lwproc_handle_close(handle) };
+    }
+    for terminal in driver.terminals {
+        unsafe { lwproc_terminal_destroy(terminal) };
     }
     assert_eq!(unsafe { lwproc_channel_destroy(driver.channel) }, 0);
     assert_eq!(has.all(), [0; 8], "the library kept what it was given");

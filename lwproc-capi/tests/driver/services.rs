@@ -98,7 +98,7 @@ impl Driver<'_> {
             164..=168 => {
                 // It must not block.
                 let looks = LWPROC_WNOHANG | LWPROC_WNOWAIT;
-                let options = self.bytes.one_of(&[LWPROC_WNOHANG, LWPROC_WNOHANG, looks, 4]);
+                let options = self.bytes.one_of(&[LWPROC_WNOHANG, 29, looks, 1 << 30]);
                 let target = self.bytes.one_of(&[-1, 0, -2, 2, 3, c_int::MIN]);
                 let place = self.place(&mut number);
                 if op == 168 {
@@ -155,7 +155,7 @@ impl Driver<'_> {
     }
 
     /// A time that has passed, or none at all.
-    fn past(&mut self) -> libc::timespec {
+    pub fn past(&mut self) -> libc::timespec {
         let tv_nsec = self.bytes.mostly(&[0, 1, 999_999_999], -1);
         libc::timespec { tv_sec: self.bytes.mostly(&[0, 0, 1], -1), tv_nsec }
     }
