@@ -27,7 +27,7 @@
  *
  * No call waits for another thread, but for those that say that they block, a switch to an
  * LWP that has the big lock, and all that enter the kernel if it has a number of virtual
- * CPUs.
+ * CPUs, or as an LWP of a process that is stopped (LWPROC_JOBS_KERNEL).
  *
  * After fork() the child has a copy of every kernel and channel, and the forking thread's
  * LWPs. There is no lock that another thread could have held: the child makes, uses and
@@ -65,9 +65,49 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #endif
 
 /**
+ * The child of a vfork uses its parent's memory still.
+ */
+#define LWPROC_VFORK_RUNS 0
+
+/**
+ * It has become another program (lwproc_execnotify).
+ */
+#define LWPROC_VFORK_EXECED 1
+
+/**
+ * It has ended.
+ */
+#define LWPROC_VFORK_ENDED 2
+
+/**
  * The descriptor is closed by an exec.
  */
 #define LWPROC_CLOEXEC 1
+
+/**
+ * It has LWPs.
+ */
+#define LWPROC_STATE_ACTIVE 0
+
+/**
+ * It has LWPs and takes no more (lwproc_drain).
+ */
+#define LWPROC_STATE_DRAINING 1
+
+/**
+ * It has LWPs, which stop where they look; it may drain too.
+ */
+#define LWPROC_STATE_STOPPED 2
+
+/**
+ * Its last LWP has gone, and it is being taken apart.
+ */
+#define LWPROC_STATE_DYING 3
+
+/**
+ * It waits to be reaped.
+ */
+#define LWPROC_STATE_ZOMBIE 4
 
 /**
  * lwproc_wait: do not block.
@@ -78,6 +118,21 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * lwproc_wait: reap nothing; the child is there for the next wait, and for other LWPs'.
  */
 #define LWPROC_WNOWAIT 2
+
+/**
+ * lwproc_wait: for a child that has ended.
+ */
+#define LWPROC_WEXITED 4
+
+/**
+ * lwproc_wait: for one that has stopped, with LWPROC_JOBS_KERNEL; each time is found once.
+ */
+#define LWPROC_WSTOPPED 8
+
+/**
+ * lwproc_wait: for one that was stopped and goes on, in the same way.
+ */
+#define LWPROC_WCONTINUED 16
 
 /**
  * No limit.
@@ -93,6 +148,21 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * lwproc_getrusage: what the children it has waited for had used, and theirs.
  */
 #define LWPROC_RUSAGE_CHILDREN -1
+
+/**
+ * What the signal does by default: SIGTSTP, SIGTTIN and SIGTTOU stop the process.
+ */
+#define LWPROC_SIG_DEFAULT 0
+
+/**
+ * It is dropped, unless it is blocked. Of SIGCHLD: children that end leave no zombies.
+ */
+#define LWPROC_SIG_IGNORE 1
+
+/**
+ * An LWP takes it.
+ */
+#define LWPROC_SIG_CATCH 2
 
 /**
  * Children are kept as zombies until their parent waits; without it they are reaped at
@@ -112,6 +182,12 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * first LWP of each process is not counted. Also said later, by lwproc_limits_setpolicy.
  */
 #define LWPROC_NTHR 4
+
+/**
+ * The parent of each process that has become a zombie is sent SIGCHLD, by the numbers of the
+ * rules, when it can wait for it: with LWPROC_WAIT. LWPROC_JOBS_KERNEL sends it in any case.
+ */
+#define LWPROC_SIGCHLD 8
 
 /**
  * Signals are ignored.
@@ -147,6 +223,106 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * Linux's order: the next free number, up to `id_capacity`, and then again from 300.
  */
 #define LWPROC_NUMBERING_CYCLIC 2
+
+/**
+ * NetBSD's rules: its numbers of signals, and each LWPROC_DIFFERS_* as there.
+ */
+#define LWPROC_RULES_NETBSD 0
+
+/**
+ * Linux's rules, in the same way, and LWPROC_JOBS_KERNEL.
+ */
+#define LWPROC_RULES_LINUX 1
+
+/**
+ * Job control is as the rules have it.
+ */
+#define LWPROC_JOBS_OF_RULES 0
+
+/**
+ * Signals that stop or continue are signals as others, and dispositions the program's affair.
+ */
+#define LWPROC_JOBS_PROGRAM 1
+
+/**
+ * The kernel keeps dispositions, stops and continues processes, and tells their parents. It
+ * wants LWPROC_SIGMODEL_RECORD.
+ */
+#define LWPROC_JOBS_KERNEL 2
+
+/**
+ * lwproc_kill of all, where none may be signalled. Linux: done. NetBSD: EPERM.
+ */
+#define LWPROC_DIFFERS_KILL_OF_NOBODY 1
+
+/**
+ * A bad signal number for who is not there. Linux: ESRCH. NetBSD: EINVAL.
+ */
+#define LWPROC_DIFFERS_BAD_SIGNAL_FOR_NOBODY 2
+
+/**
+ * lwproc_setpgid to a negative group. Linux: EINVAL. NetBSD: ESRCH.
+ */
+#define LWPROC_DIFFERS_NEGATIVE_SETPGID 4
+
+/**
+ * lwproc_setpgid of a zombie. Linux: done. NetBSD: ESRCH.
+ */
+#define LWPROC_DIFFERS_SETPGID_OF_ZOMBIE 8
+
+/**
+ * An effective id that is set to itself. Linux: done. NetBSD: EPERM unless it is another of
+ * the process's.
+ */
+#define LWPROC_DIFFERS_SETEUID_TO_EFFECTIVE 16
+
+/**
+ * Whom the limit of processes does not hold for. Linux: who is the superuser by the real or
+ * the effective uid. NetBSD: by the effective one.
+ */
+#define LWPROC_DIFFERS_LIMIT_OF_THE_SUPERUSER 32
+
+/**
+ * A signal that does nothing. Linux: kept if the first LWP blocks it. NetBSD: if all do.
+ */
+#define LWPROC_DIFFERS_MASK_OF_THE_FIRST 64
+
+/**
+ * lwproc_execnotify by a further LWP. Linux: it takes the process's number. NetBSD: it keeps
+ * its own.
+ */
+#define LWPROC_DIFFERS_EXEC_OF_FURTHER_LWP 128
+
+/**
+ * The number of a further LWP where a process is meant. Linux: its process. NetBSD: nobody's.
+ */
+#define LWPROC_DIFFERS_LWP_FOR_PROCESS 256
+
+/**
+ * lwproc_terminal_give_up by a session's leader. Linux: done. NetBSD: EINVAL.
+ */
+#define LWPROC_DIFFERS_LEADER_GIVES_UP 512
+
+/**
+ * lwproc_terminal_setforeground to no group of the session. Linux: by whose number it is.
+ * NetBSD: EPERM.
+ */
+#define LWPROC_DIFFERS_FOREGROUND_OF_NO_GROUP 1024
+
+/**
+ * lwproc_terminal_may_change in an orphaned group. Linux: EIO. NetBSD: done.
+ */
+#define LWPROC_DIFFERS_CHANGE_BY_ORPHANS 2048
+
+/**
+ * lwproc_terminal_hang_up. Linux: SIGHUP and SIGCONT. NetBSD: SIGHUP.
+ */
+#define LWPROC_DIFFERS_HANG_UP 4096
+
+/**
+ * Which LWP is told of a signal for its process. Linux: the first. NetBSD: the newest.
+ */
+#define LWPROC_DIFFERS_RECEIVER 8192
 
 /**
  * What happens to an LWP.
@@ -198,6 +374,15 @@ enum lwproc_trace_kind {
      * A process is out of the table: `pid`, `status`. Only for the kernel's sink.
      */
     LWPROC_TRACE_REAP,
+    /**
+     * An LWP has taken its process's number: `pid`, `lid`, `was`.
+     */
+    LWPROC_TRACE_LWP_RENUMBER,
+    /**
+     * A process has become a zombie, which its parent can wait for: `pid`, `parent`, `status`.
+     * Only for the kernel's sink.
+     */
+    LWPROC_TRACE_ZOMBIE,
 };
 
 /**
@@ -309,6 +494,12 @@ struct lwproc_handle;
 struct lwproc_kernel;
 
 /**
+ * A terminal: which session has it, and which group is in the foreground. It keeps nothing of
+ * the kernel. A real pointer: given back once, by lwproc_terminal_destroy, in any thread.
+ */
+struct lwproc_terminal;
+
+/**
  * A process. Opaque: the pointer is a number, and is never looked through.
  */
 struct proc;
@@ -317,6 +508,13 @@ struct proc;
  * An address space of the embedder's. Opaque, and never looked through.
  */
 struct vmspace;
+
+/**
+ * Says whether a child is made, whose number is `pid`: 0; or an errno, and it is not. Its
+ * address space may be put into `vm`, with 0. A callback: the number is taken, and nobody
+ * finds it yet.
+ */
+typedef int (*lwproc_fork_prepare)(void *arg, pid_t pid, struct vmspace **vm);
 
 /**
  * Runs when a value of the embedder's goes.
@@ -414,6 +612,24 @@ struct lwproc_profile {
 };
 
 /**
+ * A signal that was taken.
+ */
+struct lwproc_siginfo {
+    /**
+     * Its number; 0: there was none.
+     */
+    int signo;
+    /**
+     * 1: it was queued, with `value`; 0: it was sent otherwise.
+     */
+    int queued;
+    /**
+     * What lwproc_sigqueue was given; else NULL.
+     */
+    void *value;
+};
+
+/**
  * Says whether what an LWP sleeps for has come: not 0. A callback.
  */
 typedef int (*lwproc_condition)(void *arg);
@@ -495,6 +711,11 @@ struct lwproc_hypercalls {
      * program that has a time of its own calls lwproc_tick when it has passed.
      */
     void (*now)(void *arg, struct timespec *now);
+    /**
+     * An LWP has taken its process's number, by lwproc_execnotify: what `old` was is `l` from
+     * now on, in the hypercalls too, and `old` has gone. In the thread that runs as it.
+     */
+    void (*lwp_renumber)(void *arg, struct lwp *old, struct lwp *l);
 };
 
 /**
@@ -510,7 +731,7 @@ struct lwproc_config {
      */
     void *arg;
     /**
-     * LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR.
+     * LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR, LWPROC_SIGCHLD.
      */
     unsigned int flags;
     /**
@@ -536,6 +757,22 @@ struct lwproc_config {
      * LWPROC_NUMBERING_*.
      */
     int numbering;
+    /**
+     * LWPROC_RULES_*.
+     */
+    int rules;
+    /**
+     * LWPROC_JOBS_*.
+     */
+    int jobs;
+    /**
+     * LWPROC_DIFFERS_*: in these cases it is as the other system than `rules` says.
+     */
+    uint64_t differs;
+    /**
+     * The most signals that are queued for a process and its LWPs at once. 0: 1,024.
+     */
+    size_t max_queued_signals;
 };
 
 /**
@@ -605,7 +842,7 @@ struct lwproc_trace_event {
      */
     int lid;
     /**
-     * Who forked; 0 for a process made by rump__lwproc_alloclwp.
+     * Who forked, 0 for a process made by rump__lwproc_alloclwp; whose child the zombie is.
      */
     pid_t parent;
     /**
@@ -616,6 +853,10 @@ struct lwproc_trace_event {
      * What the process is called now.
      */
     char comm[17];
+    /**
+     * The number that the LWP had, which another may bear by now.
+     */
+    int was;
 };
 
 /**
@@ -795,8 +1036,8 @@ struct proc *lwproc_curproc(void);
 int lwproc_try_schedule(void);
 
 /**
- * As lwproc_try_schedule; ETIMEDOUT: all virtual CPUs are taken, and the deadline, a time
- * of CLOCK_MONOTONIC, has come. NULL: never. EINVAL: no time.
+ * As lwproc_try_schedule; ETIMEDOUT: all virtual CPUs are taken, or the process is stopped,
+ * and the deadline, a time of CLOCK_MONOTONIC, has come. NULL: never. EINVAL: no time.
  */
 int lwproc_schedule_until(const struct timespec *deadline);
 
@@ -953,6 +1194,31 @@ int lwproc_setgroups(size_t count, const gid_t *groups);
 int lwproc_getgroups(size_t *count, gid_t *groups);
 
 /**
+ * Makes a child of the current process, and goes on as what it is: the child's LWP is parked,
+ * to be switched to, and goes into `l`, and the child's number into `pid` unless that is
+ * NULL. `flags` as of rump_pub_lwproc_rfork.
+ *
+ * All that may be refused is, and then `prepare(arg, ...)` is called once, unless it is NULL:
+ * it knows the child's number, and may still give it back. What it puts into `vm` is freed by
+ * the hypercall vmspace_free when the child ends.
+ *
+ * EINVAL: both flags, or unknown ones. EAGAIN: no id left, or a limit. What `prepare` says.
+ */
+int lwproc_fork(int flags, lwproc_fork_prepare prepare, void *arg, struct lwp **l, pid_t *pid);
+
+/**
+ * Waits until a process execs or ends, as the parent of a vfork does, which has made the
+ * child: LWPROC_VFORK_* into `end`, unless that is NULL. It blocks the thread. Signals pend;
+ * EINTR: one that ends the process, or the LWP is to exit, or was unslept.
+ */
+int lwproc_vfork_wait(const struct lwproc_handle *handle, int *end);
+
+/**
+ * Whether it has: LWPROC_VFORK_* into `end`. Also in a callback.
+ */
+int lwproc_vfork_end(const struct lwproc_handle *handle, int *end);
+
+/**
  * Opens a file at the lowest free descriptor. `close(data)` is called once, when the last
  * descriptor and reference are gone: a callback, which may destroy the channels of the file.
  * On an error the file is the caller's as before. EMFILE.
@@ -1016,6 +1282,13 @@ int lwproc_getcloexec(int fd, int *flags);
  * Says whether an exec closes it: LWPROC_CLOEXEC or 0. EBADF.
  */
 int lwproc_setcloexec(int fd, int flags);
+
+/**
+ * Gives the current LWP a table of descriptors of its own, with what it has open (unshare of
+ * CLONE_FILES), unless nobody else uses the one it has. LWPs that it makes in its process
+ * share it; lwproc_execnotify makes it the process's. EINVAL: an implicit thread has no LWP.
+ */
+int lwproc_unshare_files(void);
 
 /**
  * close_range(2): closes the descriptors from `first` to `last`, or marks them
@@ -1098,6 +1371,12 @@ int lwproc_list_lwps(struct proc *p, int *lids, size_t room, size_t *count);
 int lwproc_count_lwps(struct proc *p, size_t *count);
 
 /**
+ * Where a process is in its life, LWPROC_STATE_* into `state`; it may be further by now.
+ * EINVAL: no such process. Also in a callback.
+ */
+int lwproc_state(struct proc *p, int *state);
+
+/**
  * setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
  * EACCES, EPERM.
  */
@@ -1120,8 +1399,9 @@ int lwproc_getsid(pid_t pid, pid_t *sid);
 
 /**
  * waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
- * group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT. The child's pid goes into `pid`,
- * 0 when none has ended yet, and how it ended into `status`, in the traditional encoding;
+ * group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT, and what it waits for,
+ * LWPROC_WEXITED if nothing is said. The child's pid goes into `pid`, 0 when none is found
+ * yet, and how it ended, stopped or went on into `status`, in the traditional encoding;
  * either may be NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
  */
 int lwproc_wait(pid_t target, int options, pid_t *pid, int *status);
@@ -1187,6 +1467,10 @@ int lwproc_wait_alone_until(const struct timespec *deadline);
  * The current process has become another program: closes what an exec closes, sets the
  * name, opens the process again. EBUSY: it does not drain, or has more than one LWP. EAGAIN:
  * with LWPROC_NPROC.
+ *
+ * By Linux's rules an LWP that does not have its process's number takes it: the pointer that
+ * names it is another one from then on, the one from before has gone, and the hypercall
+ * lwp_renumber tells.
  */
 int lwproc_execnotify(const char *comm);
 
@@ -1287,6 +1571,42 @@ int lwproc_lwp_kill(int lid, int signo);
 int lwproc_tgkill(pid_t pid, int lid, int signo);
 
 /**
+ * lwproc_kill of each process of a session. As of all that name many, no child that one of
+ * them is making escapes.
+ */
+int lwproc_kill_session(pid_t sid, int signo);
+
+/**
+ * lwproc_kill of a process and all that descend from it.
+ */
+int lwproc_kill_tree(pid_t pid, int signo);
+
+/**
+ * lwproc_kill of each process with that real uid.
+ */
+int lwproc_kill_user(uid_t uid, int signo);
+
+/**
+ * sigqueue(2): lwproc_kill of one process, with a value for who takes the signal. With
+ * LWPROC_SIGMODEL_RECORD each signal from SIGRTMIN on (33 to 63; 32 to 64 by Linux's rules) is
+ * kept that is sent, also by lwproc_kill; of any other number one is pending at a time. The
+ * value is never looked through; of a signal that nobody takes it is forgotten.
+ *
+ * As lwproc_kill; EAGAIN, from SIGRTMIN on: `max_queued_signals` are queued.
+ */
+int lwproc_sigqueue(pid_t pid, int signo, void *value);
+
+/**
+ * The same for one LWP, and no other of its process.
+ */
+int lwproc_lwp_sigqueue(int lid, int signo, void *value);
+
+/**
+ * The same for the LWP with that number of the process with that pid (rt_tgsigqueueinfo).
+ */
+int lwproc_tgsigqueue(pid_t pid, int lid, int signo, void *value);
+
+/**
  * Posts a signal to a process, whoever may send one: what the kernel itself tells it
  * (psignal), such as an exit hook. Nothing happens to one that has ended. EINVAL: no such
  * signal, or no such process. Also in a callback.
@@ -1308,6 +1628,43 @@ int lwproc_sigmask(uint64_t set, uint64_t *old);
  * Takes a pending signal that is not blocked; 0 when there is none.
  */
 int lwproc_sigtake(int *signo);
+
+/**
+ * As lwproc_sigtake, with the value that was queued.
+ */
+int lwproc_sigtake_info(struct lwproc_siginfo *info);
+
+/**
+ * Takes a pending signal of a set, blocked or not, whatever the process does with it.
+ */
+int lwproc_sigtake_of(uint64_t set, struct lwproc_siginfo *info);
+
+/**
+ * As lwproc_sigtake_of, and blocks the thread until there is one, or the deadline has come, a
+ * time of CLOCK_MONOTONIC; NULL: never (sigtimedwait). Each LWP of the process should block
+ * the set. ETIMEDOUT. EINTR: another signal is to be taken, or as of lwproc_sleep. EINVAL: no
+ * time.
+ */
+int lwproc_sigwait(uint64_t set, struct lwproc_siginfo *info, const struct timespec *deadline);
+
+/**
+ * Discards what is pending of a set for the current LWP and its process, blocked or not.
+ */
+int lwproc_sigdiscard(uint64_t set);
+
+/**
+ * What the current process does with a signal: LWPROC_SIG_* into `disposition`. As
+ * lwproc_setdisposition.
+ */
+int lwproc_getdisposition(int signo, int *disposition);
+
+/**
+ * Says what the current process does with a signal, LWPROC_SIG_*; what it did before into
+ * `old`, unless that is NULL. What becomes ignored is discarded, be it pending. Children do
+ * as their parent; lwproc_execnotify makes what is caught LWPROC_SIG_DEFAULT. EINVAL: no such
+ * signal or disposition; SIGKILL, SIGSTOP. ENOSYS: without LWPROC_JOBS_KERNEL.
+ */
+int lwproc_setdisposition(int signo, int disposition, int *old);
 
 /**
  * A channel on which nobody sleeps. Also in a callback.
@@ -1409,6 +1766,97 @@ int lwproc_setspecific(unsigned int key, void *value);
  * set, and for an implicit thread's LWP. EINVAL: no such key.
  */
 int lwproc_getspecific(unsigned int key, void **value);
+
+/**
+ * A terminal of this thread's kernel that no session has. Also in a callback.
+ */
+int lwproc_terminal_create(struct lwproc_terminal **t);
+
+/**
+ * Gives a terminal back; to be hung up before, if a session may have it. NULL: does nothing.
+ * Also in a callback.
+ */
+void lwproc_terminal_destroy(struct lwproc_terminal *t);
+
+/**
+ * Makes it the controlling terminal of the current process's session, with the process's
+ * group in the foreground (TIOCSCTTY). EPERM: the process leads no session, the session has
+ * a terminal, or the terminal another session. EXDEV: it is of another kernel.
+ */
+int lwproc_terminal_acquire(const struct lwproc_terminal *t);
+
+/**
+ * As lwproc_terminal_acquire; the superuser takes it from another session, too, which nobody
+ * is told of (TIOCSCTTY with 1).
+ */
+int lwproc_terminal_steal(const struct lwproc_terminal *t);
+
+/**
+ * Gives it up (TIOCNOTTY). If the process leads the session, that loses it, and the group in
+ * the foreground gets SIGHUP, then SIGCONT. Else the process alone loses it. ENOTTY: it is
+ * not its controlling terminal. EINVAL: a leader, by NetBSD's rules.
+ */
+int lwproc_terminal_give_up(const struct lwproc_terminal *t);
+
+/**
+ * Whether it is the controlling terminal of the current process, 1 or 0 into `answer`: what
+ * /dev/tty opens.
+ */
+int lwproc_terminal_controls(const struct lwproc_terminal *t, int *answer);
+
+/**
+ * The group in the foreground, which may have ended (tcgetpgrp). ENOTTY.
+ */
+int lwproc_terminal_foreground(const struct lwproc_terminal *t, pid_t *pgid);
+
+/**
+ * Its session (tcgetsid). ENOTTY.
+ */
+int lwproc_terminal_session(const struct lwproc_terminal *t, pid_t *sid);
+
+/**
+ * Its session and the group in the foreground, whoever asks (what the master of a
+ * pseudo-terminal may); both 0 when no session has it. Either pointer may be NULL. Also in a
+ * callback.
+ */
+int lwproc_terminal_look(const struct lwproc_terminal *t, pid_t *sid, pid_t *pgid);
+
+/**
+ * Puts a group of the session in the foreground (tcsetpgrp), if lwproc_terminal_may_change
+ * allows it. EINTR, as there. ENOTTY, also for EIO there. EINVAL, ESRCH, EPERM.
+ */
+int lwproc_terminal_setforeground(const struct lwproc_terminal *t, pid_t pgid);
+
+/**
+ * Whether the process may read now. In the background its group is sent SIGTTIN: EINTR, and
+ * the LWP is to look for signals and to try again. EIO: that is blocked or ignored, or the
+ * group is orphaned.
+ */
+int lwproc_terminal_may_read(const struct lwproc_terminal *t);
+
+/**
+ * Whether the process may write now: `tostop` 0, it may. In the background its group is sent
+ * SIGTTOU, unless that is blocked or ignored: EINTR. EIO: the group is orphaned.
+ */
+int lwproc_terminal_may_write(const struct lwproc_terminal *t, int tostop);
+
+/**
+ * Whether the process may change the terminal now (tcsetattr and its kin), as it may write
+ * with `tostop`.
+ */
+int lwproc_terminal_may_change(const struct lwproc_terminal *t);
+
+/**
+ * The line is gone: the session loses the terminal, and its leader gets SIGHUP. Whoever
+ * calls. EXDEV.
+ */
+int lwproc_terminal_hang_up(const struct lwproc_terminal *t);
+
+/**
+ * Sends a signal to the group in the foreground, as SIGINT for what is typed; nothing when it
+ * has ended. Whoever calls. EINVAL: no such signal. EXDEV.
+ */
+int lwproc_terminal_signal(const struct lwproc_terminal *t, int signo);
 
 /**
  * Takes the kernel's big lock, between rump_schedule and rump_unschedule, once more if this

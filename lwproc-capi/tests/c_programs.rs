@@ -124,17 +124,21 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 15] = [
     "tests/c/behaviour.c",
+    "tests/c/births.c",
     "tests/c/callbacks.c",
     "tests/c/deadlines.c",
     "tests/c/death.c",
     "tests/c/fork.c",
     "tests/c/handles.c",
+    "tests/c/queue.c",
     "tests/c/resources.c",
+    "tests/c/rules.c",
     "tests/c/services.c",
     "tests/c/sleep.c",
     "tests/c/stress.c",
+    "tests/c/terminals.c",
     "tests/c/users.c",
 ];
 
@@ -273,13 +277,17 @@ fn two_threads_under_valgrind() {
     let prefix = installed("valgrind");
     let compiler = compilers(["gcc", "clang"])[0];
     let checked = [
+        ("births.c", ""),
         ("callbacks.c", ""),
         ("deadlines.c", ""),
         ("handles.c", ""),
+        ("queue.c", ""),
         ("resources.c", ""),
+        ("rules.c", ""),
         ("services.c", "10"),
         ("sleep.c", ""),
         ("stress.c", "5000"),
+        ("terminals.c", ""),
         ("users.c", ""),
     ];
     for (source, rounds) in checked {

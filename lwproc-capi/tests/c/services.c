@@ -332,7 +332,7 @@ static void instances(void)
     pid_t child;
     int status;
 
-    config.flags = 8;
+    config.flags = 1u << 30;
     IS(lwproc_kernel_create(&config, &one), EINVAL);
     calls.lwp_op = lwp_op;
     calls.vmspace_free = vmspace_free;
