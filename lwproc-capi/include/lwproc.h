@@ -65,6 +65,17 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #endif
 
 /**
+ * The child is a clone child: what its parent is sent when it ends is `exit_signal`, and only
+ * waits with LWPROC_WCLONE or LWPROC_WALL find it, until it is another program.
+ */
+#define LWPROC_FORK_CLONE 4
+
+/**
+ * The child is the current process's sibling (CLONE_PARENT).
+ */
+#define LWPROC_FORK_SIBLING 8
+
+/**
  * The child of a vfork uses its parent's memory still.
  */
 #define LWPROC_VFORK_RUNS 0
@@ -78,6 +89,16 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * It has ended.
  */
 #define LWPROC_VFORK_ENDED 2
+
+/**
+ * Children that end from now on leave no zombies (SA_NOCLDWAIT).
+ */
+#define LWPROC_CHILD_NOWAIT 1
+
+/**
+ * Children that stop or go on are told of to waits only (SA_NOCLDSTOP).
+ */
+#define LWPROC_CHILD_NOSTOP 2
 
 /**
  * The descriptor is closed by an exec.
@@ -135,6 +156,22 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_WCONTINUED 16
 
 /**
+ * lwproc_wait: for children that were made with LWPROC_FORK_CLONE (__WCLONE).
+ */
+#define LWPROC_WCLONE 32
+
+/**
+ * lwproc_wait: for these and the others (__WALL).
+ */
+#define LWPROC_WALL 64
+
+/**
+ * lwproc_wait: for children that the current LWP made; the oldest LWP also has those whose
+ * maker has gone, and those that were inherited (__WNOTHREAD).
+ */
+#define LWPROC_WNOTHREAD 128
+
+/**
  * No limit.
  */
 #define LWPROC_RLIM_INFINITY UINT64_MAX
@@ -188,6 +225,12 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * rules, when it can wait for it: with LWPROC_WAIT. LWPROC_JOBS_KERNEL sends it in any case.
  */
 #define LWPROC_SIGCHLD 8
+
+/**
+ * Process 1 waits for its children, orphans included, as others do; else it reaps by itself.
+ * With LWPROC_WAIT.
+ */
+#define LWPROC_INIT_WAITS 16
 
 /**
  * Signals are ignored.
@@ -261,7 +304,7 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_DIFFERS_BAD_SIGNAL_FOR_NOBODY 2
 
 /**
- * lwproc_setpgid to a negative group. Linux: EINVAL. NetBSD: ESRCH.
+ * lwproc_setpgid of a negative number, to group 0. Linux: EINVAL. NetBSD: ESRCH.
  */
 #define LWPROC_DIFFERS_NEGATIVE_SETPGID 4
 
@@ -323,6 +366,16 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
  * Which LWP is told of a signal for its process. Linux: the first. NetBSD: the newest.
  */
 #define LWPROC_DIFFERS_RECEIVER 8192
+
+/**
+ * SIGCHLD of a child that leaves no zombie, by LWPROC_CHILD_NOWAIT. Linux: sent. NetBSD: not.
+ */
+#define LWPROC_DIFFERS_SIGNAL_WITHOUT_ZOMBIE 16384
+
+/**
+ * SIGCHLD ignored, after lwproc_execnotify. Linux: still. NetBSD: LWPROC_SIG_DEFAULT.
+ */
+#define LWPROC_DIFFERS_EXEC_OF_IGNORED_CHILDREN 32768
 
 /**
  * What happens to an LWP.
@@ -515,6 +568,28 @@ struct vmspace;
  * finds it yet.
  */
 typedef int (*lwproc_fork_prepare)(void *arg, pid_t pid, struct vmspace **vm);
+
+/**
+ * How a child is made. All zero is a child that shares the descriptors.
+ */
+struct lwproc_fork_args {
+    /**
+     * As of rump_pub_lwproc_rfork; LWPROC_FORK_CLONE, LWPROC_FORK_SIBLING.
+     */
+    int flags;
+    /**
+     * With LWPROC_FORK_CLONE; 0: nothing. SIGCHLD makes an ordinary child of it.
+     */
+    int exit_signal;
+    /**
+     * The second step; NULL: it is made.
+     */
+    lwproc_fork_prepare prepare;
+    /**
+     * Passed to it.
+     */
+    void *arg;
+};
 
 /**
  * Runs when a value of the embedder's goes.
@@ -731,7 +806,7 @@ struct lwproc_config {
      */
     void *arg;
     /**
-     * LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR, LWPROC_SIGCHLD.
+     * LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR, LWPROC_SIGCHLD, LWPROC_INIT_WAITS.
      */
     unsigned int flags;
     /**
@@ -1196,15 +1271,18 @@ int lwproc_getgroups(size_t *count, gid_t *groups);
 /**
  * Makes a child of the current process, and goes on as what it is: the child's LWP is parked,
  * to be switched to, and goes into `l`, and the child's number into `pid` unless that is
- * NULL. `flags` as of rump_pub_lwproc_rfork.
+ * NULL. NULL for `how`: all zero.
  *
  * All that may be refused is, and then `prepare(arg, ...)` is called once, unless it is NULL:
  * it knows the child's number, and may still give it back. What it puts into `vm` is freed by
  * the hypercall vmspace_free when the child ends.
  *
- * EINVAL: both flags, or unknown ones. EAGAIN: no id left, or a limit. What `prepare` says.
+ * EINVAL: flags that do not go together, or unknown ones; no such signal; a sibling of process
+ * 0 or 1. EAGAIN: no id left, or a limit. What `prepare` says.
  */
-int lwproc_fork(int flags, lwproc_fork_prepare prepare, void *arg, struct lwp **l, pid_t *pid);
+int lwproc_fork(const struct lwproc_fork_args *how,
+                struct lwp **l,
+                pid_t *pid);
 
 /**
  * Waits until a process execs or ends, as the parent of a vfork does, which has made the
@@ -1217,6 +1295,41 @@ int lwproc_vfork_wait(const struct lwproc_handle *handle, int *end);
  * Whether it has: LWPROC_VFORK_* into `end`. Also in a callback.
  */
 int lwproc_vfork_end(const struct lwproc_handle *handle, int *end);
+
+/**
+ * Says whether the current process is a subreaper (PR_SET_CHILD_SUBREAPER), not 0: whether
+ * the orphans that descend from it become its children, and not those of one above it.
+ * Children are none by birth.
+ */
+int lwproc_setsubreaper(int is_one);
+
+/**
+ * Whether it is one, 1 or 0 into `is_one`.
+ */
+int lwproc_getsubreaper(int *is_one);
+
+/**
+ * Has the current process sent a signal when its parent ends, which is the LWP that made it
+ * (PR_SET_PDEATHSIG), as the current LWP asks; 0: none. EINVAL: no such signal; an implicit
+ * thread.
+ */
+int lwproc_setdeathsig(int signo);
+
+/**
+ * Which one the current LWP has asked for; 0: none.
+ */
+int lwproc_getdeathsig(int *signo);
+
+/**
+ * Says LWPROC_CHILD_* of the current process's children: both, one or 0. EINVAL: unknown
+ * flags. ENOSYS: without LWPROC_JOBS_KERNEL.
+ */
+int lwproc_setchildflags(int flags);
+
+/**
+ * What it says of them.
+ */
+int lwproc_getchildflags(int *flags);
 
 /**
  * Opens a file at the lowest free descriptor. `close(data)` is called once, when the last
@@ -1342,8 +1455,8 @@ int lwproc_handle_exited(const struct lwproc_handle *handle,
                          const struct timespec *deadline);
 
 /**
- * As lwproc_wait_until of the process, a child of the current one; LWPROC_WNOHANG is the only
- * option. ECHILD: it is none, or has been reaped.
+ * As lwproc_wait_until of the process, a child of the current one; the options are
+ * LWPROC_WNOHANG, LWPROC_WCLONE, LWPROC_WALL. ECHILD: it is none, or has been reaped.
  */
 int lwproc_handle_wait(const struct lwproc_handle *handle,
                        int options,
@@ -1399,12 +1512,15 @@ int lwproc_getsid(pid_t pid, pid_t *sid);
 
 /**
  * waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
- * group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT, and what it waits for,
- * LWPROC_WEXITED if nothing is said. The child's pid goes into `pid`, 0 when none is found
+ * group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT, which children (LWPROC_WCLONE,
+ * LWPROC_WALL, LWPROC_WNOTHREAD), and what it waits for, LWPROC_WEXITED if nothing is said. The child's pid goes into `pid`, 0 when none is found
  * yet, and how it ended, stopped or went on into `status`, in the traditional encoding;
  * either may be NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
  */
-int lwproc_wait(pid_t target, int options, pid_t *pid, int *status);
+int lwproc_wait(pid_t target,
+                int options,
+                pid_t *pid,
+                int *status);
 
 /**
  * As lwproc_wait, until the deadline, a time of CLOCK_MONOTONIC; NULL: never. ETIMEDOUT.

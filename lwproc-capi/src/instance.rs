@@ -39,6 +39,10 @@ pub const LWPROC_NTHR: c_uint = 4;
 /// rules, when it can wait for it: with LWPROC_WAIT. LWPROC_JOBS_KERNEL sends it in any case.
 pub const LWPROC_SIGCHLD: c_uint = 8;
 
+/// Process 1 waits for its children, orphans included, as others do; else it reaps by itself.
+/// With LWPROC_WAIT.
+pub const LWPROC_INIT_WAITS: c_uint = 16;
+
 /// Signals are ignored.
 pub const LWPROC_SIGMODEL_IGNORE: c_int = 0;
 /// Signals are passed to the hypercall `raise`.
@@ -63,7 +67,7 @@ pub struct lwproc_config {
     pub hypercalls: *const lwproc_hypercalls,
     /// Passed to each hypercall.
     pub arg: *mut c_void,
-    /// LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR, LWPROC_SIGCHLD.
+    /// LWPROC_WAIT, LWPROC_NPROC, LWPROC_NTHR, LWPROC_SIGCHLD, LWPROC_INIT_WAITS.
     pub flags: c_uint,
     /// LWPROC_SIGMODEL_*.
     pub sigmodel: c_int,
@@ -172,7 +176,8 @@ impl Instance {
                 LWPROC_SIGMODEL_RECORD => SigModel::Record,
                 _ => return Err(Mistake::Argument("no such signal model")),
             });
-            if config.flags & !(LWPROC_WAIT | LWPROC_SIGCHLD | LIMITS) != 0 {
+            let children = LWPROC_WAIT | LWPROC_SIGCHLD | LWPROC_INIT_WAITS;
+            if config.flags & !(children | LIMITS) != 0 {
                 return Err(Mistake::Argument("unknown flags"));
             }
             if config.flags & LWPROC_WAIT != 0 {
@@ -180,6 +185,9 @@ impl Instance {
             }
             if config.flags & LWPROC_SIGCHLD != 0 {
                 builder = builder.sigchld();
+            }
+            if config.flags & LWPROC_INIT_WAITS != 0 {
+                builder = builder.init_waits();
             }
             builder = builder.limits_policy(limits_policy(config.flags)).rules(rules(config)?);
             if config.max_queued_signals != 0 {

@@ -124,6 +124,7 @@ refused!(
     lwproc::BigLockError,
     lwproc::BuildError,
     lwproc::CredError,
+    lwproc::DeathSignalError,
     lwproc::DispositionError,
     lwproc::EmulError,
     lwproc::EndError,

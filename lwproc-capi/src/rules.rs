@@ -23,7 +23,7 @@ pub const LWPROC_JOBS_KERNEL: c_int = 2;
 pub const LWPROC_DIFFERS_KILL_OF_NOBODY: u64 = 1;
 /// A bad signal number for who is not there. Linux: ESRCH. NetBSD: EINVAL.
 pub const LWPROC_DIFFERS_BAD_SIGNAL_FOR_NOBODY: u64 = 2;
-/// lwproc_setpgid to a negative group. Linux: EINVAL. NetBSD: ESRCH.
+/// lwproc_setpgid of a negative number, to group 0. Linux: EINVAL. NetBSD: ESRCH.
 pub const LWPROC_DIFFERS_NEGATIVE_SETPGID: u64 = 4;
 /// lwproc_setpgid of a zombie. Linux: done. NetBSD: ESRCH.
 pub const LWPROC_DIFFERS_SETPGID_OF_ZOMBIE: u64 = 8;
@@ -52,7 +52,12 @@ pub const LWPROC_DIFFERS_HANG_UP: u64 = 4096;
 /// Which LWP is told of a signal for its process. Linux: the first. NetBSD: the newest.
 pub const LWPROC_DIFFERS_RECEIVER: u64 = 8192;
 
-const DIFFERENCES: [(u64, Difference); 14] = [
+/// SIGCHLD of a child that leaves no zombie, by LWPROC_CHILD_NOWAIT. Linux: sent. NetBSD: not.
+pub const LWPROC_DIFFERS_SIGNAL_WITHOUT_ZOMBIE: u64 = 16384;
+/// SIGCHLD ignored, after lwproc_execnotify. Linux: still. NetBSD: LWPROC_SIG_DEFAULT.
+pub const LWPROC_DIFFERS_EXEC_OF_IGNORED_CHILDREN: u64 = 32768;
+
+const DIFFERENCES: [(u64, Difference); 16] = [
     (LWPROC_DIFFERS_KILL_OF_NOBODY, Difference::KillOfNobody),
     (LWPROC_DIFFERS_BAD_SIGNAL_FOR_NOBODY, Difference::BadSignalForNobody),
     (LWPROC_DIFFERS_NEGATIVE_SETPGID, Difference::NegativeSetpgid),
@@ -67,6 +72,8 @@ const DIFFERENCES: [(u64, Difference); 14] = [
     (LWPROC_DIFFERS_CHANGE_BY_ORPHANS, Difference::ChangeByOrphans),
     (LWPROC_DIFFERS_HANG_UP, Difference::HangUp),
     (LWPROC_DIFFERS_RECEIVER, Difference::Receiver),
+    (LWPROC_DIFFERS_SIGNAL_WITHOUT_ZOMBIE, Difference::SignalWithoutZombie),
+    (LWPROC_DIFFERS_EXEC_OF_IGNORED_CHILDREN, Difference::ExecOfIgnoredChildren),
 ];
 
 /// The rules that a configuration names.
@@ -97,6 +104,7 @@ pub(crate) fn rules(config: &lwproc_config) -> Result<Rules, Mistake> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// C's name of one.
     fn name(variant: &str) -> String {
@@ -125,8 +133,8 @@ mod tests {
         let (_, body) = policy.split_once("pub enum Difference {").expect("it is there");
         let (body, _) = body.split_once("\n}").expect("it ends");
         let variants = body.lines().filter_map(|line| line.trim().strip_suffix(','));
-        let variants: Vec<_> = variants.filter(|line| !line.contains(' ')).collect();
+        let variants: BTreeSet<_> = variants.filter(|line| !line.contains(' ')).collect();
         let flags = DIFFERENCES.map(|(_, difference)| format!("{difference:?}"));
-        assert_eq!(variants, flags);
+        assert_eq!(variants, flags.iter().map(String::as_str).collect());
     }
 }

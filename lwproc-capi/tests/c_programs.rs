@@ -124,12 +124,13 @@ fn run(prefix: &Path, program: impl AsRef<Path>) -> Command {
     command
 }
 
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "tests/c/behaviour.c",
     "tests/c/births.c",
     "tests/c/callbacks.c",
     "tests/c/deadlines.c",
     "tests/c/death.c",
+    "tests/c/families.c",
     "tests/c/fork.c",
     "tests/c/handles.c",
     "tests/c/queue.c",
@@ -280,6 +281,7 @@ fn two_threads_under_valgrind() {
         ("births.c", ""),
         ("callbacks.c", ""),
         ("deadlines.c", ""),
+        ("families.c", ""),
         ("handles.c", ""),
         ("queue.c", ""),
         ("resources.c", ""),

@@ -4,7 +4,9 @@
 use libc::{c_int, pid_t, timespec};
 use lwproc::{Pid, ProcHandle};
 
-use super::process::{LWPROC_WNOHANG, exited, found, store_found};
+use super::process::{
+    LWPROC_WALL, LWPROC_WCLONE, LWPROC_WNOHANG, exited, found, kind, store_found,
+};
 use super::{store, until, wanted};
 use crate::context;
 use crate::host::CHost;
@@ -156,8 +158,8 @@ pub unsafe extern "C" fn lwproc_handle_exited(
     })
 }
 
-/// As lwproc_wait_until of the process, a child of the current one; LWPROC_WNOHANG is the only
-/// option. ECHILD: it is none, or has been reaped.
+/// As lwproc_wait_until of the process, a child of the current one; the options are
+/// LWPROC_WNOHANG, LWPROC_WCLONE, LWPROC_WALL. ECHILD: it is none, or has been reaped.
 ///
 /// # Safety
 /// `handle` is from lwproc_handle_open, and was not closed; `pid` and `status` are NULL or may
@@ -175,10 +177,13 @@ pub unsafe extern "C" fn lwproc_handle_wait(
         let proc = unsafe { proc(handle)? };
         // SAFETY: by contract.
         let deadline = unsafe { until(deadline)? };
-        let reaped = context::public_until(deadline, |cx| match options {
-            0 => Ok(Some(cx.k_mut().until(deadline).wait_for(proc)?)),
-            LWPROC_WNOHANG => Ok(proc.try_wait(cx.k())?),
-            _ => Err(Mistake::Argument("unknown options").into()),
+        if options & !(LWPROC_WNOHANG | LWPROC_WCLONE | LWPROC_WALL) != 0 {
+            return Err(Mistake::Argument("unknown options").into());
+        }
+        let wait = proc.wait().kind(kind(options));
+        let reaped = context::public_until(deadline, |cx| match options & LWPROC_WNOHANG {
+            0 => Ok(Some(wait.block_until(cx.k(), deadline)?)),
+            _ => Ok(wait.now(cx.k())?),
         })?;
         let child = reaped.map(found);
         // SAFETY: by contract.

@@ -9,6 +9,7 @@ pub mod attempt;
 
 pub mod creds;
 pub mod births;
+pub mod families;
 pub mod files;
 pub mod handles;
 pub mod listing;

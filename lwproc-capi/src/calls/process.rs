@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char};
 
 use libc::{c_int, pid_t};
-use lwproc::{Comm, CoreDump, ExitStatus, Pid, Reaped, WaitEvents, WaitTarget};
+use lwproc::{ChildKind, Comm, CoreDump, ExitStatus, Pid, Reaped, WaitEvents, WaitTarget};
 
 use super::{store, until, wanted};
 use crate::context::{self, Context};
@@ -21,6 +21,13 @@ pub const LWPROC_WEXITED: c_int = 4;
 pub const LWPROC_WSTOPPED: c_int = 8;
 /// lwproc_wait: for one that was stopped and goes on, in the same way.
 pub const LWPROC_WCONTINUED: c_int = 16;
+/// lwproc_wait: for children that were made with LWPROC_FORK_CLONE (__WCLONE).
+pub const LWPROC_WCLONE: c_int = 32;
+/// lwproc_wait: for these and the others (__WALL).
+pub const LWPROC_WALL: c_int = 64;
+/// lwproc_wait: for children that the current LWP made; the oldest LWP also has those whose
+/// maker has gone, and those that were inherited (__WNOTHREAD).
+pub const LWPROC_WNOTHREAD: c_int = 128;
 
 /// setpgid(2): 0 for `pid` is the current process, for `pgid` the pid. EINVAL, ESRCH,
 /// EACCES, EPERM.
@@ -71,8 +78,8 @@ pub unsafe extern "C" fn lwproc_getsid(pid: pid_t, sid: *mut pid_t) -> c_int {
 }
 
 /// waitpid(2): `target` is a pid, -1 for any child, 0 for one of the own group, -N for one of
-/// group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT, and what it waits for,
-/// LWPROC_WEXITED if nothing is said. The child's pid goes into `pid`, 0 when none is found
+/// group N; `options` are LWPROC_WNOHANG, LWPROC_WNOWAIT, which children (LWPROC_WCLONE,
+/// LWPROC_WALL, LWPROC_WNOTHREAD), and what it waits for, LWPROC_WEXITED if nothing is said. The child's pid goes into `pid`, 0 when none is found
 /// yet, and how it ended, stopped or went on into `status`, in the traditional encoding;
 /// either may be NULL. It blocks the thread. ECHILD, EINTR. Of use with LWPROC_WAIT.
 ///
@@ -120,6 +127,15 @@ pub(super) fn found(child: Reaped) -> Found {
     (child.pid, child.as_wait_status())
 }
 
+/// Which kind of children is meant, by the options.
+pub(super) fn kind(options: c_int) -> ChildKind {
+    match (options & LWPROC_WALL, options & LWPROC_WCLONE) {
+        (0, 0) => ChildKind::Ordinary,
+        (0, _) => ChildKind::Clone,
+        _ => ChildKind::Any,
+    }
+}
+
 /// What is waited for, by the options.
 fn events(options: c_int) -> WaitEvents {
     let named = [
@@ -133,12 +149,16 @@ fn events(options: c_int) -> WaitEvents {
 
 fn wait(target: pid_t, options: c_int, deadline: Deadline) -> Result<Option<Found>, Refusal> {
     let target = WaitTarget::from_raw(target);
-    let for_what = LWPROC_WEXITED | LWPROC_WSTOPPED | LWPROC_WCONTINUED;
-    if options & !(LWPROC_WNOHANG | LWPROC_WNOWAIT | for_what) != 0 {
+    if options & !(LWPROC_WNOTHREAD * 2 - 1) != 0 {
         return Err(Mistake::Argument("unknown options").into());
     }
-    let what = target.events(events(options));
-    let what = if options & LWPROC_WNOWAIT == 0 { what } else { what.peek() };
+    let mut what = target.events(events(options)).kind(kind(options));
+    if options & LWPROC_WNOWAIT != 0 {
+        what = what.peek();
+    }
+    if options & LWPROC_WNOTHREAD != 0 {
+        what = what.of_this_lwp();
+    }
     context::public_until(deadline, |cx| {
         if options & LWPROC_WNOHANG != 0 {
             Ok(cx.k().try_wait(what)?.map(found))

@@ -117,7 +117,7 @@ static void of_many(void)
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     leader = rump_pub_lwproc_curlwp();
     OK(lwproc_setsid(&sid));
-    OK(lwproc_fork(0, NULL, NULL, &other, NULL));
+    OK(lwproc_fork(NULL, &other, NULL));
     OK(rump_pub_lwproc_rfork(0));
     child = rump_pub_lwproc_curlwp();
     pid = lwproc_getpid();

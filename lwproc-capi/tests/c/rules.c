@@ -51,12 +51,12 @@ static void configurations(void)
     config.differs = LWPROC_DIFFERS_BAD_SIGNAL_FOR_NOBODY;
     begin(&config);
     IS(lwproc_kill(12345, 99), ESRCH);
-    IS(lwproc_setpgid(0, -5), ESRCH);
+    IS(lwproc_setpgid(-5, 0), ESRCH);
     end();
     config.rules = LWPROC_RULES_LINUX;
     begin(&config);
     IS(lwproc_kill(12345, 99), EINVAL);
-    IS(lwproc_setpgid(0, -5), EINVAL);
+    IS(lwproc_setpgid(-5, 0), EINVAL);
     end();
 }
 
@@ -159,7 +159,7 @@ static void job_control(void)
     begin(&config);
     OK(rump_pub_lwproc_rfork(RUMP_RFCFDG));
     OK(lwproc_setsid(NULL));
-    OK(lwproc_fork(0, NULL, NULL, &child, &pid));
+    OK(lwproc_fork(NULL, &child, &pid));
     p = lwproc_proc_find(pid);
     OK(lwproc_state(p, &state));
     IS(state, LWPROC_STATE_ACTIVE);

@@ -58,7 +58,7 @@ static void a_shell(void)
     is_of(shell_pid, shell_pid);
     OK(lwproc_terminal_session(tty, &got));
     IS(got, shell_pid);
-    OK(lwproc_fork(0, NULL, NULL, &job, &job_pid));
+    OK(lwproc_fork(NULL, &job, &job_pid));
     OK(lwproc_setpgid(job_pid, job_pid));
     IS(lwproc_terminal_setforeground(tty, -5), EINVAL);
     OK(lwproc_terminal_foreground(tty, &got));

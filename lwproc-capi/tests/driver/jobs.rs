@@ -4,6 +4,7 @@ use super::callbacks::{self, Live};
 use super::{Driver, is_scheduled};
 use libc::{c_int, c_void, pid_t};
 use lwproc_capi::calls::births::*;
+use lwproc_capi::calls::families::*;
 use lwproc_capi::calls::files::lwproc_unshare_files;
 use lwproc_capi::calls::inside::lwproc_proc_find;
 use lwproc_capi::calls::listing::lwproc_state;
@@ -31,7 +32,8 @@ impl Driver<'_> {
         match self.bytes.byte() % 16 {
             0..=3 => self.fork(),
             4 => lwproc_unshare_files(),
-            5 => unsafe { lwproc_state(self.proc(), self.place(&mut 0)) },
+            5 => self.family(),
+            11 => unsafe { lwproc_state(self.proc(), self.place(&mut 0)) },
             6 => self.vfork(),
             7..=10 => self.queue(),
             _ => self.terminals(),
@@ -42,12 +44,29 @@ impl Driver<'_> {
         let (mut l, mut pid) = (null_mut(), 0);
         let prepare: lwproc_fork_prepare =
             if self.bytes.byte() < 60 { None } else { Some(prepare) };
-        let (flags, arg) = (self.bytes.one_of(&[0, 1, 2, 3]), self.has.vmspaces.as_arg());
+        let how = lwproc_fork_args {
+            flags: self.bytes.one_of(&[0, 1, 2, 3, 4, 8, 12, 16]),
+            exit_signal: self.bytes.one_of(&[0, 1, 17, 20, 65]),
+            prepare,
+            arg: self.has.vmspaces.as_arg(),
+        };
         let made =
-            unsafe { lwproc_fork(flags, prepare, arg, self.place(&mut l), self.place(&mut pid)) };
+            unsafe { lwproc_fork(&how, self.place(&mut l), self.place(&mut pid)) };
         assert_eq!(made == 0, !l.is_null());
         self.lwps.extend((made == 0).then_some(l));
         made
+    }
+
+    fn family(&mut self) -> c_int {
+        let said = &mut 0;
+        match self.bytes.byte() % 6 {
+            0 => lwproc_setsubreaper((self.bytes.byte() % 2).into()),
+            1 => unsafe { lwproc_getsubreaper(self.place(said)) },
+            2 => lwproc_setdeathsig(self.bytes.one_of(&[0, 1, 40, 65])),
+            3 => unsafe { lwproc_getdeathsig(self.place(said)) },
+            4 => lwproc_setchildflags(self.bytes.one_of(&[0, 1, 2, 3, 4])),
+            _ => unsafe { lwproc_getchildflags(self.place(said)) },
+        }
     }
 
     fn vfork(&mut self) -> c_int {

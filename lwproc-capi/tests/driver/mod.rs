@@ -18,7 +18,7 @@ use lwproc_capi::calls::files::{lwproc_file, lwproc_file_put};
 use lwproc_capi::calls::handles::{lwproc_handle, lwproc_handle_close};
 use lwproc_capi::calls::inside::{lwproc_curproc, rump_lwproc_rfork_vmspace};
 use lwproc_capi::calls::instances::*;
-use lwproc_capi::calls::process::{LWPROC_WNOHANG, lwproc_reopen, lwproc_wait};
+use lwproc_capi::calls::process::{LWPROC_WALL, LWPROC_WNOHANG, lwproc_reopen, lwproc_wait};
 use lwproc_capi::calls::rump::*;
 use lwproc_capi::calls::terminals::{lwproc_terminal, lwproc_terminal_destroy};
 use lwproc_capi::calls::sleep::{
@@ -177,7 +177,7 @@ impl Driver<'_> {
             rules: self.bytes.mostly(&[0, 1], 2),
             // A stopped process would wait for another thread: LWPROC_JOBS_PROGRAM.
             jobs: self.bytes.mostly(&[1], 3),
-            differs: self.bytes.mostly(&[0, 0, 128, 0x3fff], 1 << 63),
+            differs: self.bytes.mostly(&[0, 0, 128, 0xffff], 1 << 63),
             max_queued_signals: self.bytes.one_of(&[0, 2]),
         };
         let mut kernel = self.kernels[which];
@@ -361,7 +361,7 @@ fn reap() {
     let mut pid = 1;
     while pid != 0 {
         pid = 0;
-        let error = unsafe { lwproc_wait(-1, LWPROC_WNOHANG, &mut pid, null_mut()) };
+        let error = unsafe { lwproc_wait(-1, LWPROC_WNOHANG | LWPROC_WALL, &mut pid, null_mut()) };
         assert!(error == 0 || error == libc::ECHILD, "{error}");
     }
 }

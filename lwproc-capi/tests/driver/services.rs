@@ -98,7 +98,7 @@ impl Driver<'_> {
             164..=168 => {
                 // It must not block.
                 let looks = LWPROC_WNOHANG | LWPROC_WNOWAIT;
-                let options = self.bytes.one_of(&[LWPROC_WNOHANG, 29, looks, 1 << 30]);
+                let options = self.bytes.one_of(&[LWPROC_WNOHANG, 29, looks, 225, 1 << 30]);
                 let target = self.bytes.one_of(&[-1, 0, -2, 2, 3, c_int::MIN]);
                 let place = self.place(&mut number);
                 if op == 168 {
@@ -210,7 +210,7 @@ impl Driver<'_> {
             }
             9 => unsafe { lwproc_handle_exited(handle, self.place(&mut status), &self.past()) },
             _ => {
-                let options = self.bytes.one_of(&[LWPROC_WNOHANG, 0, 2]);
+                let options = self.bytes.one_of(&[LWPROC_WNOHANG, 0, 2, LWPROC_WALL]);
                 let place = self.place(&mut number);
                 unsafe { lwproc_handle_wait(handle, options, place, &mut status, &self.past()) }
             }
