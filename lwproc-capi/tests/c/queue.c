@@ -121,10 +121,17 @@ static void of_many(void)
     OK(rump_pub_lwproc_rfork(0));
     child = rump_pub_lwproc_curlwp();
     pid = lwproc_getpid();
+    OK(lwproc_setpgid(0, 0));
     OK(lwproc_setuid(7));
-    OK(lwproc_kill_tree(pid, 1));
-    IS(lwproc_kill_tree(12345, 1), ESRCH);
     rump_pub_lwproc_switch(leader);
+    OK(lwproc_kill_tree(sid, 1));
+    IS(lwproc_kill_tree(12345, 1), ESRCH);
+    {
+        int got;
+
+        OK(lwproc_sigtake(&got));
+        IS(got, 1);
+    }
     OK(lwproc_kill_user(7, 2));
     IS(lwproc_kill_user(8, 2), ESRCH);
     OK(lwproc_kill_session(sid, 3));
@@ -137,7 +144,7 @@ static void of_many(void)
         IS(set, bit(1) | bit(2) | bit(3));
     }
     rump_pub_lwproc_releaselwp();
-    was_sent(other, 3);
+    was_sent(other, 1);
     was_sent(leader, 3);
 }
 
