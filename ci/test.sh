@@ -41,7 +41,7 @@ quick() {
     step cargo clippy --workspace --all-targets -- -D warnings
     # With the features of the workspace, so that the library is built once.
     step cargo test -q -p lwproc --features async --lib --tests -- "${long[@]}"
-    step cargo test -q -p lwproc-cli -p lwproc-replay -p lwproc-examples
+    step cargo test -q -p lwproc-cli -p lwproc-replay -p lwproc-sysproxy -p lwproc-examples
     if command -v python3 >/dev/null; then
         step ci/seed-map
         step ci/progress

@@ -19,10 +19,10 @@ pub fn models() -> Vec<Model> {
         pair("receiver_parks_against_post", parks_against_post),
         pair("receiver_two_posts", two_posts),
         pair("receiver_wait_for_against_post", wait_against_post),
-        pair("queued_for_an_lwp_against_its_end", for_lwp_against_end),
-        pair("queued_end_of_an_lwp_against_queue", end_against_for_lwp),
-        pair("queued_for_a_process_against_its_end", for_proc_against_end),
-        pair("queued_two_against_take", two_against_take),
+        pair("queued_for_an_lwp_against_its_end", for_lwp_against_end).long(),
+        pair("queued_end_of_an_lwp_against_queue", end_against_for_lwp).long(),
+        pair("queued_for_a_process_against_its_end", for_proc_against_end).long(),
+        pair("queued_two_against_take", two_against_take).long(),
     ]
 }
 
@@ -202,23 +202,29 @@ fn for_proc_against_end() {
     assert_empty(&kernel);
 }
 
-/// Two are sent, and one takes meanwhile: both are taken, and between them it is marked.
+/// Two are sent, and one takes meanwhile, who only looks, on the spawned thread: both are taken,
+/// and the LWP has been told of what is left.
 fn two_against_take() {
     let (kernel, dropped) = valued();
     let lwp = kernel.spawn().start().unwrap();
-    let (k, target, values) = (kernel.clone(), QueueTarget::Proc(lwp.pid()), dropped.clone());
-    let e = enter_as(&kernel, lwp);
+    let (k, target) = (kernel.clone(), QueueTarget::Proc(lwp.pid()));
+    let e = kernel.enter().unwrap();
     let there = move || {
-        let e = k.enter().unwrap();
+        let mut e = enter_as(&k, lwp);
+        let taken = usize::from(e.signals().take().is_some());
+        (taken, e.unbind().unwrap().unwrap())
+    };
+    let here = || {
         for _ in 0..2 {
-            e.signals().queue(target, RT, Value(values.clone())).unwrap();
+            e.signals().queue(target, RT, Value(dropped.clone())).unwrap();
         }
     };
-    let ((), taken) = at_once(&kernel, there, || usize::from(e.signals().take().is_some()));
+    let ((taken, lwp), ()) = at_once(&kernel, there, here);
+    drop(e);
+    let e = enter_as(&kernel, lwp);
     for _ in taken..2 {
-        assert!(e.signals().has_pending(), "the mark is lost");
-        assert!(e.signals().take().is_some());
+        assert!(e.signals().has_pending() && e.signals().take().is_some());
     }
-    assert!(e.signals().take().is_none());
+    assert!(!e.signals().has_pending() && e.signals().take().is_none());
     assert_eq!(dropped.load(SeqCst), 2);
 }

@@ -16,7 +16,7 @@ pub fn models() -> Vec<Model> {
         pair("queue_take_against_push", take_against_push),
         pair("queue_take_against_take", take_against_take),
         pair("queue_take_against_take_of_the_last", take_of_the_last),
-        pair("queue_discard_against_take", discard_against_take),
+        pair("queue_discard_against_take", discard_against_take).long(),
         pair("queue_discard_against_push", discard_against_push),
         pair("queue_first_against_first", first_against_first),
         pair("queue_merge_against_take", merge_against_take),

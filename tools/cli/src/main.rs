@@ -13,7 +13,11 @@ use std::process::ExitCode;
 const BAD_INPUT: u8 = 2;
 
 #[derive(Debug, Parser)]
-#[command(name = "lwproc", version, about = "A world of processes, checked against real ones")]
+#[command(
+    name = "lwproc",
+    version,
+    about = "Worlds of processes: checked against real ones, and served"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -40,6 +44,8 @@ macro_rules! verbs {
 // One line for each.
 verbs! {
     Replay(lwproc_replay::command::Replay),
+    Serve(lwproc_sysproxy::command::Serve),
+    Ps(lwproc_sysproxy::command::Ps),
 }
 
 fn main() -> ExitCode {
