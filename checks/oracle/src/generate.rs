@@ -179,7 +179,15 @@ impl Inventor<'_> {
     /// A child with an exit signal of its own, or none.
     pub(crate) fn clone_(&mut self) -> Option<Vec<Arg>> {
         let mut args = self.fork()?;
+        // None that stops: the parent may be in a vfork, or in init's session.
+        let stops = |number: u8| {
+            let signal = signals::of_linux(number.into());
+            signal.is_some_and(|signal| signal.effect == Effect::Stops)
+        };
         let signo = self.signal();
+        if stops(signo) {
+            return None;
+        }
         args.push(if self.random.one_in(3) { Arg::Number(0) } else { Arg::Signal(signo) });
         Some(args)
     }

@@ -204,8 +204,19 @@ pub const KNOWN: &[Known] = &[
         reason: "Linux's parent, which catches it, has stopped before or after; here all stop when \
                  the signal is sent",
         is: |d| {
+            let by_terminal =
+                matches!(d.step.verb.name, "tcsetpgrp" | "ttyread" | "ttywrite" | "tcflush");
             let to_many = d.is_kill() && d.values[0] <= 0 && matches!(d.values[1], 19..=22);
-            to_many && matches!(d.field, Some("pending" | "caught"))
+            (to_many || by_terminal) && matches!(d.field, Some("pending" | "caught"))
+        },
+        then: Then::Ends,
+    },
+    Known {
+        name: "a parent that leaves no zombies and its child, killed at once",
+        reason: "whoever ends first: the child is gone, or a zombie of who inherits it",
+        is: |d| {
+            let stages = d.field == Some("stage") && d.actor != d.step.actor;
+            stages && d.is_kill() && d.values[0] <= 0
         },
         then: Then::Ends,
     },
