@@ -1297,69 +1297,6 @@ int lwproc_setgroups(size_t count, const gid_t *groups);
 int lwproc_getgroups(size_t *count, gid_t *groups);
 
 /**
- * Makes a child of the current process, and goes on as what it is: the child's LWP is parked,
- * to be switched to, and goes into `l`, and the child's number into `pid` unless that is
- * NULL. NULL for `how`: all zero.
- *
- * All that may be refused is, and then `prepare(arg, ...)` is called once, unless it is NULL:
- * it knows the child's number, and may still give it back. What it puts into `vm` is freed by
- * the hypercall vmspace_free when the child ends.
- *
- * EINVAL: flags that do not go together, or unknown ones; no such signal; a sibling of process
- * 0 or 1. EAGAIN: no id left, or a limit. What `prepare` says.
- */
-int lwproc_fork(const struct lwproc_fork_args *how,
-                struct lwp **l,
-                pid_t *pid);
-
-/**
- * Waits until a process execs or ends, as the parent of a vfork does, which has made the
- * child: LWPROC_VFORK_* into `end`, unless that is NULL. It blocks the thread. Signals pend;
- * EINTR: one that ends the process, or the LWP is to exit, or was unslept.
- */
-int lwproc_vfork_wait(const struct lwproc_handle *handle, int *end);
-
-/**
- * Whether it has: LWPROC_VFORK_* into `end`. Also in a callback.
- */
-int lwproc_vfork_end(const struct lwproc_handle *handle, int *end);
-
-/**
- * Says whether the current process is a subreaper (PR_SET_CHILD_SUBREAPER), not 0: whether
- * the orphans that descend from it become its children, and not those of one above it.
- * Children are none by birth.
- */
-int lwproc_setsubreaper(int is_one);
-
-/**
- * Whether it is one, 1 or 0 into `is_one`.
- */
-int lwproc_getsubreaper(int *is_one);
-
-/**
- * Has the current process sent a signal when its parent ends, which is the LWP that made it
- * (PR_SET_PDEATHSIG), as the current LWP asks; 0: none. EINVAL: no such signal; an implicit
- * thread.
- */
-int lwproc_setdeathsig(int signo);
-
-/**
- * Which one the current LWP has asked for; 0: none.
- */
-int lwproc_getdeathsig(int *signo);
-
-/**
- * Says LWPROC_CHILD_* of the current process's children: both, one or 0. EINVAL: unknown
- * flags. ENOSYS: without LWPROC_JOBS_KERNEL.
- */
-int lwproc_setchildflags(int flags);
-
-/**
- * What it says of them.
- */
-int lwproc_getchildflags(int *flags);
-
-/**
  * Says whether the current process is a subreaper (PR_SET_CHILD_SUBREAPER), not 0: whether
  * the orphans that descend from it become its children, and not those of one above it.
  * Children are none by birth.
