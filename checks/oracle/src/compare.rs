@@ -131,11 +131,13 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<
         run.transcript.push([text(&outcomes), text(&same)]);
         let before = std::mem::replace(&mut state, linux.state());
         let known_before = run.known.len();
+        let our_state = ours.state();
         run.comparisons += outcomes.len() as u64;
         let no_difference = Difference {
             step: &step,
             values: &values,
             before: &before,
+            after: [&state, &our_state],
             actor: step.actor,
             outcomes: [None; 2],
             field: None,
@@ -154,7 +156,7 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<
             run.mismatch = Some(Mismatch { at, actor, what: "answer", linux: theirs, ours: own });
             return Ok(run);
         }
-        if let Some(mismatch) = compare_states(&state, &ours.state(), at, &mut run.comparisons) {
+        if let Some(mismatch) = compare_states(&state, &our_state, at, &mut run.comparisons) {
             // What follows from a known difference is no other one.
             if run.known.len() == known_before {
                 let (actor, field) = (mismatch.actor, Some(mismatch.what));

@@ -15,6 +15,8 @@ pub struct Difference<'a> {
     pub values: &'a [i64],
     /// How all were before, on Linux.
     pub before: &'a State,
+    /// How they are now, on Linux and here.
+    pub after: [&'a State; 2],
     /// Whose it is.
     pub actor: Name,
     /// Linux's outcome, and ours; none when a field differs.
@@ -50,6 +52,19 @@ impl Difference<'_> {
         // One who is gone may have had the number before.
         let is_meant = |task: &Task| i64::from(task.pid) == self.values[arg];
         self.before.values().any(|task| is_meant(task) && task.stage == Stage::Zombie)
+    }
+
+    /// Whether who waits in a vfork on Linux goes on waiting, and has a signal before it, or
+    /// a stop, that has been taken here.
+    fn is_of_vforker(&self) -> bool {
+        let [linux, ours] = self.after;
+        self.before.iter().filter(|(_, task)| task.call == Some("vfork")).any(|(name, before)| {
+            let (Some(theirs), Some(own)) = (linux.get(name), ours.get(name)) else { return false };
+            let left = (theirs.pending & !own.pending) | (theirs.own_pending & !own.own_pending);
+            theirs.stage == Stage::Living
+                && theirs.call == before.call
+                && (own.stage == Stage::Stopped || left & !theirs.blocked != 0)
+        })
     }
 
     fn linux(&self) -> Option<Result<i64, i32>> {
@@ -90,12 +105,10 @@ fn err(errno: Errno) -> Option<Result<i64, i32>> {
 /// The list.
 pub const KNOWN: &[Known] = &[
     Known {
-        name: "a stop of who waits in a vfork",
-        reason: "Linux says that it has stopped when the vfork has returned; here at once",
-        is: |d| {
-            let stops = d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(19..=22)));
-            stops && d.before.values().any(|task| task.call == Some("vfork"))
-        },
+        name: "a signal to who waits in a vfork",
+        reason: "on Linux it pends until the vfork has returned, even where the process has other \
+                 threads, and so does a stop; here another takes it, and a process stops at once",
+        is: |d| d.is_of_vforker(),
         then: Then::Ends,
     },
     Known {

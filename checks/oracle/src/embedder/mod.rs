@@ -178,8 +178,8 @@ impl Ours {
         Some(outcomes.into_iter().collect())
     }
 
-    /// Who has stopped in its call returns when it goes on; of several threads another may
-    /// have stopped all after it had returned.
+    /// Who has stopped in its call returns when it goes on. What stops it may come after it
+    /// has returned: from another thread, or from a child that it has ended.
     fn stop_in_call(
         &mut self,
         name: Name,
@@ -187,8 +187,7 @@ impl Ours {
         outcomes: &mut BTreeMap<Name, Outcome>,
     ) {
         let Some(Outcome::Answered(answer)) = outcomes.get(&name) else { return };
-        let returned = hint == Some(answer) && self.threads_of(name).len() > 1;
-        if returned || !self.is_alive(name) || !self.is_stopped(name) {
+        if hint == Some(answer) || !self.is_alive(name) || !self.is_stopped(name) {
             return;
         }
         if let Some(Outcome::Answered(answer)) = outcomes.insert(name, Outcome::Blocks) {
