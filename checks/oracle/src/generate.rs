@@ -179,7 +179,7 @@ impl Inventor<'_> {
     /// A child with an exit signal of its own, or none.
     pub(crate) fn clone_(&mut self) -> Option<Vec<Arg>> {
         let mut args = self.fork()?;
-        let signo = self.signal();
+        let signo = self.signal_now();
         args.push(if self.random.one_in(3) { Arg::Number(0) } else { Arg::Signal(signo) });
         Some(args)
     }
@@ -188,8 +188,13 @@ impl Inventor<'_> {
         Some(vec![Arg::Number(i64::from(!self.random.one_in(4)))])
     }
 
+    /// None that stops: on Linux the child decides when it takes it, and has lost its tie to
+    /// the parent by then, or not yet.
     pub(crate) fn deathsig(&mut self) -> Option<Vec<Arg>> {
-        Some(vec![self.signal_to_send()])
+        match self.signal_to_send() {
+            Arg::Signal(19..=22) => None,
+            signo => Some(vec![signo]),
+        }
     }
 
     pub(crate) fn exit(&mut self) -> Option<Vec<Arg>> {

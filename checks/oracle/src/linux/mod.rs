@@ -110,6 +110,8 @@ struct Actor {
     /// Its number, and its process's.
     pid: i32,
     process: i32,
+    /// The first actor of its process: the number may be another's later.
+    of: Name,
     files: Files,
     /// What it has been asked and has not been seen to answer.
     asked: Option<&'static Verb>,
@@ -205,17 +207,18 @@ impl Linux {
         name: Name,
         slot: usize,
         pid: i64,
-        process: Option<i32>,
+        process: Option<(i32, Name)>,
     ) -> Result<(), Trouble> {
         let proc = &self.namespace.as_ref().expect("a sequence has begun").proc;
         let failed = |why| Trouble(format!("{name}, number {pid}: {why}"));
         let pid = i32::try_from(pid).map_err(|why| failed(io::Error::other(why)))?;
-        let process = process.unwrap_or(pid);
+        let (process, of) = process.unwrap_or((pid, name));
         let files = Files::open(proc, process, pid).map_err(failed)?;
         let stat = files.stat();
         let own = &self.namespace.as_ref().expect("a sequence has begun").own;
         let number = system::number_here(own, pid);
-        self.actors.insert(name, Actor { slot, pid, process, files, asked: None, stat, number });
+        self.actors
+            .insert(name, Actor { slot, pid, process, of, files, asked: None, stat, number });
         Ok(())
     }
 
@@ -245,7 +248,7 @@ impl Linux {
         let child = makes.map(|_| self.new_slot());
         let actor = self.actors.get_mut(&step.actor).expect("it is free");
         let slot = actor.slot;
-        let process = (step.verb.makes == Makes::Thread).then_some(actor.process);
+        let process = (step.verb.makes == Makes::Thread).then_some((actor.process, actor.of));
         actor.asked = Some(step.verb);
         self.memory.ask(slot, &(step.verb.call)(&values, Seat { slot }), child);
         self.memory.wait(slot);
@@ -272,7 +275,7 @@ impl Linux {
     /// A further thread that has execed is its process's first from now on, and the files of
     /// that one show it.
     fn let_take_pid(&mut self, name: Name) -> Result<(), Trouble> {
-        let Actor { slot, pid, process, .. } = self.actors[&name];
+        let Actor { slot, pid, process, of, .. } = self.actors[&name];
         if pid == process || !self.has_answered(slot) || self.memory.result(slot) != 0 {
             return Ok(());
         }
@@ -280,7 +283,7 @@ impl Linux {
         for actor in self.actors.values_mut().filter(|actor| actor.process == process) {
             actor.stat.state = '-';
         }
-        self.seat(name, slot, process.into(), None)?;
+        self.seat(name, slot, process.into(), Some((process, of)))?;
         self.actor_of(name).asked = asked;
         Ok(())
     }
@@ -433,7 +436,7 @@ impl Linux {
             }
             task.pid = actor.pid;
             task.process = actor.process;
-            let own = self.actors.values().filter(|other| other.process == actor.process);
+            let own = self.actors.values().filter(|other| other.of == actor.of);
             task.caught = own.fold(0, |all, other| all | self.memory.caught(other.slot));
             task.call = actor.asked.map(|verb| verb.name);
             (*name, task)
