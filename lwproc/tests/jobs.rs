@@ -437,6 +437,27 @@ fn numbers_go_by_name() {
     }
 }
 
+fn pending(kernel: &Kernel, pid: Pid) -> SigSet {
+    kernel.pin().proc(pid).unwrap().pending()
+}
+
+#[test]
+fn a_stop_of_who_is_stopped_is_pending_until_it_goes_on() {
+    let kernel = linux();
+    let mut k = shell(&kernel);
+    let child = job(&mut k);
+    let pid = child.pid();
+    kill(&k, pid, STOP);
+    assert_eq!(pending(&kernel, pid), SigSet::EMPTY);
+    kill(&k, pid, TSTP);
+    assert_eq!(pending(&kernel, pid), signo(TSTP).into());
+    kill(&k, pid, CONT);
+    assert_eq!(pending(&kernel, pid), SigSet::EMPTY);
+    assert_eq!(state(&kernel, pid), ProcState::Active);
+    let (_child, taken) = take_as(&mut k, child);
+    assert_eq!(taken, []);
+}
+
 #[test]
 fn an_orphaned_group_with_a_stopped_member_is_hung_up_and_continued() {
     let kernel = linux();
@@ -470,6 +491,8 @@ fn an_orphaned_group_with_a_stopped_member_is_hung_up_and_continued() {
             assert_eq!(state(&kernel, pid), ProcState::Active);
             kill(&init, pid, STOP);
             assert_eq!(state(&kernel, pid), ProcState::Stopped);
+            kill(&init, pid, TSTP);
+            assert_eq!(pending(&kernel, pid), signo(TSTP).into(), "who is stopped has it");
             drop(lwp);
         }
         init.wait(WaitTarget::Any).unwrap();

@@ -143,13 +143,16 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<
             outcomes: [None; 2],
             field: None,
         };
-        for (actor, pair) in in_pairs(&outcomes, &same) {
-            if pair[0] == pair[1] {
-                continue;
-            }
+        let mut pairs: Vec<_> = in_pairs(&outcomes, &same).into_iter().collect();
+        // First whose step it is: the others' may follow from it.
+        pairs.sort_by_key(|(actor, _)| *actor != step.actor);
+        for (actor, pair) in pairs.into_iter().filter(|(_, pair)| pair[0] != pair[1]) {
             let difference = Difference { actor, outcomes: pair, ..no_difference };
             if let Some(known) = known::recognise(&difference) {
                 run.known.push(known);
+                if known.then == Then::Ends {
+                    return Ok(run);
+                }
                 continue;
             }
             let [theirs, own] =
@@ -166,9 +169,6 @@ fn run_begun(linux: &mut Linux, mut source: Source<'_>, sides: Sides) -> Result<
                     None => run.mismatch = Some(mismatch),
                 }
             }
-            return Ok(run);
-        }
-        if run.known[known_before..].iter().any(|known| known.then == Then::Ends) {
             return Ok(run);
         }
     }

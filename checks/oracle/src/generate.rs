@@ -184,7 +184,7 @@ impl Inventor<'_> {
             let signal = signals::of_linux(number.into());
             signal.is_some_and(|signal| signal.effect == Effect::Stops)
         };
-        let signo = self.signal();
+        let signo = self.signal_now();
         if stops(signo) {
             return None;
         }
@@ -196,8 +196,13 @@ impl Inventor<'_> {
         Some(vec![Arg::Number(i64::from(!self.random.one_in(4)))])
     }
 
+    /// None that stops: on Linux the child decides when it takes it, and has lost its tie to
+    /// the parent by then, or not yet.
     pub(crate) fn deathsig(&mut self) -> Option<Vec<Arg>> {
-        Some(vec![self.signal_to_send()])
+        match self.signal_to_send() {
+            Arg::Signal(19..=22) => None,
+            signo => Some(vec![signo]),
+        }
     }
 
     pub(crate) fn exit(&mut self) -> Option<Vec<Arg>> {

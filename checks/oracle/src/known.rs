@@ -2,8 +2,9 @@
 //! is let pass. When one is met and the states agree nonetheless, the sequence goes on; else
 //! it ends there. The list shrinks as the library grows.
 
+use crate::signals;
 use crate::state::{Stage, State, Task};
-use crate::step::{Arg, Name, Outcome, Step};
+use crate::step::{Name, Outcome, Step};
 use lwproc::{Abi, Errno};
 
 /// One difference that was met.
@@ -67,6 +68,52 @@ impl Difference<'_> {
                 && theirs.call == before.call
                 && (own.stage == Stage::Stopped || left & !theirs.blocked != 0)
         })
+    }
+
+    /// Whether Linux has stops for the thread, of a process that was stopped, and no more.
+    fn is_stop_of_stopped(&self) -> bool {
+        let [Some(before), Some(theirs), Some(own)] = self.three(&self.actor) else {
+            return false;
+        };
+        let more = theirs.own_pending & !own.own_pending;
+        let rest = own.own_pending & !theirs.own_pending;
+        before.stage == Stage::Stopped && rest == 0 && more & !signals::stops() == 0
+    }
+
+    /// Whether the actor and its parent have both ended in this step, on both sides.
+    fn ends_with_parent(&self) -> bool {
+        let ended = |before: &Task, theirs: &Task, own: &Task| {
+            before.stage.is_alive() && !theirs.stage.is_alive() && !own.stage.is_alive()
+        };
+        let has_ended = |name: &Name| {
+            let [Some(before), Some(theirs), Some(own)] = self.three(name) else { return false };
+            ended(before, theirs, own)
+        };
+        has_ended(&self.actor) && self.parent().is_some_and(has_ended)
+    }
+
+    /// Whether the actor's parent was in a wait, and has stopped here.
+    fn stops_parent_in_wait(&self) -> bool {
+        let [Some(_), Some(theirs), Some(own)] = self.three(&self.actor) else { return false };
+        let has_stopped = |name: &Name| {
+            let [Some(before), Some(_), Some(own)] = self.three(name) else { return false };
+            before.call.is_some_and(|call| call.starts_with("wait")) && own.stage == Stage::Stopped
+        };
+        let stages = [theirs.stage, own.stage];
+        stages == [Stage::Gone, Stage::Zombie] && self.parent().is_some_and(has_stopped)
+    }
+
+    /// The actor whose child this one was.
+    fn parent(&self) -> Option<&Name> {
+        let ppid = self.before.get(&self.actor)?.ppid;
+        let is_it = |task: &Task| task.pid == ppid && task.stage.is_alive();
+        self.before.iter().find(|(_, task)| is_it(task)).map(|(name, _)| name)
+    }
+
+    /// An actor before, and now on both sides.
+    fn three(&self, name: &Name) -> [Option<&Task>; 3] {
+        let [linux, ours] = self.after;
+        [self.before, linux, ours].map(|state| state.get(name))
     }
 
     fn linux(&self) -> Option<Result<i64, i32>> {
@@ -188,15 +235,22 @@ pub const KNOWN: &[Known] = &[
         then: Then::Ends,
     },
     Known {
-        name: "a stop by the terminal to who is stopped, in an orphaned group",
-        reason: "Linux decides when the signal is taken, so it pends; here when it is sent",
-        is: |d| {
-            let task = d.before.get(&d.actor);
-            let stopped = task.is_some_and(|task| task.stage == Stage::Stopped);
-            stopped
-                && matches!(d.field, Some("pending" | "own pending"))
-                && d.step.args.iter().any(|arg| matches!(arg, Arg::Signal(20..=22)))
-        },
+        name: "a stop to one thread of who is stopped",
+        reason: "Linux keeps it for that thread until SIGCONT discards it; here it is discarded",
+        is: |d| d.field == Some("own pending") && d.is_stop_of_stopped(),
+        then: Then::Ends,
+    },
+    Known {
+        name: "the end of a parent with its child",
+        reason: "who of the two ends first is open: whether the child leaves a zombie is the one \
+                 parent's affair, or the next one's",
+        is: |d| d.field == Some("stage") && d.ends_with_parent(),
+        then: Then::Ends,
+    },
+    Known {
+        name: "a stop that comes with the end of a child",
+        reason: "Linux's wait finds the child, and stops then; here it has stopped before",
+        is: |d| d.field == Some("stage") && d.stops_parent_in_wait(),
         then: Then::Ends,
     },
     Known {

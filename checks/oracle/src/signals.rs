@@ -99,6 +99,12 @@ pub fn set_of_ours(ours: SigSet) -> u64 {
     all.fold(0, |set, signal| set | bit(signal.linux))
 }
 
+/// Those that stop, by Linux's numbers.
+pub fn stops() -> u64 {
+    let all = SIGNALS.iter().filter(|signal| signal.effect == Effect::Stops);
+    all.fold(0, |set, signal| set | bit(signal.linux))
+}
+
 /// The bit of a number of Linux's.
 pub fn bit(linux: u8) -> u64 {
     1 << (linux - 1)

@@ -8,7 +8,7 @@
 //! | 1 TELLS_STOP | a wait can still take that it was stopped | `stop` | `take_notice`, `cont` |
 //! | 2 TELLS_CONT | a wait can still take that it was continued | `cont` | `take_notice`, `stop` |
 //! | 8..16 | the signal that stopped it last | `stop` | |
-//! | 16..32 | the process's pending signals of those kinds, 17 to 32 | `stop`, `post`, `cont` | `take`, `discard`; SIGCONT `stop`, `post`; the others `cont` |
+//! | 16..32 | the process's pending signals of those kinds, 17 to 32 | `stop`, `post`, `post_if_stopped`, `cont` | `take`, `discard`; SIGCONT `stop`, `post`; the others `cont` |
 //! | 32..48 | how many SIGCONTs there have been, modulo 2^16: whether one came after a stop that is taken | `cont` | |
 //! | 48..64 | which signals those are; none where the embedder sees to jobs | birth | |
 //!
@@ -171,6 +171,12 @@ impl AtomicJobWord {
     /// Makes a stop pending that an LWP takes, and discards `cont`. Lock-free.
     pub fn post(&self, signo: Signo, cont: Signo) {
         self.change(|word| Some(word.without(cont.into()).with(signo.into())));
+    }
+
+    /// Makes stops pending that nobody takes, if the process is stopped; whether it is.
+    /// Lock-free.
+    pub fn post_if_stopped(&self, stops: SigSet) -> bool {
+        self.change(|word| word.is_stopped().then(|| word.with(stops))).is_some()
     }
 
     /// Continues the process, discards `stops`, and makes `pends` pending. Lock-free.

@@ -127,7 +127,13 @@ pub(crate) fn sent<H: Host>(
         if stops {
             // Also where the group is exempt.
             proc.jobs.discard(numbers.cont.into());
-            stop(world, proc, signo, None, pin, aftermath);
+            let of_proc = if let Recipient::Proc(_) = to { signo.into() } else { SigSet::EMPTY };
+            // Until SIGCONT discards it, be the group orphaned: nobody decides before.
+            match proc.jobs.post_if_stopped(of_proc) {
+                // Relaxed: a hint of what nobody takes.
+                true => drop(proc.pending.fetch_or(of_proc.bits(), Relaxed)),
+                false => stop(world, proc, signo, None, pin, aftermath),
+            }
         } else if let (Recipient::Proc(_), true) = (to, is_kept) {
             proc.jobs.post(signo, numbers.cont);
         } else {

@@ -191,7 +191,9 @@ impl Ours {
         }
         self.stop_in_call(step.actor, hint, &mut outcomes);
         let mut interrupted = BTreeSet::new();
-        while self.settle(&hints, &mut interrupted, &mut outcomes) {}
+        // Of several that are sent it at once the parent is mostly the first.
+        let looks_first = step.verb.name != "kill" || values[0] > 0;
+        while self.settle(&hints, looks_first, &mut interrupted, &mut outcomes) {}
         self.stop_in_call(step.actor, hint, &mut outcomes);
         // Who is about to take a signal that ends it does not see its call return.
         for (name, actor) in &mut self.actors {
@@ -227,6 +229,7 @@ impl Ours {
     fn settle(
         &mut self,
         hints: &BTreeMap<Name, &Answer>,
+        looks_first: bool,
         interrupted: &mut BTreeSet<Name>,
         outcomes: &mut BTreeMap<Name, Outcome>,
     ) -> bool {
@@ -243,6 +246,15 @@ impl Ours {
         for &name in &all {
             if !self.is_alive(name) {
                 continue;
+            }
+            let hint = hints.get(&name).copied();
+            // A wait finds the child whose end signals it, be it that it dies of that.
+            if looks_first
+                && hint.is_none()
+                && let Some(answer) = self.find_child(name)
+            {
+                outcomes.insert(name, Outcome::Answered(answer));
+                return true;
             }
             let delivered = self.deliver(name);
             if delivered == Delivered::Caught {

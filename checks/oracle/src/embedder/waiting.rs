@@ -237,6 +237,12 @@ fn is_meant(k: &Entered<'_>, target: WaitTarget, pid: Pid) -> bool {
 }
 
 impl Ours {
+    /// What a wait that sleeps has found meanwhile.
+    pub(super) fn find_child(&mut self, name: Name) -> Option<Answer> {
+        let waits = matches!(self.actor(name).sleeps, Some(Sleep::Wait(_)));
+        if waits && !self.is_stopped(name) { self.wake(name, false, None) } else { None }
+    }
+
     /// What the call of a sleeper comes to, if it comes to an end.
     pub(super) fn wake(
         &mut self,

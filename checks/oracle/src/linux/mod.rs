@@ -111,6 +111,8 @@ struct Actor {
     /// Its numbers, and its process's in the sequence's own namespace.
     numbers: Numbers,
     process: i32,
+    /// The first actor of its process: the number may be another's later.
+    of: Name,
     files: Files,
     /// What it has been asked and has not been seen to answer.
     asked: Option<&'static Verb>,
@@ -207,18 +209,18 @@ impl Linux {
         name: Name,
         slot: usize,
         numbers: Numbers,
-        process: Option<i32>,
+        process: Option<(i32, Name)>,
     ) -> Result<(), Trouble> {
         let proc = &self.namespace.as_ref().expect("a sequence has begun").proc;
         let pid = numbers.outermost();
         let failed = |why: io::Error| Trouble(format!("{name}, number {pid}: {why}"));
-        let process = process.unwrap_or(pid);
+        let (process, of) = process.unwrap_or((pid, name));
         let files = Files::open(proc, process, pid).map_err(failed)?;
         let stat = files.stat();
         let own = &self.namespace.as_ref().expect("a sequence has begun").own;
         let number = system::number_here(own, pid);
-        self.actors
-            .insert(name, Actor { slot, numbers, process, files, asked: None, stat, number });
+        let actor = Actor { slot, numbers, process, of, files, asked: None, stat, number };
+        self.actors.insert(name, actor);
         Ok(())
     }
 
@@ -290,7 +292,7 @@ impl Linux {
         let child = makes.map(|_| self.new_slot());
         let actor = self.actors.get_mut(&step.actor).expect("it is free");
         let slot = actor.slot;
-        let process = (step.verb.makes == Makes::Thread).then_some(actor.process);
+        let process = (step.verb.makes == Makes::Thread).then_some((actor.process, actor.of));
         actor.asked = Some(step.verb);
         self.memory.ask(slot, &(step.verb.call)(&values, Seat { slot }), child);
         self.memory.wait(slot);
@@ -318,7 +320,7 @@ impl Linux {
     /// A further thread that has execed is its process's first from now on, and the files of
     /// that one show it.
     fn let_take_pid(&mut self, name: Name) -> Result<(), Trouble> {
-        let Actor { slot, process, .. } = self.actors[&name];
+        let Actor { slot, process, of, .. } = self.actors[&name];
         let first = self.actors.values().find(|actor| actor.numbers.outermost() == process);
         let numbers = first.map(|first| first.numbers.clone());
         let numbers = numbers.ok_or_else(|| Trouble(format!("{name}: who was first?")))?;
@@ -332,7 +334,7 @@ impl Linux {
         for actor in self.actors.values_mut().filter(|actor| actor.process == process) {
             actor.stat.state = '-';
         }
-        self.seat(name, slot, numbers, None)?;
+        self.seat(name, slot, numbers, Some((process, of)))?;
         self.actor_of(name).asked = asked;
         Ok(())
     }
@@ -485,7 +487,7 @@ impl Linux {
             }
             task.pid = actor.numbers.outermost();
             task.process = actor.process;
-            let own = self.actors.values().filter(|other| other.process == actor.process);
+            let own = self.actors.values().filter(|other| other.of == actor.of);
             task.caught = own.fold(0, |all, other| all | self.memory.caught(other.slot));
             task.call = actor.asked.map(|verb| verb.name);
             (*name, task)
