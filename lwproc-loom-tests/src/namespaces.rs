@@ -147,6 +147,7 @@ struct Counts(AtomicU32);
 impl Host for Counts {
     type VmSpace = ();
     type File = ();
+    type SigValue = ();
     type Emul = ();
     type Vfs = ();
 

@@ -278,7 +278,15 @@ pub fn limit(ours: &mut Ours, asked: &Asked<'_>) -> Called {
 
 /// `/proc/sys/kernel/ns_last_pid`.
 pub fn last(ours: &mut Ours, asked: &Asked<'_>) -> Called {
-    answer(ours.set_last_number(asked.pid(0)), |()| 0)
+    let last = asked.pid(0);
+    let namespace = ours.run(asked.actor, |k| k.process().namespace());
+    match namespace.level() {
+        0 => answer(ours.set_last_number(last), |()| 0),
+        _ => {
+            namespace.set_last(last);
+            Called::Answer(Answer::value(0))
+        }
+    }
 }
 
 /// `sigprocmask(2)`.

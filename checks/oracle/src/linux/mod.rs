@@ -260,7 +260,9 @@ impl Linux {
             return Ok(Numbers::new(spaces, vec![made]));
         }
         let process = (makes == Makes::Thread).then_some(maker.process);
-        let known = |pid: i32| self.actors.values().any(|actor| actor.numbers.outermost() == pid);
+        // The number of one that is gone may be another's.
+        let there = || self.actors.values().filter(|actor| actor.stat.state != '-');
+        let known = |pid: i32| there().any(|actor| actor.numbers.outermost() == pid);
         let all = procfs::numbers(proc, process).map_err(|why| trouble(why.to_string()))?;
         let is_it = |each: &Vec<i32>| {
             !known(each[0])
