@@ -1171,6 +1171,34 @@ int lwproc_try_lwphold(void);
 int lwproc_try_lwprele(void);
 
 /**
+ * Makes a child of the current process, and goes on as what it is: the child's LWP is parked,
+ * to be switched to, and goes into `l`, and the child's number into `pid` unless that is
+ * NULL. NULL for `how`: all zero.
+ *
+ * All that may be refused is, and then `prepare(arg, ...)` is called once, unless it is NULL:
+ * it knows the child's number, and may still give it back. What it puts into `vm` is freed by
+ * the hypercall vmspace_free when the child ends.
+ *
+ * EINVAL: flags that do not go together, or unknown ones; no such signal; a sibling of process
+ * 0 or 1. EAGAIN: no id left, or a limit. What `prepare` says.
+ */
+int lwproc_fork(const struct lwproc_fork_args *how,
+                struct lwp **l,
+                pid_t *pid);
+
+/**
+ * Waits until a process execs or ends, as the parent of a vfork does, which has made the
+ * child: LWPROC_VFORK_* into `end`, unless that is NULL. It blocks the thread. Signals pend;
+ * EINTR: one that ends the process, or the LWP is to exit, or was unslept.
+ */
+int lwproc_vfork_wait(const struct lwproc_handle *handle, int *end);
+
+/**
+ * Whether it has: LWPROC_VFORK_* into `end`. Also in a callback.
+ */
+int lwproc_vfork_end(const struct lwproc_handle *handle, int *end);
+
+/**
  * The current process's number; 1 for an implicit thread. Aborts before rump_init.
  */
 pid_t lwproc_getpid(void);
@@ -1267,34 +1295,6 @@ int lwproc_setgroups(size_t count, const gid_t *groups);
  * has room for. With room for 0 only the number is stored. EINVAL: not enough room.
  */
 int lwproc_getgroups(size_t *count, gid_t *groups);
-
-/**
- * Makes a child of the current process, and goes on as what it is: the child's LWP is parked,
- * to be switched to, and goes into `l`, and the child's number into `pid` unless that is
- * NULL. NULL for `how`: all zero.
- *
- * All that may be refused is, and then `prepare(arg, ...)` is called once, unless it is NULL:
- * it knows the child's number, and may still give it back. What it puts into `vm` is freed by
- * the hypercall vmspace_free when the child ends.
- *
- * EINVAL: flags that do not go together, or unknown ones; no such signal; a sibling of process
- * 0 or 1. EAGAIN: no id left, or a limit. What `prepare` says.
- */
-int lwproc_fork(const struct lwproc_fork_args *how,
-                struct lwp **l,
-                pid_t *pid);
-
-/**
- * Waits until a process execs or ends, as the parent of a vfork does, which has made the
- * child: LWPROC_VFORK_* into `end`, unless that is NULL. It blocks the thread. Signals pend;
- * EINTR: one that ends the process, or the LWP is to exit, or was unslept.
- */
-int lwproc_vfork_wait(const struct lwproc_handle *handle, int *end);
-
-/**
- * Whether it has: LWPROC_VFORK_* into `end`. Also in a callback.
- */
-int lwproc_vfork_end(const struct lwproc_handle *handle, int *end);
 
 /**
  * Says whether the current process is a subreaper (PR_SET_CHILD_SUBREAPER), not 0: whether

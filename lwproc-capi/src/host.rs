@@ -54,8 +54,7 @@ pub struct lwproc_hypercalls {
     pub now: Option<unsafe extern "C" fn(arg: *mut c_void, now: *mut libc::timespec)>,
     /// An LWP has taken its process's number, by lwproc_execnotify: what `old` was is `l` from
     /// now on, in the hypercalls too, and `old` has gone. In the thread that runs as it.
-    pub lwp_renumber:
-        Option<unsafe extern "C" fn(arg: *mut c_void, old: *mut lwp, l: *mut lwp)>,
+    pub lwp_renumber: Option<unsafe extern "C" fn(arg: *mut c_void, old: *mut lwp, l: *mut lwp)>,
 }
 
 std::thread_local! {

@@ -123,10 +123,7 @@ fn number(end: VforkEnd) -> c_int {
 /// # Safety
 /// `handle` is from lwproc_handle_open, and was not closed; `end` is NULL or may be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lwproc_vfork_wait(
-    handle: *const lwproc_handle,
-    end: *mut c_int,
-) -> c_int {
+pub unsafe extern "C" fn lwproc_vfork_wait(handle: *const lwproc_handle, end: *mut c_int) -> c_int {
     errno("lwproc_vfork_wait", || {
         // SAFETY: by contract.
         let vforked = unsafe { proc(handle)? }.vforked();

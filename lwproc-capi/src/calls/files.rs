@@ -214,9 +214,7 @@ pub extern "C" fn lwproc_setcloexec(fd: c_int, flags: c_int) -> c_int {
 /// share it; lwproc_execnotify makes it the process's. EINVAL: an implicit thread has no LWP.
 #[unsafe(no_mangle)]
 pub extern "C" fn lwproc_unshare_files() -> c_int {
-    errno("lwproc_unshare_files", || {
-        context::public(|cx| Ok(cx.k_mut().files_mut().unshare()?))
-    })
+    errno("lwproc_unshare_files", || context::public(|cx| Ok(cx.k_mut().files_mut().unshare()?)))
 }
 
 /// close_range(2): closes the descriptors from `first` to `last`, or marks them

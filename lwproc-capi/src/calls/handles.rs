@@ -28,7 +28,9 @@ impl std::fmt::Debug for lwproc_handle {
 
 /// # Safety
 /// NULL, which is a mistake, or a handle that is not closed before the result goes.
-pub(super) unsafe fn proc<'a>(handle: *const lwproc_handle) -> Result<&'a ProcHandle<CHost>, Refusal> {
+pub(super) unsafe fn proc<'a>(
+    handle: *const lwproc_handle,
+) -> Result<&'a ProcHandle<CHost>, Refusal> {
     // SAFETY: by contract.
     let handle = unsafe { handle.as_ref() }.ok_or(Mistake::Argument("no handle"))?;
     Ok(&handle.proc)

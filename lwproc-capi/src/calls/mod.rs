@@ -7,8 +7,8 @@ pub mod inside;
 
 pub mod attempt;
 
-pub mod creds;
 pub mod births;
+pub mod creds;
 pub mod families;
 pub mod files;
 pub mod handles;

@@ -174,6 +174,16 @@ static void of_children(void)
     rump_pub_lwproc_releaselwp();
 }
 
+static int zombies;
+
+static void sink(void *arg, const struct lwproc_trace_event *event)
+{
+    if (event->kind == LWPROC_TRACE_ZOMBIE && zombies++ == 0) {
+        IS(event->parent, *(pid_t *)arg);
+        IS(WEXITSTATUS(event->status), 6);
+    }
+}
+
 /* With LWPROC_INIT_WAITS an implicit thread finds what process 1 has inherited. */
 static void init_waits(void)
 {
@@ -181,6 +191,7 @@ static void init_waits(void)
     int status;
 
     begins();
+    OK(lwproc_kernel_settrace(sink, &parent_pid, NULL));
     OK(rump_pub_lwproc_rfork(0));
     pid = lwproc_getpid();
     OK(lwproc_exit(6));
@@ -193,6 +204,9 @@ static void init_waits(void)
     OK(lwproc_wait(-1, 0, &got, NULL));
     IS(got, parent_pid);
     IS(lwproc_wait(-1, 0, NULL, NULL), ECHILD);
+    /* The one that is inherited is told of once more. */
+    IS(zombies, 3);
+    OK(lwproc_kernel_settrace(NULL, NULL, NULL));
 }
 
 static void in_a_kernel(unsigned int flags, void (*test)(void))

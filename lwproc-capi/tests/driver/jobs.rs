@@ -50,8 +50,7 @@ impl Driver<'_> {
             prepare,
             arg: self.has.vmspaces.as_arg(),
         };
-        let made =
-            unsafe { lwproc_fork(&how, self.place(&mut l), self.place(&mut pid)) };
+        let made = unsafe { lwproc_fork(&how, self.place(&mut l), self.place(&mut pid)) };
         assert_eq!(made == 0, !l.is_null());
         self.lwps.extend((made == 0).then_some(l));
         made
@@ -82,7 +81,8 @@ impl Driver<'_> {
     }
 
     fn queue(&mut self) -> c_int {
-        let (signo, value) = (self.bytes.one_of(&[1, 20, 40, 63, 64, 65, 0]), from_mut(self).cast());
+        let (signo, value) =
+            (self.bytes.one_of(&[1, 20, 40, 63, 64, 65, 0]), from_mut(self).cast());
         let mut info = lwproc_siginfo { signo: 0, queued: 0, value: null_mut() };
         let old = &mut 0;
         let answer = match self.bytes.byte() % 12 {

@@ -20,10 +20,10 @@ use lwproc_capi::calls::inside::{lwproc_curproc, rump_lwproc_rfork_vmspace};
 use lwproc_capi::calls::instances::*;
 use lwproc_capi::calls::process::{LWPROC_WALL, LWPROC_WNOHANG, lwproc_reopen, lwproc_wait};
 use lwproc_capi::calls::rump::*;
-use lwproc_capi::calls::terminals::{lwproc_terminal, lwproc_terminal_destroy};
 use lwproc_capi::calls::sleep::{
     lwproc_channel, lwproc_channel_create, lwproc_channel_destroy, lwproc_try_unsleep,
 };
+use lwproc_capi::calls::terminals::{lwproc_terminal, lwproc_terminal_destroy};
 use lwproc_capi::{lwp, lwproc_config, lwproc_kernel, proc, vmspace};
 use std::collections::BTreeSet;
 use std::ptr::{null_mut, without_provenance_mut};
