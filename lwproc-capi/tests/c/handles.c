@@ -301,7 +301,7 @@ static void reaps_nothing(void)
     parent = rump_pub_lwproc_curlwp();
     arg = lwproc_getpid();
     IS(lwproc_wait(-1, LWPROC_WNOWAIT, NULL, NULL), ECHILD);
-    IS(lwproc_wait(-1, 4, NULL, NULL), EINVAL);
+    IS(lwproc_wait(-1, 1 << 30, NULL, NULL), EINVAL);
     OK(rump_pub_lwproc_rfork(0));
     child = rump_pub_lwproc_curlwp();
     pid = lwproc_getpid();
