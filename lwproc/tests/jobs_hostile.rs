@@ -211,9 +211,11 @@ fn deadline() {
     assert!(took < Duration::from_millis(1300), "100 ms took {took:?}");
 }
 
-/// Credentials after an entry that had stopped.
+/// Credentials of the process after an entry that had stopped.
 fn creds() {
-    let kernel = linux();
+    let rules = Rules::LINUX.as_netbsd(Difference::OwnCredentials);
+    let b = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+    let kernel = b.wait_policy(WaitPolicy::Wait).build().unwrap();
     let mut k = shell(&kernel);
     let a = job(&mut k);
     let pid = a.pid();
