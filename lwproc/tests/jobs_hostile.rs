@@ -211,11 +211,11 @@ fn deadline() {
     assert!(took < Duration::from_millis(1300), "100 ms took {took:?}");
 }
 
-/// Credentials after an entry that had stopped, where they are the process's.
+/// Credentials of the process after an entry that had stopped.
 fn creds() {
     let rules = Rules::LINUX.as_netbsd(Difference::OwnCredentials);
-    let builder = Kernel::builder().rules(rules).signal_model(SigModel::Record);
-    let kernel = builder.wait_policy(WaitPolicy::Wait).build().unwrap();
+    let b = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+    let kernel = b.wait_policy(WaitPolicy::Wait).build().unwrap();
     let mut k = shell(&kernel);
     let a = job(&mut k);
     let pid = a.pid();
