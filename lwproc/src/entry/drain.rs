@@ -12,7 +12,7 @@ use crate::object::comm::Comm;
 use crate::object::doomed::Doomed;
 use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
-use crate::ops::birth::is_exempt;
+use crate::ops::place::is_exempt;
 use crate::ops::{creds, drain, emit, exec};
 use crate::policy::Difference;
 #[cfg(feature = "async")]

@@ -1,10 +1,10 @@
 //! Making an LWP: `newlwp`, `makelwp`. Attach it, reserve its id, build, publish (R3).
 #![allow(unsafe_code)]
 
-use super::birth::reserve;
 use super::creds::{self, update_creds};
 use super::death::{Leaving, detach, release_id};
 use super::owned::Lwp;
+use super::place::reserve;
 use super::seat::Seat;
 use super::{drain, emit, jobs, pending};
 use crate::cred::CredCell;

@@ -1,9 +1,9 @@
 //! What a process is made like: as its parent, or by a plan.
-use super::birth::{Line, NewProcError, Shape};
 use super::forker::Forker;
 use super::pending;
 use super::regroup::{self, Founding};
 use super::seat::Seat;
+use super::shape::{Line, NewProcError, Shape};
 use crate::cred::{Cred, CredChange, CredRef};
 use crate::error::CredError;
 use crate::filedesc::link::NewTable;
