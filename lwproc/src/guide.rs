@@ -15,6 +15,7 @@ chapters! {
     signals = "guide/signals.md";
     exec = "guide/exec.md";
     descriptors = "guide/descriptors.md";
+    systems = "guide/systems.md";
     host = "guide/host.md";
     executors = "guide/executors.md";
 }

@@ -66,6 +66,7 @@
 //! * [Signals](guide::signals)
 //! * [Exec](guide::exec)
 //! * [Descriptors](guide::descriptors)
+//! * [Linux or NetBSD](guide::systems)
 //! * [A host of one's own](guide::host)
 //! * [Under an executor](guide::executors)
 //!

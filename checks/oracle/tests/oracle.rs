@@ -2,9 +2,12 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use lwproc_oracle::compare::{self, Run, Sides, Source};
+use lwproc_oracle::known::KNOWN;
 use lwproc_oracle::linux::{Linux, Rights};
 use lwproc_oracle::random::Random;
 use lwproc_oracle::{shrink, step};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -57,7 +60,7 @@ fn checked_in_sequences_agree() {
     files.sort();
     assert!(!files.is_empty());
     for file in files {
-        let steps = step::read(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let steps = step::read(&fs::read_to_string(&file).unwrap()).unwrap();
         if linux.rights() == Rights::OneUser && steps.iter().any(|s| s.verb.name.contains("id")) {
             eprintln!("SKIPPED: {}: ids", file.display());
             continue;
@@ -94,4 +97,14 @@ fn steps_are_text() {
     for bad in ["p1", "p1 dance", "p1 kill p2", "x fork p2", "p1 kill p2 SIGTERM", "p1 fork {X}"] {
         assert!(step::read(bad).is_err(), "{bad}");
     }
+}
+
+/// The guide has what the library does otherwise on purpose, by the names of here.
+#[test]
+fn known_differences_are_in_the_guide() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lwproc/src/guide/systems.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let said: BTreeSet<&str> = guide.split("**").skip(1).step_by(2).collect();
+    let known: BTreeSet<&str> = KNOWN.iter().map(|known| known.name).collect();
+    assert_eq!(said, known);
 }
