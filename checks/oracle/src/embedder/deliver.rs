@@ -93,8 +93,12 @@ fn next_fatal(k: &Entered<'_>) -> Next {
     };
     let pending = k.signals().pending() - k.signals().blocked();
     // Where another is pending already, Linux wakes nobody for one that comes.
-    let only_such = pending.iter().all(|signo| is_fatal(&signo));
-    let fatal = pending.iter().next().filter(|_| only_such).and_then(|signo| take(k, signo));
+    // Each has one LWP's attention.
+    let others = pending.iter().filter(|signo| !is_fatal(signo)).count();
+    let guard = k.pin();
+    let lwps = guard.proc(k.pid()).map_or(0, |proc| proc.lwps().count());
+    let fatal =
+        pending.iter().find(is_fatal).filter(|_| others < lwps).and_then(|signo| take(k, signo));
     fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
 }
 
@@ -131,8 +135,30 @@ impl Ours {
                 self.process_of(name).caught |= signals::bit(signal.linux);
                 delivered = Delivered::Caught;
             } else {
-                self.end(name, ExitStatus::signaled(signal.ours.number(), CoreDump::None));
+                let signo = self.process_of(name).fate.unwrap_or(signo);
+                self.end(name, ExitStatus::signaled(signo.number(), CoreDump::None));
                 return Delivered::Ended;
+            }
+        }
+    }
+
+    /// Notes who is to end by a signal that has just been sent: Linux does so at once, and
+    /// the end of one may send others to the rest.
+    pub(super) fn note_fates(&mut self, linux: i32) {
+        let Some(signo) = Signo::new(signals::to_ours(linux)) else { return };
+        let ends = signals::of_ours(signo).is_some_and(|signal| signal.effect == Effect::Ends);
+        let names: Vec<Name> = self.actors.keys().copied().collect();
+        for name in names.into_iter().filter(|_| ends && !CORES.contains(&linux)) {
+            if !self.is_alive(name) || self.is_stopped(name) {
+                continue;
+            }
+            let is_meant = self.run(name, |k| {
+                let pending = k.signals().pending() - k.signals().blocked();
+                let does = k.signals().disposition(signo.number().into());
+                pending.contains(signo) && does == Ok(Disposition::Default)
+            });
+            if is_meant {
+                self.process_of(name).fate = Some(signo);
             }
         }
     }
