@@ -120,7 +120,11 @@ impl Ours {
             }
             let in_vfork = matches!(self.actor(name).sleeps, Some(Sleep::Vfork(_)));
             let next = if in_vfork { next_fatal } else { next };
-            let (signo, does) = match self.run(name, |k| next(k)) {
+            let fate = self.process_of(name).fate;
+            let (signo, does) = match self.run(name, |k| match fate {
+                Some(signo) if !k.must_exit() => Next::Taken(signo, Disposition::Default),
+                _ => next(k),
+            }) {
                 Next::Exit => {
                     // Others have said how.
                     self.actor(name).lwp = None;
@@ -135,8 +139,7 @@ impl Ours {
                 self.process_of(name).caught |= signals::bit(signal.linux);
                 delivered = Delivered::Caught;
             } else {
-                let signo = self.process_of(name).fate.unwrap_or(signo);
-                self.end(name, ExitStatus::signaled(signo.number(), CoreDump::None));
+                self.end(name, ExitStatus::signaled(signal.ours.number(), CoreDump::None));
                 return Delivered::Ended;
             }
         }
