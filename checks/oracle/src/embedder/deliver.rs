@@ -84,6 +84,12 @@ fn next_fatal(k: &Entered<'_>) -> Next {
     if k.must_exit() {
         return Next::Exit;
     }
+    let fatal = fatal_in_vfork(k).and_then(|signo| take(k, signo));
+    fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
+}
+
+/// The signal that ends who waits in a vfork, if there is one.
+fn fatal_in_vfork(k: &Entered<'_>) -> Option<Signo> {
     let is_fatal = |signo: &Signo| {
         let signal = signals::of_ours(*signo);
         let ends = signal.is_some_and(|signal| {
@@ -92,14 +98,11 @@ fn next_fatal(k: &Entered<'_>) -> Next {
         ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
     };
     let pending = k.signals().pending() - k.signals().blocked();
-    // Where another is pending already, Linux wakes nobody for one that comes.
-    // Each has one LWP's attention.
+    // Each other one has an LWP's attention, and Linux wakes that no more.
     let others = pending.iter().filter(|signo| !is_fatal(signo)).count();
     let guard = k.pin();
     let lwps = guard.proc(k.pid()).map_or(0, |proc| proc.lwps().count());
-    let fatal =
-        pending.iter().find(is_fatal).filter(|_| others < lwps).and_then(|signo| take(k, signo));
-    fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
+    pending.iter().find(is_fatal).filter(|_| others < lwps)
 }
 
 impl Ours {
@@ -155,10 +158,12 @@ impl Ours {
             if !self.is_alive(name) || self.is_stopped(name) {
                 continue;
             }
+            let in_vfork = matches!(self.actor(name).sleeps, Some(Sleep::Vfork(_)));
             let is_meant = self.run(name, |k| {
                 let pending = k.signals().pending() - k.signals().blocked();
                 let does = k.signals().disposition(signo.number().into());
-                pending.contains(signo) && does == Ok(Disposition::Default)
+                let wakes = !in_vfork || fatal_in_vfork(k).is_some();
+                pending.contains(signo) && does == Ok(Disposition::Default) && wakes
             });
             if is_meant {
                 self.process_of(name).fate = Some(signo);
