@@ -196,8 +196,7 @@ impl Inventor<'_> {
         Some(vec![Arg::Number(i64::from(!self.random.one_in(4)))])
     }
 
-    /// None that stops: on Linux the child decides when it takes it, and has lost its tie to
-    /// the parent by then, or not yet.
+    /// None that stops: Linux's child has lost its tie to the parent when it takes it, or not.
     pub(crate) fn deathsig(&mut self) -> Option<Vec<Arg>> {
         match self.signal_to_send() {
             Arg::Signal(19..=22) => None,

@@ -70,6 +70,20 @@ impl Difference<'_> {
         })
     }
 
+    /// Whether who was suspended has ended on Linux, and here blocks what is pending.
+    fn ends_suspended(&self) -> bool {
+        self.before.iter().filter(|(_, task)| task.call == Some("suspend")).any(|(name, _)| {
+            let [_, Some(theirs), Some(own)] = self.three(name) else { return false };
+            let waits = (own.pending | own.own_pending) & own.blocked != 0;
+            !theirs.stage.is_alive() && own.stage.is_alive() && waits
+        })
+    }
+
+    /// Whether the step is a use of the terminal that stops the background.
+    fn is_of_terminal(&self) -> bool {
+        matches!(self.step.verb.name, "ttyread" | "ttywrite" | "tcflush" | "tcsetpgrp")
+    }
+
     /// Whether Linux has stops for the thread, of a process that was stopped, and no more.
     fn is_stop_of_stopped(&self) -> bool {
         let [Some(before), Some(theirs), Some(own)] = self.three(&self.actor) else {
@@ -230,7 +244,8 @@ pub const KNOWN: &[Known] = &[
                  mask for a moment: what that lets through is taken",
         is: |d| {
             let suspended = d.before.get(&d.actor).is_some_and(|t| t.call == Some("suspend"));
-            suspended && d.actor != d.step.actor && d.outcomes[1].is_none()
+            let goes_on = suspended && d.actor != d.step.actor && d.outcomes[1].is_none();
+            goes_on || d.ends_suspended()
         },
         then: Then::Ends,
     },
@@ -258,10 +273,10 @@ pub const KNOWN: &[Known] = &[
         reason: "Linux's parent, which catches it, has stopped before or after; here all stop when \
                  the signal is sent",
         is: |d| {
-            let by_terminal =
-                matches!(d.step.verb.name, "tcsetpgrp" | "ttyread" | "ttywrite" | "tcflush");
             let to_many = d.is_kill() && d.values[0] <= 0 && matches!(d.values[1], 19..=22);
-            (to_many || by_terminal) && matches!(d.field, Some("pending" | "caught"))
+            let has_stopped = d.after[1].get(&d.actor).is_some_and(|t| t.stage == Stage::Stopped);
+            (to_many || (d.is_of_terminal() && has_stopped))
+                && matches!(d.field, Some("pending" | "caught"))
         },
         then: Then::Ends,
     },

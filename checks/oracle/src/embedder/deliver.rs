@@ -87,6 +87,12 @@ fn next_fatal(k: &Entered<'_>) -> Next {
     if k.must_exit() {
         return Next::Exit;
     }
+    let fatal = fatal_in_vfork(k).and_then(|signo| take(k, signo));
+    fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
+}
+
+/// The signal that ends who waits in a vfork, if there is one.
+fn fatal_in_vfork(k: &Entered<'_>) -> Option<Signo> {
     let is_fatal = |signo: &Signo| {
         let signal = signals::of_ours(*signo);
         let ends = signal.is_some_and(|signal| {
@@ -95,10 +101,11 @@ fn next_fatal(k: &Entered<'_>) -> Next {
         ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
     };
     let pending = k.signals().pending() - k.signals().blocked();
-    // Where another is pending already, Linux wakes nobody for one that comes.
-    let only_such = pending.iter().all(|signo| is_fatal(&signo));
-    let fatal = pending.iter().next().filter(|_| only_such).and_then(|signo| take(k, signo));
-    fatal.map_or(Next::Nothing, |signo| Next::Taken(signo, Disposition::Default))
+    // Each other one has an LWP's attention, and Linux wakes that no more.
+    let others = pending.iter().filter(|signo| !is_fatal(signo)).count();
+    let guard = k.pin();
+    let lwps = guard.proc(k.pid()).map_or(0, |proc| proc.lwps().count());
+    pending.iter().find(is_fatal).filter(|_| others < lwps)
 }
 
 impl Ours {
@@ -119,7 +126,11 @@ impl Ours {
             }
             let in_vfork = matches!(self.actor(name).sleeps, Some(Sleep::Vfork(_)));
             let next = if in_vfork { next_fatal } else { next };
-            let (signo, does) = match self.run(name, |k| next(k)) {
+            let fate = self.process_of(name).fate;
+            let (signo, does) = match self.run(name, |k| match fate {
+                Some(signo) if !k.must_exit() => Next::Taken(signo, Disposition::Default),
+                _ => next(k),
+            }) {
                 Next::Exit => {
                     // Others have said how.
                     self.actor(name).lwp = None;
@@ -136,6 +147,29 @@ impl Ours {
             } else {
                 self.end(name, ExitStatus::signaled(signal.ours.number(), CoreDump::None));
                 return Delivered::Ended;
+            }
+        }
+    }
+
+    /// Notes who is to end by a signal that has just been sent: Linux does so at once, and
+    /// the end of one may send others to the rest.
+    pub(super) fn note_fates(&mut self, linux: i32) {
+        let Some(signo) = Signo::new(signals::to_ours(linux)) else { return };
+        let ends = signals::of_ours(signo).is_some_and(|signal| signal.effect == Effect::Ends);
+        let names: Vec<Name> = self.actors.keys().copied().collect();
+        for name in names.into_iter().filter(|_| ends && !CORES.contains(&linux)) {
+            if !self.is_alive(name) || self.is_stopped(name) {
+                continue;
+            }
+            let in_vfork = matches!(self.actor(name).sleeps, Some(Sleep::Vfork(_)));
+            let is_meant = self.run(name, |k| {
+                let pending = k.signals().pending() - k.signals().blocked();
+                let does = k.signals().disposition(signo.number().into());
+                let wakes = !in_vfork || fatal_in_vfork(k).is_some();
+                pending.contains(signo) && does == Ok(Disposition::Default) && wakes
+            });
+            if is_meant {
+                self.process_of(name).fate = Some(signo);
             }
         }
     }

@@ -19,7 +19,7 @@ use calls::{Asked, Called, Sleep};
 use deliver::Delivered;
 use lwproc::{
     Enforcement, Errno, IdSet, Lid, Limit, Limits, LimitsPolicy, Numbering, NumberingError, Pid,
-    PidNamespace, ProcState, Resource, Rules, SigModel, ThreadHost, WaitPolicy,
+    PidNamespace, ProcState, Resource, Rules, SigModel, Signo, ThreadHost, WaitPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use terminal::Tty;
@@ -36,6 +36,8 @@ type ProcHandle = lwproc::ProcHandle<Host>;
 struct Process {
     handle: ProcHandle,
     caught: u64,
+    /// The signal that ends it, which was sent before any other that would.
+    fate: Option<Signo>,
     /// Whose number is the process's: the first actor, until another execs.
     leader: Name,
 }
@@ -94,7 +96,7 @@ impl Ours {
 
     /// Notes a process that was made, with its first LWP.
     fn seat(&mut self, name: Name, lwp: Lwp, spaces: Vec<Name>) {
-        let process = Process { handle: lwp.proc_handle(), caught: 0, leader: name };
+        let process = Process { handle: lwp.proc_handle(), caught: 0, fate: None, leader: name };
         self.processes.insert(name, process);
         self.seat_thread(name, lwp, name, spaces);
     }
@@ -191,6 +193,9 @@ impl Ours {
         }
         self.stop_in_call(step.actor, hint, &mut outcomes);
         let mut interrupted = BTreeSet::new();
+        if step.verb.name == "kill" {
+            self.note_fates(asked.int(1));
+        }
         // Of several that are sent it at once the parent is mostly the first.
         let looks_first = step.verb.name != "kill" || values[0] > 0;
         while self.settle(&hints, looks_first, &mut interrupted, &mut outcomes) {}
@@ -243,6 +248,13 @@ impl Ours {
         let is_first = |name: &Name| self.processes[&self.actors[name].process].leader == *name;
         let is_awake = |name: &Name| self.actors[name].sleeps.is_none();
         all.sort_by_key(|name| (!was_woken(name), !is_awake(name), !is_first(name), *name));
+        // A vfork returns before the parent is told of the end.
+        for &name in &all {
+            if let Some(answer) = self.return_from_vfork(name) {
+                outcomes.insert(name, Outcome::Answered(answer));
+                return true;
+            }
+        }
         for &name in &all {
             if !self.is_alive(name) {
                 continue;
@@ -290,7 +302,7 @@ impl Ours {
 
     fn task(&mut self, name: Name) -> Task {
         let is_alive = self.is_alive(name);
-        let Process { handle, caught, leader } = self.process_of(name);
+        let Process { handle, caught, leader, .. } = self.process_of(name);
         let (handle, caught, is_first) = (handle.clone(), *caught, *leader == name);
         let (pid, call) = (
             self.actor(name).numbers.outermost(),

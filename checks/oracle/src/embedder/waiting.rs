@@ -237,6 +237,13 @@ fn is_meant(k: &Entered<'_>, target: WaitTarget, pid: Pid) -> bool {
 }
 
 impl Ours {
+    /// The number of the child, if that has execed or ended.
+    pub(super) fn return_from_vfork(&mut self, name: Name) -> Option<Answer> {
+        let waits = matches!(self.actor(name).sleeps, Some(Sleep::Vfork(_)));
+        let may = waits && self.is_alive(name) && !self.is_stopped(name);
+        if may { self.wake(name, false, None) } else { None }
+    }
+
     /// What a wait that sleeps has found meanwhile.
     pub(super) fn find_child(&mut self, name: Name) -> Option<Answer> {
         let waits = matches!(self.actor(name).sleeps, Some(Sleep::Wait(_)));
