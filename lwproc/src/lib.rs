@@ -92,7 +92,7 @@
 #[doc(hidden)]
 pub mod layers {
     //! The layers below the kernel, for the models that check each apart.
-    pub use crate::cred::uids::{Charge, Lane, OverLimit, UidInfo, Uids};
+    pub use crate::cred::uids::{Charge, Lane, Most, OverLimit, UidInfo, Uids};
     pub use crate::filedesc::file::FileHold;
     pub use crate::filedesc::link::{Borrowed, TableLink, TableUse};
     pub use crate::filedesc::table::FdTable;

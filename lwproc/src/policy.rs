@@ -78,6 +78,9 @@ pub enum Difference {
     /// A fork beyond the limit of a user's processes. Linux: done if the real uid or the
     /// effective one is 0. NetBSD: if the effective one is.
     LimitOfTheSuperuser,
+    /// What [`Resource::Nproc`](crate::Resource::Nproc) limits. Linux: a user's processes and
+    /// further LWPs, so no further LWP is made beyond it, either. NetBSD: processes.
+    LimitOfLwps,
     /// SIGCHLD of a child that leaves no zombie, to a parent that
     /// [says so](crate::ChildFlags::NO_WAIT) and does not ignore it. Linux: sent. NetBSD: not,
     /// for such a child is init's. Where [job control](JobControl) is the kernel's.

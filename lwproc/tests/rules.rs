@@ -170,6 +170,46 @@ fn who_is_the_superuser_to_the_limit_of_processes() {
     both(case, [refused; 2], |kernel| fork(kernel, [1000; 2]));
 }
 
+/// A fork, a further LWP, and an exec as another user, where further LWPs are there.
+#[test]
+fn threads_count_for_the_limit_of_processes() {
+    let case = Difference::LimitOfLwps;
+    let limited = |k: &mut Entered<'_>, most| {
+        k.resources().set_limit(Resource::Nproc, Limit::both(most)).unwrap();
+        become_user(k, [1000; 3]);
+    };
+    let refused = (Err(SpawnError::Limit), Err(NewLwpError::Limit));
+    both(case, [refused, (Ok(()), Ok(()))], |kernel| {
+        let mut k = process(kernel);
+        limited(&mut k, 3);
+        let (child, further) = (k.spawn().start().unwrap(), k.new_lwp(k.pid()).unwrap());
+        let made = k.new_lwp(k.pid()).map(drop);
+        let forked = k.spawn().start().map(drop);
+        if forked.is_err() {
+            let UserCounts { procs, lwps, .. } = kernel.user_counts(1000);
+            assert_eq!((procs, lwps), (2, 1), "what was refused is given back");
+            // One that has gone makes room; a zombie makes none.
+            drop(further);
+            drop(k.spawn().start().unwrap());
+            assert_eq!(k.new_lwp(k.pid()).map(drop), Err(NewLwpError::Limit));
+            k.try_wait(WaitTarget::Any).unwrap().unwrap();
+            drop(k.new_lwp(k.pid()).unwrap());
+        }
+        drop(child);
+        (forked, made)
+    });
+    let exec = |kernel: &Kernel, most| {
+        let mut k = process(kernel);
+        let user = k.spawn().change_cred(&CredChange::SetUid(1000)).start().unwrap();
+        let _further = [(); 2].map(|()| kernel.new_lwp(user.pid()).unwrap());
+        limited(&mut k, most);
+        k.drain();
+        k.exec("other")
+    };
+    both(case, [Err(ExecError::Limit), Ok(())], |kernel| exec(kernel, 2));
+    both(case, [Ok(()); 2], |kernel| exec(kernel, 3));
+}
+
 #[test]
 fn whose_mask_keeps_what_does_nothing() {
     let urg = |kernel: &Kernel| {
@@ -432,4 +472,43 @@ fn an_exec_of_who_ignores_sigchld() {
         k.exec("another").unwrap();
         k.signals().disposition(chld).unwrap()
     });
+}
+
+/// It is not a zombie to those who wait, stop, continue or move it; and none at all when
+/// another LWP execs.
+#[test]
+fn a_stopped_process_whose_first_lwp_has_gone() {
+    let bsd = Rules::NETBSD.job_control(JobControl::Kernel);
+    for (rules, stop, cont) in [(Rules::LINUX, 19, 18), (bsd, 17, 19)] {
+        let builder = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+        let kernel = builder.wait_policy(WaitPolicy::Wait).build().unwrap();
+        let mut k = process(&kernel);
+        k.groups().setsid().unwrap();
+        let first = k.spawn().start().unwrap();
+        let (pid, further) = (first.pid(), kernel.new_lwp(first.pid()).unwrap());
+        first.exit(ExitStatus::exited(1));
+        let kill = |signo| k.signals().kill(KillTarget::Proc(pid), signo).unwrap();
+        let state = || kernel.pin().proc(pid).unwrap().state();
+        let found = |events| {
+            let found = k.try_wait(WaitTarget::Pid(pid).events(events)).unwrap();
+            found.map(|child| child.event)
+        };
+        kill(stop);
+        assert_eq!(state(), ProcState::Stopped);
+        assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
+        assert_eq!(k.groups().setpgid(pid, pid), Ok(()));
+        assert_eq!(k.groups().pgid_of(pid), Ok(pid));
+        let by = Signo::new(stop).unwrap();
+        assert_eq!(found(WaitEvents::STOPPED), Some(ChildEvent::Stopped(by)));
+        kill(cont);
+        assert_eq!(state(), ProcState::Active);
+        assert_eq!(found(WaitEvents::CONTINUED), Some(ChildEvent::Continued));
+        let own = k.switch(further).unwrap().unwrap();
+        k.drain();
+        k.exec("new").unwrap();
+        assert_eq!(kernel.pin().proc(pid).unwrap().state(), ProcState::Active);
+        k.switch(own).unwrap().unwrap().exit(ExitStatus::exited(3));
+        let end = k.wait(WaitTarget::Pid(pid)).unwrap();
+        assert_eq!((end.event, end.status), (ChildEvent::Ended, ExitStatus::exited(3)));
+    }
 }

@@ -4,7 +4,7 @@
 use crate::runner::{Model, pair};
 use loom::sync::atomic::fence;
 use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use lwproc::layers::{Charge, Lane, OverLimit, Uids};
+use lwproc::layers::{Charge, Lane, Most, OverLimit, Uids};
 use std::sync::Arc;
 
 pub fn models() -> Vec<Model> {
@@ -20,6 +20,9 @@ pub fn models() -> Vec<Model> {
         pair("uids_lwp_limit_against_birth_downwards", || lwp_limit_against_birth(1, 0)),
         pair("uids_lwp_limit_against_end_upwards", || lwp_limit_against_end(0, 1)),
         pair("uids_lwp_limit_against_end_downwards", || lwp_limit_against_end(1, 0)),
+        pair("uids_task_limit_against_task_limit", task_limit_against_task_limit),
+        pair("uids_task_limit_against_end_upwards", || task_limit_against_end(0, 1)),
+        pair("uids_task_limit_against_end_downwards", || task_limit_against_end(1, 0)),
         pair("uids_charge_follows_two_changes", follows_two_changes),
         pair("uids_charge_follows_against_give_back", follows_against_give_back),
         pair("uids_charge_given_back_against_follow", given_back_against_follow),
@@ -42,7 +45,8 @@ fn one() -> Arc<Uids> {
 fn limit_against_move(from: usize, to: usize) {
     let uids = one();
     let there = uids.clone();
-    let t = loom::thread::spawn(move || there.get(7).charge_proc(Lane::of(0), Some(1)));
+    let t =
+        loom::thread::spawn(move || there.get(7).charge_proc(Lane::of(0), Some(Most::Procs(1))));
     move_in(&uids, from, to);
     assert_eq!(t.join().unwrap(), Err(OverLimit));
     assert_eq!(uids.get(7).counts().0, 1);
@@ -52,7 +56,7 @@ fn move_against_limit(from: usize, to: usize) {
     let uids = one();
     let there = uids.clone();
     let t = loom::thread::spawn(move || move_in(&there, from, to));
-    assert_eq!(uids.get(7).charge_proc(Lane::of(0), Some(1)), Err(OverLimit));
+    assert_eq!(uids.get(7).charge_proc(Lane::of(0), Some(Most::Procs(1))), Err(OverLimit));
     t.join().unwrap();
     assert_eq!(uids.get(7).counts().0, 1);
 }
@@ -61,7 +65,8 @@ fn move_against_limit(from: usize, to: usize) {
 fn limit_against_release(from: usize, to: usize) {
     let uids = one();
     let there = uids.clone();
-    let t = loom::thread::spawn(move || there.get(7).charge_proc(Lane::of(0), Some(2)));
+    let t =
+        loom::thread::spawn(move || there.get(7).charge_proc(Lane::of(0), Some(Most::Procs(2))));
     uids.get(7).count_procs(Lane::of(from), -1);
     uids.get(7).count_procs(Lane::of(to), 1);
     assert_eq!(t.join().unwrap(), Ok(()));
@@ -79,8 +84,10 @@ fn two_lwps() -> Arc<Uids> {
 fn lwp_limit_against_lwp_limit() {
     let uids = two_lwps();
     let there = uids.clone();
-    let t = loom::thread::spawn(move || there.get(7).charge_lwp(Lane::of(0), Some(2)));
-    let here = uids.get(7).charge_lwp(Lane::of(1), Some(2));
+    let t = loom::thread::spawn(move || {
+        there.get(7).charge_lwp(Lane::of(0), [Some(Most::Lwps(2)), None])
+    });
+    let here = uids.get(7).charge_lwp(Lane::of(1), [Some(Most::Lwps(2)), None]);
     let both = t.join().unwrap().and(here);
     assert_eq!(both, Err(OverLimit));
     assert!(uids.get(7).counts().1 <= 2);
@@ -90,7 +97,9 @@ fn lwp_limit_against_lwp_limit() {
 fn lwp_limit_against_birth(lwp: usize, proc: usize) {
     let uids = two_lwps();
     let there = uids.clone();
-    let t = loom::thread::spawn(move || there.get(7).charge_lwp(Lane::of(0), Some(1)));
+    let t = loom::thread::spawn(move || {
+        there.get(7).charge_lwp(Lane::of(0), [Some(Most::Lwps(1)), None])
+    });
     uids.get(7).add_lwps(Lane::of(lwp), 1);
     uids.get(7).count_procs(Lane::of(proc), 1);
     assert_eq!(t.join().unwrap(), Err(OverLimit));
@@ -103,13 +112,46 @@ fn lwp_limit_against_end(lwp: usize, proc: usize) {
     uids.get(7).add_lwps(Lane::of(0), 1);
     uids.get(7).count_procs(Lane::of(0), 1);
     let there = uids.clone();
-    let t = loom::thread::spawn(move || there.get(7).charge_lwp(Lane::of(0), Some(1)));
+    let t = loom::thread::spawn(move || {
+        there.get(7).charge_lwp(Lane::of(0), [Some(Most::Lwps(1)), None])
+    });
     uids.get(7).add_zombies(Lane::of(proc), 1);
     uids.get(7).add_lwps(Lane::of(lwp), -1);
     uids.get(7).count_procs(Lane::of(lwp), -1);
     uids.get(7).add_zombies(Lane::of(proc), -1);
     assert_eq!(t.join().unwrap(), Err(OverLimit));
     assert_eq!(uids.get(7).counts(), (1, 1));
+}
+
+/// A user of two LWPs that may have three: a process and a further LWP are too much.
+fn task_limit_against_task_limit() {
+    let uids = two_lwps();
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || {
+        let user = there.get(7);
+        user.add_lwps(Lane::of(0), 1);
+        let charged = user.charge_proc(Lane::of(0), Some(Most::Tasks(3)));
+        charged.inspect_err(|_| user.add_lwps(Lane::of(0), -1))
+    });
+    let here = uids.get(7).charge_lwp(Lane::of(1), [None, Some(Most::Tasks(3))]);
+    let both = t.join().unwrap().and(here);
+    assert_eq!(both, Err(OverLimit));
+    assert!(matches!(uids.get(7).counts(), (1, 1 | 2) | (2, 1)));
+}
+
+/// A process becomes a zombie: there is no room for a further LWP meanwhile.
+fn task_limit_against_end(lwp: usize, proc: usize) {
+    let uids = two_lwps();
+    uids.get(7).add_lwps(Lane::of(0), 1);
+    uids.get(7).count_procs(Lane::of(0), 1);
+    let there = uids.clone();
+    let t = loom::thread::spawn(move || {
+        there.get(7).charge_lwp(Lane::of(0), [None, Some(Most::Tasks(3))])
+    });
+    uids.get(7).add_zombies(Lane::of(proc), 1);
+    uids.get(7).add_lwps(Lane::of(lwp), -1);
+    assert_eq!(t.join().unwrap(), Err(OverLimit));
+    assert_eq!(uids.get(7).counts(), (2, 1));
 }
 
 /// A process's user, an LWP's charge, and the users that the charges are counted with.

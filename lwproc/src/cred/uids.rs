@@ -70,6 +70,23 @@ const LWPS: Sum = Sum {
     lowers: &[|c| &c.lwps_out, |c| &c.charged, |c| &c.zombies_out],
 };
 
+/// Processes, and LWPs less one for each process that lives.
+const TASKS: Sum = Sum {
+    raises: &[|c| &c.lwps_in, |c| &c.zombies_in],
+    lowers: &[|c| &c.lwps_out, |c| &c.zombies_out],
+};
+
+/// The most that a user may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Most {
+    /// Processes, zombies included.
+    Procs(u64),
+    /// LWPs, the first of each process not counted.
+    Lwps(u64),
+    /// Both.
+    Tasks(u64),
+}
+
 /// One user's counts.
 pub struct UidInfo {
     uid: u32,
@@ -116,41 +133,43 @@ impl UidInfo {
         }
     }
 
-    /// Whether the user has more processes than `limit`, zombies included. Lock-free.
-    pub fn has_more_procs_than(&self, limit: u64) -> bool {
-        self.is_more_than(&PROCS, limit)
+    /// Whether the user has more than that. Lock-free.
+    pub fn has_more_than(&self, most: Most) -> bool {
+        let (of, limit) = match most {
+            Most::Procs(limit) => (&PROCS, limit),
+            Most::Lwps(limit) => (&LWPS, limit),
+            Most::Tasks(limit) => (&TASKS, limit),
+        };
+        self.is_more_than(of, limit)
     }
 
-    /// Charges a process, unless the user would have more than `limit`: never more,
-    /// and of several that come to the limit at once perhaps none gets the last
-    /// place. Wait-free without a limit, else lock-free.
+    /// Charges a process, whose first LWP is counted already, unless the user would have
+    /// more than it may: never more, and of several that come to the limit at once perhaps
+    /// none gets the last place. Wait-free without a limit, else lock-free.
     #[inline]
-    pub fn charge_proc(&self, lane: Lane, limit: Option<u64>) -> Result<(), OverLimit> {
+    pub fn charge_proc(&self, lane: Lane, most: Option<Most>) -> Result<(), OverLimit> {
         self.count_procs(lane, 1);
-        let Some(limit) = limit else { return Ok(()) };
+        self.check(&[most]).inspect_err(|_| self.count_procs(lane, -1))
+    }
+
+    /// Charges an LWP, which is not the first of its process: as [`UidInfo::charge_proc`].
+    #[inline]
+    pub fn charge_lwp(&self, lane: Lane, most: [Option<Most>; 2]) -> Result<(), OverLimit> {
+        self.add_lwps(lane, 1);
+        self.check(&most).inspect_err(|_| self.add_lwps(lane, -1))
+    }
+
+    /// Whether what has been charged is within the limits.
+    #[inline]
+    fn check(&self, most: &[Option<Most>]) -> Result<(), OverLimit> {
+        if most.iter().all(Option::is_none) {
+            return Ok(());
+        }
         // SeqCst fence [P25]: of two that charge in different lanes at once, one
         // sees the other's charge.
         fence(SeqCst);
-        if self.is_more_than(&PROCS, limit) {
-            self.count_procs(lane, -1);
-            return Err(OverLimit);
-        }
-        Ok(())
-    }
-
-    /// Charges an LWP, which is not the first of its process, unless the user would have
-    /// more than `limit` such: as [`UidInfo::charge_proc`].
-    #[inline]
-    pub fn charge_lwp(&self, lane: Lane, limit: Option<u64>) -> Result<(), OverLimit> {
-        self.add_lwps(lane, 1);
-        let Some(limit) = limit else { return Ok(()) };
-        // SeqCst fence [P25]: as in `charge_proc`.
-        fence(SeqCst);
-        if self.is_more_than(&LWPS, limit) {
-            self.add_lwps(lane, -1);
-            return Err(OverLimit);
-        }
-        Ok(())
+        let is_over = most.iter().flatten().any(|most| self.has_more_than(*most));
+        if is_over { Err(OverLimit) } else { Ok(()) }
     }
 
     /// Charges a process, whatever the limit, or refunds one. Wait-free.

@@ -12,7 +12,7 @@ use crate::object::comm::Comm;
 use crate::object::doomed::Doomed;
 use crate::object::status::ExitStatus;
 use crate::object::trace::TraceEvent;
-use crate::ops::place::is_exempt;
+use crate::ops::place::{is_exempt, most_procs};
 use crate::ops::{creds, drain, emit, exec};
 use crate::policy::Difference;
 #[cfg(feature = "async")]
@@ -263,7 +263,7 @@ impl<H: Host> Entered<'_, H> {
             // The process itself is counted, if that is its user already.
             let itself = u64::from(std::ptr::eq(user, resources.user()));
             let most = limits.get(Resource::Nproc).soft.saturating_add(itself);
-            if user.has_more_procs_than(most) {
+            if user.has_more_than(most_procs(self.seat.world().rules, most)) {
                 return Err(ExecError::Limit);
             }
         }

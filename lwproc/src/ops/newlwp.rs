@@ -4,11 +4,11 @@
 use super::creds::{self, update_creds};
 use super::death::{Leaving, detach, release_id};
 use super::owned::Lwp;
-use super::place::reserve;
+use super::place::{is_exempt, most_procs, reserve};
 use super::seat::Seat;
 use super::{drain, emit, jobs, pending};
 use crate::cred::CredCell;
-use crate::cred::uids::{OverLimit, UidInfo};
+use crate::cred::uids::{Most, OverLimit, UidInfo};
 use crate::error::NewLwpError;
 use crate::filedesc::link::TableUse;
 use crate::host::Host;
@@ -27,7 +27,7 @@ use crate::sync::{AcqRel, Arc, Relaxed, Release, fence};
 use crate::world::World;
 use crate::world::aftermath::Aftermath;
 use crate::world::caps::Full;
-use crate::world::config::{Enforcement, Part};
+use crate::world::config::{Enforcement, LimitsPolicy, Part};
 use crate::world::participant::Tally;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -133,14 +133,14 @@ pub(crate) fn makelwp<H: Host>(
 /// How many LWPs there may be where one is made; `None`: any number.
 struct LwpMost {
     of_process: Option<u32>,
-    of_user: Option<u64>,
+    of_user: [Option<Most>; 2],
 }
 
 impl LwpMost {
     #[inline]
     fn of<H: Host>(world: &World<H>, node: &ProcNode<H>, cred: &CredCell, pin: &Pin<'_>) -> Self {
         if !world.config.is_touched(Part::NewLwp) {
-            return Self { of_process: None, of_user: None };
+            return Self { of_process: None, of_user: [None; 2] };
         }
         Self::look(world, node, cred, pin)
     }
@@ -148,10 +148,20 @@ impl LwpMost {
     #[cold]
     fn look<H: Host>(world: &World<H>, node: &ProcNode<H>, cred: &CredCell, pin: &Pin<'_>) -> Self {
         let of_process = (!node.is_permanent()).then(|| world.caps.lwps_of_one());
-        let enforced = world.config.load().limits.nthr == Enforcement::Enforced;
-        let cred = cred.get(pin).filter(|cred| enforced && !cred.is_superuser());
-        let limits = cred.and_then(|_| node.resources.limits.get(pin));
-        Self { of_process, of_user: limits.map(|limits| limits.get(Resource::Nthr).soft) }
+        let mut of_user = [None; 2];
+        let cred = cred.get(pin).filter(|cred| !cred.is_superuser());
+        if let (Some(cred), Some(limits)) = (cred, node.resources.limits.get(pin)) {
+            let LimitsPolicy { nproc, nthr } = world.config.load().limits;
+            let soft = |of| limits.get(of).soft;
+            let is_counted = nproc == Enforcement::Enforced && !is_exempt(world.rules, cred);
+            // Where that counts processes alone, no LWP is beyond it.
+            let tasks = is_counted.then(|| most_procs(world.rules, soft(Resource::Nproc)));
+            of_user = [
+                (nthr == Enforcement::Enforced).then(|| Most::Lwps(soft(Resource::Nthr))),
+                tasks.filter(|most| matches!(most, Most::Tasks(_))),
+            ];
+        }
+        Self { of_process, of_user }
     }
 }
 

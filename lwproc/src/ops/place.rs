@@ -4,7 +4,7 @@
 use super::seat::Seat;
 use super::shape::{NewProcError, Shape};
 use super::{death, places, regroup};
-use crate::cred::uids::{OverLimit, UidInfo};
+use crate::cred::uids::{Most, OverLimit, UidInfo};
 use crate::cred::{Cred, CredRef};
 use crate::emul::EmulPtr;
 use crate::host::Host;
@@ -90,7 +90,7 @@ impl<'w, H: Host> Place<'w, H> {
     }
 
     #[inline(always)]
-    fn take(&mut self, places: Places, limit: Option<u64>) -> Result<(), NewProcError> {
+    fn take(&mut self, places: Places, limit: Option<Most>) -> Result<(), NewProcError> {
         let Self { world, me, .. } = *self;
         if places != Places::NONE {
             places::take(world, places).map_err(|Full| NewProcError::KernelFull)?;
@@ -210,6 +210,14 @@ pub(crate) fn is_exempt(rules: Rules, cred: &Cred) -> bool {
     }
 }
 
+/// What the limit of a user's processes means.
+pub(crate) fn most_procs(rules: Rules, limit: u64) -> Most {
+    match rules.is_linux(Difference::LimitOfLwps) {
+        true => Most::Tasks(limit),
+        false => Most::Procs(limit),
+    }
+}
+
 /// The most processes that the user of a forking process may have; `None`: any
 /// number. The superuser is not limited.
 fn nproc_limit<H: Host>(
@@ -218,12 +226,13 @@ fn nproc_limit<H: Host>(
     parent: &ProcNode<H>,
     cred: &Cred,
     pin: &Pin<'_>,
-) -> Option<u64> {
+) -> Option<Most> {
     // Linux asks for either: the real uid 0, or the right of the effective one.
     if nproc == Enforcement::Ignored || cred.is_superuser() || is_exempt(rules, cred) {
         return None;
     }
-    parent.resources.limits.get(pin).map(|limits| limits.get(Resource::Nproc).soft)
+    let limits = parent.resources.limits.get(pin)?;
+    Some(most_procs(rules, limits.get(Resource::Nproc).soft))
 }
 
 pub(super) fn reserve<H: Host>(

@@ -39,7 +39,8 @@ pub struct LimitsPolicy {
     /// many processes (zombies included) as its soft limit says cannot fork, unless
     /// it is the superuser; and one that has changed its real user since it was made or
     /// last [became another program](crate::Entered::exec) cannot do so, if the new one has
-    /// more other processes than that.
+    /// more other processes than that. [By Linux's rules](crate::Difference::LimitOfLwps)
+    /// further LWPs count, and are refused.
     // Linux: PF_NPROC_EXCEEDED; NetBSD: PK_SUGID in `execve_loadvm`. An exec without a
     // change of the user is refused by neither.
     pub nproc: Enforcement,
@@ -125,7 +126,7 @@ impl<H: Host> Configuration<H> {
 
     /// Has what a limits policy says looked at.
     pub(crate) fn touch_for(&self, limits: LimitsPolicy) {
-        if limits.nthr == Enforcement::Enforced {
+        if [limits.nthr, limits.nproc].contains(&Enforcement::Enforced) {
             self.touch(Part::NewLwp);
         }
     }
