@@ -96,6 +96,24 @@ fn what_is_said_counts_more_than_how_the_lwps_go() {
     assert_eq!(ends_with(&kernel, group), seven);
 }
 
+/// Whichever that is: the first LWP may have gone before, or between.
+#[test]
+fn of_three_lwps_the_last_one_says() {
+    let kernel = kernel();
+    let codes = [1, 2, 3].map(ExitStatus::exited);
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let status = ends_with(&kernel, |first| {
+            let further = || Some(kernel.new_lwp(first.pid()).unwrap());
+            let [second, third] = [further(), further()];
+            let mut lwps = [Some(first), second, third];
+            for at in order {
+                lwps[at].take().unwrap().exit(codes[at]);
+            }
+        });
+        assert_eq!(status, codes[order[2]], "{order:?}");
+    }
+}
+
 #[test]
 fn what_nobody_says_is_the_embedders_to_say() {
     let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(ExitStatus::exited);

@@ -433,3 +433,42 @@ fn an_exec_of_who_ignores_sigchld() {
         k.signals().disposition(chld).unwrap()
     });
 }
+
+/// It is not a zombie to those who wait, stop, continue or move it; and none at all when
+/// another LWP execs.
+#[test]
+fn a_stopped_process_whose_first_lwp_has_gone() {
+    let bsd = Rules::NETBSD.job_control(JobControl::Kernel);
+    for (rules, stop, cont) in [(Rules::LINUX, 19, 18), (bsd, 17, 19)] {
+        let builder = Kernel::builder().rules(rules).signal_model(SigModel::Record);
+        let kernel = builder.wait_policy(WaitPolicy::Wait).build().unwrap();
+        let mut k = process(&kernel);
+        k.groups().setsid().unwrap();
+        let first = k.spawn().start().unwrap();
+        let (pid, further) = (first.pid(), kernel.new_lwp(first.pid()).unwrap());
+        first.exit(ExitStatus::exited(1));
+        let kill = |signo| k.signals().kill(KillTarget::Proc(pid), signo).unwrap();
+        let state = || kernel.pin().proc(pid).unwrap().state();
+        let found = |events| {
+            let found = k.try_wait(WaitTarget::Pid(pid).events(events)).unwrap();
+            found.map(|child| child.event)
+        };
+        kill(stop);
+        assert_eq!(state(), ProcState::Stopped);
+        assert_eq!(k.try_wait(WaitTarget::Any), Ok(None));
+        assert_eq!(k.groups().setpgid(pid, pid), Ok(()));
+        assert_eq!(k.groups().pgid_of(pid), Ok(pid));
+        let by = Signo::new(stop).unwrap();
+        assert_eq!(found(WaitEvents::STOPPED), Some(ChildEvent::Stopped(by)));
+        kill(cont);
+        assert_eq!(state(), ProcState::Active);
+        assert_eq!(found(WaitEvents::CONTINUED), Some(ChildEvent::Continued));
+        let own = k.switch(further).unwrap().unwrap();
+        k.drain();
+        k.exec("new").unwrap();
+        assert_eq!(kernel.pin().proc(pid).unwrap().state(), ProcState::Active);
+        k.switch(own).unwrap().unwrap().exit(ExitStatus::exited(3));
+        let end = k.wait(WaitTarget::Pid(pid)).unwrap();
+        assert_eq!((end.event, end.status), (ChildEvent::Ended, ExitStatus::exited(3)));
+    }
+}

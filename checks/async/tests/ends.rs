@@ -155,6 +155,40 @@ fn a_peek_reaps_nothing() {
     assert_empty(&kernel);
 }
 
+/// By a signal, and from outside; the child is found by the next wait.
+#[test]
+fn a_wait_for_any_child_is_interrupted() {
+    let builder = Kernel::builder().wait_policy(WaitPolicy::Wait);
+    let kernel = builder.signal_model(SigModel::Record).build().unwrap();
+    let k = kernel.enter_as(kernel.spawn().start().unwrap()).unwrap();
+    let (child, own) = (k.spawn().start().unwrap(), k.pid());
+    let (child_pid, lwp) = (child.pid(), Kernel::leave(k).unwrap());
+    let lid = lwp.lid();
+    let wait = async || current(|k| k.process().wait(WaitTarget::Any)).unwrap().await;
+    let (wakes, waker) = waker();
+    let mut task = Box::pin(lwp.scope(async {
+        let by_signal = wait().await.unwrap_err();
+        let taken = current(|k| k.signals().take()).unwrap();
+        (by_signal.errno(), taken, wait().await.unwrap_err().errno(), wait().await.unwrap())
+    }));
+    assert!(poll_for(&mut task, &waker).is_pending());
+    kernel.enter().unwrap().signals().kill(KillTarget::Proc(own), 15).unwrap();
+    let woken = wakes.count();
+    assert_ne!(woken, 0);
+    assert!(poll_for(&mut task, &waker).is_pending());
+    assert_eq!(kernel.pin().lwp(lid).unwrap().unsleep(), Unslept::Woken);
+    assert!(wakes.count() > woken);
+    assert!(poll_for(&mut task, &waker).is_pending());
+    child.exit(ExitStatus::exited(3));
+    let Poll::Ready((by_signal, taken, by_unsleep, found)) = poll_for(&mut task, &waker) else {
+        panic!("pending")
+    };
+    assert_eq!((by_signal, taken, by_unsleep), (Errno::EINTR, Some(Signo::TERM), Errno::EINTR));
+    assert_eq!((found.pid, found.status), (child_pid, ExitStatus::exited(3)));
+    drop(task);
+    assert_empty(&kernel);
+}
+
 #[test]
 fn drained_wakes_when_one_is_left_or_it_is_reopened() {
     let kernel = Kernel::new();
