@@ -378,6 +378,16 @@ extern int rump_i_know_what_i_am_doing_with_sysents;
 #define LWPROC_DIFFERS_EXEC_OF_IGNORED_CHILDREN 32768
 
 /**
+ * Whose the credentials are. Linux: each LWP's own. NetBSD: the process's.
+ */
+#define LWPROC_DIFFERS_OWN_CREDENTIALS 65536
+
+/**
+ * What the limit of a user's processes counts. Linux: further LWPs, too. NetBSD: processes.
+ */
+#define LWPROC_DIFFERS_LIMIT_OF_LWPS 131072
+
+/**
  * What happens to an LWP.
  */
 enum lwproc_lwp_op {

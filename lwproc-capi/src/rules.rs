@@ -56,8 +56,12 @@ pub const LWPROC_DIFFERS_RECEIVER: u64 = 8192;
 pub const LWPROC_DIFFERS_SIGNAL_WITHOUT_ZOMBIE: u64 = 16384;
 /// SIGCHLD ignored, after lwproc_execnotify. Linux: still. NetBSD: LWPROC_SIG_DEFAULT.
 pub const LWPROC_DIFFERS_EXEC_OF_IGNORED_CHILDREN: u64 = 32768;
+/// Whose the credentials are. Linux: each LWP's own. NetBSD: the process's.
+pub const LWPROC_DIFFERS_OWN_CREDENTIALS: u64 = 65536;
+/// What the limit of a user's processes counts. Linux: further LWPs, too. NetBSD: processes.
+pub const LWPROC_DIFFERS_LIMIT_OF_LWPS: u64 = 131072;
 
-const DIFFERENCES: [(u64, Difference); 16] = [
+const DIFFERENCES: [(u64, Difference); 18] = [
     (LWPROC_DIFFERS_KILL_OF_NOBODY, Difference::KillOfNobody),
     (LWPROC_DIFFERS_BAD_SIGNAL_FOR_NOBODY, Difference::BadSignalForNobody),
     (LWPROC_DIFFERS_NEGATIVE_SETPGID, Difference::NegativeSetpgid),
@@ -74,6 +78,8 @@ const DIFFERENCES: [(u64, Difference); 16] = [
     (LWPROC_DIFFERS_RECEIVER, Difference::Receiver),
     (LWPROC_DIFFERS_SIGNAL_WITHOUT_ZOMBIE, Difference::SignalWithoutZombie),
     (LWPROC_DIFFERS_EXEC_OF_IGNORED_CHILDREN, Difference::ExecOfIgnoredChildren),
+    (LWPROC_DIFFERS_OWN_CREDENTIALS, Difference::OwnCredentials),
+    (LWPROC_DIFFERS_LIMIT_OF_LWPS, Difference::LimitOfLwps),
 ];
 
 /// The rules that a configuration names.

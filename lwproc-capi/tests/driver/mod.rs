@@ -177,7 +177,7 @@ impl Driver<'_> {
             rules: self.bytes.mostly(&[0, 1], 2),
             // A stopped process would wait for another thread: LWPROC_JOBS_PROGRAM.
             jobs: self.bytes.mostly(&[1], 3),
-            differs: self.bytes.mostly(&[0, 0, 128, 0xffff], 1 << 63),
+            differs: self.bytes.mostly(&[0, 0, 128, 0x3ffff], 1 << 63),
             max_queued_signals: self.bytes.one_of(&[0, 2]),
         };
         let mut kernel = self.kernels[which];
