@@ -372,14 +372,17 @@ static void traces(void)
     OK(lwproc_exit(3));
     rump_pub_lwproc_switch(first);
     IS(of_parent.count, 1);
-    IS(of_kernel.count, 6);
+    IS(of_kernel.count, 7);
     is_event(&of_kernel, 4, LWPROC_TRACE_LWP_EXIT, child, child);
     is_event(&of_kernel, 5, LWPROC_TRACE_EXIT, child, 0);
     IS(of_kernel.all[5].status, 3 << 8);
-    OK(lwproc_wait(child, 0, NULL, NULL));
-    IS(of_kernel.count, 7);
-    is_event(&of_kernel, 6, LWPROC_TRACE_REAP, child, 0);
+    is_event(&of_kernel, 6, LWPROC_TRACE_ZOMBIE, child, 0);
     IS(of_kernel.all[6].status, 3 << 8);
+    IS(of_kernel.all[6].parent, parent);
+    OK(lwproc_wait(child, 0, NULL, NULL));
+    IS(of_kernel.count, 8);
+    is_event(&of_kernel, 7, LWPROC_TRACE_REAP, child, 0);
+    IS(of_kernel.all[7].status, 3 << 8);
 
     OK(rump_pub_lwproc_newlwp(parent));
     lid = lwproc_getlid();
