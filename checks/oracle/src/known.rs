@@ -217,6 +217,15 @@ pub const KNOWN: &[Known] = &[
         then: Then::GoesOn,
     },
     Known {
+        name: "a wait for a clone child that has become an ordinary one",
+        reason: "Linux sleeps on, until that child itself ends; here ECHILD when any child does",
+        is: |d| {
+            let waits = d.before.get(&d.actor).is_some_and(|task| task.call == Some("waitid"));
+            waits && d.outcomes[0].is_none() && d.ours() == err(Errno::ECHILD)
+        },
+        then: Then::Ends,
+    },
+    Known {
         name: "a wait for its own group that begins again",
         reason: "after a signal that does nothing Linux restarts it, for the group of then: \
                  ECHILD; here a wait is for the group of its beginning",
