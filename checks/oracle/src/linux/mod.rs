@@ -21,6 +21,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+mod endless;
 mod system;
 
 /// What a call finds out about its actor.
@@ -291,7 +292,7 @@ impl Linux {
         let (true, true, Some(values)) = (self.is_free(step.actor), is_new, values) else {
             return Ok(None);
         };
-        if step.verb.name == "setpgid" && self.would_keep_init(step.actor, &values) {
+        if self.has_no_end(step, &values) {
             return Ok(None);
         }
         let child = makes.map(|_| self.new_slot());
@@ -320,28 +321,6 @@ impl Linux {
         }
         self.settle()?;
         Ok(Some(self.outcomes(step.actor)))
-    }
-
-    /// Whether a `setpgid` takes a number of a namespace for the group of its init, or of one
-    /// outside. At init's end Linux waits until nobody in the namespace has a number: init
-    /// itself would keep it waiting, for good.
-    fn would_keep_init(&self, caller: Name, values: &[i64]) -> bool {
-        let caller = &self.actors[&caller];
-        let of_number = |number: i64| {
-            let mut all = self.actors.values().rev();
-            all.find(|actor| match number {
-                0 => actor.numbers.outermost() == caller.process,
-                _ => i64::from(actor.numbers.seen_by(&caller.numbers)) == number,
-            })
-        };
-        if values[1] == 0 || values[0] == values[1] {
-            return false;
-        }
-        let (Some(who), Some(leader)) = (of_number(values[0]), of_number(values[1])) else {
-            return false;
-        };
-        let is_other = who.numbers.outermost() != leader.numbers.outermost();
-        is_other && (who.numbers.is_init() || leader.numbers.depth() > who.numbers.depth())
     }
 
     /// A further thread that has execed is its process's first from now on, and the files of
