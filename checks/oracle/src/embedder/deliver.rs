@@ -103,8 +103,8 @@ fn fatal_in_vfork(k: &Entered<'_>) -> Option<Signo> {
     let pending = k.signals().pending() - k.signals().blocked();
     // Each other one has an LWP's attention, and Linux wakes that no more.
     let others = pending.iter().filter(|signo| !is_fatal(signo)).count();
-    let guard = k.pin();
-    let lwps = guard.proc(k.pid()).map_or(0, |proc| proc.lwps().count());
+    let (guard, namespace) = (k.pin(), k.process().namespace());
+    let lwps = namespace.proc(&guard, k.pid()).map_or(0, |proc| proc.lwps().count());
     pending.iter().find(is_fatal).filter(|_| others < lwps)
 }
 
