@@ -4,7 +4,7 @@ use super::calls::Sleep;
 use super::{Entered, Ours};
 use crate::signals::{self, Effect};
 use crate::step::Name;
-use lwproc::{CoreDump, Disposition, ExitStatus, ProcState, SigSet, Signo};
+use lwproc::{CoreDump, Disposition, ExitStatus, Pid, ProcState, SigSet, Signo};
 
 /// The signals that end a process with a core, by Linux's numbers: those of a sleeper in a
 /// vfork wait.
@@ -64,7 +64,9 @@ fn next(k: &Entered<'_>) -> Next {
     let Some(signo) = first(k, !k.signals().blocked()) else { return Next::Nothing };
     let does = k.signals().disposition(signo.number().into()).unwrap_or(Disposition::Default);
     let effect = signals::of_ours(signo).map(|signal| signal.effect);
-    if does == Disposition::Default && effect == Some(Effect::Stops) {
+    // Nothing stops the init of a namespace: it takes that, and nothing comes of it.
+    let stops = effect == Some(Effect::Stops) && k.pid() != Pid::INIT;
+    if does == Disposition::Default && stops {
         let is_own = own_pending(k).contains(signo);
         let _taken = k.signals().take_of(signo.into());
         let (guard, namespace) = (k.pin(), k.process().namespace());
