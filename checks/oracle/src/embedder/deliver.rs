@@ -100,7 +100,8 @@ fn fatal_in_vfork(k: &Entered<'_>) -> Option<Signo> {
         let ends = signal.is_some_and(|signal| {
             signal.effect == Effect::Ends && !CORES.contains(&signal.linux.into())
         });
-        ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
+        let by_default = || k.signals().disposition(signo.number().into());
+        ends && k.pid() != Pid::INIT && by_default() == Ok(Disposition::Default)
     };
     let pending = k.signals().pending() - k.signals().blocked();
     // Each other one has an LWP's attention, and Linux wakes that no more.
@@ -168,7 +169,8 @@ impl Ours {
                 let pending = k.signals().pending() - k.signals().blocked();
                 let does = k.signals().disposition(signo.number().into());
                 let wakes = !in_vfork || fatal_in_vfork(k).is_some();
-                pending.contains(signo) && does == Ok(Disposition::Default) && wakes
+                let ends = k.pid() != Pid::INIT && does == Ok(Disposition::Default);
+                pending.contains(signo) && ends && wakes
             });
             if is_meant {
                 self.process_of(name).fate = Some(signo);
