@@ -393,6 +393,8 @@ fn its_init_is_immune_from_inside() {
         assert_eq!(k.signals().kill(KillTarget::Proc(outer), signal), Ok(()));
     }
     let (init, ()) = act(&mut k, init, |k| {
+        // That it is said anew what it does by default discards it not.
+        k.signals().set_disposition(TERM, Disposition::Default).unwrap();
         assert!(k.signals().pending().contains(Signo::TERM));
         k.signals().set_blocked(SigSet::EMPTY).unwrap();
         assert_eq!([(); 2].map(|()| k.signals().take()), [Some(signo(USR1)), None]);

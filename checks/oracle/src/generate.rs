@@ -157,10 +157,6 @@ impl Inventor<'_> {
         }
     }
 
-    pub(crate) fn exec(&mut self) -> Option<Vec<Arg>> {
-        Some(Vec::new())
-    }
-
     fn is_first(&self) -> bool {
         self.own().pid == self.own().process
     }
@@ -180,14 +176,10 @@ impl Inventor<'_> {
     pub(crate) fn clone_(&mut self) -> Option<Vec<Arg>> {
         let mut args = self.fork()?;
         // None that stops: the parent may be in a vfork, or in init's session.
-        let stops = |number: u8| {
-            let signal = signals::of_linux(number.into());
-            signal.is_some_and(|signal| signal.effect == Effect::Stops)
+        let signo = match self.signal_now() {
+            19..=22 => return None,
+            number => number,
         };
-        let signo = self.signal_now();
-        if stops(signo) {
-            return None;
-        }
         args.push(if self.random.one_in(3) { Arg::Number(0) } else { Arg::Signal(signo) });
         Some(args)
     }

@@ -43,6 +43,11 @@ impl Numbers {
         self.spaces.len()
     }
 
+    /// Whether it is the init of a namespace, but for the sequence's own.
+    pub fn is_init(&self) -> bool {
+        self.depth() > 0 && self.each.last() == Some(&1)
+    }
+
     /// The number by which another actor knows this one; what nobody has, if it does not.
     pub fn seen_by(&self, other: &Self) -> i32 {
         let depth = other.depth();

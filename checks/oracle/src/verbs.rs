@@ -368,7 +368,7 @@ pub static VERBS: &[Verb] = &[
     },
     verb!("leave" 1, weight 4, |i| i.leave(), |a, _| call(libc::SYS_exit, [a[0]]), calls::leave),
     verb!("exit" 1, weight 8, |i| i.exit(), |a, _| call(libc::SYS_exit_group, [a[0]]), calls::exit),
-    verb!("exec" 0, weight 6, |i| i.exec(), exec_call, calls::exec),
+    verb!("exec" 0, weight 6, |i| i.nothing(), exec_call, calls::exec),
     verb!("wait" 3, weight 22, |i| i.wait(), wait_call, wait_answer, waiting::wait),
     verb!("waitid" 4, weight 12, |i| i.waitid(), waitid_call, waitid_answer, waiting::waitid),
     Verb {

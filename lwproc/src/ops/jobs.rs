@@ -42,16 +42,21 @@ enum Effect {
 }
 
 fn effect<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect {
+    let by_default = proc.disposition(signo) == Disposition::Default;
+    let untouchable = world.rules.numbers.untouchable();
+    match by_default && proc.leads().is_some() && !untouchable.contains(signo) {
+        // The init of a pid namespace.
+        true => Effect::Nothing,
+        false => effect_of_any(world, proc, signo),
+    }
+}
+
+/// The same, be it an init or not.
+fn effect_of_any<H: Host>(world: &World<H>, proc: &ProcNode<H>, signo: Signo) -> Effect {
     let numbers = world.rules.numbers;
     match proc.disposition(signo) {
         Disposition::Catch => Effect::Taken,
         Disposition::Ignore => Effect::Nothing,
-        // The init of a pid namespace.
-        Disposition::Default
-            if proc.leads().is_some() && !numbers.untouchable().contains(signo) =>
-        {
-            Effect::Nothing
-        }
         Disposition::Default if numbers.stops().contains(signo) => Effect::Stops,
         Disposition::Default if numbers.does_nothing(signo) => Effect::Nothing,
         Disposition::Default => Effect::Taken,
@@ -238,7 +243,8 @@ pub(crate) fn taken<H: Host>(
     Left::Nothing
 }
 
-/// A process does something new with a signal: what it ignores is discarded, blocked or not.
+/// A process does something new with a signal: what it ignores is discarded, blocked or not;
+/// not what does nothing to the init of a pid namespace, and something to others.
 pub(crate) fn disposed<H: Host>(
     world: &World<H>,
     proc: &ProcNode<H>,
@@ -246,7 +252,7 @@ pub(crate) fn disposed<H: Host>(
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    if effect(world, proc, signo) == Effect::Nothing {
+    if effect_of_any(world, proc, signo) == Effect::Nothing {
         // Relaxed: as in `discard_of_lwps`.
         proc.pending.fetch_and(!SigSet::from(signo).bits(), Relaxed);
         proc.jobs.discard(signo.into());

@@ -282,6 +282,10 @@ pub fn last(ours: &mut Ours, asked: &Asked<'_>) -> Called {
     let namespace = ours.run(asked.actor, |k| k.process().namespace());
     match namespace.level() {
         0 => answer(ours.set_last_number(last), |()| 0),
+        // As the system's file: a number, below the end.
+        _ if last.0 < 0 || namespace.max().is_none_or(|max| last.0 as u32 > max) => {
+            Called::Answer(Answer::error(Errno::EINVAL))
+        }
         _ => {
             namespace.set_last(last);
             Called::Answer(Answer::value(0))

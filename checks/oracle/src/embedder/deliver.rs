@@ -4,7 +4,7 @@ use super::calls::Sleep;
 use super::{Entered, Ours};
 use crate::signals::{self, Effect};
 use crate::step::Name;
-use lwproc::{CoreDump, Disposition, ExitStatus, ProcState, SigSet, Signo};
+use lwproc::{CoreDump, Disposition, ExitStatus, Pid, ProcState, SigSet, Signo};
 
 /// The signals that end a process with a core, by Linux's numbers: those of a sleeper in a
 /// vfork wait.
@@ -64,7 +64,9 @@ fn next(k: &Entered<'_>) -> Next {
     let Some(signo) = first(k, !k.signals().blocked()) else { return Next::Nothing };
     let does = k.signals().disposition(signo.number().into()).unwrap_or(Disposition::Default);
     let effect = signals::of_ours(signo).map(|signal| signal.effect);
-    if does == Disposition::Default && effect == Some(Effect::Stops) {
+    // Nothing stops the init of a namespace: it takes that, and nothing comes of it.
+    let stops = effect == Some(Effect::Stops) && k.pid() != Pid::INIT;
+    if does == Disposition::Default && stops {
         let is_own = own_pending(k).contains(signo);
         let _taken = k.signals().take_of(signo.into());
         let (guard, namespace) = (k.pin(), k.process().namespace());
@@ -98,13 +100,14 @@ fn fatal_in_vfork(k: &Entered<'_>) -> Option<Signo> {
         let ends = signal.is_some_and(|signal| {
             signal.effect == Effect::Ends && !CORES.contains(&signal.linux.into())
         });
-        ends && k.signals().disposition(signo.number().into()) == Ok(Disposition::Default)
+        let by_default = || k.signals().disposition(signo.number().into());
+        ends && k.pid() != Pid::INIT && by_default() == Ok(Disposition::Default)
     };
     let pending = k.signals().pending() - k.signals().blocked();
     // Each other one has an LWP's attention, and Linux wakes that no more.
     let others = pending.iter().filter(|signo| !is_fatal(signo)).count();
-    let guard = k.pin();
-    let lwps = guard.proc(k.pid()).map_or(0, |proc| proc.lwps().count());
+    let (guard, namespace) = (k.pin(), k.process().namespace());
+    let lwps = namespace.proc(&guard, k.pid()).map_or(0, |proc| proc.lwps().count());
     pending.iter().find(is_fatal).filter(|_| others < lwps)
 }
 
@@ -166,7 +169,8 @@ impl Ours {
                 let pending = k.signals().pending() - k.signals().blocked();
                 let does = k.signals().disposition(signo.number().into());
                 let wakes = !in_vfork || fatal_in_vfork(k).is_some();
-                pending.contains(signo) && does == Ok(Disposition::Default) && wakes
+                let ends = k.pid() != Pid::INIT && does == Ok(Disposition::Default);
+                pending.contains(signo) && ends && wakes
             });
             if is_meant {
                 self.process_of(name).fate = Some(signo);

@@ -21,6 +21,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+mod endless;
 mod system;
 
 /// What a call finds out about its actor.
@@ -291,6 +292,9 @@ impl Linux {
         let (true, true, Some(values)) = (self.is_free(step.actor), is_new, values) else {
             return Ok(None);
         };
+        if self.has_no_end(step, &values) {
+            return Ok(None);
+        }
         let child = makes.map(|_| self.new_slot());
         let actor = self.actors.get_mut(&step.actor).expect("it is free");
         let slot = actor.slot;

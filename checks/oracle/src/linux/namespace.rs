@@ -262,8 +262,13 @@ impl Plan<'_> {
     fn ordinary_signals(&self) {
         for signo in 1..=64 {
             let what = if signo == libc::SIGCHLD { libc::SIG_IGN } else { libc::SIG_DFL };
-            // SAFETY: no handler.
-            unsafe { libc::signal(signo, what) };
+            // Handler, flags, restorer, mask. By itself, for the C library refuses its own two,
+            // which a program that it spawns ignores.
+            let action = [what as u64, 0, 0, 0];
+            // SAFETY: no handler; an action as the system has it.
+            unsafe {
+                libc::syscall(libc::SYS_rt_sigaction, signo, &action, null_mut::<u64>(), 8);
+            }
         }
         let none = 0_u64;
         // SAFETY: a set of eight bytes.
