@@ -42,13 +42,16 @@ impl<H: Host> ProcHandle<H> {
     /// let k = kernel.enter_as(kernel.spawn().start()?)?;
     /// let child = k.spawn().start()?;
     /// let vforked = child.proc_handle().vforked();
+    /// let (parent_goes_on, goes_on) = std::sync::mpsc::channel();
     /// std::thread::scope(|s| {
     ///     s.spawn(|| {
     ///         let mut k = kernel.enter_as(child).unwrap();
     ///         k.drain();
     ///         k.exec("ls").unwrap();
+    ///         goes_on.recv()
     ///     });
     ///     assert_eq!(vforked.block(&k), Ok(VforkEnd::Execed));
+    ///     parent_goes_on.send(()).unwrap();
     /// });
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

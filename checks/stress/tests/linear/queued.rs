@@ -26,7 +26,10 @@ enum Ret {
 }
 
 #[derive(Clone)]
-struct Queue(VecDeque<Option<u8>>);
+struct Queue {
+    pending: VecDeque<Option<u8>>,
+    most: usize,
+}
 
 const MOST: usize = 4;
 const RT: i32 = 40;
@@ -37,17 +40,17 @@ impl SequentialSpec for Queue {
 
     fn invoke(&mut self, op: &Op) -> Ret {
         match *op {
-            Op::Queue(_) if self.0.len() == MOST => Ret::Full,
+            Op::Queue(_) if self.pending.len() == self.most => Ret::Full,
             Op::Queue(value) => {
-                self.0.push_back(Some(value));
+                self.pending.push_back(Some(value));
                 Ret::Sent
             }
             Op::Kill => {
-                self.0.push_back(None);
+                self.pending.push_back(None);
                 Ret::Sent
             }
-            Op::Take => Ret::Taken(self.0.pop_front()),
-            Op::Pending => Ret::Pending(u64::from(!self.0.is_empty()) << (RT - 1)),
+            Op::Take => Ret::Taken(self.pending.pop_front()),
+            Op::Pending => Ret::Pending(u64::from(!self.pending.is_empty()) << (RT - 1)),
         }
     }
 }
@@ -85,7 +88,7 @@ pub fn round(seed: u64) -> usize {
     let overlaps = overlapping(&calls);
     // A take that is under way has room again only when it is done with what it took.
     calls.retain(|call| call.ret != Ret::Full);
-    check(Queue(VecDeque::new()), &calls);
+    check(Queue { pending: VecDeque::new(), most }, &calls);
     drop(first);
     overlaps
 }
