@@ -42,16 +42,16 @@ impl<H: Host> ProcHandle<H> {
     /// let k = kernel.enter_as(kernel.spawn().start()?)?;
     /// let child = k.spawn().start()?;
     /// let vforked = child.proc_handle().vforked();
-    /// let (parent_goes_on, goes_on) = std::sync::mpsc::channel();
+    /// let seen = std::sync::Barrier::new(2);
     /// std::thread::scope(|s| {
     ///     s.spawn(|| {
     ///         let mut k = kernel.enter_as(child).unwrap();
     ///         k.drain();
     ///         k.exec("ls").unwrap();
-    ///         goes_on.recv()
+    ///         seen.wait();
     ///     });
     ///     assert_eq!(vforked.block(&k), Ok(VforkEnd::Execed));
-    ///     parent_goes_on.send(()).unwrap();
+    ///     seen.wait();
     /// });
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
