@@ -22,7 +22,7 @@
 #![allow(unsafe_code)]
 
 use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{Acquire, AtomicUsize, Relaxed, Release};
+use crate::sync::{Acquire, AtomicUsize, Relaxed, Release, fence};
 use std::marker::PhantomData;
 
 const MARKED: usize = 1;
@@ -199,6 +199,23 @@ impl<T: Node<K>, K> List<T, K> {
     pub fn iter<'g>(&'g self, pin: &'g Pin<'_>) -> Iter<'g, T, K> {
         // Acquire [P7]: pairs with Release in `push`.
         Iter { at: self.head.load(Acquire), pin, kind: PhantomData }
+    }
+
+    /// What `look` makes of the items, at a moment at which those that it has not seen were not
+    /// there. Lock-free: once more when one came or went at the head meanwhile.
+    pub fn settled<'g, R>(&'g self, pin: &'g Pin<'_>, look: impl Fn(Iter<'g, T, K>) -> R) -> R {
+        loop {
+            // Acquire [P7]: as in `iter`.
+            let head = self.head.load(Acquire);
+            let seen = look(Iter { at: head, pin, kind: PhantomData });
+            // Acquire fence [P134]: what was pushed before an item went that was not seen, or
+            // was seen to be gone; pairs with Release in `remove` and of whoever made it go.
+            fence(Acquire);
+            // Relaxed: the fence orders it. The pin keeps the address from coming again.
+            if self.head.load(Relaxed) == head {
+                return seen;
+            }
+        }
     }
 }
 

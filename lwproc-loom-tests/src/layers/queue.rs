@@ -21,6 +21,7 @@ pub fn models() -> Vec<Model> {
         pair("queue_first_against_first", first_against_first),
         pair("queue_merge_against_take", merge_against_take),
         pair("queue_push_against_push_at_the_most", push_at_the_most),
+        pair("queue_set_against_push_and_take", set_against_push_and_take),
     ]
 }
 
@@ -113,6 +114,21 @@ fn push_against_push() {
     at_once(&world, |w| w.push(0, 1, Keep::Each).unwrap(), |w| w.push(1, 2, Keep::Each).unwrap());
     let rest = world.rest();
     assert!(rest == [1, 2] || rest == [2, 1], "{rest:?}");
+}
+
+/// One is pending all the time.
+fn set_against_push_and_take() {
+    let world = World::new([1]);
+    let (set, taken) = at_once(
+        &world,
+        |w| w.queue().set(None, &w.locals[0].pin()),
+        |w| {
+            w.push(1, 2, Keep::Each).unwrap();
+            w.take(1)
+        },
+    );
+    assert_eq!((set, taken), (Signo::TERM.into(), Some(1)));
+    assert_eq!(world.rest(), [2]);
 }
 
 fn check_take(taken: Option<u32>, rest: Vec<u32>) {

@@ -77,7 +77,7 @@ pub(super) fn takeable<H: Host>(
 }
 
 /// Makes the mark follow the sets and the mask; whether it is set. Owner only.
-/// Wait-free; three loads, and one of the LWP's word, when nothing is pending; O(what is
+/// Lock-free; three loads, and one of the LWP's word, when nothing is pending; O(what is
 /// queued).
 #[inline]
 pub(crate) fn refresh<H: Host>(lwp: &LwpNode<H>, proc: &ProcNode<H>, me: &Participant<H>) -> bool {

@@ -13,7 +13,7 @@
 use super::set::{SigSet, Signo};
 use crate::list::{List, Node};
 use crate::reclaim::{Link, Managed, Pin, Tagged};
-use crate::sync::{Acquire, AtomicBool, AtomicUsize, Relaxed, Release};
+use crate::sync::{AcqRel, AtomicBool, AtomicUsize, Relaxed, Release};
 use std::cell::UnsafeCell;
 use std::num::NonZeroU32;
 
@@ -171,9 +171,14 @@ impl<V: Send + 'static> Queue<V> {
         self.list.iter(pin).filter(|(one, _)| !one.claimed.load(Relaxed))
     }
 
-    /// The numbers of those that are pending for `to`. Wait-free; O(length).
+    /// The numbers of those that are pending for `to`: one that is not here was not pending at
+    /// some moment of the call. Lock-free: once more when one came or went meanwhile; O(length).
     pub fn set(&self, to: To, pin: &Pin<'_>) -> SigSet {
-        self.pending(pin).filter(|(one, _)| one.to == to).map(|(one, _)| one.signo).collect()
+        // Relaxed: as in `pending`, and [P134].
+        let is_meant = |one: &Queued<V>| one.to == to && !one.claimed.load(Relaxed);
+        self.list.settled(pin, |all| {
+            all.filter(|(one, _)| is_meant(one)).map(|(one, _)| one.signo).collect()
+        })
     }
 
     /// Of those for the process, the numbers of those that were sent to many.
@@ -212,8 +217,9 @@ impl<V: Send + 'static> Queue<V> {
         pin: &Pin<'_>,
     ) -> Option<Option<V>> {
         // Acquire [P131]: what the senders did that it stands for; pairs with Release in
-        // `merges`. (What its own did came with it [P7].)
-        if one.claimed.swap(true, Acquire) {
+        // `merges`. (What its own did came with it [P7].) Release [P134]: what came before it
+        // went; pairs with the fence in `settled`.
+        if one.claimed.swap(true, AcqRel) {
             return None;
         }
         // SAFETY: claimed by this thread.
