@@ -117,6 +117,19 @@ impl Difference<'_> {
         stages == [Stage::Gone, Stage::Zombie] && self.parent().is_some_and(has_stopped)
     }
 
+    /// Whether several threads, of several users, were the actor's parent, and have ended.
+    fn parents_differ_and_end(&self) -> bool {
+        let Some(child) = self.before.get(&self.actor) else { return false };
+        let is_parent = |task: &Task| task.process == child.ppid && task.stage.is_alive();
+        let parents = || self.before.iter().filter(|(_, task)| is_parent(task));
+        let has_ended = |name: &Name| {
+            self.after.iter().all(|state| state.get(name).is_none_or(|t| !t.stage.is_alive()))
+        };
+        let Some((_, first)) = parents().next() else { return false };
+        parents().any(|(_, task)| task.users != first.users)
+            && parents().all(|(name, _)| has_ended(name))
+    }
+
     /// The actor whose child this one was.
     fn parent(&self) -> Option<&Name> {
         let ppid = self.before.get(&self.actor)?.ppid;
@@ -223,6 +236,13 @@ pub const KNOWN: &[Known] = &[
             let waits = d.before.get(&d.actor).is_some_and(|task| task.call == Some("waitid"));
             waits && d.outcomes[0].is_none() && d.ours() == err(Errno::ECHILD)
         },
+        then: Then::Ends,
+    },
+    Known {
+        name: "the death signal of threads that end together",
+        reason: "of threads with other ids each that ends asks by its own, and hands its children \
+                 to one that lives still: who is the last is open",
+        is: |d| d.parents_differ_and_end(),
         then: Then::Ends,
     },
     Known {
