@@ -107,6 +107,27 @@ fn a_signal_asks_for_those_of_whom_it_names() {
 }
 
 #[test]
+fn a_death_signal_asks_for_those_of_whom_ends() {
+    // The first LWP, which has made the child, and the last: who may signal it.
+    for (first_is, last_is) in [(7, 0), (0, 7), (7, 7)] {
+        let kernel = kernel();
+        let (mut k, last) = two(&kernel);
+        let child = k.spawn().start().unwrap();
+        become_user(&mut k, first_is);
+        let first = k.switch(last).unwrap().unwrap();
+        become_user(&mut k, last_is);
+        let last = k.switch(child).unwrap().unwrap();
+        k.signals().set_disposition(TERM, Disposition::Catch).unwrap();
+        k.signals().set_death_signal(Some(Signo::TERM)).unwrap();
+        for (lwp, is) in [(first, first_is), (last, last_is)] {
+            drop(lwp);
+            let expected = (is == 0).then_some(Signo::TERM);
+            assert_eq!(k.signals().take(), expected, "of {first_is}, {last_is}: {is}");
+        }
+    }
+}
+
+#[test]
 fn who_takes_the_number_over_lends_its_own() {
     let kernel = kernel();
     let (mut k, further) = two(&kernel);

@@ -335,6 +335,19 @@ fn the_foreground_of_what_is_no_group() {
     let nobody = Err(TerminalError::NoSuchGroup);
     both(case, [nobody, no], |kernel| set(kernel, |_, _, _| Pid(0)));
     both(case, [nobody, no], |kernel| set(kernel, |_, _, _| Pid(4000)));
+    both(case, [no; 2], |kernel| {
+        let tty = kernel.new_terminal();
+        let mut k = at_terminal(kernel, &tty);
+        let other = k.spawn().start().unwrap();
+        let sid = other.pid();
+        let own = k.switch(other).unwrap().unwrap();
+        k.groups().setsid().unwrap();
+        let _member = k.spawn().group(SpawnGroup::New).start().unwrap();
+        k.switch(own).unwrap().unwrap().exit(ExitStatus::exited(0));
+        let _reaped = k.wait(WaitTarget::Any);
+        assert!(kernel.pin().proc(sid).is_none(), "only the session bears it");
+        k.terminal(&tty).set_foreground(sid)
+    });
 }
 
 #[test]

@@ -192,8 +192,14 @@ pub const KNOWN: &[Known] = &[
         reason: "Linux lets the parent go on, in whose memory the others run still; here, as on \
                  NetBSD, the process must end or exec",
         is: |d| {
-            let waits = d.before.get(&d.actor).is_some_and(|task| task.call == Some("vfork"));
-            waits && d.step.verb.name == "leave" && d.outcomes[1].is_none()
+            let waits = |state: &State, name: &Name| {
+                state.get(name).is_some_and(|task| task.call == Some("vfork"))
+            };
+            let is_one = |name: &Name| {
+                let [linux, ours] = d.after;
+                waits(d.before, name) && !waits(linux, name) && waits(ours, name)
+            };
+            d.step.verb.name == "leave" && d.before.keys().any(is_one)
         },
         then: Then::Ends,
     },

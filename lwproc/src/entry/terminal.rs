@@ -136,7 +136,7 @@ impl<'e, H: Host> AtTerminal<'e, H> {
     /// Puts a group of the session in the foreground (`tcsetpgrp`), if the process
     /// [may change](AtTerminal::may_change) the terminal. That the group is in the session is
     /// looked at before; that the session has the terminal is part of the step. Lock-free but
-    /// for the allocator.
+    /// for the allocator; O(processes) where it is refused for a number that is no group's.
     ///
     /// # Errors
     /// In this order:

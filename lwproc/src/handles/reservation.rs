@@ -8,7 +8,7 @@ use crate::id::{Identity, Pid};
 use crate::object::node::ProcPtr;
 use crate::object::proc_word::{AttachRefused, Counting};
 use crate::ops::birth;
-use crate::ops::death;
+use crate::ops::death::{self, Leaving};
 use crate::ops::forker::Forker;
 use crate::ops::numbering::Numbering;
 use crate::ops::owned::Lwp;
@@ -121,7 +121,10 @@ impl<'a, H: Host> Kept<'a, H> {
             seat.world().caps.lwps.give_back(1);
         }
         // SAFETY: taken off above.
-        unsafe { death::taken_off(seat.world(), seat.me(), proc.ptr(), left, None, pin, aftermath) }
+        unsafe {
+            let nobody = Leaving::NOBODY;
+            death::taken_off(seat.world(), seat.me(), proc.ptr(), left, nobody, pin, aftermath)
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::namespace;
 use super::post::{self, Recipient};
 use super::regroup::{self, Bearers};
 use super::{creds, deathsig, emit, hooks, kill, places, terminals};
+use crate::cred::Cred;
 use crate::cred::uids::UidInfo;
 use crate::family::{self, Left};
 use crate::host::Host;
@@ -96,7 +97,7 @@ pub(crate) unsafe fn freelwp<H: Host>(
         release_id(world, me, Reserved(id), numbers.as_ref());
     }
     me.tally.add(Tally { lwps: -1, ..Tally::default() });
-    let leaving = Leaving { lost, user };
+    let leaving = Leaving { lost, user, cred: makers_cred };
     let mut aftermath = detach(world, me, proc, proc_node, &pin, leaving, aftermath);
     if let Some(maker) = maker {
         // Of a process that has ended nobody is the child any more.
@@ -127,11 +128,13 @@ pub(crate) struct Leaving<'u> {
     lost: Option<Lost>,
     /// Whom it is charged to still.
     user: Option<&'u UidInfo>,
+    /// Who it was, where any may ask for a signal at its end.
+    cred: Option<&'u Cred>,
 }
 
 impl<'u> Leaving<'u> {
     /// What was only counted as an LWP.
-    pub(crate) const NOBODY: Self = Self { lost: None, user: None };
+    pub(crate) const NOBODY: Self = Self { lost: None, user: None, cred: None };
 
     /// An LWP that was not made.
     pub(crate) fn charged_to(user: &'u UidInfo) -> Self {
@@ -157,7 +160,7 @@ pub(crate) fn detach<H: Host>(
         world.caps.lwps.give_back(1);
     }
     // SAFETY: taken off above.
-    unsafe { taken_off(world, me, proc, left, leaving.user, pin, aftermath) }
+    unsafe { taken_off(world, me, proc, left, leaving, pin, aftermath) }
 }
 
 /// What follows when an LWP has been taken off its process, whose end it may be.
@@ -169,16 +172,16 @@ pub(crate) unsafe fn taken_off<H: Host>(
     me: &Participant<H>,
     proc: ProcPtr<H>,
     left: Detached,
-    user: Option<&UidInfo>,
+    leaving: Leaving<'_>,
     pin: &Pin<'_>,
     mut aftermath: Aftermath<H>,
 ) -> Aftermath<H> {
     if left == Detached::Last {
         // SAFETY: no LWP is left.
-        unsafe { proc_free(world, me, proc, user, pin, &mut aftermath) };
+        unsafe { proc_free(world, me, proc, leaving, pin, &mut aftermath) };
         return aftermath;
     }
-    if let Some(user) = user {
+    if let Some(user) = leaving.user {
         user.add_lwps(me.lane, -1);
     }
     if left == Detached::Alone {
@@ -198,7 +201,7 @@ unsafe fn proc_free<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
     proc: ProcPtr<H>,
-    user: Option<&UidInfo>,
+    Leaving { user, cred, .. }: Leaving<'_>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
@@ -234,7 +237,7 @@ unsafe fn proc_free<H: Host>(
                 let group = group.filter(is_new);
                 left.extend(group);
                 // SAFETY: adopted by this thread, under the pin.
-                unsafe { adopted(world, me, Some(node), child, pin, aftermath) };
+                unsafe { adopted(world, me, Some((node, cred)), child, pin, aftermath) };
             });
         }
     }
@@ -330,16 +333,16 @@ pub(crate) fn orphanage<'g, H: Host>(world: &'g World<H>, pin: &'g Pin<'g>) -> O
 pub(crate) unsafe fn adopted<H: Host>(
     world: &World<H>,
     me: &Participant<H>,
-    before: Option<&ProcNode<H>>,
+    before: Option<(&ProcNode<H>, Option<&Cred>)>,
     child: Adopted<'_, H>,
     pin: &Pin<'_>,
     aftermath: &mut Aftermath<H>,
 ) {
-    if let Some(before) = before {
+    if let Some((before, its_last)) = before {
         // SeqCst fence [P121]: who asks now sees the new parent, or is seen below. After a
         // read-modify-write.
         fence_after_update();
-        let from = (before, before.resources.cred.get(pin));
+        let from = (before, its_last.or_else(|| before.resources.cred.get(pin)));
         deathsig::tell(world, from, child.node, pin, aftermath);
     }
     let parent = child.edge.parent(pin);

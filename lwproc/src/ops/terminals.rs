@@ -314,9 +314,14 @@ fn meant<H: Host>(
             }),
         },
     };
+    // Of a session whose leader has gone, and its group.
+    let is_of_session = || {
+        let mut sessions = table::all(&world.ids, pin).filter_map(of_proc);
+        takes_any && sessions.any(|id| id.pid() == pgid)
+    };
     match found {
         Some((id, Some(its))) if its == session => Ok(id),
-        None if world.rules.is_linux(Difference::ForegroundOfNoGroup) => {
+        None if world.rules.is_linux(Difference::ForegroundOfNoGroup) && !is_of_session() => {
             Err(TerminalError::NoSuchGroup)
         }
         _ => Err(TerminalError::OtherSession),
